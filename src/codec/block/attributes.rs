@@ -1,0 +1,288 @@
+//! Attributes in columns: one a key and type. A record is a shape (which columns, in which order) and its cells.
+//!
+//! Layout section: keys; columns (key, type, cells); shapes (columns); a shape a record; lengths of text cells, column by column.
+//! Text section: text cells, column by column. Typed section: the other cells, column by column.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use model::log::Attributes as Pairs;
+use model::{AnyValue, Key};
+
+use super::{BlockError, CELLS_MAX, value};
+use crate::wire::{Reader, put_bytes, put_varint};
+
+struct ColumnWriter {
+    key: usize,
+    kind: u8,
+    cells: usize,
+    lengths: Vec<u8>,
+    data: Vec<u8>,
+}
+
+#[derive(Default)]
+pub(super) struct AttributesWriter<'a> {
+    keys: Vec<&'a str>,
+    column_of: HashMap<(&'a str, u8), usize, RandomState>,
+    key_of: HashMap<&'a str, usize, RandomState>,
+    columns: Vec<ColumnWriter>,
+    shapes: Vec<Vec<usize>>,
+    shape_of: HashMap<Vec<usize>, usize, RandomState>,
+    rows: Vec<usize>,
+    scratch: Vec<usize>,
+}
+
+impl<'a> AttributesWriter<'a> {
+    pub(super) fn add(&mut self, attributes: &'a Pairs) {
+        self.scratch.clear();
+        for (key, value) in attributes {
+            let kind = value::kind(value);
+            let at = match self.column_of.get(&(&**key, kind)) {
+                Some(at) => *at,
+                None => self.new_column(key, kind),
+            };
+            let column = &mut self.columns[at];
+            column.cells += 1;
+            match value {
+                AnyValue::Str(text) => {
+                    put_varint(&mut column.lengths, text.len() as u64);
+                    column.data.extend_from_slice(text.as_bytes());
+                }
+                other => value::put_payload(&mut column.data, other),
+            }
+            self.scratch.push(at);
+        }
+        let shape = match self.shape_of.get(&self.scratch) {
+            Some(shape) => *shape,
+            None => {
+                self.shapes.push(self.scratch.clone());
+                self.shape_of.insert(self.scratch.clone(), self.shapes.len() - 1);
+                self.shapes.len() - 1
+            }
+        };
+        self.rows.push(shape);
+    }
+
+    fn new_column(&mut self, key: &'a str, kind: u8) -> usize {
+        let key_at = *self.key_of.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            self.keys.len() - 1
+        });
+        self.columns.push(ColumnWriter { key: key_at, kind, cells: 0, lengths: Vec::new(), data: Vec::new() });
+        self.column_of.insert((key, kind), self.columns.len() - 1);
+        self.columns.len() - 1
+    }
+
+    /// Layout, text, typed.
+    pub(super) fn finish(self) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+        let (mut layout, mut text, mut typed) = (Vec::new(), Vec::new(), Vec::new());
+        if self.columns.is_empty() {
+            return (layout, text, typed);
+        }
+        put_varint(&mut layout, self.keys.len() as u64);
+        self.keys.iter().for_each(|key| put_bytes(&mut layout, key.as_bytes()));
+        put_varint(&mut layout, self.columns.len() as u64);
+        for column in &self.columns {
+            put_varint(&mut layout, column.key as u64);
+            layout.push(column.kind);
+            put_varint(&mut layout, column.cells as u64);
+        }
+        put_varint(&mut layout, self.shapes.len() as u64);
+        for shape in &self.shapes {
+            put_varint(&mut layout, shape.len() as u64);
+            shape.iter().for_each(|column| put_varint(&mut layout, *column as u64));
+        }
+        self.rows.iter().for_each(|shape| put_varint(&mut layout, *shape as u64));
+        for column in &self.columns {
+            layout.extend_from_slice(&column.lengths);
+            if column.kind == value::STR { &mut text } else { &mut typed }.extend_from_slice(&column.data);
+        }
+        (layout, text, typed)
+    }
+}
+
+/// A value where it lies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRef<'a> {
+    Str(&'a str),
+    Int(i64),
+    Double(f64),
+    /// Every other type.
+    Other(&'a AnyValue),
+}
+
+impl<'a> From<&'a AnyValue> for ValueRef<'a> {
+    fn from(value: &'a AnyValue) -> ValueRef<'a> {
+        match value {
+            AnyValue::Str(text) => ValueRef::Str(text),
+            AnyValue::Int(value) => ValueRef::Int(*value),
+            AnyValue::Double(value) => ValueRef::Double(*value),
+            other => ValueRef::Other(other),
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// Appends the value as [`AnyValue::write_text`] would.
+    pub fn write_text(self, out: &mut String) {
+        match self {
+            ValueRef::Str(text) => out.push_str(text),
+            ValueRef::Int(value) => AnyValue::Int(value).write_text(out),
+            ValueRef::Double(value) => AnyValue::Double(value).write_text(out),
+            ValueRef::Other(value) => value.write_text(out),
+        }
+    }
+
+    pub fn to_value(self) -> AnyValue {
+        match self {
+            ValueRef::Str(text) => AnyValue::Str(text.to_owned()),
+            ValueRef::Int(value) => AnyValue::Int(value),
+            ValueRef::Double(value) => AnyValue::Double(value),
+            ValueRef::Other(value) => value.clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Cells {
+    /// Where each text ends in the text section; the first starts at `start`.
+    Str {
+        start: usize,
+        ends: Vec<usize>,
+    },
+    Int(Vec<i64>),
+    Double(Vec<f64>),
+    Other(Vec<AnyValue>),
+}
+
+#[derive(Debug)]
+struct Column {
+    key: usize,
+    cells: Cells,
+}
+
+/// The attributes of a block's records.
+#[derive(Debug, Default)]
+pub struct Attributes {
+    keys: Vec<Key>,
+    columns: Vec<Column>,
+    text: String,
+    /// Of all records in order: column, and place in it.
+    cells: Vec<(u32, u32)>,
+    /// Where each record's cells end.
+    ends: Vec<usize>,
+}
+
+impl Attributes {
+    pub(super) fn read(records: usize, layout: &[u8], text: Vec<u8>, typed: &[u8]) -> Result<Attributes, BlockError> {
+        if layout.is_empty() {
+            return Ok(Attributes { ends: vec![0; records], ..Attributes::default() });
+        }
+        let text = String::from_utf8(text).map_err(|_| BlockError::Damaged("an attribute is not UTF-8"))?;
+        let mut reader = Reader(layout);
+        let mut keys = Vec::new();
+        for _ in 0..reader.count(1)? {
+            keys.push(Key::from(reader.text()?));
+        }
+        // Key, type, cells of each column.
+        let mut heads = Vec::new();
+        for _ in 0..reader.count(3)? {
+            let key = index(&mut reader, keys.len())?;
+            let kind = reader.byte()?;
+            let cells = index(&mut reader, CELLS_MAX + 1)?;
+            heads.push((key, kind, cells));
+        }
+        let mut shapes: Vec<Vec<u32>> = Vec::new();
+        for _ in 0..reader.count(1)? {
+            let mut shape = Vec::new();
+            for _ in 0..reader.count(1)? {
+                shape.push(index(&mut reader, heads.len())? as u32);
+            }
+            shapes.push(shape);
+        }
+        let mut used = vec![0usize; heads.len()];
+        let mut cells = Vec::new();
+        let mut ends = Vec::new();
+        for _ in 0..records {
+            let shape = &shapes[index(&mut reader, shapes.len())?];
+            if cells.len() + shape.len() > CELLS_MAX {
+                return Err(BlockError::Damaged("it has more attributes than a block may"));
+            }
+            for column in shape {
+                let place = &mut used[*column as usize];
+                cells.push((*column, *place as u32));
+                *place += 1;
+            }
+            ends.push(cells.len());
+        }
+        if heads.iter().zip(&used).any(|((_, _, declared), used)| declared != used) {
+            return Err(BlockError::Damaged("its attribute columns have other lengths than declared"));
+        }
+        let mut columns = Vec::new();
+        let mut text_at = 0usize;
+        let mut typed = Reader(typed);
+        for (key, kind, count) in heads {
+            let cells = match kind {
+                value::STR => {
+                    let start = text_at;
+                    let mut text_ends = Vec::new();
+                    for _ in 0..count {
+                        text_at = step(&mut reader, text_at, &text)?;
+                        text_ends.push(text_at);
+                    }
+                    Cells::Str { start, ends: text_ends }
+                }
+                value::INT => Cells::Int((0..count).map(|_| typed.signed()).collect::<Result<_, _>>()?),
+                value::DOUBLE => {
+                    Cells::Double((0..count).map(|_| typed.u64_le().map(f64::from_bits)).collect::<Result<_, _>>()?)
+                }
+                other => Cells::Other(
+                    (0..count).map(|_| value::get_payload(&mut typed, other)).collect::<Result<_, BlockError>>()?,
+                ),
+            };
+            columns.push(Column { key, cells });
+        }
+        if !reader.is_empty() || !typed.is_empty() || text_at != text.len() {
+            return Err(BlockError::Damaged("bytes follow its last attribute"));
+        }
+        Ok(Attributes { keys, columns, text, cells, ends })
+    }
+
+    /// The distinct keys of all records.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The attributes of a record, as sent. `record` is below the block's count.
+    pub fn of(&self, record: usize) -> impl DoubleEndedIterator<Item = (&Key, ValueRef<'_>)> + Clone {
+        let start = record.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.cells[start..self.ends[record]].iter().map(|(column, place)| {
+            let column = &self.columns[*column as usize];
+            let place = *place as usize;
+            let value = match &column.cells {
+                Cells::Str { start, ends } => {
+                    let from = place.checked_sub(1).map_or(*start, |before| ends[before]);
+                    ValueRef::Str(&self.text[from..ends[place]])
+                }
+                Cells::Int(values) => ValueRef::Int(values[place]),
+                Cells::Double(values) => ValueRef::Double(values[place]),
+                Cells::Other(values) => ValueRef::Other(&values[place]),
+            };
+            (&self.keys[column.key], value)
+        })
+    }
+}
+
+fn index(reader: &mut Reader<'_>, below: usize) -> Result<usize, BlockError> {
+    usize::try_from(reader.varint()?)
+        .ok()
+        .filter(|index| *index < below)
+        .ok_or(BlockError::Damaged("an index points past its list"))
+}
+
+/// The end of the next text, which starts at `from` and has its length next in `reader`.
+pub(super) fn step(reader: &mut Reader<'_>, from: usize, text: &str) -> Result<usize, BlockError> {
+    let end = usize::try_from(reader.varint()?).ok().and_then(|length| from.checked_add(length));
+    end.filter(|end| text.is_char_boundary(*end))
+        .ok_or(BlockError::Damaged("a text ends inside a character or past its section"))
+}

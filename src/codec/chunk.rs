@@ -1,0 +1,108 @@
+//! Chunks: samples of one series, times strictly growing, in few bytes; every bit of every value comes back.
+//!
+//! Most values are short decimals, so a chunk first looks for the power of ten that makes its values integers, and packs
+//! their differences; values without one (full mantissas) go to pco. The layout is in
+//! `src/store/FORMAT.md`, "Chunks".
+//! Decoding never panics and reserves nothing on a forged count.
+
+mod ints;
+mod times;
+mod values;
+
+use crate::wire::{BadBytes, Reader, put_signed, put_varint};
+
+/// First byte of every chunk.
+const VERSION: u8 = 1;
+
+/// Most samples of one chunk; more are refused by both directions.
+pub const CHUNK_SAMPLES_MAX: usize = 1 << 14;
+
+const CHECKSUM_BYTES: usize = 4;
+
+/// What a chunk says of itself without being decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkHead {
+    pub samples: usize,
+    pub first_ms: i64,
+    pub last_ms: i64,
+}
+
+/// Encodes samples.
+///
+/// # Panics
+/// When there are none or more than [`CHUNK_SAMPLES_MAX`], when the lengths differ, or when times do not strictly grow: that
+/// is the caller's mistake and must not reach the disk.
+pub fn encode(at_ms: &[i64], values: &[f64]) -> Vec<u8> {
+    assert!(!at_ms.is_empty() && at_ms.len() <= CHUNK_SAMPLES_MAX && at_ms.len() == values.len(), "chunk length");
+    assert!(at_ms.windows(2).all(|pair| pair[0] < pair[1]), "chunk times must grow");
+    let mut out = Vec::with_capacity(32 + values.len() * 2);
+    out.extend([VERSION, 0]);
+    put_varint(&mut out, at_ms.len() as u64);
+    let (first, last) = (at_ms[0], at_ms[at_ms.len() - 1]);
+    put_signed(&mut out, first);
+    put_varint(&mut out, last.wrapping_sub(first) as u64);
+    let times = times::put(&mut out, at_ms);
+    let values = values::put(&mut out, values);
+    out[1] = times | values << 4;
+    let sum = checksum(&out);
+    out.extend(sum);
+    out
+}
+
+/// Reads a chunk's head. Does not look at the checksum.
+pub fn head(bytes: &[u8]) -> Result<ChunkHead, BadBytes> {
+    Ok(read_head(&mut Reader(bytes))?.0)
+}
+
+/// Appends a chunk's samples to two columns; on an error the columns keep what they had.
+pub fn decode(bytes: &[u8], at_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<ChunkHead, BadBytes> {
+    let (body, sum) = bytes
+        .len()
+        .checked_sub(CHECKSUM_BYTES)
+        .and_then(|at| bytes.split_at_checked(at))
+        .ok_or(BadBytes("a chunk ends too early"))?;
+    if sum != checksum(body) {
+        return Err(BadBytes("a chunk's checksum is wrong"));
+    }
+    let before = (at_ms.len(), values.len());
+    let decoded = decode_body(body, at_ms, values);
+    if decoded.is_err() {
+        at_ms.truncate(before.0);
+        values.truncate(before.1);
+    }
+    decoded
+}
+
+fn decode_body(body: &[u8], at_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<ChunkHead, BadBytes> {
+    let mut reader = Reader(body);
+    let (head, encodings) = read_head(&mut reader)?;
+    times::take(&mut reader, encodings & 15, &head, at_ms)?;
+    values::take(&mut reader, encodings >> 4, head.samples, values)?;
+    if !reader.is_empty() {
+        return Err(BadBytes("a chunk goes on after its end"));
+    }
+    Ok(head)
+}
+
+fn read_head(reader: &mut Reader<'_>) -> Result<(ChunkHead, u8), BadBytes> {
+    if reader.byte()? != VERSION {
+        return Err(BadBytes("a chunk is of an unknown version"));
+    }
+    let encodings = reader.byte()?;
+    let samples = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+    if samples == 0 || samples > CHUNK_SAMPLES_MAX {
+        return Err(BadBytes("a chunk has no samples or too many"));
+    }
+    let first_ms = reader.signed()?;
+    let span = reader.varint()?;
+    let last_ms = first_ms.checked_add_unsigned(span).ok_or(BadBytes("a chunk ends after the end of time"))?;
+    Ok((ChunkHead { samples, first_ms, last_ms }, encodings))
+}
+
+fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    // The low half of the 64 bits is itself a good hash (xxHash's own advice for shorter sums).
+    (xxhash_rust::xxh3::xxh3_64(body) as u32).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! Alert state of one tenant, in a file of its own (`alerts.redb`), so that it never queues behind bulk intake.
+//!
+//! Where `rules` and `notify` meet: an evaluation's states and the notices they cause are one commit; taking notices into
+//! intents is one commit; an attempt and its result are one commit each. Every commit is fsynced before its method returns.
+//! Calls block for about one fsync: from async code they belong on a blocking thread.
+
+mod database;
+mod history;
+mod tables;
+
+pub(crate) use database::SmallDatabase;
+pub(crate) use tables::{corrupt, failed, newer};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use codec::alert;
+use model::alert::{Attempt, Instance, Intent, Notice, RuleId, Transition};
+use redb::{Database, DatabaseError, ReadableTable, TableDefinition};
+use tokio::sync::Notify;
+
+use crate::StoreError;
+use tables::{FORMAT_VERSION, INSTANCES, INTENTS, META, NOTICE_SEQ, NOTICES, SLOTS};
+
+/// Page cache of one tenant's alert file, in bytes: its rows are few and small, and tenants are many.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// What one evaluation of one group changed.
+#[derive(Debug, Clone, Default)]
+pub struct Evaluation {
+    pub group: String,
+    /// The slot that was evaluated; the group's last one is remembered.
+    pub at_ms: i64,
+    pub upserts: Vec<Instance>,
+    /// Instances to forget: rule and fingerprint.
+    pub removals: Vec<(RuleId, String)>,
+    pub transitions: Vec<Transition>,
+    /// Instances that people must be told of, in their new state.
+    pub notices: Vec<Instance>,
+}
+
+impl Evaluation {
+    /// Nothing but the slot.
+    pub fn is_unchanged(&self) -> bool {
+        self.upserts.is_empty() && self.removals.is_empty() && self.transitions.is_empty() && self.notices.is_empty()
+    }
+}
+
+/// A cheap handle.
+#[derive(Clone)]
+pub struct Alerts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: SmallDatabase,
+    /// For error messages.
+    path: String,
+    noticed: Notify,
+}
+
+impl Alerts {
+    /// Opens or makes the file.
+    ///
+    /// # Errors
+    /// `NewerStore` when a newer release wrote it; `Redb` when it cannot be opened.
+    pub fn open(path: &Path) -> Result<Alerts, StoreError> {
+        let name = path.display().to_string();
+        let path = path.to_path_buf();
+        Alerts::open_with(move || Database::builder().set_cache_size(CACHE_BYTES).create(&path), &name)
+    }
+
+    /// As [`Alerts::open`] with another way to open the database, used again after a failed write; `name` is for error messages.
+    pub fn open_with(
+        open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
+        name: &str,
+    ) -> Result<Alerts, StoreError> {
+        let db = SmallDatabase::new(open).map_err(tables::failed("opening alert state"))?;
+        tables::prepare(&db, name, FORMAT_VERSION)?;
+        let inner = Inner { db, path: name.into(), noticed: Notify::new() };
+        // Notices may have been left by an earlier run.
+        inner.noticed.notify_one();
+        Ok(Alerts { inner: Arc::new(inner) })
+    }
+
+    /// Every instance, in no order.
+    pub fn instances(&self) -> Result<Vec<Instance>, StoreError> {
+        let rows = self.rows("reading alert instances", INSTANCES, usize::MAX)?;
+        rows.iter().map(|row| self.decoded(alert::decode_instance(row))).collect()
+    }
+
+    /// The last slot each group was evaluated at.
+    pub fn last_slots(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let read = self.inner.db.read(|txn| {
+            let mut out = Vec::new();
+            for entry in txn.open_table(SLOTS)?.iter()? {
+                let (group, slot) = entry?;
+                out.push((group.value().to_string(), slot.value()));
+            }
+            Ok(out)
+        });
+        read.map_err(tables::failed("reading evaluated slots"))
+    }
+
+    /// Writes one evaluation: states, history and notices in one durable commit. Nothing to change writes nothing, not
+    /// even the slot: without a change there is no state that evaluating the slot again could damage.
+    pub fn commit_evaluation(&self, evaluation: &Evaluation) -> Result<(), StoreError> {
+        if evaluation.is_unchanged() {
+            return Ok(());
+        }
+        self.write("writing an evaluation", |txn| {
+            txn.open_table(SLOTS)?.insert(evaluation.group.as_str(), evaluation.at_ms)?;
+            let mut instances = txn.open_table(INSTANCES)?;
+            for (rule_id, fingerprint) in &evaluation.removals {
+                instances.remove((rule_id.as_str(), fingerprint.as_str()))?;
+            }
+            for instance in &evaluation.upserts {
+                let key = (instance.rule_id.as_str(), &*instance.fingerprint());
+                instances.insert(key, alert::encode_instance(instance).as_slice())?;
+            }
+            history::append_transitions(txn, &evaluation.transitions)?;
+            let mut notices = txn.open_table(NOTICES)?;
+            let mut meta = txn.open_table(META)?;
+            let mut seq = meta.get(NOTICE_SEQ)?.map_or(0, |seq| seq.value());
+            for instance in &evaluation.notices {
+                // Never used again, also after the notice is gone: `route_notices` removes by number.
+                seq += 1;
+                let notice = Notice {
+                    seq,
+                    instance: instance.clone(),
+                    group: evaluation.group.clone(),
+                    at_ms: evaluation.at_ms,
+                };
+                notices.insert(seq, alert::encode_notice(&notice).as_slice())?;
+            }
+            if !evaluation.notices.is_empty() {
+                meta.insert(NOTICE_SEQ, seq)?;
+            }
+            Ok(())
+        })?;
+        if !evaluation.notices.is_empty() {
+            self.inner.noticed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Notices not yet routed, oldest first.
+    pub fn notices(&self, max: usize) -> Result<Vec<Notice>, StoreError> {
+        let rows = self.rows("reading notices", NOTICES, max)?;
+        rows.iter().map(|row| self.decoded(alert::decode_notice(row))).collect()
+    }
+
+    /// Replaces notices up to and including `seq` by what they lead to, in one durable commit.
+    pub fn route_notices(&self, seq: u64, intents: &[Intent]) -> Result<(), StoreError> {
+        self.write("routing notices", |txn| {
+            txn.open_table(NOTICES)?.retain_in(..=seq, |_, _| false)?;
+            let mut table = txn.open_table(INTENTS)?;
+            for intent in intents {
+                put(&mut table, intent)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Every intent, open and done.
+    pub fn intents(&self) -> Result<Vec<Intent>, StoreError> {
+        let rows = self.rows("reading intents", INTENTS, usize::MAX)?;
+        rows.iter().map(|row| self.decoded(alert::decode_intent(row))).collect()
+    }
+
+    /// Writes an intent's progress, and an attempt into the history, in one durable commit.
+    pub fn put_intent(&self, intent: &Intent, attempt: Option<&Attempt>) -> Result<(), StoreError> {
+        self.write("writing an intent", |txn| {
+            put(&mut txn.open_table(INTENTS)?, intent)?;
+            if let Some(attempt) = attempt {
+                history::append_attempt(txn, attempt)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets intents: receiver and scope.
+    pub fn remove_intents(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.write("removing intents", |txn| {
+            let mut table = txn.open_table(INTENTS)?;
+            for (receiver, scope) in keys {
+                table.remove((receiver.as_str(), scope.as_str()))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Newest first, at most `max`, of times before `before_ms`.
+    pub fn transitions(&self, before_ms: i64, max: usize) -> Result<Vec<Transition>, StoreError> {
+        let rows = self.inner.db.read(|txn| history::newest(txn, history::TRANSITIONS, before_ms, max));
+        let rows = rows.map_err(tables::failed("reading alert history"))?;
+        rows.iter().map(|row| self.decoded(alert::decode_transition(row))).collect()
+    }
+
+    /// Newest first, at most `max`, of times before `before_ms`.
+    pub fn attempts(&self, before_ms: i64, max: usize) -> Result<Vec<Attempt>, StoreError> {
+        let rows = self.inner.db.read(|txn| history::newest(txn, history::ATTEMPTS, before_ms, max));
+        let rows = rows.map_err(tables::failed("reading notification history"))?;
+        rows.iter().map(|row| self.decoded(alert::decode_attempt(row))).collect()
+    }
+
+    /// Drops history before a time.
+    pub fn trim_history(&self, before_ms: i64) -> Result<(), StoreError> {
+        const DOING: &str = "trimming alert history";
+        // Asked first, since a loop calls this often and an fsync for nothing wears the disk.
+        match self.inner.db.read(|txn| history::has_before(txn, before_ms)).map_err(tables::failed(DOING))? {
+            true => self.write(DOING, |txn| history::trim(txn, before_ms)),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns when notices may have been written since the last call. For one waiting task.
+    pub async fn noticed(&self) {
+        self.inner.noticed.notified().await;
+    }
+
+    /// The first rows of a table, in order of their keys.
+    fn rows<K: redb::Key + 'static>(
+        &self,
+        doing: &'static str,
+        table: TableDefinition<'static, K, &'static [u8]>,
+        max: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let read = self.inner.db.read(|txn| {
+            let mut out = Vec::new();
+            for entry in txn.open_table(table)?.iter()?.take(max) {
+                out.push(entry?.1.value().to_vec());
+            }
+            Ok(out)
+        });
+        read.map_err(tables::failed(doing))
+    }
+
+    fn write(
+        &self,
+        doing: &'static str,
+        change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), StoreError> {
+        self.inner.db.write(change).map_err(tables::failed(doing))
+    }
+
+    fn decoded<T>(&self, row: Result<T, alert::RowError>) -> Result<T, StoreError> {
+        row.map_err(|error| tables::corrupt(&self.inner.path, &error))
+    }
+}
+
+fn put(
+    table: &mut redb::Table<'_, (&'static str, &'static str), &'static [u8]>,
+    intent: &Intent,
+) -> Result<(), redb::Error> {
+    let key = (intent.receiver.as_str(), intent.scope.as_str());
+    table.insert(key, alert::encode_intent(intent).as_slice())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! A small redb file that gets over a failed write.
+//!
+//! After one failed write redb refuses all further ones until the file is opened again. A disk that was full for a minute must
+//! not stop alerts until somebody restarts the process, so the file is opened again before the next use.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{RwLock, RwLockReadGuard};
+use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+
+type Open = dyn Fn() -> Result<Database, DatabaseError> + Send + Sync;
+
+pub(crate) struct SmallDatabase {
+    open: Box<Open>,
+    /// `None` while it cannot be opened. Locked for reading by every use, for writing to open it again.
+    db: RwLock<Option<Database>>,
+    failed: AtomicBool,
+}
+
+impl SmallDatabase {
+    pub(crate) fn new(
+        open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
+    ) -> Result<SmallDatabase, redb::Error> {
+        let db = open()?;
+        Ok(SmallDatabase { open: Box::new(open), db: RwLock::new(Some(db)), failed: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn read<T>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, redb::Error> {
+        self.with(|db| look(&db.begin_read()?))
+    }
+
+    /// One commit, fsynced when this returns; an error leaves everything as it was.
+    pub(crate) fn write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, redb::Error> {
+        self.with(|db| {
+            let mut txn = db.begin_write()?;
+            txn.set_durability(Durability::Immediate)?;
+            let out = change(&txn)?;
+            txn.commit()?;
+            Ok(out)
+        })
+    }
+
+    fn with<T>(&self, job: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+        let guard = self.opened()?;
+        let db = guard.as_ref().ok_or(redb::Error::PreviousIo)?;
+        let result = job(db);
+        if matches!(result, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
+            self.failed.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn opened(&self) -> Result<RwLockReadGuard<'_, Option<Database>>, redb::Error> {
+        if self.failed.load(Ordering::Acquire) {
+            let mut db = self.db.write();
+            // Somebody else may have done it in between.
+            if self.failed.load(Ordering::Acquire) {
+                // Dropped first: the file is locked as long as it is open.
+                *db = None;
+                *db = Some((self.open)()?);
+                self.failed.store(false, Ordering::Release);
+            }
+        }
+        Ok(self.db.read())
+    }
+}

@@ -1,0 +1,54 @@
+//! What can go wrong in the store, and of which kind it is.
+
+use model::Kind;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The intake queue is full: nothing was stored, the caller may retry.
+    #[error("the intake queue is full ({limit} {setting}); retry")]
+    Busy { limit: usize, setting: &'static str },
+    /// Nothing can be stored now: the disk is full, a commit failed, or the store is closing.
+    #[error("cannot store now: {reason}")]
+    Unavailable { reason: String },
+    #[error("tenant {tenant} does not exist")]
+    NoTenant { tenant: String },
+    #[error("the limit of {limit} tenants is reached ({setting})")]
+    TooManyTenants { limit: usize, setting: &'static str },
+    /// A query asked for more than it may; the message names the limit.
+    #[error("{message}")]
+    TooMuch { message: String },
+    #[error("{message}")]
+    Stopped { kind: Kind, message: String },
+    #[error(
+        "the data in {path} was written by version {found} of the store, this program reads up to {supported}; use a newer release"
+    )]
+    NewerStore { path: String, found: u32, supported: u32 },
+    #[error("{path} is damaged: {reason}")]
+    Corrupt { path: String, reason: String },
+    #[error("{doing}: {source}")]
+    Io {
+        doing: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{doing}: {source}")]
+    Redb {
+        doing: &'static str,
+        #[source]
+        source: Box<redb::Error>,
+    },
+}
+
+impl StoreError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            StoreError::Busy { .. } => Kind::Busy,
+            StoreError::Unavailable { .. } | StoreError::Io { .. } | StoreError::Redb { .. } => Kind::Unavailable,
+            StoreError::NoTenant { .. } => Kind::NotFound,
+            StoreError::TooManyTenants { .. } | StoreError::TooMuch { .. } => Kind::TooMuch,
+            StoreError::Stopped { kind, .. } => *kind,
+            StoreError::NewerStore { .. } => Kind::Unsupported,
+            StoreError::Corrupt { .. } => Kind::Corrupt,
+        }
+    }
+}

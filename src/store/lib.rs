@@ -1,0 +1,36 @@
+//! The only room that touches the disk: intake, head, partitions, index, retention, recovery, alert state, accounts.
+//!
+//! Acknowledged means durable and visible: `submit_*` returns after the fsync, and every later [`Snapshot`] sees the rows.
+
+pub mod accounts;
+pub mod alerts;
+pub mod error;
+pub mod limits;
+pub mod logs;
+pub mod options;
+pub mod snapshot;
+pub mod stats;
+pub mod tenant;
+
+mod accept;
+mod columns;
+mod days;
+mod file;
+mod head;
+mod intake;
+mod queue;
+mod root;
+mod series;
+mod upkeep;
+mod view;
+mod writer;
+
+pub use accounts::{Accounts, Scope, Token};
+pub use alerts::{Alerts, Evaluation};
+pub use error::StoreError;
+pub use logs::{BlockRef, HeadPart, HeadRecord, IndexQuery, LogView};
+pub use options::{Backend, Options};
+pub use root::{ACCOUNTS_FILE, Store};
+pub use snapshot::{ReadGuard, Samples, Series, Snapshot};
+pub use stats::{StoreStats, TenantStats};
+pub use tenant::Tenant;

@@ -1,0 +1,275 @@
+//! Log records of one tenant: head, sealed blocks, index.
+//!
+//! Lives between the intake log and the disk: the core makes a batch durable in the intake log, then applies it here, then
+//! acknowledges. Only when [`LogStore::flush`] says so may the intake log forget a batch.
+//!
+//! A day is sealed whole: its blocks and the sequence number up to which they hold the intake log's records of that day are one
+//! commit. So at replay a record is known to be in a block or not, and none is doubled or lost.
+
+mod day;
+mod head;
+mod index;
+mod seal;
+pub mod terms;
+mod upkeep;
+mod view;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use codec::block::{self, Row};
+use model::LogBatch;
+use model::meter::Counter;
+use model::time::Day;
+use parking_lot::Mutex;
+
+pub use head::{HeadPart, HeadRecord};
+pub use index::IndexQuery;
+pub use view::{BlockRef, LogView};
+
+use day::{DayFile, Info};
+use index::Segment;
+use view::DayView;
+
+use crate::StoreError;
+use crate::file::{Files, corrupt, disk_bytes, io_error};
+
+/// Bytes of records in the heads of all days at which whoever applies seals first, when upkeep does not keep up; in memory they
+/// take about three times that.
+const HEAD_BYTES_MAX: u64 = 24 << 20;
+/// Counted by the writer, since a replay applies records again.
+pub(crate) static RECORDS: Counter = Counter::new("binnacle_log_records_total", "Log records made durable.", &[]);
+
+/// Open log data of one tenant; shared by its writer, its upkeep and its readers.
+pub(crate) struct LogStore {
+    dir: PathBuf,
+    files: Arc<Files>,
+    state: Mutex<State>,
+    /// Held while blocks or segments are written or days dropped; before `state`, never after.
+    writing: Mutex<()>,
+}
+
+struct State {
+    days: BTreeMap<Day, DayState>,
+    /// The highest sequence number applied.
+    applied_seq: u64,
+    head_bytes: u64,
+    /// Clock of the last flush, for ages.
+    now_ms: i64,
+}
+
+struct DayState {
+    file: Arc<DayFile>,
+    /// The day's records of requests up to this one are in its blocks.
+    covered_seq: Option<u64>,
+    head: Arc<Vec<Arc<HeadPart>>>,
+    head_bytes: u64,
+    /// When a flush first saw the head not empty.
+    head_since_ms: Option<i64>,
+    blocks: Arc<Vec<Info>>,
+    segments: Arc<Vec<Arc<Segment>>>,
+    /// When a flush first saw blocks outside the index.
+    unindexed_since_ms: Option<i64>,
+}
+
+impl DayState {
+    fn new(file: DayFile) -> DayState {
+        DayState {
+            file: Arc::new(file),
+            covered_seq: None,
+            head: Arc::default(),
+            head_bytes: 0,
+            head_since_ms: None,
+            blocks: Arc::default(),
+            segments: Arc::default(),
+            unindexed_since_ms: None,
+        }
+    }
+
+    /// The first run of blocks that no segment covers, and the bytes of all such blocks.
+    fn unindexed(&self) -> Option<(std::ops::Range<u64>, u64)> {
+        let end = self.blocks.len() as u64;
+        let mut first = None;
+        let mut bytes = 0;
+        let mut at = 0;
+        let bounds = self.segments.iter().map(|segment| segment.blocks.clone()).chain(std::iter::once(end..end));
+        for covered in bounds {
+            if at < covered.start {
+                first = first.or(Some(at..covered.start));
+                bytes +=
+                    self.blocks[at as usize..covered.start as usize].iter().map(|info| info.raw_bytes).sum::<u64>();
+            }
+            at = covered.end;
+        }
+        first.map(|run| (run, bytes))
+    }
+}
+
+/// Figures for [`crate::TenantStats`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogStats {
+    pub(crate) head_records: u64,
+    pub(crate) index_lag_ms: u64,
+    pub(crate) oldest_ns: Option<i64>,
+    pub(crate) newest_ns: Option<i64>,
+}
+
+impl LogStore {
+    /// Opens `dir` (it may not exist yet: an empty store makes no files). Takes day files from `files` whenever it needs them.
+    pub(crate) fn open(dir: &Path, files: &Arc<Files>) -> Result<LogStore, StoreError> {
+        let mut days = BTreeMap::new();
+        let entries = match std::fs::read_dir(dir) {
+            Ok(entries) => entries.collect::<Result<Vec<_>, _>>().map_err(|error| io_error("list", dir, error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(io_error("list", dir, error)),
+        };
+        let mut indexes = Vec::new();
+        for entry in entries {
+            let path = entry.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(Day::parse);
+            match (stem, path.extension().and_then(|extension| extension.to_str())) {
+                (Some(day), Some("redb")) => {
+                    let mut state = DayState::new(DayFile::new(path, files.clone()));
+                    let (blocks, covered_seq) = state.file.load()?;
+                    state.covered_seq = covered_seq;
+                    state.blocks = Arc::new(blocks);
+                    days.insert(day, state);
+                }
+                (Some(day), Some("idx")) => indexes.push((day, path)),
+                _ => {}
+            }
+        }
+        for (day, path) in indexes {
+            match days.get_mut(&day) {
+                Some(state) => {
+                    let segments = index::open(&path, state.blocks.len() as u64)?;
+                    state.segments = Arc::new(segments.into_iter().map(Arc::new).collect());
+                }
+                // Its blocks were dropped, and then the program stopped.
+                None => index::remove_dir(&path)?,
+            }
+        }
+        let state = State { days, applied_seq: 0, head_bytes: 0, now_ms: 0 };
+        Ok(LogStore { dir: dir.to_owned(), files: files.clone(), state: Mutex::new(state), writing: Mutex::new(()) })
+    }
+
+    /// The bytes of a batch inside an intake record: versioned, compressed. The record around them has the checksum.
+    pub(crate) fn encode(batch: &LogBatch) -> Vec<u8> {
+        let rows: Vec<Row<'_>> = batch
+            .records
+            .iter()
+            .map(|(resource, scope, record)| Row { resource: *resource, scope: *scope, seq: 0, place: 0, record })
+            .collect();
+        let resources: Vec<_> = batch.resources.iter().collect();
+        let scopes: Vec<_> = batch.scopes.iter().collect();
+        block::encode(&resources, &scopes, &rows)
+    }
+
+    /// What [`LogStore::encode`] wrote, at replay.
+    pub(crate) fn decode(payload: &[u8]) -> Result<LogBatch, StoreError> {
+        block::Block::parse(payload.to_vec())
+            .and_then(|block| block.batch())
+            .map_err(|error| corrupt(Path::new("intake record of logs"), error.to_string()))
+    }
+
+    /// Takes a durable batch into the head, so that the next snapshot sees it. Called by one thread at a time, with ever
+    /// growing `seq`; at replay a `seq` that an earlier flush covered comes again and is ignored.
+    pub(crate) fn apply(&self, seq: u64, batch: LogBatch) {
+        let head_bytes = {
+            let mut state = self.state.lock();
+            state.applied_seq = state.applied_seq.max(seq);
+            let covers = |day: Day| {
+                let covered_seq = state.days.get(&day).and_then(|known| known.covered_seq);
+                covered_seq.is_some_and(|covered_seq| seq <= covered_seq)
+            };
+            for (day, part) in head::split(seq, batch, |day| !covers(day)) {
+                let file = || DayFile::new(self.dir.join(format!("{day}.redb")), self.files.clone());
+                let known = state.days.entry(day).or_insert_with(|| DayState::new(file()));
+                known.head_bytes += part.raw_bytes;
+                let bytes = part.raw_bytes;
+                Arc::make_mut(&mut known.head).push(Arc::new(part));
+                state.head_bytes += bytes;
+            }
+            state.head_bytes
+        };
+        if head_bytes >= HEAD_BYTES_MAX {
+            let writing = self.writing.lock();
+            // The records stay in the head and in the intake log, and the next flush tries again and reports.
+            if let Err(error) = self.seal(|_| true) {
+                tracing::warn!(%error, "cannot write log blocks");
+            }
+            drop(writing);
+        }
+    }
+
+    /// Days that have files, oldest first, with the bytes they take on the disk.
+    pub(crate) fn days(&self) -> Vec<(Day, u64)> {
+        let state = self.state.lock();
+        let known: Vec<(Day, Arc<DayFile>)> =
+            state.days.iter().map(|(number, day)| (*number, day.file.clone())).collect();
+        drop(state);
+        let bytes =
+            |number: Day, file: &DayFile| disk_bytes(file.path()) + dir_bytes(&self.dir.join(format!("{number}.idx")));
+        known.into_iter().filter(|(_, file)| file.path().exists()).map(|(day, file)| (day, bytes(day, &file))).collect()
+    }
+
+    /// Forgets every day before `day`: head, blocks and index; the disk space is free when this returns, or as soon as the
+    /// last reader of those days ends.
+    pub(crate) fn drop_before(&self, day: Day) -> Result<(), StoreError> {
+        let writing = self.writing.lock();
+        let old: Vec<(Day, DayState)> = {
+            let mut state = self.state.lock();
+            let kept = state.days.split_off(&day);
+            let old = std::mem::replace(&mut state.days, kept);
+            state.head_bytes -= old.values().map(|day| day.head_bytes).sum::<u64>();
+            old.into_iter().collect()
+        };
+        for (number, state) in old {
+            state.file.remove()?;
+            index::remove_dir(&self.dir.join(format!("{number}.idx")))?;
+        }
+        drop(writing);
+        Ok(())
+    }
+
+    pub(crate) fn stats(&self) -> LogStats {
+        let state = self.state.lock();
+        let mut stats = LogStats::default();
+        for day in state.days.values() {
+            let spans = day.head.iter().map(|part| (part.min_ns, part.max_ns));
+            for (min_ns, max_ns) in spans.chain(day.blocks.iter().map(|info| (info.min_ns, info.max_ns))) {
+                stats.oldest_ns = Some(stats.oldest_ns.map_or(min_ns, |known| known.min(min_ns)));
+                stats.newest_ns = Some(stats.newest_ns.map_or(max_ns, |known| known.max(max_ns)));
+            }
+            stats.head_records += day.head.iter().map(|part| part.records.len() as u64).sum::<u64>();
+            let since_ms = day.unindexed_since_ms.into_iter().chain(day.head_since_ms).min();
+            let lag_ms = since_ms.map_or(0, |since_ms| state.now_ms.saturating_sub(since_ms));
+            stats.index_lag_ms = stats.index_lag_ms.max(u64::try_from(lag_ms).unwrap_or(0));
+        }
+        stats
+    }
+
+    /// A consistent view of all that was applied before the call.
+    pub(crate) fn view(self: &Arc<Self>) -> LogView {
+        let state = self.state.lock();
+        let days = state.days.iter().map(|(number, day)| DayView {
+            day: *number,
+            file: day.file.clone(),
+            head: day.head.clone(),
+            blocks: day.blocks.clone(),
+            segments: day.segments.clone(),
+        });
+        LogView { days: Arc::new(days.collect()) }
+    }
+}
+
+/// Bytes of a day's index on the disk. What vanishes while it is counted counts nothing.
+fn dir_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.map(|path| if path.is_dir() { dir_bytes(&path) } else { disk_bytes(&path) }).sum()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! What is applied stays, once, through sealing, replay, failures and damage to the index.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use codec::words::fold;
+use model::{AnyValue, LogRecord, NsRange, Resource, Scope};
+
+use super::*;
+use crate::Options;
+
+const NOON_MS: i64 = 1_795_219_200_000;
+const DAY_NS: i64 = 86_400_000_000_000;
+
+fn open(dir: &Path) -> Arc<LogStore> {
+    let files = Arc::new(Files::new(Arc::new(Options::new(dir))));
+    Arc::new(LogStore::open(&dir.join("logs"), &files).unwrap())
+}
+
+/// `count` records under the number `seq`, by turns on `days` days; each body is unlike all others.
+fn batch(seq: u64, count: usize, days: usize) -> LogBatch {
+    let record = |at: usize| LogRecord {
+        time_ns: NOON_MS * 1_000_000 + (at % days) as i64 * DAY_NS + (at as i64) * 1_000_000,
+        severity_number: 9,
+        body: AnyValue::Str(format!("record {at} of request_{seq}")),
+        ..LogRecord::default()
+    };
+    let service = |name: &str| Resource {
+        attributes: vec![("service.name".into(), AnyValue::Str(name.into()))],
+        ..Resource::default()
+    };
+    LogBatch {
+        resources: vec![service("a"), service("b")],
+        scopes: vec![Scope::default()],
+        records: (0..count).map(|at| ((at % 2) as u32, 0, record(at))).collect(),
+    }
+}
+
+fn blocks(view: &LogView, query: &IndexQuery) -> (Vec<BlockRef>, u64) {
+    view.blocks(NsRange::ALL, query, || Ok::<(), StoreError>(())).unwrap()
+}
+
+/// How often each body is there.
+fn bodies(store: &Arc<LogStore>) -> BTreeMap<String, usize> {
+    let view = store.view();
+    let mut out = BTreeMap::new();
+    for part in view.head(NsRange::ALL) {
+        part.records.iter().for_each(|known| *out.entry(known.record.body.to_text()).or_default() += 1);
+    }
+    for block in blocks(&view, &IndexQuery::All).0 {
+        let block = block.read().unwrap().unwrap();
+        for at in 0..block.count() {
+            *out.entry(block.record(at).unwrap().body.to_text()).or_default() += 1;
+        }
+    }
+    out
+}
+
+fn once_each(batches: &[LogBatch]) -> BTreeMap<String, usize> {
+    batches.iter().flat_map(|batch| &batch.records).map(|(_, _, record)| (record.body.to_text(), 1)).collect()
+}
+
+/// The bodies of blocks that the index does not rule out for a word.
+fn candidates(store: &Arc<LogStore>, word: &str) -> (usize, u64) {
+    let (found, ruled_out) = blocks(&store.view(), &IndexQuery::Term(terms::word(&fold(word))));
+    (found.len(), ruled_out)
+}
+
+#[test]
+fn replay_after_any_number_of_seals_doubles_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let batches: Vec<LogBatch> = (1..=12).map(|seq| batch(seq, 30, 1 + seq as usize % 3)).collect();
+    let apply = |store: &LogStore, seqs: std::ops::RangeInclusive<u64>| {
+        seqs.for_each(|seq| store.apply(seq, batches[seq as usize - 1].clone()));
+    };
+    let store = open(dir.path());
+    apply(&store, 1..=4);
+    assert_eq!(store.flush(NOON_MS, false).unwrap(), Some(0), "young and small: all is still needed");
+    assert_eq!(store.flush(NOON_MS, true).unwrap(), None);
+    assert_eq!(bodies(&store), once_each(&batches[..4]));
+    apply(&store, 5..=7);
+    assert_eq!(store.flush(NOON_MS + 1, false).unwrap(), Some(4));
+    // Stops without sealing; the intake log brings all since its last trim, here from the start.
+    drop(store);
+    let store = open(dir.path());
+    apply(&store, 1..=9);
+    assert_eq!(bodies(&store), once_each(&batches[..9]));
+    assert_eq!(store.flush(NOON_MS, true).unwrap(), None);
+    drop(store);
+    let store = open(dir.path());
+    apply(&store, 3..=12);
+    assert_eq!(bodies(&store), once_each(&batches));
+    assert_eq!(store.stats().head_records, 90);
+}
+
+#[test]
+fn a_day_that_cannot_be_written_waits_while_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let batches = [batch(1, 30, 3), batch(2, 30, 3)];
+    let store = open(dir.path());
+    store.apply(1, batches[0].clone());
+    // The second day's file is in the way of itself.
+    let second = dir.path().join(format!("logs/{}.redb", Day::of_ms(NOON_MS + 86_400_000)));
+    fs::create_dir_all(&second).unwrap();
+    assert!(store.flush(NOON_MS, true).is_err());
+    store.apply(2, batches[1].clone());
+    assert_eq!(bodies(&store), once_each(&batches));
+    fs::remove_dir(&second).unwrap();
+    // The first day has request 1 and not request 2.
+    drop(store);
+    let store = open(dir.path());
+    batches.iter().zip(1..).for_each(|(batch, seq)| store.apply(seq, batch.clone()));
+    assert_eq!(bodies(&store), once_each(&batches));
+    assert_eq!(store.flush(NOON_MS, true).unwrap(), None);
+    assert_eq!(bodies(&store), once_each(&batches));
+}
+
+#[test]
+fn the_index_narrows_and_is_made_anew_when_damaged() {
+    const HOUR_MS: i64 = 3_600_000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let batches: Vec<LogBatch> = (1..=6).map(|seq| batch(seq, 10, 1)).collect();
+    for (batch, seq) in batches.iter().zip(1..) {
+        store.apply(seq, batch.clone());
+        store.flush(NOON_MS, true).unwrap();
+    }
+    assert_eq!(candidates(&store, "request_3"), (6, 0), "outside the index all are candidates");
+    assert!(store.stats().index_lag_ms == 0);
+    store.flush(NOON_MS + HOUR_MS, false).unwrap();
+    assert_eq!(candidates(&store, "REQUEST_3"), (1, 5));
+    assert_eq!(candidates(&store, "nothing"), (0, 6));
+    assert_eq!(blocks(&store.view(), &IndexQuery::Prefix("request".into())).0.len(), 6);
+    let service = IndexQuery::Term(terms::value("service.name", "A"));
+    assert_eq!(blocks(&store.view(), &service).0.len(), 6);
+    drop(store);
+    let index = dir.path().join(format!("logs/{}.idx", Day::of_ms(NOON_MS)));
+    let damages: [(&str, &dyn Fn()); 4] = [
+        ("segment gone", &|| fs::remove_dir_all(index.join("0-5")).unwrap()),
+        ("half made", &|| fs::rename(index.join("0-5"), index.join("unfinished")).unwrap()),
+        ("of other blocks", &|| fs::rename(index.join("0-5"), index.join("0-9")).unwrap()),
+        ("files cut", &|| {
+            for entry in fs::read_dir(index.join("0-5")).unwrap() {
+                let path = entry.unwrap().path();
+                let length = fs::metadata(&path).unwrap().len();
+                fs::File::options().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
+            }
+        }),
+    ];
+    for (what, damage) in damages {
+        damage();
+        let store = open(dir.path());
+        assert_eq!(bodies(&store), once_each(&batches), "{what}");
+        assert_eq!(candidates(&store, "request_3"), (6, 0), "{what}");
+        store.flush(NOON_MS, false).unwrap();
+        store.flush(NOON_MS + HOUR_MS, false).unwrap();
+        assert_eq!(candidates(&store, "request_3"), (1, 5), "{what}");
+    }
+}
+
+#[test]
+fn a_dropped_day_is_gone_for_new_and_old_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.apply(1, batch(1, 30, 3));
+    store.flush(NOON_MS, true).unwrap();
+    store.apply(2, batch(2, 30, 3));
+    let days = store.days();
+    assert_eq!(days.len(), 3);
+    assert!(days.iter().all(|(_, bytes)| *bytes > 0));
+    let view = store.view();
+    store.drop_before(Day(days[1].0.0)).unwrap();
+    assert_eq!(store.days().len(), 2);
+    assert!(!dir.path().join(format!("logs/{}.redb", days[0].0)).exists());
+    let (blocks, _) = blocks(&view, &IndexQuery::All);
+    let found: Vec<bool> = blocks.iter().map(|block| block.read().unwrap().is_some()).collect();
+    assert_eq!(found, [false, true, true]);
+    // Reading did not make the file again.
+    assert!(!dir.path().join(format!("logs/{}.redb", days[0].0)).exists());
+    assert_eq!(bodies(&store).len(), 40);
+}
+
+#[test]
+fn a_damaged_block_is_an_error_that_names_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut sealed = seal::seal(
+        &head::split(1, batch(1, 30, 1), |_| true).into_iter().map(|(_, part)| Arc::new(part)).collect::<Vec<_>>(),
+    );
+    let middle = sealed[0].bytes.len() / 2;
+    sealed[0].bytes[middle] ^= 1;
+    fs::create_dir_all(dir.path().join("logs")).unwrap();
+    let path = dir.path().join(format!("logs/{}.redb", Day::of_ms(NOON_MS)));
+    DayFile::new(path.clone(), store.files.clone()).append(0, &sealed, 1).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    let block = blocks(&store.view(), &IndexQuery::All).0.remove(0);
+    let error = block.read().err().expect("a changed byte is noticed");
+    assert_eq!(error.kind(), model::Kind::Corrupt);
+    assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+}
+
+#[test]
+fn payloads_come_back_and_garbage_is_refused() {
+    let sent = batch(1, 20, 2);
+    assert_eq!(LogStore::decode(&LogStore::encode(&sent)).unwrap(), sent);
+    assert_eq!(LogStore::decode(&LogStore::encode(&LogBatch::default())).unwrap(), LogBatch::default());
+    assert!(LogStore::decode(b"").is_err());
+    assert!(LogStore::decode(&[1; 40]).is_err());
+}

@@ -1,0 +1,58 @@
+//! How a store is opened.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Settings of a store. Ages are in ms, sizes in bytes.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub dir: PathBuf,
+    /// Samples older than this are refused, and days wholly older are dropped.
+    pub metrics_retention_ms: i64,
+    pub logs_retention_ms: i64,
+    /// Data files of one tenant together; over it the oldest day goes.
+    pub bytes_max: u64,
+    /// Most tenants; further ones are refused.
+    pub tenants_max: usize,
+    /// Most series a tenant can have; further new ones are refused with `Reason::SeriesLimit`.
+    pub series_max: usize,
+    /// Requests and bytes waiting in one tenant's intake queue; over either, further ones are told to retry.
+    pub intake_queue_requests: usize,
+    pub intake_queue_bytes: usize,
+    /// Below this much free space on the data folder's disk, writes are refused and the oldest day goes.
+    pub disk_free_min: u64,
+    /// Where redb files live; `None` is the file system. Tests put disks in between that fill up or forget what was not synced.
+    pub backend: Option<Backend>,
+}
+
+type OpenFile = dyn Fn(&redb::Builder, &Path) -> Result<redb::Database, redb::DatabaseError> + Send + Sync;
+
+/// Opens the redb file of a path, by [`redb::Builder::create_with_backend`].
+#[derive(Clone)]
+pub struct Backend(pub Arc<OpenFile>);
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Backend")
+    }
+}
+
+impl Options {
+    /// Defaults of the product in a given directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Options {
+        const DAY_MS: i64 = 86_400_000;
+        Options {
+            dir: dir.into(),
+            metrics_retention_ms: 90 * DAY_MS,
+            logs_retention_ms: 30 * DAY_MS,
+            bytes_max: 10 << 30,
+            tenants_max: 1_000,
+            series_max: 1_000_000,
+            intake_queue_requests: 1_024,
+            intake_queue_bytes: 64 << 20,
+            disk_free_min: 256 << 20,
+            backend: None,
+        }
+    }
+}

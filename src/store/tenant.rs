@@ -1,0 +1,232 @@
+//! One tenant: one directory, its intake, its data, its alerts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use codec::intake::Item;
+use codec::otlp::KnownSeries;
+use model::time::Day;
+use model::{LogBatch, MetricBatch, Rejected, TenantId};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::oneshot;
+
+use crate::days::Days;
+use crate::file::{Files, disk_bytes, make_dir, make_whole};
+use crate::head::Head;
+use crate::intake::IntakeLog;
+use crate::logs::LogStore;
+use crate::queue::{Job, Queue, Work, closed, metric_bytes};
+use crate::root::Shared;
+use crate::series::Catalogue;
+use crate::upkeep::Upkeep;
+use crate::view::View;
+use crate::writer::{self, Writer};
+use crate::{Alerts, Snapshot, StoreError, TenantStats};
+
+/// Log records from which encoding a batch is worth a thread of its own, so that no other request waits for it.
+const ENCODE_APART_RECORDS: usize = 200;
+/// Memory of a waiting log record besides its encoded bytes, roughly.
+const RECORD_BYTES: usize = 600;
+
+/// A cheap handle to an open tenant.
+#[derive(Clone)]
+pub struct Tenant(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) id: TenantId,
+    pub(crate) dir: PathBuf,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) intake: IntakeLog,
+    pub(crate) queue: Queue,
+    pub(crate) days: Days,
+    pub(crate) logs: Arc<LogStore>,
+    /// Held while batches are committed and applied; so whoever holds it sees heads between two commits.
+    pub(crate) writer: Mutex<Writer>,
+    /// Why the writer cannot write; beside its lock, which is held for as long as a commit takes.
+    pub(crate) trouble: Mutex<Option<String>>,
+    /// Replaced in one step; never locked for longer than a clone or a replacement.
+    pub(crate) view: RwLock<View>,
+    /// Held by a flush and by retention: one at a time.
+    pub(crate) upkeep: Mutex<Upkeep>,
+    /// Over its share of the disk with only the newest day left, so nothing more is taken.
+    pub(crate) full: AtomicBool,
+    alerts: Mutex<Option<Alerts>>,
+}
+
+impl Tenant {
+    /// Opens or makes the tenant's directory and replays its intake log.
+    pub(crate) fn open(id: &TenantId, dir: &Path, shared: Arc<Shared>) -> Result<Tenant, StoreError> {
+        make_dir(dir)?;
+        let files: Arc<Files> = shared.files.clone();
+        let catalogue = Catalogue::default();
+        let (intake, numbers, trimmed_seq) = IntakeLog::open(dir, files.clone(), &catalogue)?;
+        let days = Days::open(&dir.join("metrics"), files.clone())?;
+        if catalogue.len() == 0 && !days.days().is_empty() {
+            return Err(StoreError::Corrupt {
+                path: intake.path().display().to_string(),
+                reason: "it names no series though the tenant has days of samples; restore it from a backup".into(),
+            });
+        }
+        let logs = Arc::new(LogStore::open(&dir.join("logs"), &files)?);
+        // A copy of the folder that was made while it was in use may hold day files newer than its intake log. Numbers go on
+        // above both, or new batches would be taken for some that are in those files.
+        let mut numbers = numbers;
+        for day in days.days() {
+            numbers.next_seq = numbers.next_seq.max(days.summary(day)?.covered_seq.saturating_add(1));
+        }
+        let applied_seq = numbers.next_seq - 1;
+        let active = Arc::new(Head::new(trimmed_seq, shared.heads.clone()));
+        let view = View { active, frozen: None, flushed_seq: applied_seq, applied_seq };
+        let inner = Inner {
+            id: id.clone(),
+            dir: dir.to_owned(),
+            shared,
+            catalogue,
+            intake,
+            queue: Queue::default(),
+            days,
+            logs,
+            writer: Mutex::new(Writer::new(numbers)),
+            trouble: Mutex::new(None),
+            view: RwLock::new(view),
+            upkeep: Mutex::new(Upkeep::default()),
+            full: AtomicBool::new(false),
+            alerts: Mutex::new(None),
+        };
+        inner.replay(0)?;
+        Ok(Tenant(Arc::new(inner)))
+    }
+
+    pub fn id(&self) -> &TenantId {
+        &self.0.id
+    }
+
+    /// Stores a batch and waits until it survives a power cut; batches of many callers share one commit.
+    ///
+    /// The rejected rows are those only the store can judge (series limit). Dropping the future does not undo the write.
+    pub async fn submit_metrics(&self, batch: MetricBatch) -> Result<Rejected, StoreError> {
+        let bytes = metric_bytes(&batch);
+        self.submit(Work::Metrics(batch), bytes).await
+    }
+
+    /// As [`Tenant::submit_metrics`], for log records.
+    pub async fn submit_logs(&self, batch: LogBatch) -> Result<Rejected, StoreError> {
+        let encode = |batch: LogBatch| {
+            let payload = LogStore::encode(&batch);
+            (batch, payload)
+        };
+        let (batch, payload) = if batch.records.len() < ENCODE_APART_RECORDS {
+            encode(batch)
+        } else {
+            tokio::task::spawn_blocking(move || encode(batch))
+                .await
+                .map_err(|error| StoreError::Unavailable { reason: format!("encoding log records: {error}") })?
+        };
+        let bytes = payload.len() + batch.records.len() * RECORD_BYTES;
+        self.submit(Work::Logs(batch, payload), bytes).await
+    }
+
+    async fn submit(&self, work: Work, bytes: usize) -> Result<Rejected, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        if self.0.queue.push(Job { work, bytes, reply }, &self.0.shared.options)? {
+            writer::start(&self.0);
+        }
+        // The sender goes unheard only when the writer thread died, and then nothing was acknowledged.
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// What the decoder asks, to spare building labels.
+    pub fn known_series(&self) -> &dyn KnownSeries {
+        &self.0.catalogue
+    }
+
+    /// One consistent view for a whole query.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::new(self.0.clone()))
+    }
+
+    /// The tenant's alert state; its file is opened at first use.
+    pub fn alerts(&self) -> Result<Alerts, StoreError> {
+        let mut alerts = self.0.alerts.lock();
+        if let Some(open) = &*alerts {
+            return Ok(open.clone());
+        }
+        let path = self.0.dir.join("alerts.redb");
+        if !path.exists() {
+            make_whole(&path, |unfinished| Alerts::open(unfinished).map(drop))?;
+        }
+        let open = Alerts::open(&path)?;
+        *alerts = Some(open.clone());
+        Ok(open)
+    }
+
+    pub fn stats(&self) -> TenantStats {
+        self.0.stats()
+    }
+}
+
+impl Inner {
+    /// Applies what the intake log holds above `after`. Samples that their day file holds already are left out.
+    pub(crate) fn replay(&self, after: u64) -> Result<(), StoreError> {
+        let mut covered: std::collections::HashMap<Day, u64> = std::collections::HashMap::new();
+        let active = self.view.read().active.clone();
+        self.intake.replay(after, |seq, item| {
+            match item {
+                Item::Metrics(mut rows) => {
+                    let floats = rows.samples.iter().map(|(_, sample)| sample.at_ms);
+                    for at_ms in floats.chain(rows.histograms.iter().map(|(_, at_ms, _)| *at_ms)) {
+                        if let std::collections::hash_map::Entry::Vacant(entry) = covered.entry(Day::of_ms(at_ms)) {
+                            let day = *entry.key();
+                            entry.insert(self.days.summary(day)?.covered_seq);
+                        }
+                    }
+                    let missing = |at_ms| covered[&Day::of_ms(at_ms)] < seq;
+                    rows.samples.retain(|(_, sample)| missing(sample.at_ms));
+                    rows.histograms.retain(|(_, at_ms, _)| missing(*at_ms));
+                    active.apply(seq, rows);
+                }
+                Item::Logs(payload) => self.logs.apply(seq, LogStore::decode(&payload)?),
+            }
+            Ok(())
+        })
+    }
+
+    fn stats(&self) -> TenantStats {
+        let view = self.view.read().clone();
+        let logs = self.logs.stats();
+        let spans: Vec<(i64, i64)> = view
+            .heads()
+            .filter_map(|head| head.span_ms())
+            .chain(self.days.days().into_iter().filter_map(|day| self.days.summary(day).ok()?.span_ms))
+            .collect();
+        TenantStats {
+            series: self.catalogue.len() as u64,
+            active_series: view.active.series() as u64,
+            head_samples: view.heads().map(|head| head.samples() as u64).sum(),
+            head_log_records: logs.head_records,
+            disk_bytes: dir_bytes(&self.dir),
+            wal_bytes: self.intake.bytes(),
+            intake_queue: self.queue.len() as u64,
+            index_lag_ms: logs.index_lag_ms,
+            oldest_sample_ms: spans.iter().map(|(first, _)| *first).min(),
+            newest_sample_ms: spans.iter().map(|(_, last)| *last).max(),
+            oldest_log_ns: logs.oldest_ns,
+            newest_log_ns: logs.newest_ns,
+        }
+    }
+}
+
+/// Bytes of all files below a directory, as the disk counts them; what vanishes meanwhile counts nothing.
+fn dir_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => dir_bytes(&entry.path()),
+            Ok(_) => disk_bytes(&entry.path()),
+            Err(_) => 0,
+        })
+        .sum()
+}

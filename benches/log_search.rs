@@ -1,0 +1,114 @@
+//! How long searches take over 200,000 records: indexed blocks, then blocks outside the index.
+//!
+//! `cargo bench -p query --bench log_search`; prints the median of five, and the sizes of the files.
+
+use std::time::{Duration, Instant};
+
+use model::{AnyValue, LogBatch, NsRange, Resource, Scope, TenantId};
+use query::Budget;
+use query::logs::{self, Direction};
+use store::{Options, Snapshot, Store};
+
+#[path = "lines.rs"]
+mod lines;
+
+const REQUESTS: usize = 200;
+const RECORDS_A_REQUEST: usize = 1_000;
+const START_MS: i64 = 1_795_226_400_000;
+
+fn main() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = Store::open(Options::new(dir.path()), START_MS).expect("a new store opens");
+    let tenant = store.tenant(&TenantId::default()).expect("the first tenant");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let requests: Vec<LogBatch> = (0..REQUESTS).map(request).collect();
+    let started = Instant::now();
+    for request in requests {
+        runtime.block_on(tenant.submit_logs(request)).expect("stored");
+    }
+    println!("intake, one request after the other: {:.0?}", started.elapsed());
+    // Upkeep seals what is full; an hour after it saw blocks outside the index, it indexes them.
+    for (what, now_ms) in [("seal", START_MS), ("index", START_MS + 3_600_000)] {
+        let started = Instant::now();
+        store.maintain(now_ms).expect("upkeep");
+        println!("upkeep ({what}): {:.0?}", started.elapsed());
+        measure(&format!("after {what}"), &tenant.snapshot().expect("a snapshot"));
+    }
+    list(dir.path());
+}
+
+/// Sizes of all files, by blocks on the disk.
+fn list(dir: &std::path::Path) {
+    use std::os::unix::fs::MetadataExt as _;
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            list(&path);
+        } else {
+            println!("  {} {}", path.metadata().expect("a file").blocks() * 512, path.display());
+        }
+    }
+}
+
+fn request(number: usize) -> LogBatch {
+    let text = |text: String| AnyValue::Str(text);
+    let host = number % 20;
+    let resource = Resource {
+        attributes: vec![
+            ("service.name".into(), text(format!("service-{}", host % 5))),
+            ("host.name".into(), text(format!("host-{host}"))),
+        ],
+        ..Resource::default()
+    };
+    let mut records = lines::records(number as u64 + 1, RECORDS_A_REQUEST);
+    for record in &mut records {
+        record.time_ns += (number / 20) as i64 * 37_000_000_000;
+    }
+    LogBatch {
+        resources: vec![resource],
+        scopes: vec![Scope::default()],
+        records: records.into_iter().map(|record| (0, 0, record)).collect(),
+    }
+}
+
+fn measure(what: &str, snapshot: &Snapshot) {
+    println!("{what}:");
+    let budget = || Budget::starting_now(Duration::from_secs(60));
+    let everything =
+        NsRange { start_ns: START_MS * 1_000_000 - 60_000_000_000, end_ns: START_MS * 1_000_000 + 3_600_000_000_000 };
+    let time = |name: &str, run: &dyn Fn() -> u64| {
+        let mut took: Vec<(Duration, u64)> = (0..5)
+            .map(|_| {
+                let started = Instant::now();
+                let found = run();
+                (started.elapsed(), found)
+            })
+            .collect();
+        took.sort();
+        println!("  {name}: {:.1} ms, {} found", took[2].0.as_secs_f64() * 1e3, took[2].1);
+    };
+    for text in [
+        "",
+        "error",
+        "\"connection refused\"",
+        "zzyzx",
+        "http.response.status_code:500",
+        "trace_id:ffffffffffffffffffffffffffffffff",
+    ] {
+        let search = logs::parse(text).expect("it parses");
+        time(&format!("newest 100 of {text:?}"), &|| {
+            let answer = logs::search(snapshot, &search, everything, Direction::NewestFirst, 100, None, &budget());
+            answer.expect("an answer").rows.len() as u64
+        });
+        time(&format!("histogram of {text:?}"), &|| {
+            let (buckets, _) =
+                logs::histogram(snapshot, &search, everything, 60_000_000_000, &budget()).expect("an answer");
+            buckets.iter().flat_map(|bucket| bucket.counts).sum()
+        });
+    }
+    let all = logs::parse("").expect("it parses");
+    time("top service.name", &|| {
+        let values = logs::top_values(snapshot, &all, everything, "service.name", 10, &budget()).expect("an answer");
+        values.len() as u64
+    });
+}

@@ -1,0 +1,57 @@
+//! What one query may cost. The only place that says "too much".
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// Limits of one query; each error names the limit it hit and the way round it.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    pub deadline: Instant,
+    /// The timeout that made the deadline, to be named in the error.
+    pub timeout: Duration,
+    pub series_max: u64,
+    pub samples_max: u64,
+    /// Memory for intermediate and final results, and bytes of blocks read.
+    pub bytes_max: u64,
+    /// Set by whoever asked and went away.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// What every query may cost, before one begins: `query.timeout`, `query.series_max`, `query.samples_max`, `query.memory_max`.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub timeout: Duration,
+    pub series_max: u64,
+    pub samples_max: u64,
+    pub bytes_max: u64,
+}
+
+impl Default for Limits {
+    /// The product's defaults: a dashboard over every series of a small deployment fits, and a few such queries at once stay
+    /// within the memory of the smallest machine.
+    fn default() -> Self {
+        Limits { timeout: Duration::from_secs(30), series_max: 100_000, samples_max: 50_000_000, bytes_max: 256 << 20 }
+    }
+}
+
+impl Limits {
+    /// The budget of a query that begins now.
+    pub fn start(&self) -> Budget {
+        Budget {
+            deadline: Instant::now() + self.timeout,
+            timeout: self.timeout,
+            series_max: self.series_max,
+            samples_max: self.samples_max,
+            bytes_max: self.bytes_max,
+            cancelled: Arc::new(AtomicBool::new(false)),
+        }
+    }
+}
+
+impl Budget {
+    /// The product's defaults with another timeout, from now on.
+    pub fn starting_now(timeout: Duration) -> Budget {
+        Limits { timeout, ..Limits::default() }.start()
+    }
+}

@@ -1,0 +1,35 @@
+//! What can be wrong with a query.
+
+use model::Kind;
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// `start..end` are byte offsets into the query's text.
+    #[error("{line}:{column}: parse error: {reason}")]
+    Parse { start: usize, end: usize, line: usize, column: usize, reason: String },
+    /// The query parses and cannot be answered: many-to-many matching, an invalid quantile, and the like.
+    #[error("{reason}")]
+    Evaluation { reason: String },
+    /// A limit of the budget; the message names it, its value and the way round it.
+    #[error("{message}")]
+    TooMuch { message: String },
+    #[error("query timed out after {seconds} s (query.timeout); narrow the time range or add label matchers")]
+    Timeout { seconds: f64 },
+    #[error("query was cancelled")]
+    Cancelled,
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+}
+
+impl QueryError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            QueryError::Parse { .. } => Kind::Invalid,
+            QueryError::Evaluation { .. } => Kind::Invalid,
+            QueryError::TooMuch { .. } => Kind::TooMuch,
+            QueryError::Timeout { .. } => Kind::Timeout,
+            QueryError::Cancelled => Kind::Cancelled,
+            QueryError::Store(error) => error.kind(),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! PromQL and log queries over a snapshot, under a budget. Reads no clock but the budget's deadline.
+
+pub mod budget;
+pub mod error;
+pub mod logs;
+pub mod promql;
+
+pub use budget::{Budget, Limits};
+pub use error::QueryError;

@@ -1,0 +1,112 @@
+//! Type checks, each made as its node is built, with Prometheus' wording.
+
+use super::ast::{Aggregate, Binary, Cardinality, Edges, Kind, Node, Op, Type};
+use super::functions::{Arity, Function, edges};
+use super::lexer::{Fault, Span};
+
+fn expect(node: &Node, ty: Type, context: &str) -> Result<(), Fault> {
+    if node.ty == ty {
+        return Ok(());
+    }
+    let reason = format!("expected type {} in {context}, got {}", ty.name(), node.ty.name());
+    Err(Fault::new(node.span, reason))
+}
+
+pub(crate) fn binary(binary: Binary, op_span: Span, matching_written: bool) -> Result<Node, Fault> {
+    let Binary { op, lhs, rhs, return_bool, matching } = &binary;
+    let span = lhs.span.to(rhs.span);
+    let fault = |reason: String| Err(Fault::new(op_span, reason));
+    if *return_bool && !op.is_comparison() {
+        return fault("bool modifier can only be used on comparison operators".into());
+    }
+    for side in [lhs, rhs] {
+        if !matches!(side.ty, Type::Scalar | Type::Vector) {
+            let reason = "binary expression must contain only scalar and instant vector types";
+            return Err(Fault::new(side.span, reason));
+        }
+    }
+    let scalars = lhs.ty == Type::Scalar && rhs.ty == Type::Scalar;
+    if scalars && op.is_comparison() && !return_bool {
+        return fault("comparisons between scalars must use BOOL modifier".into());
+    }
+    let vectors = lhs.ty == Type::Vector && rhs.ty == Type::Vector;
+    if !vectors && op.is_set() {
+        return fault(format!("set operator {:?} not allowed in binary scalar expression", op.text()));
+    }
+    if !vectors && matching_written {
+        return fault("vector matching only allowed between instant vectors".into());
+    }
+    if op.is_set() && matching.cardinality != Cardinality::OneToOne {
+        return fault(format!("no grouping allowed for {:?} operation", op.text()));
+    }
+    if op.is_set() && (matching.fill_left.is_some() || matching.fill_right.is_some()) {
+        return fault("filling in missing series not allowed for set operators".into());
+    }
+    let ty = if scalars { Type::Scalar } else { Type::Vector };
+    let fixed = lhs.fixed && rhs.fixed;
+    Ok(Node { kind: Kind::Binary(Box::new(binary)), span, ty, fixed })
+}
+
+pub(crate) fn unary(minus: bool, span: Span, operand: Node) -> Result<Node, Fault> {
+    let span = span.to(operand.span);
+    if !matches!(operand.ty, Type::Scalar | Type::Vector) {
+        let reason = format!(
+            "unary expression only allowed on expressions of type scalar or instant vector, got {:?}",
+            operand.ty.name()
+        );
+        return Err(Fault::new(span, reason));
+    }
+    let (ty, fixed) = (operand.ty, operand.fixed);
+    let kind = match operand.kind {
+        Kind::Number { value, duration } => Kind::Number { value: if minus { -value } else { value }, duration },
+        _ if minus => Kind::Negate(Box::new(operand)),
+        _ => Kind::Plus(Box::new(operand)),
+    };
+    Ok(Node { kind, span, ty, fixed })
+}
+
+pub(crate) fn call(function: &'static Function, args: Vec<Node>, span: Span) -> Result<Node, Fault> {
+    let declared = function.args.len();
+    let (least, most) = match function.arity {
+        Arity::Exact => (declared, Some(declared)),
+        Arity::Optional(optional) => (declared - 1, Some(declared - 1 + optional)),
+        Arity::Unlimited => (declared - 1, None),
+    };
+    let got = args.len();
+    let wrong = |words: String| {
+        Err(Fault::new(span, format!("expected {words} argument(s) in call to {:?}, got {got}", function.name)))
+    };
+    match most {
+        Some(most) if least == most && got != least => return wrong(format!("{least}")),
+        Some(most) if got > most => return wrong(format!("at most {most}")),
+        _ if got < least => return wrong(format!("at least {least}")),
+        _ => {}
+    }
+    for (i, arg) in args.iter().enumerate() {
+        let ty = function.args[i.min(declared - 1)];
+        expect(arg, ty, &format!("call to function {:?}", function.name))?;
+        if let Kind::Range { edges, .. } = &arg.bare().kind
+            && *edges != Edges::Plain
+        {
+            edges::find(function.name, *edges).map_err(|reason| Fault::new(arg.span, reason))?;
+        }
+    }
+    let fixed = function.call.is_fixed() && args.iter().all(|arg| arg.fixed);
+    Ok(Node { kind: Kind::Call { function, args }, span, ty: function.returns, fixed })
+}
+
+pub(crate) fn aggregate(aggregate: Aggregate, span: Span) -> Result<Node, Fault> {
+    expect(&aggregate.expr, Type::Vector, "aggregation expression")?;
+    if let (Some(param), Some(ty)) = (&aggregate.param, aggregate.op.parameter()) {
+        expect(param, ty, "aggregation parameter")?;
+    }
+    let fixed = aggregate.expr.fixed && aggregate.param.as_ref().is_none_or(|param| param.fixed);
+    Ok(Node { kind: Kind::Aggregate(Box::new(aggregate)), span, ty: Type::Vector, fixed })
+}
+
+impl Op {
+    /// Whether the answer is a new quantity, so that the metric's name does not fit it any more.
+    pub(crate) fn drops_name(self) -> bool {
+        matches!(self, Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Mod | Op::Pow | Op::Atan2)
+    }
+}

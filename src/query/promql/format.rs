@@ -1,0 +1,251 @@
+//! A tree back to text: Prometheus' canonical form, on one line. What it writes parses to the same tree.
+
+use std::fmt::Write;
+
+use model::labels::{METRIC_NAME, is_label_name, is_metric_name};
+use model::time::format_duration_ms;
+use model::{MatchOp, Matcher};
+
+use super::ast::{Aggregate, At, Binary, Cardinality, Edges, Kind, Node, Selector};
+use super::duration::{Duration, DurationOp};
+use super::number;
+
+pub(crate) fn node(node: &Node) -> String {
+    let mut out = String::new();
+    write_node(&mut out, node);
+    out
+}
+
+fn write_node(out: &mut String, node: &Node) {
+    match &node.kind {
+        Kind::Number { value, duration: true } => out.push_str(&seconds(*value)),
+        Kind::Number { value, duration: false } => out.push_str(&number::general(*value)),
+        Kind::Text(text) => out.push_str(&quoted(text)),
+        Kind::Paren(inner) => {
+            out.push('(');
+            write_node(out, inner);
+            out.push(')');
+        }
+        Kind::Negate(inner) => {
+            out.push('-');
+            write_node(out, inner);
+        }
+        Kind::Plus(inner) => {
+            out.push('+');
+            write_node(out, inner);
+        }
+        Kind::Binary(binary) => write_binary(out, binary),
+        Kind::Call { function, args } => {
+            out.push_str(function.name);
+            write_args(out, args.iter());
+        }
+        Kind::Aggregate(aggregate) => write_aggregate(out, aggregate),
+        Kind::Select(selector) => {
+            write_selector(out, selector);
+            write_modifiers(out, selector.at, selector.offset.as_ref());
+        }
+        Kind::Range { selector, range, edges } => {
+            write_selector(out, selector);
+            out.push('[');
+            write_duration(out, range);
+            out.push(']');
+            if *edges != Edges::Plain {
+                out.push(' ');
+                out.push_str(edges.text());
+            }
+            write_modifiers(out, selector.at, selector.offset.as_ref());
+        }
+        Kind::Subquery(subquery) => {
+            write_node(out, &subquery.expr);
+            out.push('[');
+            write_duration(out, &subquery.range);
+            out.push(':');
+            if let Some(step) = &subquery.step {
+                write_duration(out, step);
+            }
+            out.push(']');
+            write_modifiers(out, subquery.at, subquery.offset.as_ref());
+        }
+    }
+}
+
+fn write_args<'n>(out: &mut String, args: impl Iterator<Item = &'n Node>) {
+    out.push('(');
+    for (i, arg) in args.enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        write_node(out, arg);
+    }
+    out.push(')');
+}
+
+fn write_labels(out: &mut String, labels: &[String]) {
+    let names: Vec<String> = labels.iter().map(|label| label_name(label)).collect();
+    out.push('(');
+    out.push_str(&names.join(", "));
+    out.push(')');
+}
+
+fn label_name(label: &str) -> String {
+    if is_label_name(label) { label.into() } else { quoted(label) }
+}
+
+fn write_binary(out: &mut String, binary: &Binary) {
+    write_node(out, &binary.lhs);
+    out.push(' ');
+    out.push_str(binary.op.text());
+    if binary.return_bool {
+        out.push_str(" bool");
+    }
+    let matching = &binary.matching;
+    if matching.on || !matching.labels.is_empty() || matching.cardinality != Cardinality::OneToOne {
+        out.push_str(if matching.on { " on " } else { " ignoring " });
+        write_labels(out, &matching.labels);
+    }
+    match matching.cardinality {
+        Cardinality::OneToOne => {}
+        Cardinality::ManyToOne => out.push_str(" group_left "),
+        Cardinality::OneToMany => out.push_str(" group_right "),
+    }
+    if matching.cardinality != Cardinality::OneToOne {
+        write_labels(out, &matching.include);
+    }
+    match (matching.fill_left, matching.fill_right) {
+        (Some(left), Some(right)) if left.to_bits() == right.to_bits() => {
+            out.push_str(&format!(" fill ({})", number::general(left)));
+        }
+        (left, right) => {
+            if let Some(left) = left {
+                out.push_str(&format!(" fill_left ({})", number::general(left)));
+            }
+            if let Some(right) = right {
+                out.push_str(&format!(" fill_right ({})", number::general(right)));
+            }
+        }
+    }
+    out.push(' ');
+    write_node(out, &binary.rhs);
+}
+
+fn write_aggregate(out: &mut String, aggregate: &Aggregate) {
+    out.push_str(aggregate.op.text());
+    if aggregate.without || !aggregate.grouping.is_empty() {
+        out.push_str(if aggregate.without { " without " } else { " by " });
+        write_labels(out, &aggregate.grouping);
+        out.push(' ');
+    }
+    write_args(out, aggregate.param.iter().chain([&aggregate.expr]));
+}
+
+fn write_selector(out: &mut String, selector: &Selector) {
+    let bare = selector.name.as_deref().filter(|name| is_metric_name(name) && can_stand_bare(name));
+    let is_name = |matcher: &&Matcher| {
+        matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal && Some(&matcher.value) == selector.name.as_ref()
+    };
+    let mut parts = Vec::new();
+    match (bare, &selector.name) {
+        (Some(bare), _) => out.push_str(bare),
+        (None, Some(name)) => parts.push(quoted(name)),
+        (None, None) => {}
+    }
+    for matcher in selector.matchers.iter().filter(|matcher| !is_name(matcher)) {
+        parts.push(format!("{}{}{}", label_name(&matcher.name), matcher.op.as_str(), quoted(&matcher.value)));
+    }
+    if !parts.is_empty() {
+        out.push('{');
+        out.push_str(&parts.join(","));
+        out.push('}');
+    }
+}
+
+/// Whether a name before the brace is read as a name: these would be read as something else.
+fn can_stand_bare(name: &str) -> bool {
+    let words = ["bool", "on", "ignoring", "group_left", "group_right", "atan2", "inf", "nan", "and", "or", "unless"];
+    !words.iter().any(|word| word.eq_ignore_ascii_case(name))
+}
+
+fn write_modifiers(out: &mut String, at: Option<At>, offset: Option<&Duration>) {
+    match at {
+        Some(At::Ms(at_ms)) => {
+            let sign = if at_ms < 0 { "-" } else { "" };
+            let at_ms = at_ms.unsigned_abs();
+            // Writing to a string cannot fail.
+            _ = write!(out, " @ {sign}{}.{:03}", at_ms / 1000, at_ms % 1000);
+        }
+        Some(At::Start) => out.push_str(" @ start()"),
+        Some(At::End) => out.push_str(" @ end()"),
+        None => {}
+    }
+    if let Some(offset) = offset {
+        out.push_str(" offset ");
+        write_duration(out, offset);
+    }
+}
+
+/// Alone a bare number is a duration too (`[90]` is `[1m30s]`); in arithmetic it stays a number.
+fn write_duration(out: &mut String, duration: &Duration) {
+    match duration {
+        Duration::Seconds { value, .. } => out.push_str(&seconds(*value)),
+        Duration::Negate(inner) => {
+            out.push('-');
+            write_duration(out, inner);
+        }
+        arithmetic => write_arithmetic(out, arithmetic),
+    }
+}
+
+fn write_arithmetic(out: &mut String, duration: &Duration) {
+    match duration {
+        Duration::Seconds { value, unit: true } => out.push_str(&seconds(*value)),
+        Duration::Seconds { value, unit: false } => out.push_str(&number::general(*value)),
+        Duration::Step => out.push_str("step()"),
+        Duration::Range => out.push_str("range()"),
+        Duration::Negate(inner) => {
+            out.push('-');
+            write_arithmetic(out, inner);
+        }
+        Duration::Paren(inner) => {
+            out.push('(');
+            write_arithmetic(out, inner);
+            out.push(')');
+        }
+        Duration::Binary(op @ (DurationOp::MinOf | DurationOp::MaxOf), lhs, rhs) => {
+            out.push_str(op.text());
+            out.push('(');
+            write_arithmetic(out, lhs);
+            out.push_str(", ");
+            write_arithmetic(out, rhs);
+            out.push(')');
+        }
+        Duration::Binary(op, lhs, rhs) => {
+            write_arithmetic(out, lhs);
+            out.push_str(&format!(" {} ", op.text()));
+            write_arithmetic(out, rhs);
+        }
+    }
+}
+
+/// `5m` for what whole milliseconds hold, the plain number of seconds otherwise.
+fn seconds(value: f64) -> String {
+    let ms = value * 1e3;
+    if ms.fract() == 0.0 && ms.abs() < 9e15 { format_duration_ms(ms as i64) } else { number::general(value) }
+}
+
+/// As Go quotes: what the lexer reads back.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

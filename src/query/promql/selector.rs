@@ -1,0 +1,288 @@
+//! Parsing of selectors and of what may follow them: ranges, subqueries, `offset`, `@`, and duration expressions.
+
+use model::labels::METRIC_NAME;
+use model::{MatchOp, Matcher};
+
+use super::ast::{At, Edges, Kind, Node, Selector, Subquery, Type};
+use super::duration::{Duration, DurationOp};
+use super::lexer::{Fault, Span, Token};
+use super::parser::Parser;
+
+/// Most matchers in one selector: each is tried on each series.
+const MATCHERS_MAX: usize = 64;
+
+impl Parser<'_> {
+    /// A selector, its name taken already if it stands before the brace.
+    pub(crate) fn selector(&mut self, name: Option<(String, Span)>) -> Result<Node, Fault> {
+        let start = name.as_ref().map_or(self.span(), |(_, span)| *span);
+        let mut end = start;
+        let mut name = name.map(|(name, _)| name);
+        let mut matchers = Vec::new();
+        if self.take_symbol("{") {
+            while !self.is_symbol("}") {
+                self.matcher(&mut name, &mut matchers)?;
+                if !self.take_symbol(",") && !self.is_symbol("}") {
+                    return Err(self.unexpected("label matching", "\",\" or \"}\""));
+                }
+            }
+            end = self.next().1;
+        }
+        let span = start.to(end);
+        if let Some(name) = &name {
+            if let Some(other) = matchers.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal) {
+                let reason = format!("metric name must not be set twice: {name:?} or {:?}", other.value);
+                return Err(Fault::new(span, reason));
+            }
+            matchers.push(Matcher::equal(METRIC_NAME, name.as_str()));
+        }
+        if matchers.iter().all(Matcher::matches_empty) {
+            return Err(Fault::new(span, "vector selector must contain at least one non-empty matcher"));
+        }
+        if matchers.len() > MATCHERS_MAX {
+            return Err(Fault::new(span, format!("a selector may have at most {MATCHERS_MAX} matchers")));
+        }
+        let selector = Selector { name, matchers, at: None, offset: None };
+        Ok(Node { kind: Kind::Select(selector), span, ty: Type::Vector, fixed: false })
+    }
+
+    /// `label="value"`, `"utf8.label"=~"re"`, or a quoted metric name alone.
+    fn matcher(&mut self, name: &mut Option<String>, matchers: &mut Vec<Matcher>) -> Result<(), Fault> {
+        let (label, label_span, quoted) = match self.next() {
+            (Token::Name(label), span) => (label, span, false),
+            (Token::Text(label), span) => (label, span, true),
+            (_, span) => {
+                let written = &self.text[span.start..span.end];
+                let found = if written.is_empty() { "end of input".into() } else { format!("{written:?}") };
+                let reason = format!("unexpected {found} in label matching, expected identifier or \"}}\"");
+                return Err(Fault::new(span, reason));
+            }
+        };
+        let op = match self.peek() {
+            Token::Symbol("=") => MatchOp::Equal,
+            Token::Symbol("!=") => MatchOp::NotEqual,
+            Token::Symbol("=~") => MatchOp::Regex,
+            Token::Symbol("!~") => MatchOp::NotRegex,
+            _ if quoted => {
+                if let Some(other) = name {
+                    let reason = format!("metric name must not be set twice: {other:?} or {label:?}");
+                    return Err(Fault::new(label_span, reason));
+                }
+                *name = Some(label);
+                return Ok(());
+            }
+            _ => return Err(self.unexpected("label matching", "label matching operator")),
+        };
+        self.next();
+        let Token::Text(value) = self.peek().clone() else {
+            return Err(self.unexpected("label matching", "string"));
+        };
+        let value_span = self.next().1;
+        if label.is_empty() {
+            return Err(Fault::new(label_span, "a label name must not be empty"));
+        }
+        matchers.push(Matcher::new(label, op, value).map_err(|error| Fault::new(value_span, error.to_string()))?);
+        Ok(())
+    }
+
+    pub(crate) fn range_or_subquery(&mut self, node: Node) -> Result<Node, Fault> {
+        self.expect_symbol("[", "range")?;
+        let range = self.duration_expr(0)?;
+        must_be_positive(&range, self.last_span())?;
+        if self.take_symbol(":") {
+            let mut step = None;
+            if !self.is_symbol("]") {
+                let given = self.duration_expr(0)?;
+                must_be_positive(&given, self.last_span())?;
+                step = Some(given);
+            }
+            let span = node.span.to(self.expect_symbol("]", "subquery selector")?);
+            if node.ty != Type::Vector {
+                let reason = format!("subquery is only allowed on instant vector, got {} instead", node.ty.name());
+                return Err(Fault::new(span, reason));
+            }
+            let subquery = Subquery { expr: node, range, step, at: None, offset: None };
+            let kind = Kind::Subquery(Box::new(subquery));
+            return Ok(Node { kind, span, ty: Type::Matrix, fixed: false });
+        }
+        if !self.is_symbol("]") {
+            return Err(self.unexpected("subquery or range", "\":\" or \"]\""));
+        }
+        let span = node.span.to(self.next().1);
+        let Kind::Select(selector) = node.kind else {
+            return Err(Fault::new(span, "ranges only allowed for vector selectors"));
+        };
+        if selector.offset.is_some() {
+            return Err(Fault::new(span, "no offset modifiers allowed before range"));
+        }
+        if selector.at.is_some() {
+            return Err(Fault::new(span, "no @ modifiers allowed before range"));
+        }
+        let kind = Kind::Range { selector, range, edges: Edges::Plain };
+        Ok(Node { kind, span, ty: Type::Matrix, fixed: false })
+    }
+
+    pub(crate) fn offset_modifier(&mut self, mut node: Node) -> Result<Node, Fault> {
+        let keyword = self.next().1;
+        let offset = self.offset_duration()?;
+        let end = self.last_span();
+        let slot = match &mut node.kind {
+            Kind::Select(selector) | Kind::Range { selector, .. } => &mut selector.offset,
+            Kind::Subquery(subquery) => &mut subquery.offset,
+            _ => {
+                let reason = "offset modifier must be preceded by an instant vector selector or range vector \
+                              selector or a subquery";
+                return Err(Fault::new(keyword, reason));
+            }
+        };
+        if slot.replace(offset).is_some() {
+            return Err(Fault::new(keyword, "offset may not be set multiple times"));
+        }
+        node.span = node.span.to(end);
+        Ok(node)
+    }
+
+    /// `anchored` or `smoothed` after a range.
+    pub(crate) fn edges(&mut self, mut node: Node, wanted: Edges) -> Result<Node, Fault> {
+        let keyword = self.next().1;
+        let Kind::Range { edges, .. } = &mut node.kind else {
+            let reason = format!("{} modifier must be preceded by a range vector selector", wanted.text());
+            return Err(Fault::new(keyword, reason));
+        };
+        if *edges != Edges::Plain {
+            return Err(Fault::new(keyword, "anchored or smoothed may be set only once"));
+        }
+        *edges = wanted;
+        node.span = node.span.to(keyword);
+        Ok(node)
+    }
+
+    pub(crate) fn at_modifier(&mut self, mut node: Node) -> Result<Node, Fault> {
+        let symbol = self.next().1;
+        let at = if self.is_keyword("start") || self.is_keyword("end") {
+            let at = if self.is_keyword("start") { At::Start } else { At::End };
+            self.next();
+            self.expect_symbol("(", "@")?;
+            self.expect_symbol(")", "@")?;
+            at
+        } else {
+            let seconds = self.signed_number("@")?;
+            let at_ms = (seconds * 1e3).round();
+            // As Prometheus: what no i64 of milliseconds holds is no time.
+            if at_ms.is_nan() || at_ms.abs() > 9.2e18 {
+                let reason = format!("timestamp out of bounds for @ modifier: {seconds}");
+                return Err(Fault::new(self.last_span(), reason));
+            }
+            At::Ms(at_ms as i64)
+        };
+        let end = self.last_span();
+        let slot = match &mut node.kind {
+            Kind::Select(selector) | Kind::Range { selector, .. } => &mut selector.at,
+            Kind::Subquery(subquery) => &mut subquery.at,
+            _ => {
+                let reason = "@ modifier must be preceded by an instant vector selector or range vector selector \
+                              or a subquery";
+                return Err(Fault::new(symbol, reason));
+            }
+        };
+        if slot.replace(at).is_some() {
+            return Err(Fault::new(symbol, "@ <timestamp> may not be set multiple times"));
+        }
+        node.fixed = true;
+        node.span = node.span.to(end);
+        Ok(node)
+    }
+
+    /// After `offset` arithmetic needs parentheses: `foo offset 5m + 3` adds to the vector.
+    fn offset_duration(&mut self) -> Result<Duration, Fault> {
+        if self.take_symbol("-") {
+            return Ok(Duration::Negate(Box::new(self.nested(Self::offset_duration)?)));
+        }
+        if self.take_symbol("+") {
+            return self.nested(Self::offset_duration);
+        }
+        self.duration_primary("offset")
+    }
+
+    fn duration_expr(&mut self, min_binding: u8) -> Result<Duration, Fault> {
+        self.nested(|parser| {
+            let mut lhs = if parser.take_symbol("-") {
+                Duration::Negate(Box::new(parser.duration_expr(3)?))
+            } else if parser.take_symbol("+") {
+                parser.duration_expr(3)?
+            } else {
+                parser.duration_primary("range or duration")?
+            };
+            // A left-deep chain is as deep as it is long.
+            let mut chain = 0;
+            loop {
+                let (op, binding) = match parser.peek() {
+                    Token::Symbol("+") => (DurationOp::Add, 1),
+                    Token::Symbol("-") => (DurationOp::Sub, 1),
+                    Token::Symbol("*") => (DurationOp::Mul, 2),
+                    Token::Symbol("/") => (DurationOp::Div, 2),
+                    Token::Symbol("%") => (DurationOp::Mod, 2),
+                    Token::Symbol("^") => (DurationOp::Pow, 3),
+                    _ => return Ok(lhs),
+                };
+                if binding < min_binding {
+                    return Ok(lhs);
+                }
+                chain += 1;
+                if chain > 100 {
+                    return Err(Fault::new(parser.span(), "a duration may have at most 100 operators"));
+                }
+                parser.next();
+                let rhs = parser.duration_expr(if op == DurationOp::Pow { binding } else { binding + 1 })?;
+                lhs = Duration::Binary(op, Box::new(lhs), Box::new(rhs));
+            }
+        })
+    }
+
+    fn duration_primary(&mut self, context: &str) -> Result<Duration, Fault> {
+        match self.peek().clone() {
+            Token::Number(value) => {
+                self.next();
+                Ok(Duration::Seconds { value, unit: false })
+            }
+            Token::Duration(duration_ms) => {
+                self.next();
+                Ok(Duration::Seconds { value: duration_ms as f64 / 1e3, unit: true })
+            }
+            Token::Symbol("(") => {
+                self.next();
+                let inner = self.duration_expr(0)?;
+                self.expect_symbol(")", context)?;
+                Ok(Duration::Paren(Box::new(inner)))
+            }
+            Token::Name(name) if self.peek_second() == &Token::Symbol("(") => {
+                let simple = match name.to_ascii_lowercase().as_str() {
+                    "step" => Ok(Duration::Step),
+                    "range" => Ok(Duration::Range),
+                    "min_of" | "min" => Err(DurationOp::MinOf),
+                    "max_of" | "max" => Err(DurationOp::MaxOf),
+                    _ => return Err(self.unexpected(context, "duration")),
+                };
+                self.next();
+                self.next();
+                let parsed = match simple {
+                    Ok(simple) => simple,
+                    Err(op) => {
+                        let lhs = self.duration_expr(0)?;
+                        self.expect_symbol(",", context)?;
+                        Duration::Binary(op, Box::new(lhs), Box::new(self.duration_expr(0)?))
+                    }
+                };
+                self.expect_symbol(")", context)?;
+                Ok(parsed)
+            }
+            _ => Err(self.unexpected(context, "duration")),
+        }
+    }
+}
+
+fn must_be_positive(duration: &Duration, span: Span) -> Result<(), Fault> {
+    match duration.constant() {
+        Some(seconds) if seconds.is_nan() || seconds <= 0.0 => Err(Fault::new(span, "duration must be greater than 0")),
+        _ => Ok(()),
+    }
+}

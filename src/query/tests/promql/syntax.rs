@@ -1,0 +1,228 @@
+//! Texts that are no expressions, canonical forms, and texts made to break a parser.
+
+use proptest::prelude::*;
+use query::QueryError;
+use query::promql;
+
+#[track_caller]
+fn wrong(text: &str, place: (usize, usize), span: &str, reason: &str) {
+    match promql::parse(text) {
+        Err(QueryError::Parse { start, end, line, column, reason: got }) => {
+            assert_eq!(((line, column), &text[start..end], got.as_str()), (place, span, reason), "{text}");
+        }
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn errors_tell_where_and_why() {
+    wrong("", (1, 1), "", "no expression found in input");
+    wrong("1 +", (1, 4), "", "unexpected end of input");
+    wrong("foo\n  bar", (2, 3), "bar", "unexpected identifier \"bar\"");
+    wrong("sum(foo", (1, 8), "", "unexpected end of input in call, expected \",\" or \")\"");
+    wrong("foo{a=1}", (1, 7), "1", "unexpected number \"1\" in label matching, expected string");
+    wrong("foo{a~\"x\"}", (1, 6), "~", "unexpected character: '~'");
+    wrong(
+        "foo{a \"x\"}",
+        (1, 7),
+        "\"x\"",
+        "unexpected string \"x\" in label matching, expected label matching operator",
+    );
+    wrong("foo[5m", (1, 7), "", "unexpected end of input in subquery or range, expected \":\" or \"]\"");
+    wrong("foo[]", (1, 5), "]", "unexpected \"]\" in range or duration, expected duration");
+    wrong("foo offset", (1, 11), "", "unexpected end of input in offset, expected duration");
+    wrong("foo @ x", (1, 7), "x", "unexpected identifier \"x\" in @, expected number");
+    wrong("foo offset 1m offset 1m", (1, 15), "offset", "offset may not be set multiple times");
+    wrong(
+        "abs(foo) offset 1m",
+        (1, 10),
+        "offset",
+        "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+    );
+    wrong("smu(foo)", (1, 1), "smu", "unknown function with name \"smu\"");
+    wrong(
+        "histogram_quantil(0.9, x)",
+        (1, 1),
+        "histogram_quantil",
+        "unknown function with name \"histogram_quantil\", did you mean \"histogram_quantile\"?",
+    );
+    wrong("{}", (1, 1), "{}", "vector selector must contain at least one non-empty matcher");
+    wrong("a{__name__=\"b\"}", (1, 1), "a{__name__=\"b\"}", "metric name must not be set twice: \"a\" or \"b\"");
+    wrong("a + on(x) group_left(x) b", (1, 23), ")", "label \"x\" must not occur in ON and GROUP clause at once");
+    wrong(
+        "-\"a\"",
+        (1, 1),
+        "-\"a\"",
+        "unary expression only allowed on expressions of type scalar or instant vector, got \"string\"",
+    );
+    wrong("foo or 1", (1, 5), "or", "set operator \"or\" not allowed in binary scalar expression");
+    wrong("é", (1, 1), "é", "unexpected character: 'é'");
+    wrong("abs(foo,)", (1, 8), ",", "trailing commas not allowed in function call args");
+}
+
+#[test]
+fn canonical_forms() {
+    for (text, canonical) in [
+        ("SUM ( foo{b='1',a=~\"x\"} ) BY (job)", "sum by (job) (foo{b=\"1\",a=~\"x\"})"),
+        ("topk without(a) (5,foo)", "topk without (a) (5, foo)"),
+        ("a+ON(x)GROUP_LEFT(y) b", "a + on (x) group_left (y) b"),
+        ("a/ignoring(x)b>bool 1", "a / ignoring (x) b > bool 1"),
+        ("{'my.metric', 'a.b'='c'}", "{\"my.metric\",\"a.b\"=\"c\"}"),
+        ("rate(foo[300s])", "rate(foo[5m])"),
+        ("foo[90]", "foo[1m30s]"),
+        ("foo[5m*2]", "foo[5m * 2]"),
+        ("foo offset -5m @ 10.5", "foo @ 10.500 offset -5m"),
+        ("sum(foo)[1h:]", "sum(foo)[1h:]"),
+        ("-(1+2)^3", "-(1 + 2) ^ 3"),
+        ("1_000 + 0x10 + Inf", "1000 + 16 + +Inf"),
+        ("1e300 - .00001", "1e+300 - 1e-05"),
+        ("a + fill(0) b", "a + fill (0) b"),
+        ("a + on(x) fill_left(1) b", "a + on (x) fill_left (1) b"),
+        ("`a\\`", "\"a\\\\\""),
+        ("foo # comment\n + 1", "foo + 1"),
+    ] {
+        let expr = promql::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(promql::format(&expr), canonical);
+        assert_eq!(promql::format(&promql::parse(canonical).unwrap()), canonical);
+    }
+}
+
+#[test]
+fn selectors_are_found_and_parsed_alone() {
+    let expr = promql::parse("sum(rate(a[5m])) / b{x=\"1\"} + max_over_time(c[1h:1m])").unwrap();
+    let names: Vec<&str> =
+        promql::selectors(&expr).iter().map(|matchers| matchers.last().unwrap().value.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(promql::parse_selector("up{job=\"x\"}").unwrap().len(), 2);
+    for text in ["sum(up)", "up[5m]", "up offset 5m", "up @ 5", "1", "", "{}"] {
+        assert!(promql::parse_selector(text).is_err(), "{text}");
+    }
+}
+
+/// On a thread as small as the smallest that a query runs on.
+fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn deep_and_long_texts_are_answered_without_a_stack() {
+    on_a_small_stack(|| {
+        for text in [
+            "(".repeat(16_000),
+            "-".repeat(16_000),
+            "abs(".repeat(4_000),
+            "sum(".repeat(90) + "a" + &")".repeat(90),
+            "max_over_time(".repeat(90) + "a" + &"[1m:1m])".repeat(90),
+            "histogram_quantile(0.9, ".repeat(90) + "a" + &")".repeat(90),
+            "label_replace(".repeat(90) + "a" + &", 'a', '', '', '')".repeat(90),
+            "1 + (".repeat(45) + "a" + &")".repeat(45),
+            "a[".repeat(5_000),
+            "1^".repeat(8_000) + "1",
+            "a + ".repeat(450) + "a",
+            "a or ".repeat(3_000) + "a",
+            "1+".repeat(8_000) + "1",
+            format!("a[{}5m]", "(".repeat(5_000)),
+            format!("a[{}5m]", "-".repeat(5_000)),
+            format!("a[{}1]", "1+".repeat(5_000)),
+            format!("a offset {}1", "-".repeat(5_000)),
+            "a offset 1m ".repeat(1_000),
+            "a[1m:1m]".to_owned() + &"[1m:1m]".repeat(1_000),
+            "x".repeat(20_000),
+            "a{".to_owned() + &"b=\"c\",".repeat(2_000) + "}",
+        ] {
+            if let Ok(expr) = promql::parse(&text) {
+                let canonical = promql::format(&expr);
+                let options = promql::Options {
+                    lookback_ms: 1,
+                    budget: query::Budget::starting_now(std::time::Duration::from_secs(60)),
+                };
+                let memory = crate::memory::Memory::default();
+                let answer = promql::range(&memory, &expr, 0, 1000, 100, &options);
+                assert!(answer.is_ok(), "{canonical}: {answer:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn long_chains_are_parsed_up_to_the_limit() {
+    assert!(promql::parse(&("1+".repeat(500) + "1")).is_ok());
+    let error = promql::parse(&("1+".repeat(501) + "1")).unwrap_err().to_string();
+    assert!(error.contains("more than 500 binary operators"), "{error}");
+    let nested = |levels: usize| promql::parse(&("(".repeat(levels) + "1" + &")".repeat(levels)));
+    assert!(nested(99).is_ok());
+    assert!(nested(100).unwrap_err().to_string().contains("nested deeper than 100 levels"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_parsed_or_refused(text in ".{0,60}") {
+        check_any(&text);
+    }
+
+    #[test]
+    fn any_words_are_parsed_or_refused(words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..24)) {
+        check_any(&words.join(" "));
+        check_any(&words.concat());
+    }
+}
+
+const WORDS: &[&str] = &[
+    "foo",
+    "sum",
+    "rate",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    "5m",
+    "1",
+    "-",
+    "+",
+    "*",
+    "^",
+    "by",
+    "on",
+    "ignoring",
+    "bool",
+    "==",
+    "and",
+    "or",
+    "offset",
+    "@",
+    "start()",
+    "step()",
+    ",",
+    "\"a\"",
+    "a=\"b\"",
+    "=~",
+    ":",
+    "fill",
+    "group_left",
+    "topk",
+    "histogram_quantile",
+    "NaN",
+    "anchored",
+    "smoothed",
+    "0x1",
+    "min_of",
+    "clamp",
+    "label_replace",
+];
+
+/// What parses has a canonical form that parses to itself; what does not names a place inside the text.
+fn check_any(text: &str) {
+    match promql::parse(text) {
+        Ok(expr) => {
+            let canonical = promql::format(&expr);
+            let again = promql::parse(&canonical).unwrap_or_else(|error| panic!("{text:?} {canonical:?}: {error}"));
+            assert_eq!(promql::format(&again), canonical, "{text:?}");
+        }
+        Err(QueryError::Parse { start, end, .. }) => {
+            assert!(text.is_char_boundary(start) && text.is_char_boundary(end) && start <= end, "{text:?}");
+        }
+        Err(other) => panic!("{text:?}: {other}"),
+    }
+}

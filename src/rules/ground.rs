@@ -1,0 +1,69 @@
+//! Where a group's rules read and write series: a tenant, or the memory of a rule test.
+
+use std::time::Duration;
+
+use model::batch::{MetricBatch, SeriesEntry};
+use model::{Labels, Sample};
+use query::promql::Source;
+use tokio::runtime::Handle;
+use xxhash_rust::xxh3::Xxh3;
+
+/// How long a write may wait for its commit before the rule counts as failed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) trait Ground {
+    /// One consistent view, which sees everything written before.
+    fn source(&self) -> Result<Box<dyn Source>, store::StoreError>;
+    /// Writes samples, and returns when the next view sees them. An error in words, for the rule's health.
+    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String>;
+}
+
+/// A tenant's store, from a blocking thread.
+pub(crate) struct TenantGround {
+    pub(crate) tenant: store::Tenant,
+    /// The runtime to wait on for a commit.
+    pub(crate) runtime: Handle,
+}
+
+impl Ground for TenantGround {
+    fn source(&self) -> Result<Box<dyn Source>, store::StoreError> {
+        Ok(Box::new(self.tenant.snapshot()?))
+    }
+
+    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
+        let count = u32::try_from(samples.len()).map_err(|_| "too many samples in one rule".to_string())?;
+        let batch = MetricBatch {
+            series: samples
+                .iter()
+                .map(|(labels, _)| SeriesEntry::New { key: series_key(labels), labels: labels.clone() })
+                .collect(),
+            samples: samples.iter().zip(0..).map(|((_, sample), at)| (at, *sample)).collect(),
+            points: (0..count).collect(),
+            derived_from: count,
+            metadata: Vec::new(),
+            ..MetricBatch::default()
+        };
+        let submitted = self
+            .runtime
+            .block_on(async { tokio::time::timeout(WRITE_TIMEOUT, self.tenant.submit_metrics(batch)).await });
+        match submitted {
+            Ok(Ok(rejected)) if rejected.is_empty() => Ok(()),
+            Ok(Ok(rejected)) => Err(format!("series were refused: {}", rejected.message())),
+            Ok(Err(error)) => Err(format!("cannot write series: {error}")),
+            Err(_) => Err(format!("cannot write series: no commit within {} s", WRITE_TIMEOUT.as_secs())),
+        }
+    }
+}
+
+/// What the store remembers a rule's series under; no sender's key begins like this.
+fn series_key(labels: &Labels) -> u128 {
+    let mut hash = Xxh3::new();
+    hash.update(b"binnacle rule\0");
+    for (name, value) in labels.iter() {
+        for text in [name, value] {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+    }
+    hash.digest128()
+}

@@ -1,0 +1,250 @@
+//! A template's text to tokens: text between the actions, and what stands inside `{{ }}`.
+
+use super::{TEMPLATE_BYTES_MAX, TemplateError};
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Token {
+    /// Between actions.
+    Text(String),
+    Open,
+    Close,
+    Name(String),
+    /// Without its `$`; the root is empty.
+    Variable(String),
+    /// `.name`; whether it follows the last token without a space, and so belongs to it.
+    Field(String, bool),
+    Dot,
+    Integer(i64),
+    Float(f64),
+    Quoted(String),
+    Pipe,
+    LeftParen,
+    /// Fields may follow it.
+    RightParen,
+    Declare,
+    Assign,
+    Comma,
+}
+
+/// Tokens with the line each begins on.
+pub(super) fn scan(text: &str) -> Result<Vec<(Token, usize)>, TemplateError> {
+    let mut scanner = Scanner { rest: text, line: 1, tokens: Vec::new() };
+    if text.len() > TEMPLATE_BYTES_MAX {
+        return Err(
+            scanner.error(format!("a template has at most {TEMPLATE_BYTES_MAX} bytes, this one has {}", text.len()))
+        );
+    }
+    let mut trim_next = false;
+    loop {
+        let (before, open) = match scanner.rest.find("{{") {
+            Some(at) => (&scanner.rest[..at], true),
+            None => (scanner.rest, false),
+        };
+        let opening = &scanner.rest[before.len()..];
+        let trim_here = opening.strip_prefix("{{-").is_some_and(|rest| rest.starts_with(SPACE));
+        let mut shown = before;
+        if trim_next {
+            shown = shown.trim_start_matches(SPACE);
+        }
+        if trim_here {
+            shown = shown.trim_end_matches(SPACE);
+        }
+        if !shown.is_empty() {
+            scanner.tokens.push((Token::Text(shown.into()), scanner.line));
+        }
+        scanner.advance(before.len());
+        if !open {
+            return Ok(scanner.tokens);
+        }
+        scanner.advance(if trim_here { 3 } else { 2 });
+        trim_next = scanner.action()?;
+    }
+}
+
+const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+struct Scanner<'a> {
+    rest: &'a str,
+    line: usize,
+    tokens: Vec<(Token, usize)>,
+}
+
+impl Scanner<'_> {
+    /// One action after its opening braces. Whether it ended with ` -}}`.
+    fn action(&mut self) -> Result<bool, TemplateError> {
+        let opened = self.line;
+        let body = self.rest.trim_start_matches(SPACE);
+        if body.starts_with("/*") {
+            return self.comment();
+        }
+        self.push(Token::Open, 0);
+        loop {
+            let spaces = self.rest.len() - self.rest.trim_start_matches(SPACE).len();
+            self.advance(spaces);
+            if spaces > 0 && self.rest.starts_with("-}}") {
+                self.push(Token::Close, 3);
+                return Ok(true);
+            }
+            if self.rest.starts_with("}}") {
+                self.push(Token::Close, 2);
+                return Ok(false);
+            }
+            if self.rest.is_empty() {
+                return Err(TemplateError { line: opened, reason: "unclosed action".into() });
+            }
+            self.token(spaces == 0)?;
+        }
+    }
+
+    fn comment(&mut self) -> Result<bool, TemplateError> {
+        let Some(end) = self.rest.find("*/") else { return Err(self.error("unclosed comment")) };
+        self.advance(end + 2);
+        let spaces = self.rest.len() - self.rest.trim_start_matches(SPACE).len();
+        if spaces > 0 && self.rest[spaces..].starts_with("-}}") {
+            self.advance(spaces + 3);
+            return Ok(true);
+        }
+        if self.rest.starts_with("}}") {
+            self.advance(2);
+            return Ok(false);
+        }
+        Err(self.error("comment ends before closing delimiter"))
+    }
+
+    fn token(&mut self, joined: bool) -> Result<(), TemplateError> {
+        let first = self.rest.chars().next().expect("the caller saw that something is left");
+        let second = self.rest[first.len_utf8()..].chars().next();
+        match first {
+            '|' => self.push(Token::Pipe, 1),
+            '(' => self.push(Token::LeftParen, 1),
+            ')' => self.push(Token::RightParen, 1),
+            ',' => self.push(Token::Comma, 1),
+            ':' if second == Some('=') => self.push(Token::Declare, 2),
+            '=' => self.push(Token::Assign, 1),
+            '"' | '`' | '\'' => return self.quoted(first),
+            '$' => {
+                let name = name(&self.rest[1..]).to_string();
+                let length = name.len() + 1;
+                self.push(Token::Variable(name), length);
+            }
+            '.' if second.is_some_and(is_name_start) => {
+                let name = name(&self.rest[1..]).to_string();
+                let length = name.len() + 1;
+                self.push(Token::Field(name, joined), length);
+            }
+            '.' if !second.is_some_and(|c| c.is_ascii_digit()) => self.push(Token::Dot, 1),
+            c if c.is_ascii_digit() || matches!(c, '.' | '+' | '-') => return self.number(),
+            c if is_name_start(c) => {
+                let name = name(self.rest).to_string();
+                let length = name.len();
+                self.push(Token::Name(name), length);
+            }
+            c => return Err(self.error(format!("unexpected {c:?} in an action"))),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), TemplateError> {
+        let mut length = 0;
+        let mut last = ' ';
+        for c in self.rest.chars() {
+            let sign = matches!(c, '+' | '-') && (length == 0 || matches!(last, 'e' | 'E'));
+            if !(sign || c.is_ascii_alphanumeric() || c == '.' || c == '_') {
+                break;
+            }
+            length += c.len_utf8();
+            last = c;
+        }
+        let text = &self.rest[..length];
+        let plain = text.replace('_', "");
+        let hex = plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X"));
+        let token = match (hex.map(|digits| i64::from_str_radix(digits, 16)), plain.parse::<i64>()) {
+            (Some(Ok(value)), _) | (None, Ok(value)) => Token::Integer(value),
+            // Words such as `inf` are numbers to the parser of floats, not to Go's templates.
+            (None, Err(_)) if plain.bytes().any(|c| c.is_ascii_digit()) => match plain.parse::<f64>() {
+                Ok(value) => Token::Float(value),
+                Err(_) => return Err(self.error(format!("bad number {text:?}"))),
+            },
+            _ => return Err(self.error(format!("bad number {text:?}"))),
+        };
+        self.push(token, length);
+        Ok(())
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<(), TemplateError> {
+        let mut out = String::new();
+        let mut chars = self.rest.char_indices().skip(1);
+        while let Some((at, c)) = chars.next() {
+            if c == quote {
+                let token = if quote == '\'' {
+                    let mut content = out.chars();
+                    match (content.next(), content.next()) {
+                        (Some(c), None) => Token::Integer(i64::from(u32::from(c))),
+                        _ => return Err(self.error("a character constant holds one character")),
+                    }
+                } else {
+                    Token::Quoted(out)
+                };
+                self.push(token, at + 1);
+                return Ok(());
+            }
+            if quote == '`' {
+                out.push(c);
+                continue;
+            }
+            match c {
+                '\n' => break,
+                '\\' => match chars.next().and_then(|(_, escape)| unescape(escape, &mut chars)) {
+                    Some(c) => out.push(c),
+                    None => return Err(self.error("bad escape in a quoted text")),
+                },
+                c => out.push(c),
+            }
+        }
+        Err(self.error("unterminated quoted text"))
+    }
+
+    fn push(&mut self, token: Token, bytes: usize) {
+        self.tokens.push((token, self.line));
+        self.advance(bytes);
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.line += self.rest[..bytes].bytes().filter(|byte| *byte == b'\n').count();
+        self.rest = &self.rest[bytes..];
+    }
+
+    fn error(&self, reason: impl Into<String>) -> TemplateError {
+        TemplateError { line: self.line, reason: reason.into() }
+    }
+}
+
+fn unescape(escape: char, chars: &mut impl Iterator<Item = (usize, char)>) -> Option<char> {
+    let mut hex = |digits: usize| {
+        let text: String = chars.by_ref().take(digits).map(|(_, c)| c).collect();
+        u32::from_str_radix(&text, 16).ok().filter(|_| text.len() == digits).and_then(char::from_u32)
+    };
+    match escape {
+        'n' => Some('\n'),
+        't' => Some('\t'),
+        'r' => Some('\r'),
+        'a' => Some('\x07'),
+        'b' => Some('\x08'),
+        'f' => Some('\x0c'),
+        'v' => Some('\x0b'),
+        '\\' | '"' | '\'' => Some(escape),
+        'x' => hex(2),
+        'u' => hex(4),
+        'U' => hex(8),
+        _ => None,
+    }
+}
+
+fn is_name_start(c: char) -> bool {
+    c == '_' || c.is_alphabetic()
+}
+
+fn name(text: &str) -> &str {
+    let end = text.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(text.len());
+    &text[..end]
+}

@@ -1,0 +1,67 @@
+//! Series of a rule test, in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::{Labels, Matcher, MsRange, Sample, SeriesId};
+use query::promql::Source;
+use store::{ReadGuard, Samples, Series, StoreError};
+
+use crate::ground::Ground;
+
+/// Samples by time, of each series.
+type SeriesMap = BTreeMap<Labels, BTreeMap<i64, f64>>;
+
+/// A cheap handle; all see the same series.
+#[derive(Clone, Default)]
+pub(crate) struct Memory(Arc<Mutex<SeriesMap>>);
+
+impl Memory {
+    pub(crate) fn add(&self, labels: &Labels, sample: Sample) {
+        self.series().entry(labels.clone()).or_default().insert(sample.at_ms, sample.value);
+    }
+
+    fn series(&self) -> MutexGuard<'_, SeriesMap> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ground for Memory {
+    fn source(&self) -> Result<Box<dyn Source>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
+        samples.iter().for_each(|(labels, sample)| self.add(labels, *sample));
+        Ok(())
+    }
+}
+
+impl Source for Memory {
+    fn select(&self, matchers: &[Matcher], range: MsRange, series_max: usize) -> Result<Vec<Series>, StoreError> {
+        let mut found = Vec::new();
+        for (id, (labels, samples)) in (0..).zip(self.series().iter()) {
+            let inside = samples.range(range.start_ms..=range.end_ms).next().is_some();
+            if inside && matchers.iter().all(|matcher| matcher.matches_labels(labels)) {
+                found.push(Series { id: SeriesId(id), labels: labels.clone() });
+            }
+        }
+        if found.len() > series_max {
+            return Err(StoreError::TooMuch { message: format!("more than {series_max} series match") });
+        }
+        Ok(found)
+    }
+
+    fn read(&self, series: &[Series], range: MsRange, guard: &mut dyn ReadGuard) -> Result<Vec<Samples>, StoreError> {
+        let all = self.series();
+        let mut out = Vec::with_capacity(series.len());
+        for wanted in series {
+            let samples =
+                all.get(&wanted.labels).into_iter().flat_map(|samples| samples.range(range.start_ms..=range.end_ms));
+            let (at_ms, values): (Vec<i64>, Vec<f64>) = samples.map(|(at_ms, value)| (*at_ms, *value)).unzip();
+            guard.spend(at_ms.len() as u64, 16 * at_ms.len() as u64)?;
+            out.push(Samples { at_ms, values, ..Samples::default() });
+        }
+        Ok(out)
+    }
+}

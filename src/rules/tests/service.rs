@@ -1,0 +1,107 @@
+//! Rules over a real store, run by their own clock: from a stored sample to a notice, and through a restart.
+
+use std::time::Duration;
+
+use model::batch::{MetricBatch, SeriesEntry};
+use model::{AlertState, Labels, Sample, TenantId};
+use rules::{Engine, EngineOptions};
+use store::{Options, Store, Tenant};
+
+const RULES: &str = "
+groups:
+- name: hosts
+  interval: 1s
+  rules:
+  - record: down:count
+    expr: count(up == 0)
+  - alert: Down
+    expr: up == 0 and on() down:count > 0
+    for: 1s
+";
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+fn open(dir: &std::path::Path) -> (Store, Tenant) {
+    let store = Store::open(Options::new(dir), now_ms()).unwrap();
+    let tenant = store.tenant(&TenantId::default()).unwrap();
+    (store, tenant)
+}
+
+fn engine(tenant: &Tenant) -> Engine {
+    let options = EngineOptions {
+        external_url: "http://127.0.0.1:8080".into(),
+        lookback_ms: 300_000,
+        query_limits: query::Limits::default(),
+    };
+    Engine::new(tenant.clone(), rules::file::parse(RULES, "t.yml", 30_000).unwrap(), options).unwrap()
+}
+
+async fn set(tenant: &Tenant, up: f64) {
+    let labels = Labels::from_pairs([("__name__", "up"), ("host", "a")]);
+    let batch = MetricBatch {
+        series: vec![SeriesEntry::New { key: 1, labels }],
+        samples: vec![(0, Sample { at_ms: now_ms(), value: up })],
+        points: vec![0],
+        derived_from: 1,
+        ..MetricBatch::default()
+    };
+    assert!(tenant.submit_metrics(batch).await.unwrap().is_empty());
+}
+
+/// Waits for the next notice and takes it.
+async fn told(tenant: &Tenant) -> AlertState {
+    let alerts = tenant.alerts().unwrap();
+    let wait = async {
+        loop {
+            if let Some(notice) = alerts.notices(1).unwrap().pop() {
+                alerts.route_notices(notice.seq, &[]).unwrap();
+                return notice.instance.state;
+            }
+            alerts.noticed().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.expect("no notice came")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_stored_sample_to_a_notice_and_through_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, tenant) = open(dir.path());
+    let running = engine(&tenant);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let task = tokio::spawn({
+        let running = running.clone();
+        async move { running.run(stopped).await }
+    });
+    set(&tenant, 0.0).await;
+    assert_eq!(told(&tenant).await, AlertState::Firing);
+    let view = running.view();
+    assert_eq!(view[0].rules[1].instances[0].labels.to_string(), "{alertname=\"Down\",host=\"a\"}");
+    assert_eq!(view[0].rules[0].last_error, "");
+    stop.send(true).unwrap();
+    tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
+    drop((running, tenant));
+    store.close().unwrap();
+    drop(store);
+
+    let (store, tenant) = open(dir.path());
+    let running = engine(&tenant);
+    assert_eq!(running.view()[0].rules[1].instances[0].state, AlertState::Firing);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let task = tokio::spawn({
+        let running = running.clone();
+        async move { running.run(stopped).await }
+    });
+    // The end is told, and the firing not a second time.
+    set(&tenant, 1.0).await;
+    assert_eq!(told(&tenant).await, AlertState::Resolved);
+    stop.send(true).unwrap();
+    tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
+    assert_eq!(tenant.alerts().unwrap().transitions(i64::MAX, 10).unwrap().len(), 3);
+    store.close().unwrap();
+}

@@ -1,0 +1,202 @@
+//! `email_configs`: a smarthost spoken to over TLS; in the clear only on this machine, and only when asked for.
+
+use std::path::{Path, PathBuf};
+
+use lettre::Address;
+use lettre::message::Mailbox;
+
+use super::fields::{Fields, plain, scalar};
+use super::receiver::Globals;
+use super::secret::{self, Secret};
+use super::tree::Bad;
+
+/// Most recipients of one channel: each is a conversation of its own.
+const RECIPIENTS_MAX: usize = 50;
+/// Headers that the appliance writes itself, lower-case.
+const OWN_HEADERS: [&str; 14] = [
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "subject",
+    "date",
+    "message-id",
+    "in-reply-to",
+    "references",
+    "auto-submitted",
+    "list-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+];
+
+#[derive(Debug, Clone)]
+pub(crate) struct EmailConfig {
+    pub(crate) to: Vec<Mailbox>,
+    pub(crate) from: Mailbox,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) hello: Option<String>,
+    pub(crate) auth: Option<(String, Secret)>,
+    pub(crate) encryption: Encryption,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) insecure_skip_verify: bool,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    /// Required; a server that does not offer it gets no mail.
+    StartTls,
+    /// From the first byte, as on port 465.
+    Implicit,
+    /// Plain text, to this machine only.
+    None,
+}
+
+pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Result<EmailConfig, Bad> {
+    let line = fields.line;
+    let (to, to_line) = fields.required_text("to")?;
+    let to = mailboxes(to, to_line)?;
+    let owned = |found: Option<(&str, usize)>| found.map(|(text, line)| (text.to_owned(), line));
+    let (from, from_line) = owned(fields.text("from")?)
+        .or_else(|| globals.from.clone())
+        .ok_or_else(|| Bad::new(line, "email needs from, here or as global smtp_from"))?;
+    let from = mailbox(&from, from_line)?;
+    let (smarthost, host_line) = owned(fields.text("smarthost")?)
+        .or_else(|| globals.smarthost.clone())
+        .ok_or_else(|| Bad::new(line, "email needs smarthost, here or as global smtp_smarthost"))?;
+    let (host, port) = host_and_port(&smarthost)
+        .ok_or_else(|| Bad::new(host_line, format!("smarthost must be host:port, not {smarthost:?}")))?;
+    let hello = fields.text("hello")?.map(|(text, _)| text.to_owned()).or_else(|| globals.hello.clone());
+    let username =
+        fields.text("auth_username")?.map(|(text, _)| text.to_owned()).or_else(|| globals.auth_username.clone());
+    let password = secret::take(&mut fields, "auth_password", "auth_password_file", dir)?
+        .map(|(secret, _)| secret)
+        .or_else(|| globals.auth_password.clone());
+    let auth = match (username.filter(|name| !name.is_empty()), password) {
+        (Some(name), Some(password)) => Some((name, password)),
+        (Some(_), None) => return Err(Bad::new(line, "auth_username without auth_password")),
+        (None, _) => None,
+    };
+    let require_tls = fields.flag("require_tls")?.or(globals.require_tls).unwrap_or(true);
+    let (ca_file, insecure_skip_verify) = read_tls_config(&mut fields, dir)?;
+    let implicit = match fields.take("x") {
+        None => false,
+        Some(node) => {
+            let mut x = Fields::of(node, "x of email_configs")?;
+            let implicit = x.flag("implicit_tls")?.unwrap_or(false);
+            x.end(&[])?;
+            implicit
+        }
+    };
+    let encryption = if implicit || port == 465 {
+        Encryption::Implicit
+    } else if require_tls {
+        Encryption::StartTls
+    } else if is_loopback(&host) {
+        Encryption::None
+    } else {
+        return Err(Bad::new(
+            host_line,
+            format!(
+                "mail to {host} would go in plain text: remove require_tls: false (only a smarthost on this machine may do without)"
+            ),
+        ));
+    };
+    let headers = read_headers(&mut fields)?;
+    fields.end(&[
+        "html",
+        "text",
+        "auth_secret",
+        "auth_secret_file",
+        "auth_identity",
+        "force_implicit_tls",
+        "threading",
+    ])?;
+    Ok(EmailConfig { to, from, host, port, hello, auth, encryption, ca_file, insecure_skip_verify, headers })
+}
+
+fn mailbox(text: &str, line: usize) -> Result<Mailbox, Bad> {
+    text.trim().parse().map_err(|error| Bad::new(line, format!("{text:?} is not a mail address: {error}")))
+}
+
+fn mailboxes(text: &str, line: usize) -> Result<Vec<Mailbox>, Bad> {
+    let list = text
+        .split(',')
+        .filter(|part| !part.trim().is_empty())
+        .map(|part| mailbox(part, line))
+        .collect::<Result<Vec<_>, _>>()?;
+    if list.is_empty() || list.len() > RECIPIENTS_MAX {
+        return Err(Bad::new(line, format!("to takes 1 to {RECIPIENTS_MAX} addresses, not {}", list.len())));
+    }
+    Ok(list)
+}
+
+/// `mail.example.org:587`, `[::1]:25`.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    // Checked as the domain part of an address, which a relay's name is made of too.
+    let known = host.parse::<std::net::IpAddr>().is_ok() || Address::new("x", host).is_ok() || host == "localhost";
+    Some((host.to_owned(), port.parse().ok()?)).filter(|(_, port)| known && *port != 0)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn read_tls_config(fields: &mut Fields<'_>, dir: &Path) -> Result<(Option<PathBuf>, bool), Bad> {
+    let Some(node) = fields.take("tls_config") else { return Ok((None, false)) };
+    let mut tls = Fields::of(node, "tls_config")?;
+    let ca_file = match tls.text("ca_file")? {
+        None => None,
+        Some((path, line)) => {
+            let path = dir.join(path);
+            let pem = std::fs::read(&path).map_err(|error| Bad::new(line, format!("{}: {error}", path.display())))?;
+            lettre::transport::smtp::client::Certificate::from_pem(&pem)
+                .map_err(|error| Bad::new(line, format!("{}: {error}", path.display())))?;
+            Some(path)
+        }
+    };
+    let insecure = tls.flag("insecure_skip_verify")?.unwrap_or(false);
+    tls.end(&[
+        "ca",
+        "ca_ref",
+        "cert",
+        "cert_file",
+        "cert_ref",
+        "key",
+        "key_file",
+        "key_ref",
+        "server_name",
+        "min_version",
+        "max_version",
+    ])?;
+    Ok((ca_file, insecure))
+}
+
+fn read_headers(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, Bad> {
+    let mut headers = Vec::new();
+    for entry in fields.map("headers")? {
+        let name = entry.key.trim();
+        let value = plain(scalar(&entry.node, name)?, name, entry.line)?;
+        let printable = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            return Err(Bad::new(entry.line, format!("the header {name} is written by the appliance; remove it")));
+        }
+        if name.is_empty()
+            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            || !printable(&value)
+        {
+            return Err(Bad::new(
+                entry.line,
+                format!(
+                    "{name:?} cannot be a mail header: letters, digits and - in its name, ASCII on one line as its value"
+                ),
+            ));
+        }
+        headers.push((name.to_owned(), value));
+    }
+    Ok(headers)
+}

@@ -1,0 +1,180 @@
+//! Email: a mail to each recipient for each revision, threaded by episode.
+//!
+//! Message ids are made from what the mail is about, so a repeat of an attempt that may have arrived is the same mail.
+//! Recipients are told one by one: a refused address does not keep the mail from the others.
+
+use std::time::{Duration, SystemTime};
+
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::PoolConfig;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use model::alert::Intent;
+
+use crate::config::{EmailConfig, Encryption};
+use crate::message::{Message, compose, one_line};
+use crate::outbox::handle;
+use crate::timing::Timing;
+
+use super::http_clients::chain_words;
+use super::{Report, Speaker, Verdict};
+
+mod body;
+
+/// Who took this revision already: `rev address address`.
+const SENT_TO: &str = "mail_sent_to";
+
+type Transport = AsyncSmtpTransport<Tokio1Executor>;
+
+pub(super) async fn deliver(config: &EmailConfig, intent: &Intent, speaker: &Speaker, timing: &Timing) -> Report {
+    let limit = Duration::from_millis(timing.attempt_timeout_ms);
+    let transport = match transport(config, limit) {
+        Ok(transport) => transport,
+        Err(reason) => return Report::new(Verdict::Refused, 0, &reason),
+    };
+    let message = compose(intent, &speaker.external_url);
+    let mut done = already_told(intent);
+    let mut worst: Option<Report> = None;
+    let mut accepted: Option<Report> = None;
+    let deadline = tokio::time::Instant::now() + limit;
+    for to in &config.to {
+        let address = to.email.to_string();
+        if done.contains(&address) {
+            continue;
+        }
+        let report = match mail(config, to, intent, &message, speaker) {
+            Ok(mail) => match tokio::time::timeout_at(deadline, transport.send(mail)).await {
+                Ok(result) => report_of(result, &address),
+                Err(_) => {
+                    let words = format!("{address}: no answer within {} ms", limit.as_millis());
+                    Report::new(Verdict::Transient { unsure: false }, 0, &words)
+                }
+            },
+            Err(reason) => Report::new(Verdict::Refused, 0, &reason),
+        };
+        match report.verdict {
+            Verdict::Accepted => {
+                done.push(address);
+                accepted = Some(report);
+            }
+            // What may pass later counts more than what is refused for good: the refused ones are tried again with it.
+            _ if worst.as_ref().is_none_or(|worst| worst.verdict == Verdict::Refused) => worst = Some(report),
+            _ => {}
+        }
+    }
+    let told = format!("{} {}", intent.rev, done.join(" "));
+    let mut report = match (worst, accepted) {
+        (None, Some(accepted)) => accepted,
+        (None, None) => Report::new(Verdict::Accepted, 250, "every recipient took it before"),
+        // Somebody knows: the refused addresses are named, not retried for ever.
+        (Some(refused), _) if refused.verdict == Verdict::Refused && !done.is_empty() => {
+            Report { verdict: Verdict::Accepted, ..refused }
+        }
+        (Some(worst), _) => worst,
+    };
+    report.handle.push((SENT_TO.into(), told));
+    report
+}
+
+fn already_told(intent: &Intent) -> Vec<String> {
+    let mut words = handle(intent, SENT_TO).split(' ');
+    if words.next() != Some(intent.rev.to_string().as_str()) {
+        return Vec::new();
+    }
+    words.map(str::to_owned).collect()
+}
+
+fn report_of(
+    result: Result<lettre::transport::smtp::response::Response, lettre::transport::smtp::Error>,
+    address: &str,
+) -> Report {
+    match result {
+        Ok(response) => {
+            let words: Vec<&str> = response.message().collect();
+            let status = response.code().to_string().parse().unwrap_or(250);
+            Report::new(Verdict::Accepted, status, &format!("{address}: {}", words.join(" ")))
+        }
+        Err(error) => {
+            let status = error.status().and_then(|code| code.to_string().parse().ok()).unwrap_or(0);
+            let verdict = if error.is_permanent() || error.is_client() {
+                Verdict::Refused
+            } else {
+                Verdict::Transient { unsure: false }
+            };
+            Report::new(verdict, status, &format!("{address}: {}", chain_words(&error)))
+        }
+    }
+}
+
+fn transport(config: &EmailConfig, timeout: Duration) -> Result<Transport, String> {
+    let tls = match config.encryption {
+        Encryption::None => Tls::None,
+        Encryption::StartTls => Tls::Required(tls_parameters(config)?),
+        Encryption::Implicit => Tls::Wrapper(tls_parameters(config)?),
+    };
+    let mut builder = Transport::builder_dangerous(&config.host)
+        .port(config.port)
+        .tls(tls)
+        // Of each step of the conversation (mail servers may greet slowly on purpose); the whole is bounded outside.
+        .timeout(Some(timeout))
+        .pool_config(PoolConfig::new().max_size(1));
+    if let Some(name) = &config.hello {
+        builder = builder.hello_name(ClientId::Domain(name.clone()));
+    }
+    if let Some((user, password)) = &config.auth {
+        builder = builder.credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
+    }
+    Ok(builder.build())
+}
+
+fn tls_parameters(config: &EmailConfig) -> Result<TlsParameters, String> {
+    let mut builder = TlsParameters::builder(config.host.clone());
+    if let Some(path) = &config.ca_file {
+        let complain = |reason: String| format!("ca_file {}: {reason}", path.display());
+        let pem = std::fs::read(path).map_err(|error| complain(error.to_string()))?;
+        builder =
+            builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| complain(error.to_string()))?);
+    }
+    if config.insecure_skip_verify {
+        builder = builder.dangerous_accept_invalid_certs(true).dangerous_accept_invalid_hostnames(true);
+    }
+    builder.build_rustls().map_err(|error| chain_words(&error))
+}
+
+fn mail(
+    config: &EmailConfig,
+    to: &Mailbox,
+    intent: &Intent,
+    message: &Message,
+    speaker: &Speaker,
+) -> Result<lettre::Message, String> {
+    let host = speaker.host();
+    let address = to.email.to_string();
+    let thread = format!("<{}@{host}>", speaker.key(&[&intent.receiver, &intent.scope]));
+    let rev = intent.rev.to_string();
+    let id = format!("<{}@{host}>", speaker.key(&[&intent.receiver, &intent.scope, &rev, &address]));
+    let list = format!("<{}.{host}>", intent.receiver.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    let mut builder = lettre::Message::builder()
+        .from(config.from.clone())
+        .to(to.clone())
+        .date(SystemTime::now())
+        .subject(one_line(&message.headline(), 200))
+        .message_id(Some(id))
+        .in_reply_to(thread.clone())
+        .references(thread);
+    let own = [
+        ("Auto-Submitted".to_owned(), "auto-generated".to_owned()),
+        ("X-Auto-Response-Suppress".to_owned(), "All".to_owned()),
+        ("List-Id".to_owned(), list),
+    ];
+    for (name, value) in own.into_iter().chain(config.headers.iter().cloned()) {
+        let name = HeaderName::new_from_ascii(name).map_err(|error| error.to_string())?;
+        builder = builder.raw_header(HeaderValue::new(name, value));
+    }
+    builder
+        .multipart(MultiPart::alternative_plain_html(body::text(message), body::html(message)))
+        .map_err(|error| error.to_string())
+}

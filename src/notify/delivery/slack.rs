@@ -1,0 +1,289 @@
+//! Slack: by bot token one message for each scope, edited as things change; by incoming webhook a message each time.
+//!
+//! Slack has no key that would make a post idempotent: a post that may have arrived is repeated with a note that says so.
+//! Edits are idempotent. An edit rings no bell, so news also goes into the message's thread, shown in the channel.
+
+use std::time::Duration;
+
+use model::alert::Intent;
+use slack_morphism::errors::SlackClientError;
+use slack_morphism::prelude::{
+    SlackApiChatPostMessageRequest, SlackApiChatUpdateRequest, SlackApiPostWebhookMessageRequest, SlackApiToken,
+    SlackApiTokenValue, SlackChannelId, SlackClient, SlackMessageContent, SlackTs,
+};
+
+use crate::config::{SlackConfig, SlackDoor};
+use crate::message::{Message, compose};
+use crate::outbox::{handle, is_loud};
+
+use super::http_clients::{chain_words, plain_error, read_some, retry_after_ms};
+use super::slack_blocks::{content, minimal, preview};
+use super::{Clients, Report, Speaker, Verdict};
+
+const CHANNEL: &str = "slack_channel";
+const TS: &str = "slack_ts";
+
+/// Errors that somebody must put right (docs.slack.dev, chat.postMessage, "Errors").
+const CONFIG_ERRORS: [&str; 15] = [
+    "invalid_auth",
+    "not_authed",
+    "account_inactive",
+    "token_revoked",
+    "token_expired",
+    "missing_scope",
+    "no_permission",
+    "not_in_channel",
+    "channel_not_found",
+    "is_archived",
+    "restricted_action",
+    "org_login_required",
+    "ekm_access_denied",
+    "team_access_not_granted",
+    "no_service",
+];
+/// Errors of an edit that will never work: deleted, too old, or not ours any more.
+const GONE_ERRORS: [&str; 3] = ["message_not_found", "cant_update_message", "edit_window_closed"];
+/// Errors of a message's shape: the plainest form may pass.
+const PAYLOAD_ERRORS: [&str; 5] =
+    ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text"];
+
+pub(super) async fn deliver(
+    config: &SlackConfig,
+    intent: &Intent,
+    speaker: &Speaker,
+    clients: &Clients,
+    limit: Duration,
+) -> Report {
+    let message = compose(intent, &speaker.external_url);
+    let attempt = async {
+        match &config.door {
+            SlackDoor::Webhook { url } => webhook(config, &message, url.reveal(), clients).await,
+            SlackDoor::Bot { base, token } => bot(config, intent, &message, base, token.reveal(), clients).await,
+        }
+    };
+    match tokio::time::timeout(limit, attempt).await {
+        Ok(report) => report,
+        Err(_) => Report::new(
+            Verdict::Transient { unsure: handle(intent, TS).is_empty() },
+            0,
+            &format!("no answer within {} ms", limit.as_millis()),
+        ),
+    }
+}
+
+async fn bot(
+    config: &SlackConfig,
+    intent: &Intent,
+    message: &Message,
+    base: &str,
+    token: &str,
+    clients: &Clients,
+) -> Report {
+    let client = SlackClient::new(clients.slack(base));
+    let token = SlackApiToken::new(SlackApiTokenValue(token.to_owned()));
+    let door = Bot { client: &client, token: &token, config };
+    let (channel, ts) = (handle(intent, CHANNEL), handle(intent, TS));
+    let full = content(message, config);
+    if ts.is_empty() {
+        let to = config.channel.as_deref().unwrap_or_default();
+        return match door.post(to, &full, None).await {
+            Err(Refusal::Payload(_)) => finish(door.post(to, &minimal(message), None).await, true),
+            result => finish(result, true),
+        };
+    }
+    let edited = match door.update(channel, ts, &full).await {
+        Err(Refusal::Payload(_)) => door.update(channel, ts, &minimal(message)).await,
+        result => result,
+    };
+    match edited {
+        // What it said is still owed.
+        Err(Refusal::Gone(_)) => finish(door.post(channel, &full, None).await, true),
+        Ok(()) if is_loud(intent) => {
+            let news = SlackMessageContent::new().with_text(preview(message));
+            match door.post(channel, &news, Some(ts)).await {
+                // The thread hangs on the first message, whose place is kept.
+                Ok(_) => finish(Ok(None), false),
+                Err(refusal) => finish(Err(refusal), true),
+            }
+        }
+        Ok(()) => finish(Ok(None), false),
+        Err(refusal) => finish(Err(refusal), false),
+    }
+}
+
+type Connector = slack_morphism::prelude::SlackClientHyperConnector<
+    hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>,
+>;
+
+struct Bot<'a> {
+    client: &'a SlackClient<Connector>,
+    token: &'a SlackApiToken,
+    config: &'a SlackConfig,
+}
+
+/// Where a message stands.
+type Place = (String, String);
+
+enum Refusal {
+    Config(u16, String),
+    Payload(String),
+    /// The message cannot be edited any more.
+    Gone(String),
+    Throttled(Option<i64>, String),
+    /// Whether the request may have had its effect, status, words.
+    Transient(bool, u16, String),
+}
+
+impl Bot<'_> {
+    async fn post(
+        &self,
+        channel: &str,
+        content: &SlackMessageContent,
+        thread: Option<&str>,
+    ) -> Result<Option<Place>, Refusal> {
+        let mut request = SlackApiChatPostMessageRequest::new(SlackChannelId(channel.into()), content.clone());
+        request.username.clone_from(&self.config.username);
+        request.icon_emoji.clone_from(&self.config.icon_emoji);
+        request.unfurl_links = Some(false);
+        request.thread_ts = thread.map(|ts| SlackTs(ts.into()));
+        request.reply_broadcast = thread.map(|_| true);
+        match self.client.open_session(self.token).chat_post_message(&request).await {
+            Ok(response) => Ok(Some((response.channel.0, response.ts.0))),
+            Err(error) => match accepted_after_all(&error) {
+                Some(place) => Ok(place),
+                None => Err(refusal_of(error)),
+            },
+        }
+    }
+
+    async fn update(&self, channel: &str, ts: &str, content: &SlackMessageContent) -> Result<(), Refusal> {
+        let request =
+            SlackApiChatUpdateRequest::new(SlackChannelId(channel.into()), content.clone(), SlackTs(ts.into()));
+        match self.client.open_session(self.token).chat_update(&request).await {
+            Ok(_) => Ok(()),
+            Err(error) if accepted_after_all(&error).is_some() => Ok(()),
+            Err(error) => Err(refusal_of(error)),
+        }
+    }
+}
+
+/// Slack said yes in a shape that the client does not know: repeating it would post it twice.
+fn accepted_after_all(error: &SlackClientError) -> Option<Option<Place>> {
+    let SlackClientError::ProtocolError(error) = error else { return None };
+    let body: serde_json::Value = serde_json::from_str(error.json_body.as_deref()?).ok()?;
+    if body.get("ok")?.as_bool() != Some(true) {
+        return None;
+    }
+    let text = |name: &str| body.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    Some(text("channel").zip(text("ts")))
+}
+
+fn refusal_of(error: SlackClientError) -> Refusal {
+    match error {
+        SlackClientError::RateLimitError(limit) => {
+            let ms = limit.retry_after.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).min(3_600_000));
+            Refusal::Throttled(ms, limit.code.unwrap_or_else(|| "ratelimited".into()))
+        }
+        SlackClientError::ApiError(api) => {
+            let details = api.errors.unwrap_or_default().join("; ");
+            let words = if details.is_empty() { api.code.clone() } else { format!("{}: {details}", api.code) };
+            match api.code.as_str() {
+                "ratelimited" | "rate_limited" => Refusal::Throttled(None, words),
+                code if GONE_ERRORS.contains(&code) => Refusal::Gone(words),
+                code if CONFIG_ERRORS.contains(&code) => Refusal::Config(200, words),
+                code if PAYLOAD_ERRORS.contains(&code) => Refusal::Payload(words),
+                _ => Refusal::Transient(false, 200, words),
+            }
+        }
+        SlackClientError::HttpError(http) => {
+            let status = http.status_code.as_u16();
+            let words = format!("HTTP {status} {}", http.http_response_body.unwrap_or_default());
+            match status {
+                401 | 403 | 404 | 410 => Refusal::Config(status, words),
+                // A gateway's error may come after the message went through; 503 is said before anything is done.
+                _ => Refusal::Transient(status >= 500 && status != 503, status, words),
+            }
+        }
+        SlackClientError::ProtocolError(_) => {
+            Refusal::Transient(true, 200, "the answer is not Slack's (a proxy's page?)".into())
+        }
+        SlackClientError::HttpProtocolError(error) => {
+            let cause = error.cause.as_deref();
+            let never_left = cause
+                .and_then(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>())
+                .is_some_and(hyper_util::client::legacy::Error::is_connect);
+            let words = cause.map_or_else(|| "connection failed".into(), |cause| chain_words(cause));
+            Refusal::Transient(!never_left, 0, words)
+        }
+        other => Refusal::Transient(true, 0, other.to_string()),
+    }
+}
+
+/// `post`: whether a repeat would be seen.
+fn finish(result: Result<Option<Place>, Refusal>, post: bool) -> Report {
+    match result {
+        Ok(place) => {
+            let words = place.as_ref().map_or("ok".into(), |(channel, ts)| format!("ok {channel} {ts}"));
+            let mut report = Report::new(Verdict::Accepted, 200, &words);
+            if let Some((channel, ts)) = place {
+                report.handle = vec![(CHANNEL.into(), channel), (TS.into(), ts)];
+            }
+            report
+        }
+        Err(Refusal::Config(status, words)) => Report::new(Verdict::Refused, status, &words),
+        Err(Refusal::Payload(words) | Refusal::Gone(words)) => Report::new(Verdict::Refused, 200, &words),
+        Err(Refusal::Throttled(retry_after_ms, words)) => {
+            Report::new(Verdict::Throttled { retry_after_ms }, 429, &words)
+        }
+        Err(Refusal::Transient(unsure, status, words)) => {
+            Report::new(Verdict::Transient { unsure: unsure && post }, status, &words)
+        }
+    }
+}
+
+/// The client takes any 200 for a yes; Slack's own is the body `ok`, anything else is a proxy's page. So the request is ours,
+/// with the client's types in it.
+async fn webhook(config: &SlackConfig, message: &Message, url: &str, clients: &Clients) -> Report {
+    let report = post_webhook(config, content(message, config), url, clients).await;
+    let shape =
+        report.status == 400 && PAYLOAD_ERRORS.iter().chain(&["invalid_payload"]).any(|e| report.words.contains(e));
+    if shape { post_webhook(config, minimal(message), url, clients).await } else { report }
+}
+
+async fn post_webhook(config: &SlackConfig, content: SlackMessageContent, url: &str, clients: &Clients) -> Report {
+    let mut body = match serde_json::to_value(SlackApiPostWebhookMessageRequest::new(content)) {
+        Ok(body) => body,
+        Err(error) => return Report::new(Verdict::Refused, 0, &error.to_string()),
+    };
+    // As Alertmanager sends them; webhooks of today's apps go by their own settings instead.
+    for (name, value) in
+        [("channel", &config.channel), ("username", &config.username), ("icon_emoji", &config.icon_emoji)]
+    {
+        if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
+            body.insert(name.into(), value.clone().into());
+        }
+    }
+    let response = match clients.http.post(url).json(&body).send().await {
+        Ok(response) => response,
+        Err(error) => {
+            let unsure = !error.is_connect();
+            return Report::new(Verdict::Transient { unsure }, 0, &plain_error(error));
+        }
+    };
+    let status = response.status().as_u16();
+    let retry_after_ms = retry_after_ms(response.headers());
+    let answer = read_some(response).await;
+    let verdict = match status {
+        200 if answer == "ok" => Verdict::Accepted,
+        200 => Verdict::Transient { unsure: false },
+        429 => Verdict::Throttled { retry_after_ms },
+        408 | 500.. => Verdict::Transient { unsure: status >= 500 && status != 503 },
+        _ => Verdict::Refused,
+    };
+    let words = match (status, answer.as_str()) {
+        (200, "ok") => answer,
+        (200, _) => format!("the answer is not Slack's \"ok\" but: {answer}"),
+        _ => format!("HTTP {status} {answer}"),
+    };
+    Report::new(verdict, status, &words)
+}

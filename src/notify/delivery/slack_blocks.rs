@@ -1,0 +1,142 @@
+//! A message as Slack blocks, within Slack's limits and with nothing in it that Slack would take for markup of its own.
+//!
+//! Limits: <https://docs.slack.dev/reference/block-kit/blocks>; the total is not documented, about 13 000 characters give
+//! `msg_blocks_too_long` (slackapi/bolt-js#2509).
+
+use slack_morphism::prelude::{
+    SlackBlock, SlackBlockMarkDownText, SlackBlockPlainText, SlackBlockText, SlackContextBlock,
+    SlackContextBlockElement, SlackHeaderBlock, SlackMessageContent, SlackSectionBlock,
+};
+
+use crate::config::SlackConfig;
+use crate::message::{AlertText, Message, Mood};
+
+/// Text of all blocks together, in characters.
+const TOTAL_CHARS_MAX: usize = 10_000;
+/// Text of one section, in characters.
+const SECTION_CHARS_MAX: usize = 3_000;
+/// Text of a header, in characters.
+const HEADER_CHARS_MAX: usize = 150;
+/// The line shown in previews and read aloud, in characters.
+const PREVIEW_CHARS_MAX: usize = 1_000;
+/// Blocks of one message.
+const BLOCKS_MAX: usize = 50;
+
+/// Escapes what Slack reads as markup (`&`, `<`, `>`: mentions and links are written with them), cutting at a bound of
+/// characters after escaping, never inside an escape.
+pub(super) fn escape(text: &str, chars_max: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = 0;
+    for c in text.chars() {
+        let piece: &str = match c {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            _ => &c.to_string(),
+        };
+        let more = if piece.len() > c.len_utf8() { piece.len() } else { 1 };
+        if chars + more > chars_max.saturating_sub(1) && chars + more != chars_max {
+            out.push('…');
+            return out;
+        }
+        chars += more;
+        out.push_str(piece);
+    }
+    out
+}
+
+/// The whole message.
+pub(super) fn content(message: &Message, config: &SlackConfig) -> SlackMessageContent {
+    let mut page = Page { blocks: Vec::new(), chars: 0 };
+    let headline = config.title.as_deref().map_or_else(|| message.headline(), |title| title.to_owned());
+    page.header(&format!("{} {headline}", sign(message)));
+    for text in config.text.iter().chain(&message.notes) {
+        page.section(&escape(text, SECTION_CHARS_MAX));
+    }
+    let mut left_out = message.more;
+    for alert in message.firing.iter().chain(&message.ended) {
+        if !page.section(&alert_text(alert)) {
+            left_out += 1;
+        }
+    }
+    let link = escape(&message.link, 500);
+    let tail = if left_out > 0 { format!("+{left_out} more: {link}") } else { link };
+    page.context(&tail);
+    SlackMessageContent::new().with_text(preview(message)).with_blocks(page.blocks)
+}
+
+/// The least that says it: text alone.
+pub(super) fn minimal(message: &Message) -> SlackMessageContent {
+    SlackMessageContent::new().with_text(format!("{}\n{}", preview(message), escape(&message.link, 500)))
+}
+
+/// What phones show: state, alert, place, and the first summary.
+pub(super) fn preview(message: &Message) -> String {
+    let first = message.firing.iter().chain(&message.ended).map(|alert| alert.summary.as_str()).next().unwrap_or("");
+    let gap = if first.is_empty() { "" } else { ": " };
+    escape(&format!("{} {}{gap}{first}", sign(message), message.headline()), PREVIEW_CHARS_MAX)
+}
+
+fn sign(message: &Message) -> &'static str {
+    match (message.mood, message.severity.as_str()) {
+        (Mood::Firing, "critical") => "\u{1f534}",
+        (Mood::Firing, _) => "\u{1f7e0}",
+        (Mood::Resolved | Mood::Ended, _) => "\u{2705}",
+    }
+}
+
+fn alert_text(alert: &AlertText) -> String {
+    let mut lines =
+        vec![format!("*{}* {} {}", escape(&alert.name, 200), escape(&alert.severity, 50), escape(&alert.place, 200))];
+    let said = if alert.summary.is_empty() { &alert.description } else { &alert.summary };
+    if !said.is_empty() {
+        lines.push(escape(said, 600));
+    }
+    if !alert.summary.is_empty() && !alert.description.is_empty() {
+        lines.push(escape(&alert.description, 600));
+    }
+    lines.push(format!("value {}, {}", escape(&alert.value, 40), alert.when));
+    let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if !labels.is_empty() {
+        lines.push(format!("`{}`", escape(&labels.join(" ").replace('`', "'"), 500)));
+    }
+    let mut links = vec![escape(&alert.link, 300)];
+    if alert.runbook.starts_with("http") {
+        links.push(format!("runbook {}", escape(&alert.runbook, 300)));
+    }
+    lines.push(links.join("  "));
+    lines.join("\n")
+}
+
+/// Blocks so far. Whatever would break a limit is left out as a whole.
+struct Page {
+    blocks: Vec<SlackBlock>,
+    chars: usize,
+}
+
+impl Page {
+    fn header(&mut self, text: &str) {
+        let text = escape(text, HEADER_CHARS_MAX);
+        self.chars += text.chars().count();
+        let text: SlackBlockPlainText = SlackBlockPlainText::new(text);
+        self.blocks.push(SlackHeaderBlock::new(text.into()).into());
+    }
+
+    /// Whether there was room. One block and some text are kept for the context line.
+    fn section(&mut self, text: &str) -> bool {
+        let chars = text.chars().count();
+        let full = self.blocks.len() + 1 >= BLOCKS_MAX || self.chars + chars > TOTAL_CHARS_MAX - 600;
+        if full || chars > SECTION_CHARS_MAX || chars == 0 {
+            return false;
+        }
+        self.chars += chars;
+        let text = SlackBlockText::MarkDown(SlackBlockMarkDownText::new(text.into()).with_verbatim(true));
+        self.blocks.push(SlackSectionBlock::new().with_text(text).into());
+        true
+    }
+
+    fn context(&mut self, text: &str) {
+        let text = SlackBlockMarkDownText::new(text.into()).with_verbatim(true);
+        self.blocks.push(SlackContextBlock::new(vec![SlackContextBlockElement::MarkDown(text)]).into());
+    }
+}

@@ -1,0 +1,333 @@
+//! One turn after another: notices in, what is due out, and every step of it in the store before the next.
+//!
+//! The order is the promise: an attempt is on disk before its first byte is sent, and while the store takes nothing, nothing
+//! is sent. A crash between the two leaves an attempt that is known to be ambiguous.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use model::alert::{AlertState, Attempt, Outcome};
+use store::{Alerts, StoreError};
+use tokio::task::{Id, JoinSet};
+
+use crate::config::ChannelKind;
+use crate::delivery::{Clients, Report, Speaker, Verdict, deliver, prepare};
+use crate::figures;
+use crate::health::Health;
+use crate::notifier::{ChannelView, NotifierOptions, ReceiverView};
+use crate::outbox::{Outbox, Sent, is_loud};
+use crate::{Config, Timing};
+
+mod trial;
+
+/// Notices taken into one commit.
+const NOTICES_MAX: usize = 500;
+/// Wait after the store refused a write, in ms.
+const STORE_RETRY_MS: i64 = 1_000;
+
+/// What the outside wants of the next turn.
+#[derive(Default)]
+pub(crate) struct Orders {
+    pub(crate) config: Option<Config>,
+    /// Receiver and test id.
+    pub(crate) tests: Vec<(String, String)>,
+}
+
+pub(crate) struct Engine {
+    alerts: Alerts,
+    config: Arc<Config>,
+    outbox: Outbox,
+    health: BTreeMap<String, Health>,
+    /// Lines of the history that the store does not have yet.
+    unwritten: VecDeque<Attempt>,
+    /// The last notice taken; writing intents alone passes it again.
+    last_seq: u64,
+    /// Whether the store still has notices that the outbox has taken.
+    notices_taken: bool,
+    /// Whether firing alerts are to be compared with what was told: at the start, and after a reload.
+    compare: bool,
+    sends: JoinSet<Report>,
+    sending: HashMap<Id, Sent>,
+    clients: Clients,
+    speaker: Speaker,
+    timing: Timing,
+}
+
+impl Engine {
+    pub(crate) fn open(
+        alerts: Alerts,
+        tenant: &str,
+        config: Config,
+        options: NotifierOptions,
+        now_ms: i64,
+    ) -> Result<Engine, StoreError> {
+        let mut outbox = Outbox::load(alerts.intents()?);
+        let unwritten = outbox.recover(now_ms).into();
+        Ok(Engine {
+            clients: Clients::new(&options.timing),
+            alerts,
+            config: Arc::new(config),
+            outbox,
+            health: BTreeMap::new(),
+            unwritten,
+            last_seq: 0,
+            notices_taken: false,
+            compare: true,
+            sends: JoinSet::new(),
+            sending: HashMap::new(),
+            speaker: Speaker { tenant: tenant.into(), external_url: options.external_url },
+            timing: options.timing,
+        })
+    }
+
+    pub(crate) fn alerts(&self) -> Alerts {
+        self.alerts.clone()
+    }
+
+    /// Does everything that is due by now; returns when the next turn is, at the latest.
+    pub(crate) async fn turn(&mut self, orders: Orders, now_ms: i64) -> i64 {
+        if let Some(config) = orders.config {
+            self.health.retain(|name, _| config.channel(name).is_some());
+            self.health.values_mut().for_each(Health::reconsider);
+            self.config = Arc::new(config);
+            self.outbox.retry_refused();
+            self.compare = true;
+        }
+        for (receiver, id) in orders.tests {
+            self.begin_test(&receiver, &id, now_ms);
+        }
+        let done = match self.work(now_ms).await {
+            Ok(()) => self.next_ms(),
+            Err(error) => {
+                tracing::error!(tenant = self.speaker.tenant, %error, "notifications wait: the store takes nothing");
+                now_ms + STORE_RETRY_MS
+            }
+        };
+        let late = self.outbox.iter().filter(|(_, intent)| is_loud(intent)).map(|(_, intent)| intent.not_before_ms);
+        let oldest_ms = late.min().map_or(0, |since| (now_ms - since).max(0));
+        figures::set_outbox(&self.speaker.tenant, self.outbox.iter().count(), oldest_ms);
+        done
+    }
+
+    async fn work(&mut self, now_ms: i64) -> Result<(), StoreError> {
+        // What came of attempts goes first: an intent's progress must not reach the store before the attempt that made it.
+        self.write().await?;
+        self.take_notices(now_ms).await?;
+        if self.compare || self.outbox.repeats(&self.config, now_ms, &self.timing) {
+            self.compare_states(now_ms).await?;
+            self.compare = false;
+        }
+        self.end_tests(now_ms);
+        let health = &self.health;
+        let given_up = self.outbox.sweep(
+            &self.config,
+            &|name| health.get(name).cloned().unwrap_or_default(),
+            now_ms,
+            &self.timing,
+        );
+        for attempt in given_up {
+            tracing::error!(receiver = attempt.receiver, subject = attempt.subject, "{}", attempt.words);
+            self.unwritten.push_back(attempt);
+        }
+        self.write().await?;
+        self.begin_due(now_ms).await
+    }
+
+    async fn take_notices(&mut self, now_ms: i64) -> Result<(), StoreError> {
+        loop {
+            let alerts = self.alerts.clone();
+            let notices = blocking(move || alerts.notices(NOTICES_MAX)).await?;
+            let Some(last) = notices.last() else { return Ok(()) };
+            self.last_seq = last.seq;
+            self.notices_taken = true;
+            for notice in &notices {
+                self.outbox.take(&notice.instance, &self.config, now_ms, &self.timing);
+            }
+            let full = notices.len() == NOTICES_MAX;
+            self.write_intents().await?;
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells of firing alerts that nobody was told of, as nobody was to be told when they began; of the others, a repeat is to
+    /// say how they are now.
+    async fn compare_states(&mut self, now_ms: i64) -> Result<(), StoreError> {
+        let alerts = self.alerts.clone();
+        let instances = blocking(move || alerts.instances()).await?;
+        for instance in instances.iter().filter(|instance| instance.state == AlertState::Firing) {
+            if !self.outbox.refresh(instance) {
+                self.outbox.take(instance, &self.config, now_ms, &self.timing);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the store up to the outbox.
+    async fn write(&mut self) -> Result<(), StoreError> {
+        while let Some(attempt) = self.unwritten.front().cloned() {
+            let key = (attempt.receiver.clone(), attempt.scope.clone());
+            if let Some(intent) = self.outbox.get(&key).cloned() {
+                let alerts = self.alerts.clone();
+                blocking(move || alerts.put_intent(&intent, Some(&attempt))).await?;
+                self.outbox.written_one(&key);
+            }
+            self.unwritten.pop_front();
+        }
+        self.write_intents().await
+    }
+
+    async fn write_intents(&mut self) -> Result<(), StoreError> {
+        let (changed, gone) = self.outbox.unwritten();
+        let (alerts, seq) = (self.alerts.clone(), self.last_seq);
+        let routed = std::mem::take(&mut self.notices_taken);
+        if !routed && changed.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let stored = blocking(move || {
+            if routed || !changed.is_empty() {
+                alerts.route_notices(seq, &changed)?;
+            }
+            if gone.is_empty() { Ok(()) } else { alerts.remove_intents(&gone) }
+        });
+        if let Err(error) = stored.await {
+            self.notices_taken = routed;
+            return Err(error);
+        }
+        self.outbox.written();
+        Ok(())
+    }
+
+    async fn begin_due(&mut self, now_ms: i64) -> Result<(), StoreError> {
+        let config = self.config.clone();
+        for channel in config.channels() {
+            // Attempts at once, and the gap between their beginnings.
+            let (limit, gap_ms) = match channel.kind {
+                ChannelKind::Slack(_) => (1, self.timing.slack_gap_ms),
+                ChannelKind::Email(_) => (1, 0),
+                ChannelKind::PagerDuty(_) => (4, 0),
+            };
+            for key in self.outbox.due(&channel.name, now_ms) {
+                let health = self.health.entry(channel.name.clone()).or_default();
+                let (opens_at_ms, probing) = health.opens_at_ms();
+                if opens_at_ms > now_ms || health.in_flight >= if probing { 1 } else { limit } {
+                    break;
+                }
+                let Some(intent) = self.outbox.get(&key) else { continue };
+                let prepared = prepare(channel, intent, &self.speaker);
+                let Some(sent) = self.outbox.begin(&key, &prepared, now_ms) else { continue };
+                let (alerts, intent) = (self.alerts.clone(), sent.intent.clone());
+                if let Err(error) = blocking(move || alerts.put_intent(&intent, None)).await {
+                    self.outbox.unbegin(&sent, &error.to_string(), now_ms + STORE_RETRY_MS);
+                    return Err(error);
+                }
+                self.outbox.written_one(&key);
+                self.health.entry(channel.name.clone()).or_default().begin(now_ms, gap_ms);
+                let (channel, sending, speaker) = (channel.clone(), sent.intent.clone(), self.speaker.clone());
+                let (clients, timing) = (self.clients.clone(), self.timing.clone());
+                let task =
+                    self.sends.spawn(async move { deliver(&channel, &sending, &speaker, &clients, &timing).await });
+                self.sending.insert(task.id(), sent);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for an attempt to end and takes in what came of it; the next turn writes it, before anything new is sent. Never
+    /// returns while none is under way. Dropping the future loses nothing.
+    pub(crate) async fn finish_one(&mut self, now_ms: fn() -> i64) {
+        let (id, report) = match self.sends.join_next_with_id().await {
+            None => return std::future::pending().await,
+            Some(Ok((id, report))) => (id, report),
+            Some(Err(error)) => {
+                let words = format!("the attempt broke off: {error}");
+                let verdict = Verdict::Transient { unsure: true };
+                (error.id(), Report { verdict, status: 0, words, handle: Vec::new() })
+            }
+        };
+        self.finish(id, &report, now_ms());
+    }
+
+    fn finish(&mut self, id: Id, report: &Report, now_ms: i64) {
+        let Some(sent) = self.sending.remove(&id) else { return };
+        let health = self.health.entry(sent.intent.receiver.clone()).or_default();
+        health.in_flight = health.in_flight.saturating_sub(1);
+        let attempt = self.outbox.finish(&sent, report, health, now_ms, chance(), &self.timing);
+        let kind = self.config.channel(&attempt.receiver).map_or("removed", |(_, channel)| channel.kind.as_str());
+        figures::count_attempt(kind, attempt.outcome);
+        if attempt.outcome == Outcome::Accepted {
+            tracing::info!(
+                receiver = attempt.receiver,
+                subject = attempt.subject,
+                want = attempt.want.as_str(),
+                "told"
+            );
+        } else {
+            tracing::warn!(
+                receiver = attempt.receiver,
+                subject = attempt.subject,
+                outcome = attempt.outcome.as_str(),
+                status = attempt.status,
+                number = attempt.number,
+                "not told: {}",
+                attempt.words
+            );
+        }
+        self.unwritten.push_back(attempt);
+    }
+
+    pub(crate) async fn finish_all(&mut self, now_ms: fn() -> i64) {
+        while !self.sends.is_empty() {
+            self.finish_one(now_ms).await;
+        }
+        if let Err(error) = self.write().await {
+            tracing::error!(tenant = self.speaker.tenant, %error, "the last results are not stored; their attempts will count as ambiguous");
+        }
+        figures::forget_outbox(&self.speaker.tenant);
+    }
+
+    fn next_ms(&self) -> i64 {
+        let opens_at_ms = |name: &str| self.health.get(name).map_or(i64::MIN, |health| health.opens_at_ms().0);
+        self.outbox.next_ms(&self.config, &opens_at_ms, &self.timing).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn views(&self) -> Vec<ReceiverView> {
+        let view = |receiver: &crate::config::Receiver| ReceiverView {
+            name: receiver.name.clone(),
+            channels: receiver
+                .channels
+                .iter()
+                .map(|channel| {
+                    let health = self.health.get(&channel.name).cloned().unwrap_or_default();
+                    ChannelView {
+                        name: channel.name.clone(),
+                        kind: channel.kind.as_str(),
+                        last_success_ms: health.last_success_ms,
+                        last_failure_ms: health.last_failure_ms,
+                        broken: health.broken(),
+                        last_error: health.last_error,
+                    }
+                })
+                .collect(),
+        };
+        self.config.receivers.iter().map(view).collect()
+    }
+}
+
+/// Off the runtime's threads: every call here may wait for a disk.
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::Unavailable { reason: error.to_string() }),
+    }
+}
+
+/// A random number in [0, 1), for jitter: the standard library seeds its hashers from the system.
+fn chance() -> f64 {
+    let bits = std::hash::RandomState::new().build_hasher().finish() >> 11;
+    bits as f64 / (1u64 << 53) as f64
+}

@@ -1,0 +1,224 @@
+//! What a message says, before any channel's own format: the state, the alerts, the reason it came this way.
+//!
+//! Text first: the headline alone must tell what is wrong, where, and how bad, on a phone's lock screen. All text here is raw;
+//! each channel escapes and cuts it for itself.
+
+use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
+use model::any::double_text;
+use model::time::{format_duration_ms, rfc3339_ms};
+
+use crate::outbox::{handle, mark};
+
+/// Most alerts listed in one message; the rest are counted, and a link leads to them.
+const LISTED_MAX: usize = 20;
+/// Longest text of one annotation or label value in a message, in characters.
+const TEXT_CHARS_MAX: usize = 1_000;
+/// Most labels listed of one alert.
+const LABELS_MAX: usize = 20;
+/// Longest subject line, in characters.
+const SUBJECT_CHARS_MAX: usize = 150;
+/// How late a message must be to say so, in ms.
+const LATE_MS: i64 = 60_000;
+/// Labels that tell where an alert is, the most telling first.
+const PLACE_LABELS: [&str; 8] =
+    ["host_name", "instance", "host", "node", "container_name", "service_name", "job", "mountpoint"];
+
+/// What a message is about as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Firing,
+    /// Told as firing before, now over.
+    Resolved,
+    /// Over before anyone was told that it fired.
+    Ended,
+}
+
+impl Mood {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Mood::Firing => "FIRING",
+            Mood::Resolved => "RESOLVED",
+            Mood::Ended => "FIRED AND ENDED",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Message {
+    pub(crate) mood: Mood,
+    /// The worst among what fires, or of what fired; may be empty.
+    pub(crate) severity: String,
+    /// `HostDiskFull web-1 (+3)`; the same while the episode lasts, so that mail programs thread it.
+    pub(crate) title: String,
+    pub(crate) firing: Vec<AlertText>,
+    pub(crate) ended: Vec<AlertText>,
+    /// Alerts not listed.
+    pub(crate) more: usize,
+    /// Why it came this way: a fallback, a possible repeat.
+    pub(crate) notes: Vec<String>,
+    pub(crate) link: String,
+}
+
+/// One alert in words.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AlertText {
+    pub(crate) name: String,
+    pub(crate) severity: String,
+    pub(crate) place: String,
+    pub(crate) summary: String,
+    pub(crate) description: String,
+    pub(crate) runbook: String,
+    pub(crate) value: String,
+    /// `firing since 2026-11-21 03:12:40 UTC`, `fired …, ended … (5m)`.
+    pub(crate) when: String,
+    /// Without the name, the severity and the place.
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) link: String,
+}
+
+impl Message {
+    /// `[FIRING critical] HostDiskFull web-1 (+3)`.
+    pub(crate) fn headline(&self) -> String {
+        let gap = if self.severity.is_empty() { "" } else { " " };
+        one_line(&format!("[{}{gap}{}] {}", self.mood.word(), self.severity, self.title), SUBJECT_CHARS_MAX)
+    }
+}
+
+/// Puts an intent into words. Links start with `external_url`.
+pub(crate) fn compose(intent: &Intent, external_url: &str) -> Message {
+    let base = external_url.trim_end_matches('/');
+    let mood = match (intent.want, intent.accepted) {
+        (IntentState::Firing, _) => Mood::Firing,
+        (IntentState::Resolved, Some(_)) => Mood::Resolved,
+        (IntentState::Resolved, None) => Mood::Ended,
+    };
+    let mut notes = Vec::new();
+    let why = handle(intent, mark::WHY);
+    if !why.is_empty() {
+        notes.push(format!("You get this because {why}"));
+    }
+    if !handle(intent, mark::UNSURE).is_empty() {
+        notes.push("Possible repeat: whether an earlier attempt arrived is not known".into());
+    }
+    if let Progress::Sending { started_ms, .. } = intent.progress
+        && started_ms - intent.not_before_ms >= LATE_MS
+    {
+        notes.push(format!("Delivered late: this was due at {}", utc(intent.not_before_ms)));
+    }
+    let (firing, ended): (Vec<&Instance>, Vec<&Instance>) =
+        sorted(&intent.instances).into_iter().partition(|instance| instance.state == AlertState::Firing);
+    let shown_firing = firing.len().min(LISTED_MAX);
+    let shown_ended = ended.len().min(LISTED_MAX - shown_firing);
+    let words = |list: &[&Instance]| list.iter().map(|instance| alert_text(instance, base)).collect::<Vec<_>>();
+    Message {
+        mood,
+        severity: if firing.is_empty() { worst(&ended) } else { worst(&firing) },
+        title: subject_of(intent),
+        more: firing.len() - shown_firing + ended.len() - shown_ended,
+        firing: words(&firing[..shown_firing]),
+        ended: words(&ended[..shown_ended]),
+        notes,
+        link: match intent.instances.as_slice() {
+            [only] => rule_link(base, only),
+            _ => format!("{base}/alerts"),
+        },
+    }
+}
+
+/// First alert's name and place, and how many more there are.
+pub(crate) fn subject_of(intent: &Intent) -> String {
+    // By time of firing, not by state: the subject must not change when the first of a group ends.
+    let Some(first) = intent.instances.first() else { return "no alert".into() };
+    let mut subject = format!("{} {}", first.labels.value("alertname"), place(first));
+    if intent.instances.len() > 1 {
+        subject.push_str(&format!(" (+{})", intent.instances.len() - 1));
+    }
+    one_line(&subject, SUBJECT_CHARS_MAX)
+}
+
+/// Worst first, then by time of firing.
+fn sorted(instances: &[Instance]) -> Vec<&Instance> {
+    let mut sorted: Vec<&Instance> = instances.iter().collect();
+    sorted.sort_by_key(|instance| (rank(instance.labels.value("severity")), instance.fired_at_ms));
+    sorted
+}
+
+fn worst(instances: &[&Instance]) -> String {
+    let severities = instances.iter().map(|instance| instance.labels.value("severity"));
+    clip(severities.min_by_key(|severity| rank(severity)).unwrap_or_default(), 30)
+}
+
+fn rank(severity: &str) -> u8 {
+    match severity {
+        "critical" => 0,
+        "page" | "error" => 1,
+        "warning" => 2,
+        "info" | "none" => 4,
+        _ => 3,
+    }
+}
+
+fn place(instance: &Instance) -> &str {
+    PLACE_LABELS.iter().map(|name| instance.labels.value(name)).find(|value| !value.is_empty()).unwrap_or_default()
+}
+
+fn rule_link(base: &str, instance: &Instance) -> String {
+    // A rule's id is hex of ours; anything else would not be a path.
+    let id: String = instance.rule_id.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("{base}/alerts/rule/{id}")
+}
+
+fn alert_text(instance: &Instance, base: &str) -> AlertText {
+    let annotation = |name: &str| {
+        let found = instance.annotations.iter().find(|(key, _)| key == name);
+        clip(found.map_or("", |(_, value)| value.trim()), TEXT_CHARS_MAX)
+    };
+    let fired_ms = instance.fired_at_ms.unwrap_or(instance.active_at_ms);
+    let when = match (instance.state, instance.resolved_at_ms) {
+        (AlertState::Resolved, Some(ended_ms)) => {
+            let lasted = format_duration_ms((ended_ms - fired_ms) / 1_000 * 1_000);
+            format!("fired {}, ended {} ({lasted})", utc(fired_ms), utc(ended_ms))
+        }
+        _ => format!("firing since {}", utc(fired_ms)),
+    };
+    let place = place(instance);
+    let labels = instance
+        .labels
+        .iter()
+        .filter(|(name, value)| !matches!(*name, "alertname" | "severity") && *value != place)
+        .take(LABELS_MAX)
+        .map(|(name, value)| (clip(name, TEXT_CHARS_MAX), clip(value, TEXT_CHARS_MAX)))
+        .collect();
+    AlertText {
+        name: clip(instance.labels.value("alertname"), SUBJECT_CHARS_MAX),
+        severity: clip(instance.labels.value("severity"), 30),
+        place: clip(place, SUBJECT_CHARS_MAX),
+        summary: annotation("summary"),
+        description: annotation("description"),
+        runbook: annotation("runbook_url"),
+        value: double_text(instance.value),
+        when,
+        labels,
+        link: rule_link(base, instance),
+    }
+}
+
+/// `2026-11-21 03:12:40 UTC`.
+pub(crate) fn utc(at_ms: i64) -> String {
+    let full = rfc3339_ms(at_ms);
+    format!("{} {} UTC", &full[..10], &full[11..19])
+}
+
+/// At most `chars_max` characters, the last of them an ellipsis when something was cut.
+pub(crate) fn clip(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.into(),
+        Some(_) => text.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// Clipped, and with every control character (line breaks among them) a space: fit for a header line.
+pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
+    let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clip(flat.trim(), chars_max)
+}

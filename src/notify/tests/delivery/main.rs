@@ -1,0 +1,11 @@
+//! The room from notices to providers and back: real redb, real HTTP and SMTP, fakes at the far end.
+
+#[path = "../../../../tests/fakes/mod.rs"]
+mod fakes;
+
+mod chaos;
+mod email;
+mod faults;
+mod journey;
+mod restart;
+mod world;

@@ -1,0 +1,101 @@
+//! Stopped between a firing and its end, or in the middle of an attempt: the same keys, no second incident, no lost end.
+
+use model::alert::Outcome;
+
+use crate::fakes::{pagerduty, slack, smtp};
+use crate::world::{World, ended, firing};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_after_a_restart_reaches_what_was_opened_before() {
+    let mut world = World::new().await;
+    world.start(world.route_to("all"));
+    let alert = firing("HostDown", "web-1", "critical");
+    world.commit(std::slice::from_ref(&alert));
+    world.attempted(Outcome::Accepted, 3).await;
+    world.kill().await;
+    // It ends while nobody is there to tell.
+    world.commit_alone(&[ended(&alert)]);
+    world.start(world.route_to("all"));
+    world.attempted(Outcome::Accepted, 6).await;
+    world.slack.seen.see(|seen| assert_eq!((seen.messages.len(), seen.messages[0].edits), (1, 1)));
+    world.pagerduty.seen.see(|seen| {
+        assert_eq!((seen.incidents.len(), seen.open()), (1, 0));
+        assert_eq!(seen.events.len(), 2);
+    });
+    world.smtp.seen.see(|seen| assert_eq!(seen.mails[0].header("References"), seen.mails[1].header("References")));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_cut_by_a_crash_is_ambiguous_and_made_again() {
+    let mut world = World::new().await;
+    // Nobody answers: connections are taken by the listener's queue and never read.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = format!(
+        "- {{name: dead, pagerduty_configs: [{{routing_key: '{}', url: 'http://{}/v2/enqueue'}}]}}",
+        crate::world::ROUTING_KEY,
+        silent.local_addr().unwrap()
+    );
+    world.start(world.config("{receiver: dead, group_wait: 0s}", &dead));
+    world.commit(&[firing("HostDown", "web-1", "critical")]);
+    // The attempt is in the store before anything of it is on the wire.
+    let connection = tokio::task::spawn_blocking(move || silent.accept().unwrap()).await.unwrap();
+    let begun = world.intents();
+    assert!(matches!(begun[0].progress, model::alert::Progress::Sending { attempt: 1, .. }), "{begun:#?}");
+    let key = begun[0].handle.iter().find(|(name, _)| name == "dedup_key").unwrap().1.clone();
+    world.kill().await;
+    drop(connection);
+    let alive = dead.replace(&dead[dead.find("http").unwrap()..dead.rfind('\'').unwrap()], &world.pagerduty.url());
+    world.start(world.config("{receiver: dead, group_wait: 0s}", &alive));
+    world.attempted(Outcome::Accepted, 1).await;
+    let outcomes: Vec<_> = world.attempts().iter().map(|attempt| (attempt.outcome, attempt.number)).collect();
+    assert_eq!(outcomes, [(Outcome::Ambiguous, 1), (Outcome::Accepted, 2)]);
+    world.pagerduty.seen.see(|seen| assert_eq!(seen.events[0]["dedup_key"], key.as_str()));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn taken_but_not_answered_is_repeated_without_harm() {
+    let mut world = World::new().await;
+    world.slack.set_mode(slack::Mode::AcceptThenCut);
+    world.pagerduty.set_mode(pagerduty::Mode::AcceptThenCut);
+    world.smtp.set_mode(smtp::Mode::AcceptThenCut);
+    world.start(world.route_to("all"));
+    world.commit(&[firing("HostDown", "web-1", "critical")]);
+    world.attempted(Outcome::Accepted, 3).await;
+    world.attempted(Outcome::Transient, 3).await;
+    world.pagerduty.seen.see(|seen| {
+        assert_eq!((seen.events.len(), seen.incidents.len()), (2, 1));
+        assert_eq!(seen.incidents.values().next().unwrap().opened, 1);
+    });
+    world.smtp.seen.see(|seen| {
+        assert_eq!(seen.mails.len(), 2);
+        assert_eq!(seen.mails[0].header("Message-ID"), seen.mails[1].header("Message-ID"));
+    });
+    world.slack.seen.see(|seen| {
+        assert_eq!(seen.messages.len(), 2);
+        assert!(!seen.messages[0].body.to_string().contains("Possible repeat"));
+        assert!(seen.messages[1].body.to_string().contains("Possible repeat"), "a repeat that people see says so");
+    });
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_incident_of_another_key_is_not_said_to_be_closed() {
+    let mut world = World::new().await;
+    world.start(world.route_to("pagerduty"));
+    let alert = firing("HostDown", "web-1", "critical");
+    world.commit(std::slice::from_ref(&alert));
+    world.attempted(Outcome::Accepted, 1).await;
+    let rotated = world.config_with_key("{receiver: pagerduty, group_wait: 0s}", "", &"f".repeat(32));
+    world.notifier().reload(rotated);
+    world.commit(&[ended(&alert)]);
+    let refused = world.attempted(Outcome::Permanent, 1).await;
+    assert!(refused[0].words.contains("another routing_key"), "{refused:?}");
+    world.pagerduty.seen.see(|seen| assert_eq!((seen.events.len(), seen.open()), (1, 1)));
+    // The old key is put back: now it can be closed.
+    world.notifier().reload(world.route_to("pagerduty"));
+    world.attempted(Outcome::Accepted, 2).await;
+    world.pagerduty.seen.see(|seen| assert_eq!(seen.open(), 0));
+    world.stop().await;
+}

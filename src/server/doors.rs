@@ -1,0 +1,53 @@
+//! The three listeners' routers. Each request passes, in this order: headers, compression, panic guard, auth, handler.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{any, post};
+use model::Kind;
+use tower_http::compression::CompressionLayer;
+
+use crate::error::Fault;
+use crate::face::Face;
+use crate::otlp::{grpc, http};
+use crate::{State, api, auth, layers, ops, page};
+
+/// Pages, query APIs and operations: port 8080.
+pub fn http_router(state: State) -> Router {
+    let routes = page::router().merge(api::router()).merge(ops::router()).fallback(no_such_page);
+    guarded(routes, state, Face::Page).layer(CompressionLayer::new()).layer(from_fn(layers::security_headers))
+}
+
+async fn no_such_page(request: Request) -> Response {
+    let message = format!("nothing at {}; start at /", request.uri().path());
+    Face::Page.refuse(&Fault::new(Kind::NotFound, message), request.headers())
+}
+
+/// OTLP/HTTP: port 4318.
+pub fn otlp_http_router(state: State) -> Router {
+    let routes = Router::new()
+        .route("/v1/metrics", post(http::metrics).fallback(http::not_post))
+        .route("/v1/logs", post(http::logs).fallback(http::not_post))
+        .route("/v1/traces", any(http::not_stored))
+        .route("/v1development/profiles", any(http::not_stored))
+        .fallback(http::no_such_path);
+    guarded(routes, state, Face::Otlp)
+}
+
+/// OTLP/gRPC: port 4317.
+pub fn grpc_routes(state: State) -> Router {
+    let routes = Router::new()
+        .route(grpc::METRICS_EXPORT, post(grpc::metrics))
+        .route(grpc::LOGS_EXPORT, post(grpc::logs))
+        .fallback(grpc::unimplemented);
+    guarded(routes, state, Face::Grpc)
+}
+
+fn guarded(routes: Router<State>, state: State, door: Face) -> Router {
+    let keeper = state.clone();
+    routes
+        .layer(from_fn(move |request: Request, next: Next| auth::guard(keeper.clone(), door, request, next)))
+        .layer(from_fn(move |request: Request, next: Next| layers::catch_panic(door, request, next)))
+        .with_state(state)
+}

@@ -1,0 +1,76 @@
+//! The face a door shows: how it words a refusal, and what it asks of a token.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::api::envelope;
+use crate::error::Fault;
+use crate::otlp::{self, Signal, Transport};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Face {
+    /// Pages: a sentence for a person.
+    Page,
+    /// `/health`, `/healthz`, `/ready` and assets, which need no token.
+    Open,
+    /// `/api/`: Prometheus' envelope.
+    Api,
+    /// OTLP/HTTP: `google.rpc.Status` in the request's encoding.
+    Otlp,
+    Grpc,
+}
+
+impl Face {
+    /// The listener's own face; on the one for people it depends on the path.
+    pub(crate) fn of_request(self, request: &Request) -> Face {
+        match (self, request.uri().path()) {
+            (Face::Page, "/health" | "/healthz" | "/ready") => Face::Open,
+            (Face::Page, path) if path.starts_with("/-/") => Face::Open,
+            (Face::Page, path) if path.starts_with("/api/") => Face::Api,
+            (face, _) => face,
+        }
+    }
+
+    pub(crate) fn is_open(self) -> bool {
+        self == Face::Open
+    }
+
+    pub(crate) fn is_ingest(self) -> bool {
+        matches!(self, Face::Otlp | Face::Grpc)
+    }
+
+    pub(crate) fn refuse(self, fault: &Fault, asked: &HeaderMap) -> Response {
+        let mut response = match self {
+            Face::Grpc => return otlp::grpc::refuse(fault),
+            Face::Otlp => otlp::http::refuse(fault, asked),
+            Face::Api => envelope::refuse(fault),
+            Face::Page | Face::Open => {
+                let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+                (fault.status(), text, Body::from(format!("{}\n", fault.message))).into_response()
+            }
+        };
+        if fault.kind == model::Kind::Unauthenticated {
+            // Basic makes a browser ask; to programs a Bearer token is what we document.
+            let how = if self == Face::Page { "Basic realm=\"binnacle\", charset=\"UTF-8\"" } else { "Bearer" };
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(how));
+        }
+        if let Some(seconds) = fault.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// Refusals before a handler count as requests too, or a sender with a wrong token would be invisible.
+pub(crate) fn count_refusal(face: Face, path: &str, fault: &Fault) {
+    let transport = match face {
+        Face::Otlp => Transport::Http,
+        Face::Grpc => Transport::Grpc,
+        _ => return,
+    };
+    if let Some(signal) = Signal::of_path(path) {
+        otlp::count_request(signal, transport, fault);
+    }
+}

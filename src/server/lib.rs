@@ -1,0 +1,26 @@
+//! The doors: OTLP over gRPC and HTTP, the HTTP APIs, the pages. The only room that is called, and the only one with wire JSON.
+
+mod api;
+mod auth;
+mod chart;
+mod clock;
+mod doors;
+mod error;
+mod face;
+mod host;
+mod in_flight;
+mod layers;
+mod number;
+mod ops;
+mod otlp;
+pub mod page;
+mod queries;
+mod serve;
+pub mod state;
+mod tenant_ext;
+pub mod time_param;
+
+pub use doors::{grpc_routes, http_router, otlp_http_router};
+pub use ops::observe;
+pub use serve::{ServeLimits, serve};
+pub use state::{AuthMode, ServerSettings, State};

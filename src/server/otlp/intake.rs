@@ -1,0 +1,149 @@
+//! From a request's packed bytes to the store's acknowledgement: the same for every transport.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use codec::otlp::{DecodeError, Encoding, KnownSeries, decode_logs, decode_metrics};
+use model::{LogBatch, MetricBatch, MsRange, Rejected, SeriesId, TenantId};
+use store::Tenant;
+
+use super::{BYTES, ITEMS, REJECTED, Signal};
+use crate::error::Fault;
+use crate::in_flight::Share;
+use crate::otlp::packing::Packing;
+use crate::{ServerSettings, State, clock};
+
+/// A request as it came, with the share of memory it holds until it is answered.
+pub(crate) struct Arrived {
+    pub(crate) tenant: TenantId,
+    pub(crate) signal: Signal,
+    pub(crate) encoding: Encoding,
+    pub(crate) packing: Packing,
+    pub(crate) body: Bytes,
+    pub(crate) share: Share,
+}
+
+enum Batch {
+    Metrics(MetricBatch),
+    Logs(LogBatch),
+}
+
+/// Stores a request and waits until it survives a power cut; what is refused for good is told row by row.
+///
+/// # Errors
+/// Nothing was stored, but when the caller went away while the store was already writing.
+pub(crate) async fn take_in(state: &State, arrived: Arrived) -> Result<Rejected, Fault> {
+    let signal = arrived.signal;
+    let (store, settings) = (state.store.clone(), state.settings.clone());
+    let received_ns = clock::now_ns();
+    // Unpacking, decoding and the first use of a tenant are CPU and disk.
+    let (decoded, _share) = tokio::task::spawn_blocking(move || {
+        let Arrived { tenant, encoding, packing, body, mut share, .. } = arrived;
+        let plain = packing.unpack(body, settings.request_bytes_max, &mut share)?;
+        BYTES.add(&[signal.as_str()], plain.len() as u64);
+        let decoded = decode(&store, &settings, &tenant, signal, encoding, &plain, received_ns)?;
+        Ok::<_, Fault>((decoded, share))
+    })
+    .await
+    .map_err(|_| Fault::panicked("decoding a request"))??;
+
+    let (mut rejected, stored) = match decoded {
+        Decoded::Nothing(rejected) => (rejected, 0),
+        Decoded::Rows(tenant, batch, mut rejected) => {
+            let (rows, by_store) = match batch {
+                Batch::Metrics(batch) => {
+                    (batch.points.len() + batch.histograms.len(), tenant.submit_metrics(batch).await?)
+                }
+                Batch::Logs(batch) => (batch.records.len(), tenant.submit_logs(batch).await?),
+            };
+            let stored = (rows as u64).saturating_sub(by_store.total());
+            rejected.merge(by_store);
+            (rejected, stored)
+        }
+    };
+    ITEMS.add(&[signal.as_str()], stored);
+    rejected.by_reason.retain(|(_, rows, _)| *rows > 0);
+    for (reason, rows, _) in &rejected.by_reason {
+        REJECTED.add(&[signal.as_str(), reason.as_str()], *rows);
+    }
+    Ok(rejected)
+}
+
+enum Decoded {
+    /// No row to store, so not even a tenant is made.
+    Nothing(Rejected),
+    Rows(Tenant, Batch, Rejected),
+}
+
+fn decode(
+    store: &store::Store,
+    settings: &ServerSettings,
+    id: &TenantId,
+    signal: Signal,
+    encoding: Encoding,
+    plain: &[u8],
+    received_ns: i64,
+) -> Result<Decoded, Fault> {
+    let now_ms = received_ns / model::time::NS_PER_MS;
+    // A request that cannot be decoded makes no tenant.
+    let existing = store.existing_tenant(id)?;
+    let decoded: Result<(Batch, Rejected), DecodeError> = match signal {
+        Signal::Metrics => {
+            let accept = accepted(now_ms, store.options().metrics_retention_ms, settings.future_max);
+            let known: &dyn KnownSeries = existing.as_ref().map_or(&NothingKnown, Tenant::known_series);
+            decode_metrics(plain, encoding, &settings.metrics, known, accept)
+                .map(|(batch, rejected)| (Batch::Metrics(batch), rejected))
+        }
+        Signal::Logs => {
+            let accept = accepted(now_ms, store.options().logs_retention_ms, settings.future_max);
+            decode_logs(plain, encoding, &settings.logs, received_ns, accept)
+                .map(|(batch, rejected)| (Batch::Logs(batch), rejected))
+        }
+    };
+    let (batch, rejected) = decoded?;
+    let is_empty = match &batch {
+        Batch::Metrics(batch) => batch.samples.is_empty() && batch.histograms.is_empty() && batch.metadata.is_empty(),
+        Batch::Logs(batch) => batch.records.is_empty(),
+    };
+    if is_empty {
+        return Ok(Decoded::Nothing(rejected));
+    }
+    let tenant = match existing {
+        Some(tenant) => tenant,
+        None => store.tenant(id)?,
+    };
+    Ok(Decoded::Rows(tenant, batch, rejected))
+}
+
+fn accepted(now_ms: i64, retention_ms: i64, future_max: Duration) -> MsRange {
+    let future_ms = i64::try_from(future_max.as_millis()).unwrap_or(i64::MAX);
+    MsRange { start_ms: now_ms.saturating_sub(retention_ms), end_ms: now_ms.saturating_add(future_ms) }
+}
+
+/// What a tenant knows that is not there yet.
+struct NothingKnown;
+
+impl KnownSeries for NothingKnown {
+    fn lookup(&self, _key: u128) -> Option<SeriesId> {
+        None
+    }
+
+    fn knows_metadata(&self, _hash: u64) -> bool {
+        false
+    }
+}
+
+/// Runs [`take_in`] and counts the request by how it ended.
+pub(crate) async fn take_in_counted(
+    state: &State,
+    transport: super::Transport,
+    arrived: Arrived,
+) -> Result<Rejected, Fault> {
+    let (signal, begun) = (arrived.signal, Instant::now());
+    let outcome = take_in(state, arrived).await;
+    match &outcome {
+        Ok(_) => super::count_success(signal, transport, begun.elapsed()),
+        Err(fault) => super::count_request(signal, transport, fault),
+    }
+    outcome
+}

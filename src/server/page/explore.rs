@@ -1,0 +1,267 @@
+//! `/explore`: find a metric, plot it.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::response::Response;
+use model::time::{format_duration_ms, parse_duration_ms};
+use model::{Labels, Sample};
+use query::QueryError;
+use query::promql::{Answer, Value};
+use serde::Deserialize;
+
+use super::alert_view::value_unit;
+use super::asked::{Asked, Asking, firing};
+use super::empty::Empty;
+use super::failure::{Failure, Trouble};
+use super::frame::{Frame, show};
+use super::graph::{Drawing, Graph, POINTS_MAX, aligned, auto_step_ms};
+use super::link::link;
+use super::metric_list::MetricList;
+use super::text::{Stamp, counted, grouped, one_line};
+use super::window::{Window, WindowLink};
+use crate::api::view::View;
+use crate::chart::Unit;
+
+/// Rows of an instant query's table.
+const TABLE_ROWS_MAX: usize = 500;
+/// Samples shown of each series of a range vector.
+const SAMPLES_SHOWN: usize = 5;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct Parameters {
+    pub(crate) q: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) step: String,
+    /// `table` for an instant query at the window's end; a graph otherwise.
+    pub(crate) view: String,
+    /// Filter of the list of metrics.
+    pub(crate) find: String,
+}
+
+pub(crate) struct Table {
+    pub(crate) sentence: String,
+    pub(crate) rows: Vec<(String, String)>,
+}
+
+pub(crate) struct Tab {
+    pub(crate) name: &'static str,
+    pub(crate) href: String,
+    pub(crate) current: bool,
+}
+
+#[derive(Template)]
+#[template(path = "explore.html")]
+pub(crate) struct ExplorePage {
+    pub(crate) frame: Frame,
+    pub(crate) q: String,
+    pub(crate) bad_query: bool,
+    pub(crate) window: Window,
+    pub(crate) step_text: String,
+    pub(crate) step_auto: String,
+    pub(crate) table_view: bool,
+    pub(crate) quick: Vec<WindowLink>,
+    pub(crate) moves: Vec<WindowLink>,
+    pub(crate) tabs: Vec<Tab>,
+    pub(crate) troubles: Vec<Trouble>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) chart: Option<Graph>,
+    pub(crate) table: Option<Table>,
+    pub(crate) cost: String,
+    pub(crate) metrics: Option<MetricList>,
+    pub(crate) empty: Option<Empty>,
+}
+
+pub(super) async fn page(asking: Asking, Query(parameters): Query<Parameters>) -> Result<Response, Failure> {
+    show(&asking.answer(move |asked| build(asked, &parameters)).await?)
+}
+
+fn build(asked: &Asked, parameters: &Parameters) -> Result<ExplorePage, Failure> {
+    let frame = Frame::new(asked, "/explore", firing(&asked.groups()));
+    let mut page = ExplorePage::new(frame, parameters, asked.now_ms);
+    let view = View::of(&asked.state.store, &asked.tenant)?;
+    if page.q.is_empty() {
+        match view.snapshot() {
+            Some(snapshot) => page.metrics = Some(MetricList::new(snapshot, &parameters.find)?),
+            None => page.empty = Some(Empty::of(&asked.state.settings)),
+        }
+        return Ok(page);
+    }
+    let metrics = asked.metrics(&view);
+    if page.table_view {
+        let at_ms = page.window.end_ms;
+        let answer = metrics.instant(&page.q, at_ms);
+        page.show_table(answer, asked.now_ms);
+        return Ok(page);
+    }
+    let step_ms = match step_ms(&parameters.step, &page.window) {
+        Ok(step_ms) => step_ms,
+        Err(trouble) => {
+            page.troubles.push(trouble);
+            auto_step_ms(page.window.length_ms())
+        }
+    };
+    let answer = metrics.range(&page.q, aligned(page.window.ms(), step_ms), step_ms);
+    page.show_graph(answer, step_ms, asked.now_ms);
+    Ok(page)
+}
+
+fn step_ms(text: &str, window: &Window) -> Result<i64, Trouble> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(auto_step_ms(window.length_ms()));
+    }
+    let seconds = || text.parse::<f64>().ok().filter(|s| s.is_finite()).map(|s| (s * 1_000.0) as i64);
+    let Some(step_ms) = parse_duration_ms(text).or_else(seconds).filter(|step_ms| *step_ms > 0) else {
+        return Err(Trouble::new("The step is not a duration", format!("{text:?}: write 30s, 5m, or seconds")));
+    };
+    if window.length_ms() / step_ms > POINTS_MAX {
+        return Err(Trouble::new(
+            "The step is too small for this window",
+            format!("more than {} points; use a longer step or a shorter window", grouped(POINTS_MAX as u64)),
+        ));
+    }
+    Ok(step_ms)
+}
+
+impl ExplorePage {
+    pub(crate) fn new(frame: Frame, parameters: &Parameters, now_ms: i64) -> ExplorePage {
+        let window = Window::parse(&parameters.from, &parameters.to, now_ms);
+        let q = parameters.q.trim().to_string();
+        let table_view = parameters.view == "table";
+        let view = if table_view { "table" } else { "" };
+        let kept = [("q", q.as_str()), ("step", parameters.step.as_str()), ("view", view)];
+        let tab = |name, view: &str, current| {
+            let parts = [
+                ("q", q.as_str()),
+                ("from", &window.from),
+                ("to", &window.to),
+                ("step", &parameters.step),
+                ("view", view),
+            ];
+            Tab { name, href: link("/explore", &parts), current }
+        };
+        let mut troubles = Vec::new();
+        if !window.trouble.is_empty() {
+            troubles
+                .push(Trouble::new("The time window cannot be read; the last hour is shown", window.trouble.clone()));
+        }
+        ExplorePage {
+            frame,
+            bad_query: false,
+            quick: window.quick("/explore", &kept),
+            moves: window.moves("/explore", &kept, now_ms),
+            tabs: vec![tab("Graph", "", !table_view), tab("Table", "table", table_view)],
+            step_text: parameters.step.trim().into(),
+            step_auto: format_duration_ms(auto_step_ms(window.length_ms())),
+            table_view,
+            troubles,
+            warnings: Vec::new(),
+            chart: None,
+            table: None,
+            cost: String::new(),
+            metrics: None,
+            empty: None,
+            window,
+            q,
+        }
+    }
+
+    fn fail(&mut self, error: &QueryError) {
+        self.bad_query = matches!(error, QueryError::Parse { .. });
+        self.troubles.push(Trouble::of_query("The query cannot be answered", &self.q, error));
+    }
+
+    fn note(&mut self, answer: &Answer) {
+        self.warnings = answer.warnings.iter().chain(&answer.infos).map(|text| one_line(text, 400)).collect();
+        self.cost = format!(
+            "read {} of {}",
+            counted(answer.samples_read, "sample", "samples"),
+            counted(answer.series_read, "series", "series")
+        );
+    }
+
+    pub(crate) fn show_graph(&mut self, answer: Result<Answer, QueryError>, step_ms: i64, now_ms: i64) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.fail(&error),
+        };
+        self.note(&answer);
+        let Value::Matrix(rows) = answer.value else { return };
+        if rows.is_empty() {
+            self.warnings.push(
+                "No series matches in this window. Check names and labels in the list of metrics, or widen the window."
+                    .into(),
+            );
+            return;
+        }
+        self.chart = Some(Graph::new(
+            &rows,
+            &Drawing {
+                range: aligned(self.window.ms(), step_ms),
+                step_ms,
+                unit: value_unit(&self.q),
+                limit: None,
+                from: &self.window.from,
+                to: &self.window.to,
+                now_ms,
+            },
+        ));
+    }
+
+    pub(crate) fn show_table(&mut self, answer: Result<Answer, QueryError>, now_ms: i64) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.fail(&error),
+        };
+        self.note(&answer);
+        let unit = value_unit(&self.q);
+        let at = Stamp::of_ms(self.window.end_ms, now_ms).text;
+        let (kind, mut rows) = match answer.value {
+            Value::Scalar(sample) => ("scalar", vec![("scalar".to_string(), exact(sample.value, unit))]),
+            Value::String { text, .. } => ("string", vec![("string".to_string(), one_line(&text, 1_000))]),
+            Value::Vector(elements) => (
+                "series",
+                elements.into_iter().map(|(labels, sample)| (name(&labels), exact(sample.value, unit))).collect(),
+            ),
+            Value::Matrix(rows) => (
+                "series",
+                rows.into_iter().map(|(labels, samples)| (name(&labels), last_samples(&samples, now_ms))).collect(),
+            ),
+        };
+        let count = rows.len();
+        rows.truncate(TABLE_ROWS_MAX);
+        let sentence = if count > TABLE_ROWS_MAX {
+            format!("The first {TABLE_ROWS_MAX} of {} series at {at}.", grouped(count as u64))
+        } else if count == 0 {
+            format!("Nothing at {at}.")
+        } else {
+            format!("{} {kind} at {at}.", grouped(count as u64))
+        };
+        self.table = Some(Table { sentence, rows });
+    }
+}
+
+fn name(labels: &Labels) -> String {
+    one_line(&labels.to_string(), 1_000)
+}
+
+/// The number in full, and as charts write it where that differs.
+fn exact(value: f64, unit: Unit) -> String {
+    let full = model::any::double_text(value);
+    let short = unit.text(value);
+    if full == short || unit == Unit::Number { full } else { format!("{full} ({short})") }
+}
+
+fn last_samples(samples: &[Sample], now_ms: i64) -> String {
+    let first = samples.len().saturating_sub(SAMPLES_SHOWN);
+    let shown: Vec<String> = samples[first..]
+        .iter()
+        .map(|sample| {
+            format!("{} @ {}", model::any::double_text(sample.value), Stamp::of_ms(sample.at_ms, now_ms).text)
+        })
+        .collect();
+    let more = if first > 0 { format!("{} older, ", grouped(first as u64)) } else { String::new() };
+    format!("{more}{}", shown.join(", "))
+}

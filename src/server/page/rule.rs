@@ -1,0 +1,210 @@
+//! `/alerts/rule/{id}`: why did it fire, is the threshold right, who was told.
+
+use std::collections::HashSet;
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::Response;
+use model::alert::{Attempt, Transition};
+use model::{AlertState, MsRange, alert};
+use query::QueryError;
+use query::promql;
+use rules::{GroupView, Health, RuleKind, RuleView};
+
+use super::alert_view::{AlertView, Deliveries, since_ms, value_unit};
+use super::alerts::{deliveries, intents, rule_state, transitions};
+use super::asked::{Asked, Asking, firing};
+use super::badge::Badge;
+use super::failure::{Failure, Trouble};
+use super::frame::{Frame, show};
+use super::graph::{Drawing, Graph, aligned};
+use super::history_view::{AttemptRow, ROWS_MAX, TransitionRow, attempt_rows, transition_rows};
+use super::link::link;
+use super::text::{counted, one_line, shown, span};
+use super::threshold::{Threshold, threshold};
+use crate::chart::Unit;
+
+/// What the chart looks back on.
+const LOOK_BACK_MS: i64 = 6 * 3_600_000;
+const STEP_MS: i64 = 60_000;
+/// Rows of all rules' history that are searched for those of this one.
+const HISTORY_MAX: usize = 2_000;
+const ALERTS_MAX: usize = 50;
+
+#[derive(Template)]
+#[template(path = "rule.html")]
+pub(crate) struct RulePage {
+    pub(crate) frame: Frame,
+    pub(crate) name: String,
+    pub(crate) state: Badge,
+    pub(crate) place: String,
+    pub(crate) error: String,
+    pub(crate) expr: String,
+    pub(crate) facts: Vec<(String, String)>,
+    pub(crate) explore_href: String,
+    pub(crate) trouble: Option<Trouble>,
+    pub(crate) chart: Option<Graph>,
+    pub(crate) alerting: bool,
+    pub(crate) alerts: Vec<AlertView>,
+    pub(crate) rows: Vec<TransitionRow>,
+    pub(crate) attempts: Vec<AttemptRow>,
+    pub(crate) history_looked_at: usize,
+}
+
+pub(super) async fn page(asking: Asking, Path(id): Path<String>) -> Result<Response, Failure> {
+    show(&asking.answer(move |asked| build(asked, &id)).await?)
+}
+
+fn build(asked: &Asked, id: &str) -> Result<RulePage, Failure> {
+    let groups = asked.groups();
+    let found = groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
+    let Some((group, rule)) = found.into_iter().find(|(_, rule)| rule.id == id) else {
+        return Err(Failure::not_found(&format!("rule {}", one_line(id, 80))));
+    };
+    let frame = Frame::new(asked, "/alerts", firing(&groups));
+    let changes: Vec<Transition> = transitions(asked, i64::MAX, HISTORY_MAX)?
+        .into_iter()
+        .filter(|change| change.rule_id == id)
+        .take(ROWS_MAX)
+        .collect();
+    let attempts = attempts(asked, rule, &changes)?;
+    let mut page = RulePage::new(frame, group, rule, deliveries(asked)?, asked.now_ms);
+    page.rows = transition_rows(&changes, &groups, asked.now_ms);
+    page.attempts = attempt_rows(&attempts, asked.now_ms);
+    let limit = threshold(&rule.expr).filter(|limit| promql::parse(&limit.value).is_ok());
+    if let Some(tenant) = asked.store()? {
+        let snapshot = tenant.snapshot()?;
+        let text = limit.as_ref().map_or(rule.expr.as_str(), |limit| limit.value.as_str());
+        let range = aligned(MsRange { start_ms: asked.now_ms - LOOK_BACK_MS, end_ms: asked.now_ms }, STEP_MS);
+        let rows = asked.metrics(&snapshot).rows(text, range, STEP_MS);
+        page.show_chart(rows, limit.as_ref(), range, asked.now_ms);
+    }
+    Ok(page)
+}
+
+/// Attempts to tell of this rule: those whose scope is one of its episodes, or that of an intent about it.
+fn attempts(asked: &Asked, rule: &RuleView, changes: &[Transition]) -> Result<Vec<Attempt>, Failure> {
+    let Some(tenant) = asked.store()? else { return Ok(Vec::new()) };
+    let about = |intent: &alert::Intent| intent.instances.iter().any(|instance| instance.rule_id == rule.id);
+    let scopes: HashSet<String> = intents(asked)?.into_iter().filter(about).map(|intent| intent.scope).collect();
+    let fingerprints: HashSet<String> = changes
+        .iter()
+        .map(|change| alert::fingerprint(&rule.id, &change.labels))
+        .chain(rule.instances.iter().map(|instance| instance.fingerprint()))
+        .collect();
+    let ours = |attempt: &Attempt| {
+        let episode_of = attempt.scope.split_once('-').map_or("", |(fingerprint, _)| fingerprint);
+        scopes.contains(&attempt.scope) || fingerprints.contains(episode_of)
+    };
+    let all = tenant.alerts()?.attempts(i64::MAX, HISTORY_MAX)?;
+    Ok(all.into_iter().filter(ours).take(ROWS_MAX).collect())
+}
+
+impl RulePage {
+    pub(crate) fn new(
+        frame: Frame,
+        group: &GroupView,
+        rule: &RuleView,
+        mut deliveries: Deliveries,
+        now_ms: i64,
+    ) -> RulePage {
+        let mut instances: Vec<_> = rule.instances.iter().collect();
+        instances.sort_by_key(|instance| {
+            let place = match instance.state {
+                AlertState::Firing => 0,
+                AlertState::Pending => 1,
+                AlertState::Resolved => 2,
+            };
+            (place, -since_ms(instance))
+        });
+        RulePage {
+            frame,
+            name: one_line(&rule.name, 200),
+            state: rule_state(rule),
+            place: format!("{}, group {}", one_line(&group.file, 200), one_line(&group.name, 200)),
+            error: if rule.health == Health::Err { one_line(&rule.last_error, 1_000) } else { String::new() },
+            expr: shown(rule.expr.trim(), 4_000),
+            facts: facts(group, rule, now_ms),
+            explore_href: link("/explore", &[("q", &rule.expr), ("from", "now-6h")]),
+            trouble: None,
+            chart: None,
+            alerting: matches!(rule.kind, RuleKind::Alerting { .. }),
+            alerts: instances
+                .into_iter()
+                .take(ALERTS_MAX)
+                .map(|instance| AlertView::new(instance, rule, &mut deliveries, now_ms))
+                .collect(),
+            rows: Vec::new(),
+            attempts: Vec::new(),
+            history_looked_at: HISTORY_MAX,
+        }
+    }
+
+    pub(crate) fn show_chart(
+        &mut self,
+        rows: Result<Vec<(model::Labels, Vec<model::Sample>)>, QueryError>,
+        limit: Option<&Threshold>,
+        range: MsRange,
+        now_ms: i64,
+    ) {
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.trouble = Some(Trouble::new("The condition cannot be drawn", error.to_string()));
+                return;
+            }
+        };
+        if rows.is_empty() {
+            self.trouble = Some(match limit {
+                Some(_) => {
+                    Trouble::new("No data", "no series has what this rule compares; it can never fire like this")
+                }
+                None => Trouble::new("Nothing to draw", "the expression returned nothing in the last 6 hours"),
+            });
+            return;
+        }
+        let drawing = Drawing {
+            range,
+            step_ms: STEP_MS,
+            unit: value_unit(&self.expr),
+            limit: limit.map(|limit| (limit.operator, limit.limit)),
+            from: "now-6h",
+            to: "",
+            now_ms,
+        };
+        self.chart = Some(Graph::new(&rows, &drawing));
+    }
+}
+
+fn facts(group: &GroupView, rule: &RuleView, now_ms: i64) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let mut fact = |name: &str, value: String| out.push((name.to_string(), value));
+    match rule.kind {
+        RuleKind::Recording => fact("records", one_line(&rule.name, 200)),
+        RuleKind::Alerting { for_ms, keep_firing_for_ms } => {
+            fact("fires after", if for_ms == 0 { "one evaluation".into() } else { span(for_ms) });
+            if keep_firing_for_ms > 0 {
+                fact("keeps firing for", span(keep_firing_for_ms));
+            }
+        }
+    }
+    fact(
+        "evaluated",
+        match rule.last_evaluation_ms {
+            Some(at_ms) => format!(
+                "every {}, {} ago, took {}",
+                span(group.interval_ms),
+                span(now_ms - at_ms),
+                Unit::Seconds.text(rule.evaluation_seconds)
+            ),
+            None => format!("every {}, not yet", span(group.interval_ms)),
+        },
+    );
+    if group.missed_slots > 0 {
+        fact("missed", counted(group.missed_slots, "slot since the start", "slots since the start"));
+    }
+    for (name, value) in rule.labels.iter().chain(&rule.annotations) {
+        fact(&one_line(name, 100), one_line(value, 1_000));
+    }
+    out
+}

@@ -1,0 +1,79 @@
+//! What every door shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use codec::otlp::{LogsSettings, MetricsSettings};
+use model::TenantId;
+
+use crate::auth::KnownTokens;
+use crate::in_flight::InFlight;
+use crate::queries::Queries;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Loopback only: tenant from `X-Scope-OrgID`, no token asked.
+    Off,
+    /// A token at every door but `/health`, `/healthz`, `/ready` and assets.
+    Token,
+}
+
+/// Settings of the doors.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    pub auth: AuthMode,
+    /// With auth off, refuse requests whose `Host` is no loopback name (DNS rebinding). Off only by `--insecure-listen`.
+    pub check_host: bool,
+    /// Largest OTLP request after decompression, in bytes.
+    pub request_bytes_max: usize,
+    /// Bytes of OTLP requests in work together; over it requests are answered as retryable.
+    pub in_flight_bytes_max: usize,
+    /// How far in the future a sample or record may lie.
+    pub future_max: Duration,
+    pub query_limits: query::Limits,
+    pub query_concurrency: usize,
+    pub lookback: Duration,
+    pub metrics: MetricsSettings,
+    pub logs: LogsSettings,
+    pub version: &'static str,
+    /// As clients reach us, for the copy-paste settings of the empty state: host:port of each listener.
+    pub otlp_http_addr: String,
+    pub otlp_grpc_addr: String,
+    pub external_url: String,
+    pub started_ms: i64,
+}
+
+/// A cheap handle, axum's state for every router. Made by [`State::new`], once: its limits are shared by all listeners.
+#[derive(Clone)]
+pub struct State {
+    pub store: store::Store,
+    /// Rules and notifier of the tenant that has them (`default`).
+    pub rules: rules::Engine,
+    pub notifier: notify::Notifier,
+    pub alerts_tenant: TenantId,
+    pub settings: Arc<ServerSettings>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) queries: Arc<Queries>,
+    pub(crate) known_tokens: Arc<KnownTokens>,
+}
+
+impl State {
+    pub fn new(
+        store: store::Store,
+        rules: rules::Engine,
+        notifier: notify::Notifier,
+        alerts_tenant: TenantId,
+        settings: ServerSettings,
+    ) -> State {
+        State {
+            store,
+            rules,
+            notifier,
+            alerts_tenant,
+            in_flight: InFlight::new(settings.in_flight_bytes_max),
+            queries: Arc::new(Queries::new(settings.query_concurrency, settings.query_limits)),
+            known_tokens: Arc::new(KnownTokens::default()),
+            settings: Arc::new(settings),
+        }
+    }
+}

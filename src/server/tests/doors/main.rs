@@ -1,0 +1,14 @@
+//! The doors as callers see them: real sockets, a real store in a temporary directory.
+
+mod auth;
+mod client;
+mod grpc;
+mod house;
+mod listener;
+mod logs;
+mod ops;
+mod otlp;
+mod otlp_bad;
+mod pages;
+mod payload;
+mod prometheus;

@@ -1,0 +1,184 @@
+//! The pages over a real store: what was pushed is seen, what is wrong is said, and nothing is kept by shared caches.
+
+use serde_json::{Value, json};
+
+use crate::client::Reply;
+use crate::house::{House, now_ms, settings};
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+fn attributes(pairs: &[(&str, &str)]) -> Value {
+    pairs.iter().map(|(key, value)| json!({"key": key, "value": {"stringValue": value}})).collect()
+}
+
+fn ns(at_ms: i64) -> String {
+    (at_ms * 1_000_000).to_string()
+}
+
+/// Attributes, time in ms, and value of a point.
+type Point<'a> = (&'a [(&'a str, &'a str)], i64, f64);
+
+/// Points of a gauge or, with `monotonic`, of a cumulative sum: name, unit, and its points.
+fn metric(name: &str, unit: &str, monotonic: bool, points: &[Point<'_>]) -> Value {
+    let points: Vec<Value> = points
+        .iter()
+        .map(|(labels, at_ms, value)| {
+            json!({"attributes": attributes(labels), "timeUnixNano": ns(*at_ms), "startTimeUnixNano": ns(1), "asDouble": value})
+        })
+        .collect();
+    let data = json!({"dataPoints": points, "aggregationTemporality": 2, "isMonotonic": monotonic});
+    let kind = if monotonic { "sum" } else { "gauge" };
+    json!({"name": name, "unit": unit, "description": "A <b>test</b> metric.", kind: data})
+}
+
+async fn push_metrics(house: &House, resource: &[(&str, &str)], metrics: Vec<Value>) {
+    let body = json!({"resourceMetrics": [{
+        "resource": {"attributes": attributes(resource)}, "scopeMetrics": [{"metrics": metrics}]}]});
+    let reply = house.post("/v1/metrics", &JSON, body.to_string().into_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+async fn push_logs(house: &House, records: &[(i64, i64, &str)]) {
+    let records: Vec<Value> = records
+        .iter()
+        .map(|(at_ms, severity, body)| {
+            json!({"timeUnixNano": ns(*at_ms), "severityNumber": severity, "body": {"stringValue": body},
+                "traceId": "0123456789abcdef0123456789abcdef", "attributes": attributes(&[("http.route", "/pay now")])})
+        })
+        .collect();
+    let resource = attributes(&[("service.name", "checkout"), ("host.name", "borea")]);
+    let body =
+        json!({"resourceLogs": [{"resource": {"attributes": resource}, "scopeLogs": [{"logRecords": records}]}]});
+    let reply = house.post("/v1/logs", &JSON, body.to_string().into_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[track_caller]
+fn holds(reply: &Reply, parts: &[&str]) {
+    let text = reply.text();
+    assert_eq!(reply.status, 200, "{text}");
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}
+
+/// Value of the first attribute of this name in a page.
+fn attribute<'a>(html: &'a str, before: &str, name: &str) -> &'a str {
+    let from = html.find(before).unwrap_or_else(|| panic!("no {before:?} in {html}"));
+    let rest = &html[from..];
+    let start = rest.find(&format!("{name}=\"")).expect("the attribute is there") + name.len() + 2;
+    rest[start..].split('"').next().expect("the attribute ends")
+}
+
+#[tokio::test]
+async fn an_empty_server_says_how_to_fill_it_and_its_words_work() {
+    let house = House::open(settings()).await;
+    for path in ["/", "/logs"] {
+        let reply = house.get(path, &[]).await;
+        holds(
+            &reply,
+            &["No data has been received yet", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", "curl -sS"],
+        );
+        assert_eq!(reply.header("cache-control"), "private, no-cache");
+        assert!(reply.header("content-security-policy").starts_with("default-src 'none'"));
+    }
+    let page = house.get("/", &[]).await.text();
+    let body =
+        page.split("-d &#39;").nth(1).and_then(|rest| rest.split("&#39;").next()).expect("the command has a body");
+    let body = body.replace("&#34;", "\"").replace("&quot;", "\"");
+    let reply = house.post("/v1/logs", &JSON, body.into_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    holds(&house.get("/logs", &[]).await, &["hello from curl", "1 record"]);
+}
+
+#[tokio::test]
+async fn the_stylesheet_is_kept_for_ever() {
+    let house = House::open(settings()).await;
+    let page = house.get("/alerts", &[]).await.text();
+    let css = house.get(attribute(&page, "rel=\"stylesheet\"", "href"), &[]).await;
+    assert_eq!((css.status, css.header("content-type")), (200, "text/css; charset=utf-8"));
+    assert!(css.header("cache-control").contains("immutable"));
+    assert_eq!(house.get("/-/app.000000000000.css", &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn metrics_are_listed_drawn_and_tabled() {
+    let house = House::open(settings()).await;
+    let now = now_ms();
+    let resource = [("service.name", "checkout"), ("host.name", "borea")];
+    let depth: Vec<_> =
+        (0..40).map(|n| (&[("queue", "mail")][..], now - 10_000 - n * 15_000, 40.0 - n as f64)).collect();
+    let memory = |state: &'static [(&'static str, &'static str)], value: f64| (state, now - 1_000, value);
+    let memory = [memory(&[("state", "used")], 3e9), memory(&[("state", "free")], 1e9)];
+    push_metrics(
+        &house,
+        &resource,
+        vec![metric("queue.depth", "{message}", false, &depth), metric("system.memory.usage", "By", false, &memory)],
+    )
+    .await;
+
+    holds(&house.get("/explore", &[]).await, &["queue_depth", "gauge", "A &#60;b&#62;test&#60;/b&#62; metric."]);
+    holds(&house.get("/explore?find=nothing", &[]).await, &["has this in its name"]);
+    let graph = house.get("/explore?q=queue_depth&from=now-15m", &[]).await;
+    holds(
+        &graph,
+        &["<svg class=\"pl\" role=\"img\"", "<path class=\"s0 d0\" d=\"M", "1 series, 15 min", "Highest 40 at"],
+    );
+    holds(&graph, &["href=\"/logs?q=service.name:checkout%20host.name:borea&#38;from=now-15m\""]);
+    holds(&house.get("/explore?q=queue_depth&view=table", &[]).await, &["1 series at", ">40</td>"]);
+    holds(&house.get("/explore?q=1%2B1&view=table", &[]).await, &["scalar", ">2</td>"]);
+    holds(&house.get("/explore?q=sum(queue_depth", &[]).await, &["The query cannot be answered", "^", "aria-invalid"]);
+    holds(&house.get("/explore?q=queue_depth&from=yesterday", &[]).await, &["The time window cannot be read"]);
+    holds(&house.get("/explore?q=queue_depth&step=0", &[]).await, &["The step is not a duration"]);
+    holds(&house.get("/explore?q=no_such_metric", &[]).await, &["No series matches"]);
+    holds(&house.get("/", &[]).await, &["borea", "75 %", "</svg>ok</span>", "nothing firing"]);
+    let other = house.get("/explore", &[("x-scope-orgid", "other")]).await;
+    holds(&other, &["No data has been received yet", "tenant other"]);
+}
+
+#[tokio::test]
+async fn records_are_found_filtered_and_paged() {
+    let house = House::open(settings()).await;
+    let now = now_ms();
+    let bodies: Vec<String> = (0..7).map(|n| format!("payment {n} refused <script>")).collect();
+    let mut records: Vec<(i64, i64, &str)> =
+        bodies.iter().enumerate().map(|(n, body)| (now - 1_000 * (n as i64 + 1), 17, body.as_str())).collect();
+    records.push((now - 500, 9, "all is well\u{1b}[0m"));
+    push_logs(&house, &records).await;
+
+    let page = house.get("/logs", &[]).await;
+    holds(
+        &page,
+        &["all is well<", "payment 6 refused &#60;script&#62;", "8 records in 1 h", "error 7", "class=\"v-error\""],
+    );
+    holds(&page, &["value=\"http.route:&#34;/pay now&#34;\" aria-label=\"Only http.route of this value\""]);
+    let filtered = house.get("/logs?q=payment&with=http.route:%22/pay%20now%22&limit=3", &[]).await;
+    assert_eq!(filtered.status, 303);
+    let address = filtered.header("location").to_owned();
+    let first = house.get(&address, &[]).await;
+    holds(&first, &["payment 0", "payment 2", "rel=\"next\""]);
+    assert!(!first.text().contains("payment 3"));
+    let next = attribute(&first.text(), "class=\"btn\"", "href").replace("&#38;", "&").replace("&amp;", "&");
+    let second = house.get(&next, &[]).await;
+    holds(&second, &["payment 3", "payment 5", "Back to newest"]);
+    holds(&house.get("/logs?q=(", &[]).await, &["The search cannot be read", "aria-invalid"]);
+    holds(&house.get("/logs?q=zebra", &[]).await, &["Show all 8 records of this window"]);
+    holds(&house.get("/logs?to=now-2h", &[]).await, &["Go to the newest record"]);
+    holds(&house.get("/", &[]).await, &["checkout", ">7</td>"]);
+}
+
+#[tokio::test]
+async fn rules_have_their_pages() {
+    let house = House::open(settings()).await;
+    let list = house.get("/alerts?tab=rules", &[]).await;
+    holds(&list, &["rules/test.yml", "Down", "job:up:sum", "not evaluated yet"]);
+    let page = house.get(attribute(&list.text(), "<a href=\"/alerts/rule/", "href"), &[]).await;
+    holds(&page, &["Condition", "Last 6 hours"]);
+    holds(&house.get("/alerts", &[]).await, &["Nothing is firing. 2 rules are watched."]);
+    holds(&house.get("/notifications", &[]).await, &["No receiver is configured", "No message has been sent yet."]);
+    let lost = house.get("/alerts/rule/none", &[]).await;
+    assert_eq!(lost.status, 404);
+    assert!(lost.text().contains("rule none does not exist"), "{}", lost.text());
+    let foreign = house.get("/alerts", &[("x-scope-orgid", "other")]).await;
+    holds(&foreign, &["for tenant default"]);
+}

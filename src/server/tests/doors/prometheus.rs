@@ -1,0 +1,188 @@
+//! The Prometheus API: shapes, parameters, errors.
+
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use crate::client::{self, Reply};
+use crate::house::{House, now_ms, settings};
+use crate::payload::gauge;
+
+/// Two points of `up`, a minute apart, in a store of their own; the second one's time in ms.
+async fn house() -> (House, i64) {
+    let house = House::open(settings()).await;
+    let at_ms = now_ms() / 60_000 * 60_000 - 60_000;
+    let body = gauge("up", &[(at_ms - 60_000, Some(1.0)), (at_ms, Some(0.25))]).encode_to_vec();
+    let pushed = house.post("/v1/metrics", &[("content-type", "application/x-protobuf")], body).await;
+    assert_eq!(pushed.status, 200, "{}", pushed.text());
+    (house, at_ms)
+}
+
+fn metric() -> Value {
+    json!({"__name__": "up", "job": "api", "service_name": "api", "zone": "a"})
+}
+
+#[tokio::test]
+async fn answers_have_prometheus_shapes() {
+    let (house, at_ms) = house().await;
+    let at_s = at_ms / 1_000;
+    for (path, expected) in [
+        (
+            format!("query?query=up&time={at_s}"),
+            json!({"resultType": "vector", "result": [{"metric": metric(), "value": [at_s, "0.25"]}]}),
+        ),
+        (
+            format!("query?query=up[90s]&time={at_s}"),
+            json!({"resultType": "matrix", "result": [{"metric": metric(), "values": [[at_s - 60, "1"], [at_s, "0.25"]]}]}),
+        ),
+        (
+            format!("query_range?query=up&start={}&end={at_s}&step=1m", at_s - 60),
+            json!({"resultType": "matrix", "result": [{"metric": metric(), "values": [[at_s - 60, "1"], [at_s, "0.25"]]}]}),
+        ),
+        (
+            format!("query?query=1%2B1&time={at_s}.5"),
+            json!({"resultType": "scalar", "result": [at_s as f64 + 0.5, "2"]}),
+        ),
+        (format!("query?query=%22x%22&time={at_s}"), json!({"resultType": "string", "result": [at_s, "x"]})),
+        (format!("query?query=up&time={}", at_s + 301), json!({"resultType": "vector", "result": []})),
+        (
+            format!("query?query=up&time={}&lookback_delta=10m", at_s + 301),
+            json!({"resultType": "vector", "result": [{"metric": metric(), "value": [at_s + 301, "0.25"]}]}),
+        ),
+        ("series?match[]=up".into(), json!([metric()])),
+        ("series?match[]=up&match[]={job=\"api\"}&start=0&unknown=x".into(), json!([metric()])),
+        ("series?match[]=down".into(), json!([])),
+        ("labels".into(), json!(["__name__", "job", "service_name", "zone"])),
+        ("labels?match[]=up&limit=2".into(), json!(["__name__", "job"])),
+        ("label/job/values".into(), json!(["api"])),
+        ("label/U__zone/values?match[]=up".into(), json!(["a"])),
+        ("label/absent/values".into(), json!([])),
+        ("metadata?metric=up".into(), json!({"up": [{"type": "gauge", "help": "", "unit": ""}]})),
+        ("metadata?metric=none".into(), json!({})),
+        ("alerts".into(), json!({"alerts": []})),
+        ("format_query?query=sum(up)by(job)".into(), json!("sum by (job) (up)")),
+    ] {
+        let path = format!("/api/v1/{}", path.replace('{', "%7B").replace('}', "%7D").replace('"', "%22"));
+        assert_eq!(House::data(&house.get(&path, &[]).await), expected, "{path}");
+    }
+    let info = House::data(&house.get("/api/v1/status/buildinfo", &[]).await);
+    assert_eq!((&info["version"], &info["application"]), (&json!("0.0.0-test"), &json!("Binnacle")));
+}
+
+#[tokio::test]
+async fn forms_are_read_and_answers_packed() {
+    let (house, at_ms) = house().await;
+    let form = |text: &str| {
+        let url = format!("http://{}/api/v1/query", house.http);
+        let body = text.as_bytes().to_vec();
+        async move { client::send("POST", &url, &[("content-type", "application/x-www-form-urlencoded")], body).await }
+    };
+    let reply = form(&format!("query=up+%2B+1&time={}", at_ms / 1_000)).await;
+    assert_eq!(House::data(&reply)["result"][0]["value"][1], json!("1.25"));
+    let long = form(&format!("query={}", "x".repeat(2 << 20))).await;
+    assert_eq!(long.status, 400, "{}", long.text());
+
+    for (packing, magic) in [("gzip", &[0x1f, 0x8b][..]), ("zstd", &[0x28, 0xb5])] {
+        let reply = house.get("/api/v1/labels", &[("accept-encoding", packing)]).await;
+        assert_eq!(reply.header("content-encoding"), packing);
+        assert!(reply.body.starts_with(magic));
+    }
+}
+
+#[tokio::test]
+async fn an_absent_tenant_answers_with_nothing_and_still_counts() {
+    let house = House::open(settings()).await;
+    let empty = [("x-scope-orgid", "never-seen")];
+    for (path, expected) in [
+        (
+            "query?query=vector(1)&time=5",
+            json!({"resultType": "vector", "result": [{"metric": {}, "value": [5, "1"]}]}),
+        ),
+        (
+            "query?query=absent(up)&time=5",
+            json!({"resultType": "vector", "result": [{"metric": {}, "value": [5, "1"]}]}),
+        ),
+        ("query?query=up", json!({"resultType": "vector", "result": []})),
+        ("query_range?query=up&start=0&end=9&step=1", json!({"resultType": "matrix", "result": []})),
+        ("series?match[]=up", json!([])),
+        ("labels", json!([])),
+        ("label/job/values", json!([])),
+        ("metadata", json!({})),
+        ("rules", json!({"groups": []})),
+    ] {
+        assert_eq!(House::data(&house.get(&format!("/api/v1/{path}"), &empty).await), expected, "{path}");
+    }
+    house.assert_nothing_stored("never-seen").await;
+}
+
+#[tokio::test]
+async fn bad_requests_are_told_why() {
+    let (house, _) = house().await;
+    for (path, status, kind, says) in [
+        ("query", 400, "bad_data", "\"query\""),
+        ("query?query=up%7B", 400, "bad_data", "parse error"),
+        ("query?query=sum(", 400, "bad_data", "parse error"),
+        ("query?query=up&time=yesterday", 400, "bad_data", "cannot parse \"yesterday\" to a valid timestamp"),
+        ("query?query=up&timeout=0", 400, "bad_data", "timeout"),
+        ("query?query=up&limit=-1", 400, "bad_data", "limit"),
+        ("query_range?query=up&start=0&end=1", 400, "bad_data", "\"step\""),
+        ("query_range?query=up&start=0&end=1&step=0", 400, "bad_data", "zero or negative"),
+        ("query_range?query=up&start=5&end=1&step=1", 400, "bad_data", "end timestamp must not be before start time"),
+        ("query_range?query=up&start=0&end=11001&step=1", 400, "bad_data", "11,000 points"),
+        ("series", 400, "bad_data", "match[]"),
+        ("series?match[]=sum(up)", 400, "bad_data", "match[]"),
+        ("series?match[]=%7Ba=%22%22%7D", 400, "bad_data", "non-empty matcher"),
+        ("labels?start=x", 400, "bad_data", "\"start\""),
+        ("label/U__a_zz_/values", 400, "bad_data", "label name"),
+        ("rules?type=x", 400, "bad_data", "type"),
+        ("nothing/here", 404, "not_found", "nothing at /api/v1/nothing/here"),
+        ("logs?q=%22open", 400, "bad_data", ""),
+        ("logs?from=yesterday", 400, "bad_data", "now-1h"),
+        ("logs?limit=100000", 400, "bad_data", "5000"),
+        ("logs?direction=up", 400, "bad_data", "direction"),
+        ("logs/histogram?buckets=0", 400, "bad_data", "buckets"),
+        ("logs/histogram?from=9&to=8", 400, "bad_data", "before"),
+    ] {
+        let reply = house.get(&format!("/api/v1/{path}"), &[]).await;
+        let json = reply.json();
+        assert_eq!(
+            (reply.status, &json["status"], &json["errorType"]),
+            (status, &json!("error"), &json!(kind)),
+            "{path}: {json}"
+        );
+        let error = json["error"].as_str().unwrap();
+        assert!(error.contains(says), "{path}: {error}");
+    }
+    let many = "label_replace(up,\"a\",\"$1\",\"b\",\"(.*)\")";
+    let reply: Reply = house.get(&format!("/api/v1/query?query={}", many.replace('"', "%22")), &[]).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn rules_have_prometheus_shape() {
+    let house = House::open(settings()).await;
+    let groups = House::data(&house.get("/api/v1/rules", &[]).await);
+    let group = &groups["groups"][0];
+    assert_eq!(
+        (&group["name"], &group["file"], &group["interval"]),
+        (&json!("tests"), &json!("rules/test.yml"), &json!(30))
+    );
+    let (recording, alerting) = (&group["rules"][0], &group["rules"][1]);
+    assert_eq!((&recording["type"], &recording["name"]), (&json!("recording"), &json!("job:up:sum")));
+    assert_eq!(
+        (&alerting["type"], &alerting["name"], &alerting["duration"]),
+        (&json!("alerting"), &json!("Down"), &json!(60))
+    );
+    assert_eq!(alerting["labels"], json!({"severity": "critical"}));
+    for (filter, names) in
+        [("type=alert", vec!["Down"]), ("rule_name[]=job:up:sum", vec!["job:up:sum"]), ("file[]=x", vec![])]
+    {
+        let groups = House::data(&house.get(&format!("/api/v1/rules?{filter}"), &[]).await);
+        let found: Vec<Value> = groups["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|group| group["rules"].as_array().unwrap().iter().map(|rule| rule["name"].clone()))
+            .collect();
+        assert_eq!(json!(found), json!(names), "{filter}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Times and durations as people and programs write them in a URL.
+//!
+//! Two dialects: Prometheus' (seconds, as its API documents) and ours for logs and pages, which also knows `now-1h`
+//! and tells seconds from milliseconds, microseconds and nanoseconds by their size.
+
+use model::time::{NS_PER_MS, parse_duration_ms};
+
+/// What Prometheus' own clients send for "since ever" and "for ever" (web/api/v1, minTime and maxTime).
+const PROMETHEUS_MIN: &str = "-292273086-05-16T16:47:06Z";
+const PROMETHEUS_MAX: &str = "292277025-08-18T07:12:54.999999999Z";
+
+/// Largest |seconds| taken, so that no later arithmetic on milliseconds overflows: some 292,000 years.
+const SECONDS_MAX: f64 = 9.2e12;
+
+/// A time as Prometheus' API takes it: seconds since the epoch, with a fraction if need be, or RFC 3339. In milliseconds.
+pub fn prometheus_ms(text: &str) -> Option<i64> {
+    match text {
+        PROMETHEUS_MIN => return Some(-(SECONDS_MAX as i64) * 1000),
+        PROMETHEUS_MAX => return Some(SECONDS_MAX as i64 * 1000),
+        _ => {}
+    }
+    if let Ok(seconds) = text.parse::<f64>() {
+        return (seconds.abs() <= SECONDS_MAX).then(|| (seconds * 1000.0).round() as i64);
+    }
+    rfc3339_ns(text).map(|ns| ns.div_euclid(NS_PER_MS))
+}
+
+/// A duration as Prometheus' API takes it: seconds, with a fraction if need be, or `1h30m`. In milliseconds.
+pub fn prometheus_duration_ms(text: &str) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return (seconds.abs() <= SECONDS_MAX).then(|| (seconds * 1000.0).round() as i64);
+    }
+    match text.strip_prefix('-') {
+        Some(positive) => parse_duration_ms(positive).map(|ms| -ms),
+        None => parse_duration_ms(text),
+    }
+}
+
+/// A time as the log search and the pages take it, in nanoseconds: RFC 3339; `now`, `now-1h30m`, `now+5m`; or a whole number
+/// since the epoch, taken as seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, else nanoseconds;
+/// a number with a fraction is seconds.
+pub fn time_ns(text: &str, now_ns: i64) -> Option<i64> {
+    let text = text.trim();
+    if let Some(shift) = text.strip_prefix("now") {
+        let (sign, duration) = match shift.split_at_checked(1) {
+            None => return Some(now_ns),
+            Some(("-", duration)) => (-1, duration),
+            // A plus reaches us as a space when the sender did not escape it.
+            Some(("+" | " ", duration)) => (1, duration),
+            Some(_) => return None,
+        };
+        let shift_ns = parse_duration_ms(duration)?.checked_mul(NS_PER_MS)?;
+        return now_ns.checked_add(sign * shift_ns);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        let unit_ns = match number.unsigned_abs() {
+            0..100_000_000_000 => 1_000_000_000,
+            100_000_000_000..100_000_000_000_000 => 1_000_000,
+            100_000_000_000_000..100_000_000_000_000_000 => 1_000,
+            _ => 1,
+        };
+        return number.checked_mul(unit_ns);
+    }
+    if let Ok(seconds) = text.parse::<f64>() {
+        // Float seconds hold no more than microseconds at today's dates.
+        return (seconds.abs() < 9.2e9).then(|| ((seconds * 1e6).round() as i64).checked_mul(1_000)).flatten();
+    }
+    rfc3339_ns(text)
+}
+
+/// As [`time_ns`], in milliseconds.
+pub fn time_ms(text: &str, now_ms: i64) -> Option<i64> {
+    time_ns(text, now_ms.checked_mul(NS_PER_MS)?).map(|ns| ns.div_euclid(NS_PER_MS))
+}
+
+fn rfc3339_ns(text: &str) -> Option<i64> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    i64::try_from(at.as_nanosecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_prometheus_dialect() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1795226400", Some(1_795_226_400_000)),
+            ("1795226400.123", Some(1_795_226_400_123)),
+            ("-1.5", Some(-1_500)),
+            ("1.7952264e9", Some(1_795_226_400_000)),
+            ("2026-11-21T02:00:00Z", Some(1_795_226_400_000)),
+            ("2026-11-21T04:00:00.5+02:00", Some(1_795_226_400_500)),
+            ("now", None),
+            ("", None),
+            ("NaN", None),
+            ("Inf", None),
+            ("1e300", None),
+            ("2026-13-21T02:00:00Z", None),
+        ] {
+            assert_eq!(prometheus_ms(text), expected, "{text}");
+        }
+        assert!(prometheus_ms(PROMETHEUS_MIN) < prometheus_ms("0"));
+        assert!(prometheus_ms(PROMETHEUS_MAX) > prometheus_ms("9999999999"));
+        for (text, expected) in
+            [("15", Some(15_000)), ("0.5", Some(500)), ("1m30s", Some(90_000)), ("-5m", Some(-300_000)), ("x", None)]
+        {
+            assert_eq!(prometheus_duration_ms(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_in_our_dialect() {
+        const NOW: i64 = 1_795_226_400_000_000_000;
+        for (text, expected) in [
+            ("now", Some(NOW)),
+            ("now-1h", Some(NOW - 3_600_000_000_000)),
+            ("now+5m", Some(NOW + 300_000_000_000)),
+            ("now 5m", Some(NOW + 300_000_000_000)),
+            ("now-", None),
+            ("nowhere", None),
+            ("now-99999y", None),
+            ("1795226400", Some(NOW)),
+            ("1795226400000", Some(NOW)),
+            ("1795226400000000", Some(NOW)),
+            ("1795226400000000001", Some(NOW + 1)),
+            ("1795226400.25", Some(NOW + 250_000_000)),
+            ("2026-11-21T02:00:00.000000001Z", Some(NOW + 1)),
+            ("2026-11-21T02:00:00", None),
+            ("yesterday", None),
+            ("1e40", None),
+            ("9223372036854775808", None),
+        ] {
+            assert_eq!(time_ns(text, NOW), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+// Looks at every page of a running server in a real browser: `node run.mjs http://127.0.0.1:8080 [path ...]`.
+// Without paths it visits every page that the navigation has, and what they link to. `SHOTS=DIR` keeps pictures.
+// Prints `N passed, M failed`; exits 0 only if none failed, or if there is no browser to look with.
+import { existsSync, mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const WIDTHS = [320, 360, 390, 768, 1366];
+const BYTES_MAX = 100_000;
+const REQUESTS_MAX = 4;
+const AXE_RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+const base = process.argv[2]?.replace(/\/$/, '');
+if (!base) {
+  console.error('usage: node run.mjs http://HOST:PORT [path ...]');
+  process.exit(2);
+}
+const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+if (!browserPath || !existsSync(new URL('node_modules/playwright-core', import.meta.url))) {
+  console.log('skipped: no chromium or no node_modules here; run tests/ui/setup');
+  process.exit(0);
+}
+const { chromium } = await import('playwright-core');
+const axe = createRequire(import.meta.url)('axe-core').source;
+
+let passed = 0;
+const failures = [];
+function check(holds, name, detail = '') {
+  if (holds) passed += 1;
+  else failures.push(`${name}${detail ? `: ${detail}` : ''}`);
+}
+
+const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
+
+/** A page that reports what it should not have. */
+async function open(context, path, complaints) {
+  const page = await context.newPage();
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('request', (request) => {
+    const url = request.url();
+    if (!url.startsWith(base) && !url.startsWith('data:')) complaints.push(`asks a third party: ${url}`);
+  });
+  const response = await page.goto(base + path, { waitUntil: 'load' });
+  return { page, response };
+}
+
+/** The pages of this server, with the states that its data allows. */
+async function discover() {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const paths = ['/', '/explore', '/explore?q=1%2B1', '/explore?q=sum(rate(x%5B5m%5D)', '/explore?q=up%7B&from=nonsense',
+    '/logs', '/logs?q=severity%3A%3E%3Dwarn', '/logs?q=nothing-has-this-word-in-it', '/logs?q=(', '/alerts',
+    '/alerts?tab=pending', '/alerts?tab=resolved', '/alerts?tab=history', '/alerts?tab=rules', '/notifications'];
+  const first = async (from, selector) => {
+    await page.goto(base + from);
+    const found = page.locator(selector).first();
+    return (await found.count()) ? found.getAttribute('href') : null;
+  };
+  const metric = await first('/explore', 'td.name a');
+  if (metric) paths.push(metric, `${metric}&view=table`, `${metric}&from=now-7d`);
+  const rule = await first('/alerts?tab=rules', 'td.name a');
+  if (rule) paths.push(rule);
+  await context.close();
+  return paths;
+}
+
+const paths = process.argv.length > 3 ? process.argv.slice(3) : await discover();
+
+async function looksRight(path) {
+  for (const colorScheme of ['light', 'dark']) {
+    const complaints = [];
+    const context = await browser.newContext({ colorScheme, viewport: { width: 1366, height: 900 } });
+    const { page, response } = await open(context, path, complaints);
+    check(response.status() === 200, `${path} answers 200`, String(response.status()));
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const opened of [false, true]) {
+        await page.evaluate((opened) => document.querySelectorAll('details').forEach((d, n) => { d.open = opened && n < 3; }), opened);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        check(wide <= 0, `${path} does not scroll sideways at ${width}px${opened ? ' with details open' : ''}`, `${wide}px too wide`);
+      }
+      if (width === 390 || width === 1366) {
+        const found = await page.evaluate(async ([source, rules]) => {
+          if (!window.axe) (0, eval)(source);
+          const result = await window.axe.run(document, { runOnly: rules });
+          return result.violations.map((v) => `${v.id} (${v.nodes.length}): ${v.nodes[0].html.slice(0, 120)}`);
+        }, [axe, AXE_RULES]).catch((error) => [String(error)]);
+        check(found.length === 0, `${path} has no axe violations, ${colorScheme} ${width}px`, found.join('; '));
+        if (process.env.SHOTS) {
+          mkdirSync(process.env.SHOTS, { recursive: true });
+          await page.evaluate(() => document.querySelectorAll('details').forEach((d) => { d.open = false; }));
+          const name = path.replace(/[^a-z0-9]+/gi, '-').slice(0, 60) || 'root';
+          await page.screenshot({ path: `${process.env.SHOTS}/${name}-${width}-${colorScheme}.png`, fullPage: true });
+        }
+      }
+    }
+    check(complaints.length === 0, `${path} has no console message, ${colorScheme}`, complaints.join('; '));
+    await context.close();
+  }
+}
+
+async function isSmall(path) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const session = await context.newCDPSession(page);
+  await session.send('Network.enable');
+  let bytes = 0;
+  let requests = 0;
+  session.on('Network.loadingFinished', (event) => {
+    bytes += event.encodedDataLength;
+    requests += 1;
+  });
+  await page.goto(base + path, { waitUntil: 'networkidle' });
+  check(bytes > 0 && bytes <= BYTES_MAX, `${path} transfers at most ${BYTES_MAX} bytes`, `${bytes}`);
+  check(requests <= REQUESTS_MAX, `${path} needs at most ${REQUESTS_MAX} requests`, `${requests}`);
+  await context.close();
+  return bytes;
+}
+
+async function worksWithoutScript(path) {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(base + path);
+  const heading = await page.locator('h1').count();
+  const main = (await page.locator('main').innerText()).trim();
+  check(heading === 1 && main.length > 20, `${path} is whole without JavaScript`, `${heading} headings, ${main.length} characters`);
+  await context.close();
+}
+
+/** What somebody on call does, on a phone, without JavaScript. */
+async function walks() {
+  const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 360, height: 740 } });
+  const page = await context.newPage();
+  await page.goto(`${base}/logs`);
+  const rows = page.locator('.logs > details');
+  if (await rows.count()) {
+    await rows.first().locator('summary').click();
+    await rows.first().locator('button[name=with]').first().click();
+    const q = new URL(page.url()).searchParams.get('q');
+    check(Boolean(q) && !page.url().includes('with='), 'a filter button leads to a search that is a link', page.url());
+    check((await page.locator('.logs > details').count()) > 0, 'a filter on a row keeps that row', q ?? '');
+    await page.goto(`${base}/logs?limit=2`);
+    const older = page.locator('a[rel=next]');
+    if (await older.count()) {
+      const before = await page.locator('.logs time').first().getAttribute('datetime');
+      await older.click();
+      const after = await page.locator('.logs time').first().getAttribute('datetime');
+      check(after <= before, 'older leads to older records', `${before} then ${after}`);
+    }
+  }
+  await page.goto(`${base}/explore`);
+  const metric = page.locator('td.name a');
+  if (await metric.count()) {
+    await metric.first().click();
+    const drawn = (await page.locator('svg.pl').count()) + (await page.locator('.note').count());
+    check(drawn > 0, 'a metric of the list leads to its graph, or says why there is none', page.url());
+  }
+  await page.goto(`${base}/alerts?tab=rules`);
+  const rule = page.locator('td.name a');
+  if (await rule.count()) {
+    await rule.first().click();
+    check((await page.locator('h2', { hasText: 'Condition' }).count()) === 1, 'a rule of the list leads to its page', page.url());
+  }
+  await context.close();
+
+  const keys = await (await browser.newContext()).newPage();
+  await keys.goto(`${base}/`);
+  await keys.keyboard.press('Tab');
+  check((await keys.evaluate(() => document.activeElement?.textContent)) === 'Skip to content', 'the first key stop skips to the content');
+  await keys.context().close();
+}
+
+let largest = ['', 0];
+for (const path of paths) {
+  try {
+    await looksRight(path);
+    const bytes = await isSmall(path);
+    if (bytes > largest[1]) largest = [path, bytes];
+    await worksWithoutScript(path);
+  } catch (error) {
+    check(false, `${path} can be looked at`, String(error).split('\n')[0]);
+  }
+}
+if (process.argv.length <= 3) {
+  try {
+    await walks();
+  } catch (error) {
+    check(false, 'the walks end', String(error).split('\n')[0]);
+  }
+}
+await browser.close();
+
+for (const failure of failures) console.log(`FAILED ${failure}`);
+console.log(`${paths.length} pages, largest ${largest[0]} with ${largest[1]} bytes`);
+console.log(`${passed} passed, ${failures.length} failed`);
+process.exit(failures.length ? 1 : 0);

@@ -1,0 +1,118 @@
+//! The loops that own a clock: upkeep of the store, the appliance's own readings; and what a SIGHUP reads again.
+
+use std::time::Duration;
+
+use codec::otlp::{Encoding, MetricsSettings, decode_metrics};
+use model::{MsRange, TenantId};
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
+use prost::Message as _;
+use store::Store;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::blocking;
+use super::files::{self, RuleFiles};
+use crate::config::Config;
+use crate::{clock, host_metrics, otlp_out, own_metrics};
+
+/// Between two rounds of upkeep: short against the age at which heads are sealed, long against the cost of looking.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Seals, trims and drops old days until told to stop.
+pub(super) async fn upkeep(store: Store, mut stop: watch::Receiver<bool>) -> &'static str {
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return "upkeep",
+        }
+        let store = store.clone();
+        if let Err(error) = blocking(move || store.maintain(clock::now_ms())).await {
+            tracing::error!(%error, "upkeep of the store");
+        }
+    }
+}
+
+/// What the appliance reads of itself and its host, and where it puts it.
+pub(super) struct OwnReadings {
+    pub(super) state: server::State,
+    pub(super) tenant: TenantId,
+    pub(super) settings: MetricsSettings,
+    pub(super) hostname: String,
+    pub(super) with_host: bool,
+    pub(super) interval: Duration,
+}
+
+/// Stores the appliance's counters, and its host's metrics, until told to stop.
+pub(super) async fn own_readings(own: OwnReadings, mut stop: watch::Receiver<bool>) -> &'static str {
+    let started_ns = clock::now_ns();
+    let mut ticks = tokio::time::interval(own.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return "own readings",
+        }
+        let at_ns = clock::now_ns();
+        let (hostname, with_host) = (own.hostname.clone(), own.with_host);
+        let state = own.state.clone();
+        // Reading /proc can block, on a dead network file system for one.
+        let readings = blocking(move || {
+            server::observe(&state);
+            let mut itself = own_metrics::read(&hostname, at_ns, started_ns);
+            if let Some(scope) = itself.scope_metrics.first_mut() {
+                scope.metrics.extend(host_metrics::own_process(at_ns));
+            }
+            let mut readings = vec![itself];
+            if with_host {
+                readings.push(host_metrics::read(&hostname, at_ns));
+            }
+            readings
+        })
+        .await;
+        if let Err(error) = submit(&own, readings).await {
+            tracing::warn!(%error, "storing the appliance's own metrics");
+        }
+    }
+}
+
+async fn submit(own: &OwnReadings, readings: Vec<ResourceMetrics>) -> Result<(), store::StoreError> {
+    let body = otlp_out::request(readings).encode_to_vec();
+    let tenant = own.state.store.tenant(&own.tenant)?;
+    match decode_metrics(&body, Encoding::Protobuf, &own.settings, tenant.known_series(), MsRange::ALL) {
+        Ok((batch, rejected)) => {
+            if !rejected.is_empty() {
+                tracing::warn!(message = rejected.message(), "own metrics refused");
+            }
+            let refused = tenant.submit_metrics(batch).await?;
+            if !refused.is_empty() {
+                tracing::warn!(message = refused.message(), "own metrics refused");
+            }
+        }
+        Err(error) => tracing::error!(%error, "own metrics do not decode"),
+    }
+    Ok(())
+}
+
+/// Reads rules and notify.yml again; what cannot be used keeps its last good version.
+pub(super) async fn reload(
+    config: &Config,
+    mut rule_files: RuleFiles,
+    rules: &rules::Engine,
+    notifier: &notify::Notifier,
+) -> RuleFiles {
+    let (rules_config, notify_file) = (config.rules.clone(), config.notify.file.clone());
+    let (rule_files, groups, notify_config) = blocking(move || {
+        let groups = rule_files.read(&rules_config);
+        (rule_files, groups, files::notify(&notify_file))
+    })
+    .await;
+    rules.reload(groups);
+    match notify_config {
+        Ok(told) => notifier.reload(told.unwrap_or_else(notify::Config::silent)),
+        Err(error) => tracing::error!(%error, "notify.yml not used, its last good version stays"),
+    }
+    tracing::info!("rules and notify.yml were read again");
+    rule_files
+}

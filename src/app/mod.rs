@@ -1,0 +1,250 @@
+//! The appliance running: opens the store, starts the loops and the doors, and stops them in order.
+//!
+//! Start: listen (answering `/ready` with 503), open and recover, then serve. Stop: doors refuse, what is under way ends,
+//! rules and notifications stop, the store drains and closes.
+
+pub mod files;
+mod loops;
+mod settings;
+mod starting;
+
+use std::net::SocketAddr;
+
+use files::RuleFiles;
+use model::TenantId;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::{clock, control, host_metrics};
+
+/// Why the appliance did not start or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("cannot listen at {addr} ({key}): {source}; is another program there?")]
+    Listen { key: &'static str, addr: SocketAddr, source: std::io::Error },
+    #[error("opening {path}: {source}")]
+    Open { path: String, source: store::StoreError },
+    #[error("{what}: {source}")]
+    Io { what: &'static str, source: std::io::Error },
+    #[error(transparent)]
+    Notify(#[from] notify::ConfigError),
+    #[error("closing the store: {0}")]
+    Close(store::StoreError),
+    #[error("{task} ended by itself")]
+    TaskEnded { task: &'static str },
+}
+
+/// The three listeners, bound.
+struct Listeners {
+    http: TcpListener,
+    otlp_http: TcpListener,
+    otlp_grpc: TcpListener,
+}
+
+/// Runs until SIGTERM or SIGINT. Prints the `ready` line when every door is open.
+pub async fn run(config: Config) -> Result<(), AppError> {
+    let signals = Signals::install()?;
+    let listeners = Listeners {
+        http: bind("listen.http", config.listen.http).await?,
+        otlp_http: bind("listen.otlp_http", config.listen.otlp_http).await?,
+        otlp_grpc: bind("listen.otlp_grpc", config.listen.otlp_grpc).await?,
+    };
+    let starting =
+        starting::answer_not_ready(&listeners.http).map_err(|source| AppError::Io { what: "listen.http", source })?;
+    let opened = open(&config).await;
+    starting.end().await;
+    let app = App::start(config, opened?, listeners).await?;
+    app.run_until(signals).await
+}
+
+async fn bind(key: &'static str, addr: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(addr).await.map_err(|source| AppError::Listen { key, addr, source })
+}
+
+async fn open(config: &Config) -> Result<Store, AppError> {
+    let options = settings::store(config);
+    let path = options.dir.display().to_string();
+    blocking(move || Store::open(options, clock::now_ms())).await.map_err(|source| AppError::Open { path, source })
+}
+
+/// Blocking work on its own thread; a panic there is ours, and ends here.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Signals, AppError> {
+        let on = |kind| signal(kind).map_err(|source| AppError::Io { what: "signals", source });
+        Ok(Signals {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
+    }
+}
+
+struct App {
+    config: Config,
+    store: Store,
+    rule_files: RuleFiles,
+    rules: rules::Engine,
+    notifier: notify::Notifier,
+    /// Ends the doors.
+    stop_doors: watch::Sender<bool>,
+    doors: JoinSet<&'static str>,
+    /// Ends everything else, after the doors.
+    stop_loops: watch::Sender<bool>,
+    loops: JoinSet<&'static str>,
+}
+
+impl App {
+    async fn start(config: Config, store: Store, listeners: Listeners) -> Result<App, AppError> {
+        let started_ms = clock::now_ms();
+        let alerts_tenant = TenantId::default();
+        let open_error = |source| AppError::Open { path: config.data.display().to_string(), source };
+        let (rules, rule_files, notifier) = {
+            let (store, own_config, tenant_id) = (store.clone(), config.clone(), alerts_tenant.clone());
+            blocking(move || {
+                let tenant = store.tenant(&tenant_id)?;
+                let mut rule_files = RuleFiles::default();
+                let groups = rule_files.read(&own_config.rules);
+                let rules = rules::Engine::new(tenant.clone(), groups, settings::rules(&own_config))?;
+                Ok((rules, rule_files, tenant))
+            })
+            .await
+            .map_err(open_error)
+            .and_then(|(rules, rule_files, tenant)| {
+                let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
+                let notifier = notify::Notifier::new(tenant, told, settings::notifier(&config)).map_err(open_error)?;
+                Ok((rules, rule_files, notifier))
+            })?
+        };
+        let ready_line = format!(
+            "ready http={} otlp_http={} otlp_grpc={}",
+            local(&listeners.http)?,
+            local(&listeners.otlp_http)?,
+            local(&listeners.otlp_grpc)?
+        );
+        let settings =
+            settings::server(&config, local(&listeners.otlp_http)?, local(&listeners.otlp_grpc)?, started_ms);
+        let own_settings = settings.metrics.clone();
+        let state = server::State::new(store.clone(), rules.clone(), notifier.clone(), alerts_tenant.clone(), settings);
+
+        let (stop_doors, doors_stopped) = watch::channel(false);
+        let (stop_loops, loops_stopped) = watch::channel(false);
+        let mut loops = JoinSet::new();
+        let control_socket =
+            control::listen(&config.data).map_err(|source| AppError::Io { what: "control socket", source })?;
+        {
+            let (accounts, stopped) = (store.accounts().clone(), loops_stopped.clone());
+            loops.spawn(async move {
+                control::serve(control_socket, accounts, stopped).await;
+                "control socket"
+            });
+            let (rules, stopped) = (rules.clone(), loops_stopped.clone());
+            loops.spawn(async move {
+                rules.run(stopped).await;
+                "rules"
+            });
+            let (notifier, stopped) = (notifier.clone(), loops_stopped.clone());
+            loops.spawn(async move {
+                notifier.run(stopped).await;
+                "notifications"
+            });
+            loops.spawn(loops::upkeep(store.clone(), loops_stopped.clone()));
+            let own = loops::OwnReadings {
+                state: state.clone(),
+                tenant: alerts_tenant,
+                settings: own_settings,
+                hostname: host_metrics::hostname(),
+                with_host: config.host_metrics.enabled,
+                interval: config.host_metrics.interval.std(),
+            };
+            loops.spawn(loops::own_readings(own, loops_stopped));
+        }
+
+        let mut doors = JoinSet::new();
+        let limits =
+            server::ServeLimits { connections_max: config.listen.connections, ..server::ServeLimits::default() };
+        for (name, listener, router) in [
+            ("http", listeners.http, server::http_router(state.clone())),
+            ("otlp_http", listeners.otlp_http, server::otlp_http_router(state.clone())),
+            ("otlp_grpc", listeners.otlp_grpc, server::grpc_routes(state)),
+        ] {
+            let stopped = doors_stopped.clone();
+            let limits = limits.clone();
+            doors.spawn(async move {
+                if let Err(error) = server::serve(listener, router, stopped, limits).await {
+                    tracing::error!(%error, door = name, "door failed");
+                }
+                name
+            });
+        }
+        println!("{ready_line}");
+        tracing::info!(data = %config.data.display(), "{ready_line}");
+        Ok(App { config, store, rule_files, rules, notifier, stop_doors, doors, stop_loops, loops })
+    }
+
+    /// Serves until a signal, or until a task ends that should not.
+    async fn run_until(mut self, mut signals: Signals) -> Result<(), AppError> {
+        let ended = loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => break None,
+                _ = signals.interrupt.recv() => break None,
+                _ = signals.hang_up.recv() => {
+                    let rule_files = std::mem::take(&mut self.rule_files);
+                    self.rule_files = loops::reload(&self.config, rule_files, &self.rules, &self.notifier).await;
+                }
+                Some(task) = self.doors.join_next() => break Some(name_of(task)),
+                Some(task) = self.loops.join_next() => break Some(name_of(task)),
+            }
+        };
+        tracing::info!("stopping");
+        stop_all(&self.stop_doors, &mut self.doors).await;
+        stop_all(&self.stop_loops, &mut self.loops).await;
+        let store = self.store;
+        blocking(move || store.close()).await.map_err(AppError::Close)?;
+        // Nobody can be asked any more; a missing socket says so at once.
+        if let Err(error) = std::fs::remove_file(control::socket_path(&self.config.data)) {
+            tracing::warn!(%error, "removing the control socket");
+        }
+        match ended {
+            None => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+            Some(task) => Err(AppError::TaskEnded { task }),
+        }
+    }
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, AppError> {
+    listener.local_addr().map_err(|source| AppError::Io { what: "listener", source })
+}
+
+fn name_of(task: Result<&'static str, tokio::task::JoinError>) -> &'static str {
+    task.unwrap_or_else(|error| {
+        tracing::error!(%error, "a task panicked");
+        "a task that panicked"
+    })
+}
+
+async fn stop_all(stop: &watch::Sender<bool>, tasks: &mut JoinSet<&'static str>) {
+    stop.send_replace(true);
+    while let Some(task) = tasks.join_next().await {
+        tracing::debug!(task = name_of(task), "ended");
+    }
+}

@@ -1,0 +1,93 @@
+//! The configuration in each room's own terms.
+
+use std::net::SocketAddr;
+
+use crate::config::{Config, Promote, Translation};
+
+pub(super) fn store(config: &Config) -> store::Options {
+    store::Options {
+        metrics_retention_ms: config.retention.metrics.ms,
+        logs_retention_ms: config.retention.logs.ms,
+        bytes_max: config.retention.max_bytes.0,
+        tenants_max: config.limits.tenants,
+        series_max: config.limits.series,
+        disk_free_min: config.limits.disk_free_min.0,
+        intake_queue_requests: config.limits.intake_queue_requests,
+        intake_queue_bytes: config.limits.intake_queue_bytes.usize(),
+        ..store::Options::new(&config.data)
+    }
+}
+
+pub(super) fn rules(config: &Config) -> rules::EngineOptions {
+    rules::EngineOptions {
+        external_url: external_url(config),
+        lookback_ms: config.query.lookback.ms,
+        query_limits: query_limits(config),
+    }
+}
+
+fn query_limits(config: &Config) -> query::Limits {
+    query::Limits {
+        timeout: config.query.timeout.std(),
+        series_max: config.query.series_max,
+        samples_max: config.query.samples_max,
+        bytes_max: config.query.memory_max.0,
+    }
+}
+
+pub(super) fn notifier(config: &Config) -> notify::NotifierOptions {
+    notify::NotifierOptions::new(external_url(config))
+}
+
+/// Without a slash at the end, so that paths can be put behind it.
+fn external_url(config: &Config) -> String {
+    config.notify.external_url.trim_end_matches('/').into()
+}
+
+pub(super) fn server(
+    config: &Config,
+    otlp_http: SocketAddr,
+    otlp_grpc: SocketAddr,
+    started_ms: i64,
+) -> server::ServerSettings {
+    server::ServerSettings {
+        auth: if config.needs_token() { server::AuthMode::Token } else { server::AuthMode::Off },
+        check_host: !config.needs_token() && config.is_loopback(),
+        request_bytes_max: config.limits.request_bytes.usize(),
+        in_flight_bytes_max: config.limits.in_flight_bytes.usize(),
+        future_max: config.limits.future.std(),
+        query_limits: query_limits(config),
+        query_concurrency: config.query.concurrency,
+        lookback: config.query.lookback.std(),
+        metrics: codec::otlp::MetricsSettings {
+            promote: match &config.metrics.promote_resource_attributes {
+                Promote::All => codec::otlp::Promote::All,
+                Promote::None => codec::otlp::Promote::None,
+                Promote::List(names) => codec::otlp::Promote::List(names.clone()),
+            },
+            ignore: config.metrics.ignore_resource_attributes.clone(),
+            translation: match config.metrics.translation {
+                Translation::UnderscoreEscapingWithSuffixes => codec::otlp::Translation::UnderscoreEscapingWithSuffixes,
+                Translation::UnderscoreEscapingWithoutSuffixes => {
+                    codec::otlp::Translation::UnderscoreEscapingWithoutSuffixes
+                }
+                Translation::NoUTF8EscapingWithSuffixes => codec::otlp::Translation::NoUtf8EscapingWithSuffixes,
+                Translation::NoTranslation => codec::otlp::Translation::NoTranslation,
+            },
+            labels_max: config.limits.labels,
+            label_name_bytes_max: config.limits.label_name_bytes,
+            label_value_bytes_max: config.limits.label_value_bytes,
+        },
+        logs: codec::otlp::LogsSettings {
+            records_max: config.limits.request_records,
+            body_bytes_max: config.limits.log_body_bytes.usize(),
+            attributes_max: config.limits.log_attributes,
+            attribute_bytes_max: config.limits.log_attribute_bytes.usize(),
+        },
+        version: env!("CARGO_PKG_VERSION"),
+        otlp_http_addr: otlp_http.to_string(),
+        otlp_grpc_addr: otlp_grpc.to_string(),
+        external_url: external_url(config),
+        started_ms,
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line: what was said, and which verb does it.
+
+mod check;
+mod serve;
+mod test_rules;
+mod token;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Config, ConfigError, Overrides};
+use crate::demo;
+
+/// What a verb can fail with, for `main` to print.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// OTLP metrics and logs, alerts and a small UI in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "binnacle", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the appliance until SIGTERM.
+    #[command(
+        after_help = "Examples:\n  binnacle serve\n  binnacle serve --data /var/lib/binnacle --listen-http 0.0.0.0:8080 --auth token\n\n\
+        SIGHUP reads rules and notify.yml again. When ready, one line goes to stdout:\n  ready http=ADDR otlp_http=ADDR otlp_grpc=ADDR"
+    )]
+    Serve(ServeArgs),
+    /// Push a small fleet's believable metrics and logs at a running server.
+    #[command(
+        after_help = "Examples:\n  binnacle demo\n  binnacle demo --incident errors\n  binnacle demo --endpoint http://127.0.0.1:4317 --incident queue --incident-for 5m"
+    )]
+    Demo(demo::DemoArgs),
+    /// Read configuration, rule files and notify.yml, and say what is wrong with them.
+    #[command(
+        after_help = "Examples:\n  binnacle check\n  binnacle check --config /etc/binnacle.toml\n  binnacle check rules/*.yml"
+    )]
+    Check(check::CheckArgs),
+    /// Run tests of rules.
+    #[command(subcommand)]
+    Test(TestVerb),
+    /// Make, list and revoke API tokens.
+    #[command(subcommand)]
+    Token(token::TokenVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum TestVerb {
+    /// Run promtool's unit-test files.
+    #[command(after_help = "Example:\n  binnacle test rules alerts/host.test.yml")]
+    Rules {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// Configuration file; `binnacle.toml` is read where it exists.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data folder.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    from: ConfigArgs,
+    /// UI and query APIs.
+    #[arg(long, value_name = "ADDR")]
+    listen_http: Option<SocketAddr>,
+    /// OTLP/HTTP.
+    #[arg(long, value_name = "ADDR")]
+    listen_otlp_http: Option<SocketAddr>,
+    /// OTLP/gRPC.
+    #[arg(long, value_name = "ADDR")]
+    listen_otlp_grpc: Option<SocketAddr>,
+    /// Whether requests need a token.
+    #[arg(long, value_enum)]
+    auth: Option<AuthArg>,
+    /// Serve without a token on addresses that others can reach.
+    #[arg(long)]
+    insecure_listen: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AuthArg {
+    Off,
+    Token,
+}
+
+impl ConfigArgs {
+    fn load(&self, mut overrides: Overrides) -> Result<Config, ConfigError> {
+        overrides.data = self.data.clone();
+        config::load(self.config.as_deref(), environment(), overrides)
+    }
+}
+
+/// The environment's variables that are valid text; others cannot be settings of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Does what the command line says. The exit code tells scripts how it went.
+pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.verb {
+        Verb::Serve(args) => serve::run(args),
+        Verb::Demo(args) => demo::run(args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Test(TestVerb::Rules { files }) => test_rules::run(&files),
+        Verb::Token(verb) => token::run(verb),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,78 @@
+//! `binnacle token`: asks the running server, or opens the store itself when none runs.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use store::Accounts;
+
+use super::{ConfigArgs, Failure};
+use crate::config::Overrides;
+use crate::control::{self, Reply, Request};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenVerb {
+    /// Make a token and print its secret, once.
+    #[command(
+        after_help = "Examples:\n  binnacle token create --name collector --scope ingest\n  binnacle token create --name grafana --scope read --tenant vessel-7"
+    )]
+    Create {
+        #[command(flatten)]
+        from: ConfigArgs,
+        /// What it is for, to recognise it in the list.
+        #[arg(long)]
+        name: String,
+        /// ingest: push OTLP; read: query and see pages; admin: everything.
+        #[arg(long, value_parser = ["ingest", "read", "admin"])]
+        scope: String,
+        #[arg(long, default_value = model::TenantId::DEFAULT)]
+        tenant: String,
+    },
+    /// List tokens, without their secrets.
+    List {
+        #[command(flatten)]
+        from: ConfigArgs,
+    },
+    /// End a token by its id.
+    Revoke {
+        #[command(flatten)]
+        from: ConfigArgs,
+        id: String,
+    },
+}
+
+pub(super) fn run(verb: TokenVerb) -> Result<ExitCode, Failure> {
+    let (from, request) = match verb {
+        TokenVerb::Create { from, name, scope, tenant } => (from, Request::CreateToken { name, scope, tenant }),
+        TokenVerb::List { from } => (from, Request::ListTokens),
+        TokenVerb::Revoke { from, id } => (from, Request::RevokeToken { id }),
+    };
+    let config = from.load(Overrides::default())?;
+    match ask(&config.data, request)? {
+        Reply::Created { id, secret } => {
+            println!("{secret}");
+            eprintln!("token {id}: this secret is shown once; only its hash is stored");
+        }
+        Reply::Tokens { tokens } => {
+            println!("{:<12} {:<8} {:<16} {:<24} NAME", "ID", "SCOPE", "TENANT", "CREATED");
+            for token in tokens {
+                let created = model::time::rfc3339_ms(token.created_ms);
+                println!("{:<12} {:<8} {:<16} {created:<24} {}", token.id, token.scope, token.tenant, token.name);
+            }
+        }
+        Reply::Revoked { existed: true } => println!("revoked"),
+        Reply::Revoked { existed: false } => return Err("no token has that id; see binnacle token list".into()),
+        Reply::Failed { reason } => return Err(reason.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask(data: &Path, request: Request) -> Result<Reply, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(reply) = runtime.block_on(control::ask(data, &request))? {
+        return Ok(reply);
+    }
+    std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let accounts = Accounts::open(&data.join(store::ACCOUNTS_FILE))?;
+    Ok(control::answer(&accounts, request, crate::clock::now_ms()))
+}

@@ -1,0 +1,311 @@
+//! `binnacle.toml`: one struct a section, every key with its default, its unit and one line of meaning.
+//!
+//! A key that is not listed here is refused, so each key is read somewhere: see `app`.
+
+mod load;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub use load::{ConfigError, Overrides, load};
+pub use value::{Bytes, Duration, Promote, Translation};
+
+/// The whole configuration, defaults filled in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Data folder; relative paths start where the program runs.
+    pub data: PathBuf,
+    pub listen: Listen,
+    pub auth: Auth,
+    pub retention: Retention,
+    pub metrics: Metrics,
+    pub rules: Rules,
+    pub notify: Notify,
+    pub host_metrics: HostMetrics,
+    pub limits: Limits,
+    pub query: Query,
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: "./data".into(),
+            listen: Listen::default(),
+            auth: Auth::default(),
+            retention: Retention::default(),
+            metrics: Metrics::default(),
+            rules: Rules::default(),
+            notify: Notify::default(),
+            host_metrics: HostMetrics::default(),
+            limits: Limits::default(),
+            query: Query::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// Addresses to listen at; port 0 picks a free one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// UI and query APIs.
+    pub http: SocketAddr,
+    /// OTLP/HTTP.
+    pub otlp_http: SocketAddr,
+    /// OTLP/gRPC.
+    pub otlp_grpc: SocketAddr,
+    /// Most connections a listener has open at once; further ones wait.
+    pub connections: usize,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Listen {
+            http: ([127, 0, 0, 1], 8080).into(),
+            otlp_http: ([127, 0, 0, 1], 4318).into(),
+            otlp_grpc: ([127, 0, 0, 1], 4317).into(),
+            connections: 1_000,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// Off while every listener is on loopback, token otherwise.
+    Auto,
+    /// Nobody is asked; every listener must be on loopback unless `--insecure-listen`.
+    Off,
+    /// Every request needs a token made by `binnacle token create`.
+    Token,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    pub mode: AuthMode,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Auth { mode: AuthMode::Auto }
+    }
+}
+
+/// How long data is kept, and how much of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Age of the oldest samples; up to 100y. Samples of any age inside it are accepted.
+    pub metrics: Duration,
+    /// Age of the oldest log records.
+    pub logs: Duration,
+    /// Data files of one tenant together; over it the oldest day goes first.
+    pub max_bytes: Bytes,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention { metrics: Duration::days(90), logs: Duration::days(30), max_bytes: Bytes(10 << 30) }
+    }
+}
+
+/// How OTLP metrics become series.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Resource attributes that become labels: "all", "none", or a list.
+    pub promote_resource_attributes: Promote,
+    /// Resource attributes that "all" leaves out; `*` stands at the beginning or the end.
+    pub ignore_resource_attributes: Vec<String>,
+    /// Names: one of Prometheus' four strategies.
+    pub translation: Translation,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let ignored = [
+            "telemetry.*",
+            "process.*",
+            "os.*",
+            "host.arch",
+            "host.ip",
+            "host.mac",
+            "host.cpu.*",
+            "host.image.*",
+            "container.image.*",
+            "*.uid",
+        ];
+        Metrics {
+            promote_resource_attributes: Promote::All,
+            ignore_resource_attributes: ignored.map(String::from).into(),
+            translation: Translation::UnderscoreEscapingWithSuffixes,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Whether the built-in packs run.
+    pub builtin: bool,
+    /// More rule files; `*` in the file name.
+    pub files: Vec<String>,
+    /// For groups that name no interval.
+    pub evaluation_interval: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules { builtin: true, files: vec!["rules/*.yml".into()], evaluation_interval: Duration::seconds(30) }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Notify {
+    /// Routes and receivers in Alertmanager's format; while it does not exist nobody is told.
+    pub file: PathBuf,
+    /// Where people reach the pages, for links in messages.
+    pub external_url: String,
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Notify { file: "notify.yml".into(), external_url: "http://127.0.0.1:8080".into() }
+    }
+}
+
+/// This host's own CPU, memory, disk and network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostMetrics {
+    pub enabled: bool,
+    /// Between two readings; the appliance's own counters are stored at the same pace.
+    pub interval: Duration,
+}
+
+impl Default for HostMetrics {
+    fn default() -> Self {
+        HostMetrics { enabled: true, interval: Duration::seconds(15) }
+    }
+}
+
+/// What a sender may ask of the appliance.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest OTLP request, after decompression (the OTLP specification recommends 64 MiB).
+    pub request_bytes: Bytes,
+    /// Log records of one request; further ones are refused. An SDK sends 512, a Collector 8,192.
+    pub request_records: usize,
+    /// OTLP requests in work together; over it senders are told to retry.
+    pub in_flight_bytes: Bytes,
+    /// Requests that wait to be stored, of one tenant; over it senders are told to retry.
+    pub intake_queue_requests: usize,
+    /// Bytes of requests that wait to be stored, of one tenant.
+    pub intake_queue_bytes: Bytes,
+    /// Tenants; each is a directory with open files.
+    pub tenants: usize,
+    /// Series of one tenant; over it only new series are refused.
+    pub series: usize,
+    /// Labels of one series.
+    pub labels: usize,
+    /// Bytes of a label's name.
+    pub label_name_bytes: usize,
+    /// Bytes of a label's value.
+    pub label_value_bytes: usize,
+    /// Bytes of a log record's body; a longer one is cut with a mark.
+    pub log_body_bytes: Bytes,
+    /// Attributes of a log record.
+    pub log_attributes: usize,
+    /// Bytes of one attribute of a log record.
+    pub log_attribute_bytes: Bytes,
+    /// How far in the future a sample or record may lie.
+    pub future: Duration,
+    /// Free space under which the oldest days go first and then writes are refused.
+    pub disk_free_min: Bytes,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            request_bytes: Bytes(64 << 20),
+            request_records: 200_000,
+            in_flight_bytes: Bytes(128 << 20),
+            intake_queue_requests: 1_024,
+            intake_queue_bytes: Bytes(64 << 20),
+            tenants: 1_000,
+            series: 1_000_000,
+            labels: 128,
+            label_name_bytes: 1_024,
+            label_value_bytes: 16_384,
+            log_body_bytes: Bytes(1 << 20),
+            log_attributes: 1_000,
+            log_attribute_bytes: Bytes(64 << 10),
+            future: Duration::minutes(10),
+            disk_free_min: Bytes(256 << 20),
+        }
+    }
+}
+
+/// What one query may cost.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Query {
+    pub timeout: Duration,
+    /// Queries running at once; further ones wait within their timeout.
+    pub concurrency: usize,
+    /// How far back an instant selector looks for its sample.
+    pub lookback: Duration,
+    pub series_max: u64,
+    pub samples_max: u64,
+    pub memory_max: Bytes,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Query {
+            timeout: Duration::seconds(30),
+            concurrency: 4,
+            lookback: Duration::minutes(5),
+            series_max: 100_000,
+            samples_max: 50_000_000,
+            memory_max: Bytes(256 << 20),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, or a filter such as `info,store=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { level: "info".into() }
+    }
+}
+
+impl Config {
+    /// Whether every listener is on loopback.
+    pub fn is_loopback(&self) -> bool {
+        [self.listen.http, self.listen.otlp_http, self.listen.otlp_grpc].iter().all(|addr| addr.ip().is_loopback())
+    }
+
+    /// Whether requests need a token: `auto` resolved.
+    pub fn needs_token(&self) -> bool {
+        match self.auth.mode {
+            AuthMode::Auto => !self.is_loopback(),
+            AuthMode::Off => false,
+            AuthMode::Token => true,
+        }
+    }
+}

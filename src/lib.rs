@@ -1,0 +1,11 @@
+//! The composition root: starts the rooms, wires them, stops them in order. A library so that tests can reach its parts.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod host_metrics;
+pub mod otlp_out;
+pub mod own_metrics;

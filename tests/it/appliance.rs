@@ -1,0 +1,162 @@
+//! A running `binnacle serve` with a data folder of its own, on free ports of loopback.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// From the start of the process to its `ready` line, on a loaded machine.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// For a stop in order.
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+
+pub(crate) struct Appliance {
+    child: Child,
+    pub(crate) http: String,
+    pub(crate) otlp_http: String,
+    pub(crate) otlp_grpc: String,
+    client: reqwest::Client,
+    log: PathBuf,
+}
+
+impl Appliance {
+    /// Starts over a folder that holds (or will hold) `data/`, and optionally `binnacle.toml` and `notify.yml`.
+    pub(crate) fn start(home: &Path) -> Appliance {
+        Appliance::start_with(home, &[])
+    }
+
+    pub(crate) fn start_with(home: &Path, args: &[&str]) -> Appliance {
+        let log = home.join("stderr.log");
+        let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_binnacle"))
+            .current_dir(home)
+            .args(["serve", "--listen-http", "127.0.0.1:0", "--listen-otlp-http", "127.0.0.1:0"])
+            .args(["--listen-otlp-grpc", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(stdout).read_line(&mut line);
+            // The receiver is gone only if the test has failed already.
+            drop(tell.send(read.map(|_| line)));
+        });
+        let line = told.recv_timeout(READY_WITHIN).unwrap_or_else(|_| panic!("not ready: {}", tail(&log))).unwrap();
+        let field = |name: &str| {
+            let found = line.split_whitespace().find_map(|part| part.strip_prefix(name));
+            found.unwrap_or_else(|| panic!("no {name} in {line:?}: {}", tail(&log))).to_owned()
+        };
+        assert!(line.starts_with("ready "), "{line:?}: {}", tail(&log));
+        Appliance {
+            http: format!("http://{}", field("http=")),
+            otlp_http: format!("http://{}", field("otlp_http=")),
+            otlp_grpc: format!("http://{}", field("otlp_grpc=")),
+            child,
+            client: client(),
+            log,
+        }
+    }
+
+    /// `SIGTERM`, and the end that must follow it.
+    pub(crate) fn terminate(mut self) {
+        self.signal(rustix::process::Signal::TERM);
+        let deadline = std::time::Instant::now() + STOPPED_WITHIN;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{status}: {}", tail(&self.log));
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "does not stop: {}", tail(&self.log));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// `GET` of a path of the UI and query address: status and body.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let reply = self.client.get(format!("{}{path}", self.http)).send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    }
+
+    /// An instant query of the `default` tenant: the `result` of a success.
+    pub(crate) async fn query(&self, expr: &str) -> Vec<Value> {
+        let url = format!("{}/api/v1/query", self.http);
+        let reply = self.client.post(url).form(&[("query", expr)]).send().await.unwrap();
+        let body: Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
+        assert_eq!(body["status"], "success", "{expr}: {body}");
+        body["data"]["result"].as_array().unwrap().clone()
+    }
+
+    /// All rows of a log search, oldest first.
+    pub(crate) async fn logs(&self, query: &str) -> Vec<Value> {
+        let mut rows: Vec<Value> = Vec::new();
+        loop {
+            let mut params = vec![
+                ("q", query.to_owned()),
+                ("from", "1970-01-01T00:00:00Z".into()),
+                ("to", "2100-01-01T00:00:00Z".into()),
+                ("direction", "oldest".into()),
+                ("limit", "1000".into()),
+            ];
+            if let Some(last) = rows.last() {
+                params.push(("cursor", last["cursor"].as_str().unwrap().into()));
+            }
+            let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/logs", self.http), &params).unwrap();
+            let reply = self.client.get(url).send().await.unwrap();
+            assert_eq!(reply.status().as_u16(), 200);
+            let body = reply.text().await.unwrap();
+            let before = rows.len();
+            rows.extend(body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+            if rows.len() == before {
+                return rows;
+            }
+        }
+    }
+
+    /// Pushes an OTLP/HTTP protobuf body; the status.
+    pub(crate) async fn push(&self, path: &str, body: Vec<u8>) -> reqwest::Result<u16> {
+        let url = format!("{}{path}", self.otlp_http);
+        let reply = self.client.post(url).header("content-type", "application/x-protobuf").body(body).send().await?;
+        Ok(reply.status().as_u16())
+    }
+}
+
+impl Drop for Appliance {
+    fn drop(&mut self) {
+        // Already gone after kill and terminate; after a failed test it must not outlive it.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    // Installed by whichever test comes first.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+/// The last lines of a log, for a failure's message.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}

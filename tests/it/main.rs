@@ -1,0 +1,18 @@
+//! The product tested through its public surfaces: the real binary, real sockets, real files. One test binary, since each
+//! would link everything again.
+//!
+//! A new test belongs in the module of what it shows; `appliance` starts the binary, `otlp` builds requests, `until` waits for
+//! an event with a deadline.
+
+mod alerts;
+mod appliance;
+mod auth;
+mod bad_input;
+mod crash;
+mod otlp;
+mod ready;
+mod sdk;
+mod until;
+
+#[path = "../fakes/mod.rs"]
+mod fakes;

@@ -43,6 +43,7 @@ impl Inner {
         let flushed = self.flush(Some(now_ms), false);
         // Space must come back even when nothing can be written; that may be what writing waits for.
         self.retain(now_ms)?;
+        self.logs.index_due(now_ms);
         flushed
     }
 

@@ -46,7 +46,10 @@ pub(crate) struct LogStore {
     dir: PathBuf,
     files: Arc<Files>,
     state: Mutex<State>,
-    /// Held while blocks or segments are written or days dropped; before `state`, never after.
+    /// Held while segments are made or days dropped; before `writing`. Apart from it, since a segment takes seconds and intake
+    /// must not wait for one.
+    indexing: Mutex<()>,
+    /// Held while blocks are written or days dropped; before `state`, never after.
     writing: Mutex<()>,
 }
 
@@ -151,7 +154,13 @@ impl LogStore {
             }
         }
         let state = State { days, applied_seq: 0, head_bytes: 0, now_ms: 0 };
-        Ok(LogStore { dir: dir.to_owned(), files: files.clone(), state: Mutex::new(state), writing: Mutex::new(()) })
+        Ok(LogStore {
+            dir: dir.to_owned(),
+            files: files.clone(),
+            state: Mutex::new(state),
+            indexing: Mutex::new(()),
+            writing: Mutex::new(()),
+        })
     }
 
     /// The bytes of a batch inside an intake record: versioned, compressed. The record around them has the checksum.
@@ -217,6 +226,7 @@ impl LogStore {
     /// Forgets every day before `day`: head, blocks and index; the disk space is free when this returns, or as soon as the
     /// last reader of those days ends.
     pub(crate) fn drop_before(&self, day: Day) -> Result<(), StoreError> {
+        let indexing = self.indexing.lock();
         let writing = self.writing.lock();
         let old: Vec<(Day, DayState)> = {
             let mut state = self.state.lock();
@@ -229,7 +239,7 @@ impl LogStore {
             state.file.remove()?;
             index::remove_dir(&self.dir.join(format!("{number}.idx")))?;
         }
-        drop(writing);
+        drop((writing, indexing));
         Ok(())
     }
 

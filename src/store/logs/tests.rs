@@ -66,6 +66,11 @@ fn candidates(store: &Arc<LogStore>, word: &str) -> (usize, u64) {
     (found.len(), ruled_out)
 }
 
+fn upkeep(store: &LogStore, now_ms: i64, force: bool) {
+    store.flush(now_ms, force).unwrap();
+    store.index_due(now_ms);
+}
+
 #[test]
 fn replay_after_any_number_of_seals_doubles_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -123,11 +128,11 @@ fn the_index_narrows_and_is_made_anew_when_damaged() {
     let batches: Vec<LogBatch> = (1..=6).map(|seq| batch(seq, 10, 1)).collect();
     for (batch, seq) in batches.iter().zip(1..) {
         store.apply(seq, batch.clone());
-        store.flush(NOON_MS, true).unwrap();
+        upkeep(&store, NOON_MS, true);
     }
     assert_eq!(candidates(&store, "request_3"), (6, 0), "outside the index all are candidates");
     assert!(store.stats().index_lag_ms == 0);
-    store.flush(NOON_MS + HOUR_MS, false).unwrap();
+    upkeep(&store, NOON_MS + HOUR_MS, false);
     assert_eq!(candidates(&store, "REQUEST_3"), (1, 5));
     assert_eq!(candidates(&store, "nothing"), (0, 6));
     assert_eq!(blocks(&store.view(), &IndexQuery::Prefix("request".into())).0.len(), 6);
@@ -152,8 +157,8 @@ fn the_index_narrows_and_is_made_anew_when_damaged() {
         let store = open(dir.path());
         assert_eq!(bodies(&store), once_each(&batches), "{what}");
         assert_eq!(candidates(&store, "request_3"), (6, 0), "{what}");
-        store.flush(NOON_MS, false).unwrap();
-        store.flush(NOON_MS + HOUR_MS, false).unwrap();
+        upkeep(&store, NOON_MS, false);
+        upkeep(&store, NOON_MS + HOUR_MS, false);
         assert_eq!(candidates(&store, "request_3"), (1, 5), "{what}");
     }
 }

@@ -27,7 +27,7 @@ static INDEX_FAILURES: Counter = Counter::new(
 );
 
 impl LogStore {
-    /// Seals what is full or old (everything with `force`) and makes it durable outside the intake log; then indexes.
+    /// Seals what is full or old (everything with `force`) and makes it durable outside the intake log.
     ///
     /// Returns the `seq` up to which (included) nothing here needs the intake log any more; `None` when that holds for all
     /// that was applied. May run beside `apply` and reads; never beside itself.
@@ -40,9 +40,18 @@ impl LogStore {
                 day.head_since_ms = if day.head.is_empty() { None } else { day.head_since_ms.or(Some(now_ms)) };
             }
         }
-        let old =
-            |since_ms: Option<i64>, age_ms| since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= age_ms);
-        self.seal(|day| force || day.head_bytes >= HEAD_BYTES || old(day.head_since_ms, HEAD_AGE_MS))?;
+        self.seal(|day| force || day.head_bytes >= HEAD_BYTES || is_old(day.head_since_ms, HEAD_AGE_MS, now_ms))?;
+        drop(writing);
+        let state = self.state.lock();
+        // Heads are in order of sequence numbers.
+        let oldest = state.days.values().filter_map(|day| day.head.first()).map(|part| part.seq).min();
+        Ok(oldest.map(|seq| seq.saturating_sub(1)))
+    }
+
+    /// Indexes the days that have enough blocks outside the index, or old ones. Takes seconds for tens of MB; intake, seals and
+    /// reads go on meanwhile.
+    pub(crate) fn index_due(&self, now_ms: i64) {
+        let indexing = self.indexing.lock();
         let to_index: Vec<Day> = {
             let mut state = self.state.lock();
             let mut due = Vec::new();
@@ -51,7 +60,7 @@ impl LogStore {
                 day.unindexed_since_ms = unindexed.as_ref().map(|_| day.unindexed_since_ms.unwrap_or(now_ms));
                 let damaged = day.segments.iter().any(|segment| segment.damaged.load(Ordering::Relaxed));
                 let full = unindexed.is_some_and(|(_, bytes)| bytes >= index::SEGMENT_RAW_BYTES);
-                if damaged || full || old(day.unindexed_since_ms, INDEX_AGE_MS) {
+                if damaged || full || is_old(day.unindexed_since_ms, INDEX_AGE_MS, now_ms) {
                     due.push(*number);
                 }
             }
@@ -64,11 +73,7 @@ impl LogStore {
                 tracing::warn!(%error, %day, "cannot index logs");
             }
         }
-        drop(writing);
-        let state = self.state.lock();
-        // Heads are in order of sequence numbers.
-        let oldest = state.days.values().filter_map(|day| day.head.first()).map(|part| part.seq).min();
-        Ok(oldest.map(|seq| seq.saturating_sub(1)))
+        drop(indexing);
     }
 
     /// Writes the heads of the days chosen; the first failure is returned when all were tried. The caller holds `writing`.
@@ -116,7 +121,7 @@ impl LogStore {
         result
     }
 
-    /// Indexes a day's blocks that no good segment covers. The caller holds `writing`.
+    /// Indexes a day's blocks that no good segment covers. The caller holds `indexing`.
     fn index(&self, number: Day) -> Result<(), StoreError> {
         let dir = self.dir.join(format!("{number}.idx"));
         loop {
@@ -149,4 +154,8 @@ impl LogStore {
             Arc::make_mut(&mut day.segments).insert(at, Arc::new(segment));
         }
     }
+}
+
+fn is_old(since_ms: Option<i64>, age_ms: i64, now_ms: i64) -> bool {
+    since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= age_ms)
 }

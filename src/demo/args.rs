@@ -18,8 +18,8 @@ pub struct DemoArgs {
     /// When it breaks, after the start.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub incident_after: Duration,
-    /// How long it stays broken.
-    #[arg(long, default_value = "5m", value_parser = duration)]
+    /// How long it stays broken. Errors, queue and crash page within two minutes; a busy CPU takes about five.
+    #[arg(long, default_value = "10m", value_parser = duration)]
     pub incident_for: Duration,
     /// Between two pushes.
     #[arg(long, default_value = "5s", value_parser = duration)]

@@ -13,6 +13,7 @@ pub mod log;
 pub mod matcher;
 pub mod meter;
 pub mod metric;
+pub mod spelling;
 pub mod tenant;
 pub mod time;
 

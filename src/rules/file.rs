@@ -308,24 +308,9 @@ fn warn_ignored(keys: &[yaml::Text], file: &str) {
 
 /// The known name that a misspelt one is likeliest to mean: at most a third of its letters differ.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let ranked = known.iter().map(|known| (distance(name, known), *known));
+    let start: String = name.chars().take(100).collect();
+    let ranked = known.iter().map(|known| (model::spelling::distance(&start, known), *known));
     ranked.filter(|(distance, known)| *distance <= known.len().max(3) / 3).min().map(|(_, known)| known)
-}
-
-/// Letters to insert, remove or replace (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().take(100).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -134,23 +134,8 @@ pub(crate) fn plain(text: &str, name: &str, line: usize) -> Result<String, Bad> 
 /// The name that was probably meant: at most a third of its letters, and at least one, differ.
 pub(crate) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
-        .map(|name| (distance(wrong, name), name))
+        .map(|name| (model::spelling::distance(wrong, name), name))
         .filter(|(far, name)| *far <= (name.len() / 3).max(1))
         .min()
         .map(|(_, name)| name)
-}
-
-/// Levenshtein distance over bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

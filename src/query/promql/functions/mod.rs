@@ -209,31 +209,16 @@ pub(crate) fn find(name: &str) -> Option<&'static Function> {
 
 /// The name most like this one, if any is close enough to be what was meant.
 pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    // No function's name is this long, so nothing is near; and looking costs little.
+    if name.len() > 64 {
+        return None;
+    }
     let aggregators = super::ast::Aggregator::ALL.into_iter().map(super::ast::Aggregator::text);
     let names = FUNCTIONS.iter().map(|function| function.name).chain(aggregators);
     // Of equally near ones that which goes on where the given one ends: what is missing is often the last letter.
-    let rank = |candidate| (distance(name, candidate), !str::starts_with(candidate, name), candidate);
+    let rank = |candidate| (model::spelling::distance(name, candidate), !str::starts_with(candidate, name), candidate);
     let (distance, _, found) = names.map(rank).min()?;
     (distance <= 1 + name.len() / 4).then_some(found)
-}
-
-/// Levenshtein's distance in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    // No function's name is this long, so nothing is near; and the table below stays small.
-    if a.len() > 64 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substitute = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

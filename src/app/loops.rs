@@ -103,12 +103,13 @@ pub(super) async fn reload(
     notifier: &notify::Notifier,
 ) -> RuleFiles {
     let (rules_config, notify_file) = (config.rules.clone(), config.notify.file.clone());
-    let (rule_files, groups, notify_config) = blocking(move || {
-        let groups = rule_files.read(&rules_config);
-        (rule_files, groups, files::notify(&notify_file))
+    let rules = rules.clone();
+    let (rule_files, notify_config) = blocking(move || {
+        // Waits for evaluations under way.
+        rules.reload(rule_files.read(&rules_config));
+        (rule_files, files::notify(&notify_file))
     })
     .await;
-    rules.reload(groups);
     match notify_config {
         Ok(told) => notifier.reload(told.unwrap_or_else(notify::Config::silent)),
         Err(error) => tracing::error!(%error, "notify.yml not used, its last good version stays"),

@@ -6,13 +6,15 @@
 //! Decoding never panics and reserves nothing on a forged count.
 
 mod ints;
+mod offsets;
 mod times;
 mod values;
 
 use crate::wire::{BadBytes, Reader, put_signed, put_varint};
 
-/// First byte of every chunk.
-const VERSION: u8 = 1;
+/// First byte of every chunk: 2 since values have the form "offsets", which readers of version 1 do not know.
+const VERSION: u8 = 2;
+const VERSION_MIN: u8 = 1;
 
 /// Most samples of one chunk; more are refused by both directions.
 pub const CHUNK_SAMPLES_MAX: usize = 1 << 14;
@@ -56,14 +58,7 @@ pub fn head(bytes: &[u8]) -> Result<ChunkHead, BadBytes> {
 
 /// Appends a chunk's samples to two columns; on an error the columns keep what they had.
 pub fn decode(bytes: &[u8], at_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<ChunkHead, BadBytes> {
-    let (body, sum) = bytes
-        .len()
-        .checked_sub(CHECKSUM_BYTES)
-        .and_then(|at| bytes.split_at_checked(at))
-        .ok_or(BadBytes("a chunk ends too early"))?;
-    if sum != checksum(body) {
-        return Err(BadBytes("a chunk's checksum is wrong"));
-    }
+    let body = without_checksum(bytes)?;
     let before = (at_ms.len(), values.len());
     let decoded = decode_body(body, at_ms, values);
     if decoded.is_err() {
@@ -85,10 +80,15 @@ fn decode_body(body: &[u8], at_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Resu
 }
 
 fn read_head(reader: &mut Reader<'_>) -> Result<(ChunkHead, u8), BadBytes> {
-    if reader.byte()? != VERSION {
+    if !(VERSION_MIN..=VERSION).contains(&reader.byte()?) {
         return Err(BadBytes("a chunk is of an unknown version"));
     }
     let encodings = reader.byte()?;
+    Ok((read_span(reader)?, encodings))
+}
+
+/// Count, first and last time.
+pub(crate) fn read_span(reader: &mut Reader<'_>) -> Result<ChunkHead, BadBytes> {
     let samples = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
     if samples == 0 || samples > CHUNK_SAMPLES_MAX {
         return Err(BadBytes("a chunk has no samples or too many"));
@@ -96,10 +96,46 @@ fn read_head(reader: &mut Reader<'_>) -> Result<(ChunkHead, u8), BadBytes> {
     let first_ms = reader.signed()?;
     let span = reader.varint()?;
     let last_ms = first_ms.checked_add_unsigned(span).ok_or(BadBytes("a chunk ends after the end of time"))?;
-    Ok((ChunkHead { samples, first_ms, last_ms }, encodings))
+    Ok(ChunkHead { samples, first_ms, last_ms })
 }
 
-fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
+/// Bytes before their checksum, when it is right.
+pub fn without_checksum(bytes: &[u8]) -> Result<&[u8], BadBytes> {
+    let (body, sum) = bytes
+        .len()
+        .checked_sub(CHECKSUM_BYTES)
+        .and_then(|at| bytes.split_at_checked(at))
+        .ok_or(BadBytes("a chunk ends too early"))?;
+    if sum == checksum(body) { Ok(body) } else { Err(BadBytes("a chunk's checksum is wrong")) }
+}
+
+/// Writes times as [`take_times`] reads them and returns their encoding.
+pub(crate) fn put_times(out: &mut Vec<u8>, at_ms: &[i64]) -> u8 {
+    times::put(out, at_ms)
+}
+
+/// Appends the times of a column that holds nothing else.
+pub(crate) fn take_times(column: &[u8], encoding: u8, head: &ChunkHead, at_ms: &mut Vec<i64>) -> Result<(), BadBytes> {
+    let mut reader = Reader(column);
+    times::take(&mut reader, encoding, head, at_ms)?;
+    if reader.is_empty() { Ok(()) } else { Err(BadBytes("a column of times goes on after its end")) }
+}
+
+/// Writes values as [`take_values`] reads them behind their encoding, which is returned.
+pub(crate) fn put_values(out: &mut Vec<u8>, values: &[f64]) -> u8 {
+    values::put(out, values)
+}
+
+/// Appends `count` values of a body: the encoding, the values, and nothing else.
+pub(crate) fn take_values(body: &[u8], count: usize, values: &mut Vec<f64>) -> Result<(), BadBytes> {
+    let mut reader = Reader(body);
+    let encoding = reader.byte()?;
+    values::take(&mut reader, encoding, count, values)?;
+    if reader.is_empty() { Ok(()) } else { Err(BadBytes("a chunk goes on after its end")) }
+}
+
+/// The low half of the xxh3-64 of some bytes.
+pub fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     // The low half of the 64 bits is itself a good hash (xxHash's own advice for shorter sums).
     (xxhash_rust::xxh3::xxh3_64(body) as u32).to_le_bytes()
 }

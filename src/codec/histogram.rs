@@ -4,7 +4,10 @@
 //! The layout is in `src/store/FORMAT.md`, "Histogram chunks". Reading never panics, and reserves no more than what is there could
 //! hold.
 
-use model::Histogram;
+use std::sync::Arc;
+
+use model::histogram::SCHEMA_CUSTOM;
+use model::{CounterReset, Histogram};
 
 use crate::wire::{BadBytes, Reader, put_signed, put_varint};
 
@@ -13,18 +16,45 @@ pub const BUCKETS_MAX: usize = 1 << 14;
 
 /// The histogram is the stale marker; nothing else of it is written.
 const STALE: u8 = 1;
-/// Schema and zero threshold are those of the one before.
+/// Schema, zero threshold and custom bounds are those of the one before.
 const SAME_SHAPE: u8 = 2;
 /// So are the indexes of the buckets.
 const SAME_BUCKETS: u8 = 4;
 /// All counts are integers up to 2^53, written as differences from the one before.
 const INTEGERS: u8 = 8;
+/// Two bits: what the sender said of a counter reset. None set when it said nothing, as in all that was written before they were.
+const RESET: u8 = RESET_YES | RESET_NO;
+const RESET_YES: u8 = 16;
+const RESET_NO: u8 = 32;
+/// Both: the histogram is a gauge.
+const RESET_GAUGE: u8 = RESET;
 
-/// Whether a histogram can be stored: at most [`BUCKETS_MAX`] buckets on a side, in order of index, each index once.
+/// Whether a histogram can be stored: at most [`BUCKETS_MAX`] buckets on a side, in order of index, each index once. With custom
+/// bounds: at most as many, strictly rising, each bucket between two of them or at an end, and neither negative nor zero buckets.
 pub fn is_storable(histogram: &Histogram) -> bool {
-    [&histogram.positive, &histogram.negative]
+    let bounds = &histogram.custom_bounds;
+    let in_order = [&histogram.positive, &histogram.negative]
         .iter()
-        .all(|side| side.len() <= BUCKETS_MAX && side.windows(2).all(|pair| pair[0].0 < pair[1].0))
+        .all(|side| side.len() <= BUCKETS_MAX && side.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    if histogram.schema != SCHEMA_CUSTOM {
+        return in_order && bounds.is_empty();
+    }
+    let inside = |index: i32| usize::try_from(index).is_ok_and(|index| index <= bounds.len());
+    in_order
+        && are_bounds(bounds)
+        && histogram.zero_count == 0.0
+        && histogram.negative.is_empty()
+        && histogram.positive.iter().all(|(index, _)| inside(*index))
+}
+
+fn are_bounds(bounds: &[f64]) -> bool {
+    bounds.len() < BUCKETS_MAX
+        && bounds.iter().all(|bound| !bound.is_nan())
+        && bounds.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+fn same_bounds(a: &Arc<[f64]>, b: &Arc<[f64]>) -> bool {
+    Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
 pub(crate) fn bucket_count(histogram: &Histogram) -> u64 {
@@ -38,13 +68,21 @@ pub(crate) fn put(out: &mut Vec<u8>, histogram: &Histogram, before: Option<&Hist
         return;
     }
     let before = before.filter(|before| !before.is_stale());
-    let Histogram { schema, zero_threshold, zero_count, count, sum, positive, negative } = histogram;
+    let Histogram { schema, zero_threshold, zero_count, count, sum, positive, negative, .. } = histogram;
     let indexes = |side: &[(i32, f64)], other: &[(i32, f64)]| {
         side.len() == other.len() && side.iter().zip(other).all(|(one, other)| one.0 == other.0)
     };
-    let mut flags = 0;
+    let mut flags = match histogram.reset {
+        CounterReset::Unknown => 0,
+        CounterReset::Yes => RESET_YES,
+        CounterReset::No => RESET_NO,
+        CounterReset::Gauge => RESET_GAUGE,
+    };
     if let Some(before) = before {
-        if before.schema == *schema && before.zero_threshold.to_bits() == zero_threshold.to_bits() {
+        if before.schema == *schema
+            && before.zero_threshold.to_bits() == zero_threshold.to_bits()
+            && same_bounds(&before.custom_bounds, &histogram.custom_bounds)
+        {
             flags |= SAME_SHAPE;
         }
         if indexes(positive, &before.positive) && indexes(negative, &before.negative) {
@@ -60,6 +98,10 @@ pub(crate) fn put(out: &mut Vec<u8>, histogram: &Histogram, before: Option<&Hist
     if flags & SAME_SHAPE == 0 {
         put_signed(out, i64::from(*schema));
         out.extend(zero_threshold.to_bits().to_le_bytes());
+        if *schema == SCHEMA_CUSTOM {
+            put_varint(out, histogram.custom_bounds.len() as u64);
+            histogram.custom_bounds.iter().for_each(|bound| out.extend(bound.to_bits().to_le_bytes()));
+        }
     }
     if flags & SAME_BUCKETS == 0 {
         for side in [positive, negative] {
@@ -92,7 +134,7 @@ pub(crate) fn take(reader: &mut Reader<'_>, before: Option<&Histogram>) -> Resul
         return Ok(Histogram::stale());
     }
     let before = before.filter(|before| !before.is_stale());
-    if flags & !(SAME_SHAPE | SAME_BUCKETS | INTEGERS) != 0
+    if flags & !(SAME_SHAPE | SAME_BUCKETS | INTEGERS | RESET) != 0
         || flags & (SAME_SHAPE | SAME_BUCKETS) != 0 && before.is_none()
     {
         return Err(BadBytes("a histogram's flags are unknown"));
@@ -107,13 +149,19 @@ pub(crate) fn take(reader: &mut Reader<'_>, before: Option<&Histogram>) -> Resul
         }
         _ => Histogram::default(),
     };
-    (histogram.schema, histogram.zero_threshold) = match before {
-        Some(before) if flags & SAME_SHAPE != 0 => (before.schema, before.zero_threshold),
-        _ => {
-            let schema = i32::try_from(reader.signed()?).map_err(|_| BadBytes("a histogram's schema is too large"))?;
-            (schema, f64::from_bits(reader.u64_le()?))
-        }
+    histogram.reset = match flags & RESET {
+        0 => CounterReset::Unknown,
+        RESET_YES => CounterReset::Yes,
+        RESET_NO => CounterReset::No,
+        _ => CounterReset::Gauge,
     };
+    match before {
+        Some(before) if flags & SAME_SHAPE != 0 => {
+            (histogram.schema, histogram.zero_threshold) = (before.schema, before.zero_threshold);
+            histogram.custom_bounds = before.custom_bounds.clone();
+        }
+        _ => take_shape(reader, &mut histogram)?,
+    }
     if flags & SAME_BUCKETS == 0 {
         for side in [&mut histogram.positive, &mut histogram.negative] {
             let count = reader.count(2)?;
@@ -155,7 +203,27 @@ pub(crate) fn take(reader: &mut Reader<'_>, before: Option<&Histogram>) -> Resul
     if histogram.is_stale() {
         return Err(BadBytes("a histogram is stale without saying so"));
     }
+    if histogram.schema == SCHEMA_CUSTOM && !is_storable(&histogram) {
+        return Err(BadBytes("a histogram's buckets are not between its bounds"));
+    }
     Ok(histogram)
+}
+
+fn take_shape(reader: &mut Reader<'_>, histogram: &mut Histogram) -> Result<(), BadBytes> {
+    histogram.schema = i32::try_from(reader.signed()?).map_err(|_| BadBytes("a histogram's schema is too large"))?;
+    histogram.zero_threshold = f64::from_bits(reader.u64_le()?);
+    if histogram.schema == SCHEMA_CUSTOM {
+        let count = reader.count(8)?;
+        let mut bounds = Vec::with_capacity(count);
+        for _ in 0..count {
+            bounds.push(f64::from_bits(reader.u64_le()?));
+        }
+        if !are_bounds(&bounds) {
+            return Err(BadBytes("a histogram's bounds do not rise"));
+        }
+        histogram.custom_bounds = bounds.into();
+    }
+    Ok(())
 }
 
 /// The counts of the histogram before; all zero when there is none.

@@ -3,6 +3,8 @@
 //!
 //! Layout: `src/store/FORMAT.md`, "Intake log". Reading never panics and reserves nothing on a forged count.
 
+mod columns;
+
 use std::sync::Arc;
 
 use model::{Histogram, Labels, MetricKind, MetricMeta, Sample};
@@ -10,13 +12,16 @@ use model::{Histogram, Labels, MetricKind, MetricMeta, Sample};
 use crate::histogram;
 use crate::wire::{BadBytes, Reader, put_bytes, put_signed, put_varint};
 
-const VERSION: u8 = 1;
+/// Columns packed by their own means: 3 bytes and 8 ns a sample.
+const VERSION: u8 = 2;
+/// Columns in zstd; only read.
+const VERSION_ZSTD: u8 = 1;
 const METRICS: u8 = 1;
 const LOGS: u8 = 2;
 /// Metrics with native histograms among them.
 const HISTOGRAMS: u8 = 3;
-/// Level 1: 3.35 B a sample; higher ones cost CPU on the way to the acknowledgement.
-const ZSTD_LEVEL: i32 = 1;
+/// Exemplars of the metrics before them.
+const EXEMPLARS: u8 = 4;
 /// Fewest bytes of a histogram row: series, time and flags.
 const HISTOGRAM_BYTES_MIN: u64 = 3;
 /// Largest decompressed column block of one record, in bytes; far above what the doors let into one commit.
@@ -28,6 +33,8 @@ pub enum Item {
     Metrics(MetricRows),
     /// As the log store encoded it.
     Logs(Vec<u8>),
+    /// As [`crate::exemplar::encode_batch`] writes them.
+    Exemplars(Vec<u8>),
 }
 
 /// The metric samples of one batch, in the order sent; of a float and a histogram of one series and time the histogram counts.
@@ -40,7 +47,7 @@ pub struct MetricRows {
 }
 
 /// Encodes one commit. Batch `n` has the intake number `first_seq + n`.
-pub fn encode_record(first_seq: u64, items: &[Item]) -> std::io::Result<Vec<u8>> {
+pub fn encode_record(first_seq: u64, items: &[Item]) -> Vec<u8> {
     let mut out = vec![VERSION];
     out.extend([0; 8]);
     put_varint(&mut out, first_seq);
@@ -56,8 +63,8 @@ pub fn encode_record(first_seq: u64, items: &[Item]) -> std::io::Result<Vec<u8>>
                 }
                 samples += rows.samples.len();
             }
-            Item::Logs(payload) => {
-                out.push(LOGS);
+            Item::Logs(payload) | Item::Exemplars(payload) => {
+                out.push(if matches!(item, Item::Logs(_)) { LOGS } else { EXEMPLARS });
                 put_varint(&mut out, payload.len() as u64);
             }
         }
@@ -65,42 +72,26 @@ pub fn encode_record(first_seq: u64, items: &[Item]) -> std::io::Result<Vec<u8>>
     let batches = || {
         items.iter().filter_map(|item| match item {
             Item::Metrics(rows) => Some(rows),
-            Item::Logs(_) => None,
+            Item::Logs(_) | Item::Exemplars(_) => None,
         })
     };
-    let metrics = || batches().flat_map(|rows| &rows.samples);
-    // Columns, since neighbours in one are alike: numbers mostly count up, times mostly stay.
-    let mut columns = Vec::with_capacity(samples * 11);
-    let mut previous = 0i64;
-    for (series, _) in metrics() {
-        put_signed(&mut columns, i64::from(*series) - previous);
-        previous = i64::from(*series);
-    }
-    let mut previous = 0i64;
-    for (_, sample) in metrics() {
-        put_signed(&mut columns, sample.at_ms.wrapping_sub(previous));
-        previous = sample.at_ms;
-    }
-    for (_, sample) in metrics() {
-        columns.extend(sample.value.to_bits().to_le_bytes());
-    }
-    put_histograms(&mut columns, batches().flat_map(|rows| &rows.histograms));
-    put_varint(&mut out, columns.len() as u64);
-    put_bytes(&mut out, &zstd::bulk::compress(&columns, ZSTD_LEVEL)?);
+    columns::put(&mut out, samples, || batches().flat_map(|rows| &rows.samples));
+    put_histograms(&mut out, batches().flat_map(|rows| &rows.histograms));
     for item in items {
-        if let Item::Logs(payload) = item {
+        if let Item::Logs(payload) | Item::Exemplars(payload) = item {
             out.extend_from_slice(payload);
         }
     }
     let sum = xxhash_rust::xxh3::xxh3_64(&out[9..]);
     out[1..9].copy_from_slice(&sum.to_le_bytes());
-    Ok(out)
+    out
 }
 
 /// What [`encode_record`] wrote: the number of the first batch, and the batches.
 pub fn decode_record(bytes: &[u8]) -> Result<(u64, Vec<Item>), BadBytes> {
     let mut reader = Reader(bytes);
-    if reader.byte()? != VERSION {
+    let version = reader.byte()?;
+    if version != VERSION && version != VERSION_ZSTD {
         return Err(BadBytes("an intake record is of an unknown version"));
     }
     if reader.u64_le()? != xxhash_rust::xxh3::xxh3_64(reader.0) {
@@ -121,38 +112,29 @@ pub fn decode_record(bytes: &[u8]) -> Result<(u64, Vec<Item>), BadBytes> {
                 more = reader.varint()?;
                 histograms = histograms.saturating_add(more);
             }
-            LOGS => {}
+            LOGS | EXEMPLARS => {}
             _ => return Err(BadBytes("an intake record has a batch of an unknown kind")),
         }
         lengths.push((kind, length, more));
     }
-    let plain = reader.varint()?;
-    // A sample takes at least ten bytes: two varints and a double.
-    let least = samples.saturating_mul(10).saturating_add(histograms.saturating_mul(HISTOGRAM_BYTES_MIN));
-    if plain > COLUMNS_BYTES_MAX || least > plain {
-        return Err(BadBytes("an intake record's columns contradict its counts"));
-    }
-    let columns = zstd::bulk::decompress(reader.bytes()?, plain as usize)
-        .map_err(|_| BadBytes("an intake record does not decompress"))?;
-    if columns.len() as u64 != plain {
-        return Err(BadBytes("an intake record's columns contradict its counts"));
-    }
-    let mut columns = Reader(&columns);
-    let mut samples = read_columns(&mut columns, samples as usize)?.into_iter();
-    let mut histograms = read_histograms(&mut columns, histograms as usize)?.into_iter();
-    if !columns.is_empty() {
-        return Err(BadBytes("an intake record's columns go on after their end"));
-    }
+    let rows = if version == VERSION {
+        let samples = columns::take(&mut reader, samples)?;
+        MetricRows { samples, histograms: read_histograms(&mut reader, histograms)? }
+    } else {
+        read_zstd(&mut reader, samples, histograms)?
+    };
+    let (mut samples, mut histograms) = (rows.samples.into_iter(), rows.histograms.into_iter());
     let mut items = Vec::with_capacity(batches);
     for (kind, length, more) in lengths {
         let length = usize::try_from(length).map_err(|_| BadBytes("a length is too large"))?;
         items.push(match kind {
             METRICS | HISTOGRAMS => Item::Metrics(MetricRows {
                 samples: samples.by_ref().take(length).collect(),
-                // Their sum was compared with the bytes at hand.
+                // Their sum is that of the rows there are.
                 histograms: histograms.by_ref().take(more as usize).collect(),
             }),
-            _ => Item::Logs(reader.take(length)?.to_vec()),
+            LOGS => Item::Logs(reader.take(length)?.to_vec()),
+            _ => Item::Exemplars(reader.take(length)?.to_vec()),
         });
     }
     if reader.is_empty() { Ok((first_seq, items)) } else { Err(BadBytes("an intake record goes on after its end")) }
@@ -170,8 +152,11 @@ fn put_histograms<'a>(out: &mut Vec<u8>, rows: impl Iterator<Item = &'a (u32, i6
     }
 }
 
-fn read_histograms(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u32, i64, Arc<Histogram>)>, BadBytes> {
-    let mut rows: Vec<(u32, i64, Arc<Histogram>)> = Vec::with_capacity(count);
+fn read_histograms(reader: &mut Reader<'_>, count: u64) -> Result<Vec<(u32, i64, Arc<Histogram>)>, BadBytes> {
+    if count.saturating_mul(HISTOGRAM_BYTES_MIN) > reader.0.len() as u64 {
+        return Err(BadBytes("an intake record's columns contradict its counts"));
+    }
+    let mut rows: Vec<(u32, i64, Arc<Histogram>)> = Vec::with_capacity(count as usize);
     for _ in 0..count {
         let (series, at_ms) = rows.last().map_or((0, 0), |before| (before.0, before.1));
         let series = i64::from(series).wrapping_add(reader.signed()?);
@@ -181,6 +166,25 @@ fn read_histograms(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u32, i6
         rows.push((series, at_ms, Arc::new(histogram)));
     }
     Ok(rows)
+}
+
+/// The columns of a record of version 1.
+fn read_zstd(reader: &mut Reader<'_>, samples: u64, histograms: u64) -> Result<MetricRows, BadBytes> {
+    let plain = reader.varint()?;
+    // A sample takes at least ten bytes: two varints and a double.
+    let least = samples.saturating_mul(10).saturating_add(histograms.saturating_mul(HISTOGRAM_BYTES_MIN));
+    if plain > COLUMNS_BYTES_MAX || least > plain {
+        return Err(BadBytes("an intake record's columns contradict its counts"));
+    }
+    let columns = zstd::bulk::decompress(reader.bytes()?, plain as usize)
+        .map_err(|_| BadBytes("an intake record does not decompress"))?;
+    if columns.len() as u64 != plain {
+        return Err(BadBytes("an intake record's columns contradict its counts"));
+    }
+    let mut columns = Reader(&columns);
+    let samples = read_columns(&mut columns, samples as usize)?;
+    let rows = MetricRows { samples, histograms: read_histograms(&mut columns, histograms)? };
+    if columns.is_empty() { Ok(rows) } else { Err(BadBytes("an intake record's columns go on after their end")) }
 }
 
 fn read_columns(reader: &mut Reader<'_>, samples: usize) -> Result<Vec<(u32, Sample)>, BadBytes> {
@@ -229,7 +233,7 @@ pub fn decode_labels(bytes: &[u8], mut share: impl FnMut(&str) -> Arc<str>) -> R
     if reader.is_empty() { Ok(Labels::from_sorted(pairs)) } else { Err(BadBytes("labels go on after their end")) }
 }
 
-const KINDS: [MetricKind; 7] = [
+const KINDS: [MetricKind; 8] = [
     MetricKind::Unknown,
     MetricKind::Gauge,
     MetricKind::Counter,
@@ -237,6 +241,7 @@ const KINDS: [MetricKind; 7] = [
     MetricKind::Summary,
     MetricKind::Info,
     MetricKind::StateSet,
+    MetricKind::GaugeHistogram,
 ];
 
 fn kind_number(kind: MetricKind) -> u8 {
@@ -278,11 +283,12 @@ mod tests {
                 histograms: vec![(u32::MAX, i64::MAX, histogram(1)), (0, i64::MIN, histogram(2))],
             }),
             Item::Logs(b"opaque".to_vec()),
+            Item::Exemplars(b"as opaque".to_vec()),
             floats(vec![]),
             Item::Metrics(MetricRows { samples: vec![], histograms: vec![(0, 3, histogram(2))] }),
             Item::Logs(vec![]),
         ];
-        let bytes = encode_record(9, &items).unwrap();
+        let bytes = encode_record(9, &items);
         assert_eq!(decode_record(&bytes), Ok((9, items)));
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
@@ -293,13 +299,44 @@ mod tests {
     }
 
     #[test]
+    fn records_of_version_1_are_still_read() {
+        let samples = vec![
+            (7, Sample { at_ms: i64::MIN, value: -0.0 }),
+            (u32::MAX, Sample { at_ms: i64::MAX, value: 1.5 }),
+            (3, Sample { at_ms: 4, value: f64::INFINITY }),
+        ];
+        let rows = MetricRows { samples, histograms: vec![(9, 1_500, histogram(2)), (9, 1_501, histogram(3))] };
+        let mut columns = vec![];
+        let mut previous = 0;
+        for (series, _) in &rows.samples {
+            put_signed(&mut columns, i64::from(*series) - previous);
+            previous = i64::from(*series);
+        }
+        let mut previous = 0i64;
+        for (_, sample) in &rows.samples {
+            put_signed(&mut columns, sample.at_ms.wrapping_sub(previous));
+            previous = sample.at_ms;
+        }
+        rows.samples.iter().for_each(|(_, sample)| columns.extend(sample.value.to_bits().to_le_bytes()));
+        put_histograms(&mut columns, rows.histograms.iter());
+        let mut rest = vec![5, 2, HISTOGRAMS, 3, 2, LOGS, 4];
+        put_varint(&mut rest, columns.len() as u64);
+        put_bytes(&mut rest, &zstd::bulk::compress(&columns, 1).unwrap());
+        rest.extend(b"logs");
+        let mut bytes = vec![VERSION_ZSTD];
+        bytes.extend(xxhash_rust::xxh3::xxh3_64(&rest).to_le_bytes());
+        bytes.extend(rest);
+        assert_eq!(decode_record(&bytes), Ok((5, vec![Item::Metrics(rows), Item::Logs(b"logs".to_vec())])));
+    }
+
+    #[test]
     fn forged_records_never_panic() {
         let rows = MetricRows {
             samples: vec![(1, Sample { at_ms: 2, value: 3.0 }); 20],
             histograms: (1..4).map(|count| (1, 2, histogram(count))).collect(),
         };
         let items = vec![Item::Metrics(rows), Item::Logs(vec![1; 30])];
-        let bytes = encode_record(1, &items).unwrap();
+        let bytes = encode_record(1, &items);
         for at in 9..bytes.len() {
             for byte in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut forged = bytes.clone();

@@ -3,7 +3,7 @@
 use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::log::{LogRecord, Resource, Scope};
-use crate::metric::{MetricMeta, Sample, SeriesId};
+use crate::metric::{Exemplar, MetricMeta, Sample, SeriesId};
 
 /// The series of a batch's samples: known to the store already, or with the labels to make it.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,39 @@ pub enum SeriesEntry {
         key: u128,
         labels: Labels,
     },
+}
+
+/// What counts up over time: which samples, since when, and whether from zero at each point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The samples of one data point that count: indexes into `samples`, the end excluded. Of `histogram_spans` into `histograms`.
+    pub first: u32,
+    pub end: u32,
+    /// Since when they count; `None` when the sender does not know.
+    pub start_ms: Option<i64>,
+    pub counts: Counts,
+}
+
+/// From where a point counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// From the start that all points of a run share: OTLP's cumulative temporality, never falling within the run.
+    Cumulative,
+    /// From the point before: OTLP's delta temporality. The store keeps the running sum.
+    Delta {
+        /// Never negative: the running sum falls at a reset only.
+        monotonic: bool,
+    },
+}
+
+/// A data point that ends its series without naming them all (OTLP's NO_RECORDED_VALUE on a histogram or summary): every series of
+/// the tenant with exactly these labels, this name, and one label more ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    pub at_ms: i64,
+    pub labels: Labels,
+    /// The one label more: `le` or `quantile`.
+    pub by: &'static str,
 }
 
 /// Metric samples of one request, in the order sent.
@@ -30,6 +63,13 @@ pub struct MetricBatch {
     pub derived_from: u32,
     /// Native histograms: index into `series`, time in ms, and the histogram. Each is one data point, beside those of `points`.
     pub histograms: Vec<(u32, i64, Histogram)>,
+    /// Index into `series`, and the exemplar.
+    pub exemplars: Vec<(u32, Exemplar)>,
+    /// Of those points that are cumulative since a start they name, or deltas; in order of `samples`.
+    pub spans: Vec<Span>,
+    /// The same for `histograms`.
+    pub histogram_spans: Vec<Span>,
+    pub ended: Vec<Ended>,
     /// Families whose metadata the sender gave; only those not known already.
     pub metadata: Vec<MetricMeta>,
 }
@@ -60,14 +100,20 @@ pub enum Reason {
     TooNew,
     /// Too many labels, or too long ones.
     LabelLimit,
-    /// The tenant's series limit.
+    /// The tenant's limit of active series.
     SeriesLimit,
+    /// The tenant's limit of new series a day.
+    SeriesPerDayLimit,
     /// A record, attribute or nesting over its limit.
     RecordLimit,
+    /// A delta that ends before what its stream has counted already, or begins before the stream did.
+    OutOfOrder,
+    /// The tenant's limit of delta streams.
+    DeltaLimit,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 12] = [
         Reason::Unsupported,
         Reason::Malformed,
         Reason::BadName,
@@ -76,7 +122,10 @@ impl Reason {
         Reason::TooNew,
         Reason::LabelLimit,
         Reason::SeriesLimit,
+        Reason::SeriesPerDayLimit,
         Reason::RecordLimit,
+        Reason::OutOfOrder,
+        Reason::DeltaLimit,
     ];
 
     /// The metric label's value.
@@ -90,7 +139,10 @@ impl Reason {
             Reason::TooNew => "too_new",
             Reason::LabelLimit => "label_limit",
             Reason::SeriesLimit => "series_limit",
+            Reason::SeriesPerDayLimit => "series_per_day_limit",
             Reason::RecordLimit => "record_limit",
+            Reason::OutOfOrder => "out_of_order",
+            Reason::DeltaLimit => "delta_limit",
         }
     }
 }

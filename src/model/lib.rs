@@ -19,12 +19,12 @@ pub mod time;
 
 pub use alert::{AlertState, Instance, Intent, IntentState, Transition};
 pub use any::{AnyValue, Key};
-pub use batch::{LogBatch, MetricBatch, Reason, Rejected, SeriesEntry};
+pub use batch::{Counts, Ended, LogBatch, MetricBatch, Reason, Rejected, SeriesEntry, Span};
 pub use fault::Kind;
-pub use histogram::Histogram;
+pub use histogram::{CounterReset, Histogram};
 pub use labels::{Labels, LabelsBuilder};
 pub use log::{LogRecord, Resource, Scope, Severity};
-pub use matcher::{MatchOp, Matcher};
-pub use metric::{MetricKind, MetricMeta, Sample, SeriesId};
+pub use matcher::{Candidates, MatchOp, Matcher};
+pub use metric::{Exemplar, MetricKind, MetricMeta, Sample, SeriesId};
 pub use tenant::TenantId;
 pub use time::{MsRange, NsRange};

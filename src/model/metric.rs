@@ -26,6 +26,15 @@ pub fn stale_marker() -> f64 {
     f64::from_bits(STALE_NAN_BITS)
 }
 
+/// One observation that stands for many: what a sender attached to a sample, mostly to lead to a trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    pub at_ms: i64,
+    pub value: f64,
+    /// `trace_id` and `span_id` in hex where they were sent, and the sender's own.
+    pub labels: crate::Labels,
+}
+
 /// Type of a metric family, as Prometheus' metadata names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MetricKind {
@@ -33,6 +42,8 @@ pub enum MetricKind {
     Gauge,
     Counter,
     Histogram,
+    /// A histogram whose counts go up and down.
+    GaugeHistogram,
     Summary,
     Info,
     StateSet,
@@ -46,6 +57,7 @@ impl MetricKind {
             MetricKind::Gauge => "gauge",
             MetricKind::Counter => "counter",
             MetricKind::Histogram => "histogram",
+            MetricKind::GaugeHistogram => "gaugehistogram",
             MetricKind::Summary => "summary",
             MetricKind::Info => "info",
             MetricKind::StateSet => "stateset",

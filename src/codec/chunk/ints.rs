@@ -94,7 +94,7 @@ fn best_order(numbers: &[i64]) -> usize {
     if numbers.len() > 2 && cost[2] < cost[best] { 2 } else { best }
 }
 
-fn common_divisor(numbers: &[i64]) -> u64 {
+pub(super) fn common_divisor(numbers: &[i64]) -> u64 {
     let mut divisor = 0u64;
     for number in numbers {
         let mut other = number.unsigned_abs();

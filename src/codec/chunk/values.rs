@@ -1,12 +1,18 @@
-//! A chunk's values: constant, decimal integers, pco, or as they are.
+//! A chunk's values: constant, decimal integers in one of two forms, pco, or as they are.
 
-use super::ints;
+use super::{ints, offsets};
 use crate::wire::{BadBytes, Reader, put_bytes, put_varint};
 
 const CONSTANT: u8 = 0;
 const DECIMAL: u8 = 1;
 const PCO: u8 = 2;
 const RAW: u8 = 3;
+const OFFSETS: u8 = 4;
+
+/// Below this many bits a sample, or for fewer samples than this, the plain column of integers is tried too: repetitions
+/// compress better there, and it has less of a head.
+const CHEAP_BITS: usize = 4;
+const FEW_SAMPLES: usize = 64;
 
 /// Largest power of ten tried. `10^22` is the last that a double holds exactly; beyond 15 digits few values are decimals.
 const EXPONENT_MAX: usize = 15;
@@ -34,7 +40,19 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[f64]) -> u8 {
             out.extend(bits.to_le_bytes());
             previous = at;
         }
+        let before = out.len();
+        let done = offsets::put(out, &integers);
+        let taken = out.len() - before;
+        if done && values.len() >= FEW_SAMPLES && taken * 8 >= values.len() * CHEAP_BITS {
+            return OFFSETS;
+        }
         ints::put(out, &mut integers);
+        // A tenth more is worth the quicker reading.
+        if done && (out.len() - before - taken) * 11 > taken * 10 {
+            out.truncate(before + taken);
+            return OFFSETS;
+        }
+        out.drain(before..before + taken);
         return DECIMAL;
     }
     let config = pco::ChunkConfig::default().with_compression_level(PCO_LEVEL);
@@ -58,7 +76,7 @@ pub(super) fn take(reader: &mut Reader<'_>, encoding: u8, count: usize, values: 
             let value = f64::from_bits(reader.u64_le()?);
             values.resize(values.len() + count, value);
         }
-        DECIMAL => take_decimal(reader, count, values)?,
+        DECIMAL | OFFSETS => take_decimal(reader, encoding, count, values)?,
         PCO => {
             let bytes = reader.bytes()?;
             let before = values.len();
@@ -79,7 +97,7 @@ pub(super) fn take(reader: &mut Reader<'_>, encoding: u8, count: usize, values: 
     Ok(())
 }
 
-fn take_decimal(reader: &mut Reader<'_>, count: usize, values: &mut Vec<f64>) -> Result<(), BadBytes> {
+fn take_decimal(reader: &mut Reader<'_>, encoding: u8, count: usize, values: &mut Vec<f64>) -> Result<(), BadBytes> {
     let exponent = usize::from(reader.byte()?);
     let power = *POWERS.get(exponent).ok_or(BadBytes("a chunk's exponent is too large"))?;
     let exceptions = reader.count(9)?;
@@ -91,7 +109,11 @@ fn take_decimal(reader: &mut Reader<'_>, count: usize, values: &mut Vec<f64>) ->
         replaced.push((at, f64::from_bits(reader.u64_le()?)));
     }
     let before = values.len();
-    values.extend(ints::take(reader, count)?.into_iter().map(|integer| integer as f64 / power));
+    if encoding == OFFSETS {
+        offsets::take(reader, count, power, values)?;
+    } else {
+        values.extend(ints::take(reader, count)?.into_iter().map(|integer| integer as f64 / power));
+    }
     for (at, value) in replaced {
         values[before + at] = value;
     }

@@ -1,5 +1,8 @@
 use proptest::prelude::*;
 
+use model::CounterReset;
+use model::histogram::SCHEMA_CUSTOM;
+
 use super::*;
 use crate::histogram::BUCKETS_MAX;
 
@@ -11,9 +14,15 @@ fn text(rows: &[(i64, Arc<Histogram>)]) -> String {
         buckets.iter().map(|(index, count)| format!("{index}:{:x} ", count.to_bits())).collect::<String>()
     };
     let row = |(at_ms, histogram): &(i64, Arc<Histogram>)| {
-        let Histogram { schema, zero_threshold, zero_count, count, sum, positive, negative } = &**histogram;
+        let Histogram { schema, zero_threshold, zero_count, count, sum, positive, negative, .. } = &**histogram;
         let numbers = [zero_threshold, zero_count, count, sum].map(|number| number.to_bits());
-        format!("{at_ms} {schema} {numbers:x?} {}| {}", side(positive), side(negative))
+        let bounds: Vec<u64> = histogram.custom_bounds.iter().map(|bound| bound.to_bits()).collect();
+        format!(
+            "{at_ms} {schema} {numbers:x?} {}| {} {bounds:x?} {:?}",
+            side(positive),
+            side(negative),
+            histogram.reset
+        )
     };
     rows.iter().map(row).collect::<Vec<_>>().join("\n")
 }
@@ -80,6 +89,19 @@ fn usual_histograms_take_few_bytes_and_large_ones_fill_chunks_early() {
         Arc::new(Histogram { positive: side(), negative: side(), ..Histogram::default() })
     };
     assert_eq!(check(&[(1, full(0)), (2, full(1)), (3, full(2))]).len(), 3);
+    for (bounds, positive, storable) in [
+        (vec![], vec![(0, 1.0)], true),
+        (vec![-1.0, 5.0], vec![(0, 1.0), (2, 1.0)], true),
+        (vec![-1.0, f64::INFINITY], vec![(3, 1.0)], false),
+        (vec![1.0], vec![(-1, 1.0)], false),
+        (vec![1.0, 1.0], vec![], false),
+        (vec![f64::NAN], vec![], false),
+    ] {
+        let custom =
+            Histogram { schema: SCHEMA_CUSTOM, custom_bounds: bounds.into(), positive, ..Histogram::default() };
+        assert_eq!(is_storable(&custom), storable, "{custom:?}");
+    }
+    assert!(!is_storable(&Histogram { custom_bounds: Arc::from([1.0]), ..Histogram::default() }));
     let over = Histogram { negative: vec![(0, 1.0); BUCKETS_MAX + 1], ..Histogram::default() };
     assert!(!is_storable(&over));
     assert!(!is_storable(&Histogram { positive: vec![(2, 1.0), (1, 1.0)], ..Histogram::default() }));
@@ -97,23 +119,56 @@ fn side() -> impl Strategy<Value = Vec<(i32, f64)>> {
     prop::collection::btree_map(-20i32..20, count(), 0..12).prop_map(|buckets| buckets.into_iter().collect())
 }
 
+fn bounds() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::btree_set(-20i32..20, 0..6).prop_map(|bounds| bounds.into_iter().map(f64::from).collect())
+}
+
+fn custom(bounds: Vec<f64>, like: Histogram) -> Histogram {
+    let positive = like.positive.into_iter().filter(|(i, _)| (0..=bounds.len() as i32).contains(i)).collect();
+    Histogram {
+        schema: SCHEMA_CUSTOM,
+        zero_count: 0.0,
+        positive,
+        negative: Vec::new(),
+        custom_bounds: bounds.into(),
+        ..like
+    }
+}
+
 fn rows() -> impl Strategy<Value = Rows> {
     let fresh = (-4i32..9, count(), [count(), count()], any::<u64>(), side(), side(), 0u8..10);
-    let row = (1i64..100_000, fresh, 0u8..4);
+    let hint =
+        prop::sample::select(vec![CounterReset::Unknown, CounterReset::Yes, CounterReset::No, CounterReset::Gauge]);
+    let row = (1i64..100_000, fresh, 0u8..4, hint, prop::option::of(bounds()));
     prop::collection::vec(row, 1..40).prop_map(|rows| {
         let mut at_ms = 1_795_226_400_000;
         let mut out: Rows = Vec::new();
-        for (gap, (schema, zero_threshold, [count, zero_count], sum, positive, negative, stale), like) in rows {
+        for (gap, fresh, like, reset, bounds) in rows {
+            let (schema, zero_threshold, [count, zero_count], sum, positive, negative, stale) = fresh;
             at_ms += gap;
             let sum = f64::from_bits(sum);
-            let fresh = Histogram { schema, zero_threshold, zero_count, count, sum, positive, negative };
+            let fresh = Histogram {
+                schema,
+                zero_threshold,
+                zero_count,
+                count,
+                sum,
+                positive,
+                negative,
+                reset,
+                ..Histogram::default()
+            };
+            let fresh = match bounds {
+                Some(bounds) => custom(bounds, fresh),
+                None => fresh,
+            };
             // Mostly as the one before, a little more of it.
             let histogram = match out.last() {
                 _ if stale == 0 => Histogram::stale(),
                 Some((_, before)) if like > 0 => {
-                    let mut next = Histogram { sum, count, ..(**before).clone() };
+                    let mut next = Histogram { sum, count, reset, ..(**before).clone() };
                     next.positive.iter_mut().for_each(|bucket| bucket.1 += 1.0);
-                    if like == 1 {
+                    if like == 1 && next.schema != SCHEMA_CUSTOM {
                         next.positive.pop();
                         next.negative.push((21, 1.0));
                         next.negative.dedup_by_key(|bucket| bucket.0);

@@ -92,6 +92,7 @@ impl Exponential {
             sum: if is_stale(sum) { f64::from_bits(NORMAL_NAN_BITS) } else { sum },
             positive: side(&self.positive)?,
             negative: side(&self.negative)?,
+            ..Histogram::default()
         })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::labels::METRIC_NAME;
 use model::log::{Attributes, attribute};
-use model::{Key, Labels, LabelsBuilder, Reason};
+use model::{Key, Labels, LabelsBuilder, Reason, Scope};
 
 use super::{MetricsSettings, Promote, Translation, name};
 
@@ -20,7 +20,7 @@ const SHOWN_BYTES_MAX: usize = 120;
 /// Why a point is refused.
 pub(crate) type Refusal = (Reason, String);
 
-type Pair = (Arc<str>, Arc<str>);
+pub(crate) type Pair = (Arc<str>, Arc<str>);
 
 /// What a resource gives to each of its series.
 #[derive(Debug, Clone)]
@@ -46,6 +46,17 @@ impl ResourceLabels {
                 format!("resource: {reason}; rename it, or list it in metrics.ignore_resource_attributes"),
             )
         })?;
+        // Told once and not point by point, each of which would gather them all again.
+        let count = promoted.iter().filter(|(_, value)| !value.is_empty()).count();
+        if count > settings.labels_max {
+            let max = settings.labels_max;
+            return Err((
+                Reason::LabelLimit,
+                format!(
+                    "{count} labels from the resource alone, the limit is {max} (limits.labels); promote fewer attributes"
+                ),
+            ));
+        }
         Ok(ResourceLabels { promoted, target: target(attributes) })
     }
 }
@@ -77,19 +88,39 @@ fn target(attributes: &Attributes) -> Vec<Pair> {
     out
 }
 
+/// What a scope gives to each of its series when `metrics.promote_scope_metadata` is on (OpenTelemetry, Prometheus compatibility,
+/// "Instrumentation Scope").
+pub(crate) fn scope_labels(settings: &MetricsSettings, scope: &Scope, schema_url: &str) -> Result<Vec<Pair>, Refusal> {
+    const OWN: [&str; 3] = ["name", "version", "schema_url"];
+    let prefixed: Attributes = scope
+        .attributes
+        .iter()
+        .filter(|(key, _)| !OWN.contains(&&**key))
+        .map(|(key, value)| (Key::from(format!("otel_scope_{key}")), value.clone()))
+        .collect();
+    let mut labels = translated(settings.translation, &prefixed, |_| true)
+        .map_err(|reason| (Reason::BadName, format!("scope: {reason}")))?;
+    // After the attributes, so that none of them passes for one of these.
+    for (name, value) in OWN.into_iter().zip([scope.name.as_str(), &scope.version, schema_url]) {
+        labels.push((format!("otel_scope_{name}").into(), value.into()));
+    }
+    Ok(labels)
+}
+
 /// The labels of a point's plain series, `__name__` being the family; a series of a histogram or summary adds to them.
 /// `extra` tells whether one more label and a suffix of the name will come.
 pub(crate) fn point_labels(
     settings: &MetricsSettings,
     family: &str,
     resource: &ResourceLabels,
+    scope: &[Pair],
     attributes: &Attributes,
     extra: bool,
 ) -> Result<Labels, Refusal> {
     let own = translated(settings.translation, attributes, |_| true).map_err(|reason| (Reason::BadName, reason))?;
     let mut builder = LabelsBuilder::default();
-    // Of equal names the last one pushed wins: the point's over the resource's, the target's over both.
-    for (name, value) in resource.promoted.iter().chain(&own).chain(&resource.target) {
+    // Of equal names the last one pushed wins: the point's over the resource's, the scope's over both, the target's over all.
+    for (name, value) in resource.promoted.iter().chain(&own).chain(scope).chain(&resource.target) {
         builder.push(name.clone(), value.clone());
     }
     builder.push(METRIC_NAME, family);
@@ -98,7 +129,9 @@ pub(crate) fn point_labels(
     Ok(labels)
 }
 
-fn check_limits(settings: &MetricsSettings, labels: &Labels, extra: bool) -> Result<(), Refusal> {
+/// Whether a label set is within the limits; else why not, naming the limit's setting. `extra` tells whether one more label and a suffix
+/// of the name will come.
+pub fn check_limits(settings: &MetricsSettings, labels: &Labels, extra: bool) -> Result<(), Refusal> {
     let count = labels.len() + usize::from(extra);
     if count > settings.labels_max {
         return Err((
@@ -126,11 +159,13 @@ fn check_limits(settings: &MetricsSettings, labels: &Labels, extra: bool) -> Res
 pub(crate) fn target_info(settings: &MetricsSettings, attributes: &Attributes) -> (Option<Labels>, u64) {
     let target = target(attributes);
     let mut left_out = 0;
+    let mut identifies_only = true;
     let mut usable = Attributes::new();
     for (key, value) in attributes {
-        if IDENTIFYING.contains(&&**key) {
+        if IDENTIFYING.contains(&&**key) && !settings.keep_identifying {
             continue;
         }
+        identifies_only &= IDENTIFYING.contains(&&**key);
         match name::label_name(settings.translation, key) {
             Ok(name) if name.len() <= settings.label_name_bytes_max => usable.push((key.clone(), value.clone())),
             _ => left_out += 1,
@@ -145,7 +180,7 @@ pub(crate) fn target_info(settings: &MetricsSettings, attributes: &Attributes) -
     told.truncate(settings.labels_max.saturating_sub(3));
     left_out += (before - told.len()) as u64;
     told.retain(|(_, value)| !value.is_empty());
-    if target.is_empty() || told.is_empty() {
+    if target.is_empty() || told.is_empty() || identifies_only {
         return (None, left_out);
     }
     let mut builder = LabelsBuilder::default();
@@ -211,6 +246,9 @@ mod tests {
             promote: Promote::All,
             ignore: vec!["process.*".into(), "*.uid".into(), "host.arch".into()],
             translation: Translation::UnderscoreEscapingWithSuffixes,
+            delta: super::super::Delta::Cumulative,
+            promote_scope: false,
+            keep_identifying: false,
             labels_max: 8,
             label_name_bytes_max: 20,
             label_value_bytes_max: 30,
@@ -221,7 +259,7 @@ mod tests {
     fn check(resource: &[(&str, &str)], point: &[(&str, &str)], expected: &str) {
         let settings = settings();
         let got = ResourceLabels::new(&settings, &attributes(resource))
-            .and_then(|resource| point_labels(&settings, "m", &resource, &attributes(point), false));
+            .and_then(|resource| point_labels(&settings, "m", &resource, &[], &attributes(point), false));
         let got = match got {
             Ok(labels) => labels.to_string(),
             Err((reason, message)) => format!("{}: {message}", reason.as_str()),

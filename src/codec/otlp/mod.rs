@@ -2,25 +2,32 @@
 //!
 //! Two readers (protobuf, JSON) drive the same row builders, so that a request means the same in either encoding.
 
-mod error;
+pub(crate) mod error;
+mod exemplar;
 mod exponential;
-mod fingerprint;
+pub(crate) mod fingerprint;
 mod json;
 mod keys;
-mod label;
+pub(crate) mod label;
+mod limits;
 mod name;
+mod part;
 mod point;
 mod protobuf;
 mod record;
 pub mod reply;
-mod series;
+pub(crate) mod series;
+mod target;
+mod temporality;
 mod unit;
-mod wire;
+pub(crate) mod wire;
 
 use model::{LogBatch, MetricBatch, MsRange, Rejected, SeriesId};
 
 pub use error::DecodeError;
 pub use fingerprint::metadata_hash;
+pub use label::check_limits;
+pub use series::outside;
 
 use record::Records;
 use series::Rows;
@@ -49,13 +56,28 @@ pub enum Translation {
     NoTranslation,
 }
 
-/// What a metrics request becomes.
+/// What becomes of delta temporality (`metrics.delta`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delta {
+    /// The store sums it up: counters and histograms as every query expects them.
+    Cumulative,
+    /// Each delta is stored as it is, as a gauge: for `sum_over_time`, not for `rate`.
+    AsIs,
+    Refuse,
+}
+
+/// What a metrics request becomes. `DECISIONS.md` beside this file says what of OTLP is done how, and why.
 #[derive(Debug, Clone)]
 pub struct MetricsSettings {
     pub promote: Promote,
     /// Never promoted, even with `All`: exact keys, or with `*` as prefix (`process.*`) or suffix (`*.uid`).
     pub ignore: Vec<String>,
     pub translation: Translation,
+    pub delta: Delta,
+    /// Scope name, version, schema URL and attributes become `otel_scope_*` labels (Prometheus `otlp.promote_scope_metadata`).
+    pub promote_scope: bool,
+    /// `target_info` keeps `service.name`, `service.namespace` and `service.instance.id` beside `job` and `instance`.
+    pub keep_identifying: bool,
     pub labels_max: usize,
     pub label_name_bytes_max: usize,
     pub label_value_bytes_max: usize,
@@ -73,7 +95,7 @@ pub struct LogsSettings {
 }
 
 /// What the store already knows, so that the common request builds no labels at all.
-pub trait KnownSeries: Sync {
+pub trait KnownSeries {
     /// The series that a sender's fingerprint led to before.
     fn lookup(&self, key: u128) -> Option<SeriesId>;
     /// Whether this exact metadata (hash of family, kind, unit, help) was stored already.

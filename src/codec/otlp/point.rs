@@ -2,7 +2,8 @@
 //!
 //! Sources: opentelemetry-proto metrics.proto (the consistency rules) and Prometheus' classic histograms (the series).
 
-use super::series::Part;
+use super::limits::PARTS_MAX;
+use super::part::Part;
 
 /// The value of a gauge's or sum's point, as sent.
 pub(crate) fn number(value: Option<f64>, ends: bool, out: &mut Vec<(Part, f64)>) -> Result<(), &'static str> {
@@ -37,6 +38,11 @@ impl Histogram {
     pub(crate) fn parts(&self, ends: bool, out: &mut Vec<(Part, f64)>) -> Result<(), &'static str> {
         out.clear();
         let Histogram { count, sum, counts, bounds } = self;
+        if bounds.len() > PARTS_MAX {
+            return Err(
+                "the histogram has more than 4096 buckets; have the SDK export an exponential histogram instead",
+            );
+        }
         if bounds.iter().any(|bound| bound.is_nan()) || !bounds.windows(2).all(|pair| pair[0] < pair[1]) {
             return Err("the histogram's bounds do not increase");
         }
@@ -87,6 +93,9 @@ impl Summary {
     /// One series a quantile, `_sum`, `_count`.
     pub(crate) fn parts(&self, out: &mut Vec<(Part, f64)>) -> Result<(), &'static str> {
         out.clear();
+        if self.quantiles.len() > PARTS_MAX {
+            return Err("the summary has more than 4096 quantiles");
+        }
         if !self.quantiles.iter().all(|(quantile, _)| (0.0..=1.0).contains(quantile)) {
             return Err("a quantile of the summary is not between 0 and 1");
         }

@@ -11,32 +11,32 @@ use model::log::Attributes;
 use model::meter::Counter;
 use model::metric::{NORMAL_NAN_BITS, is_stale};
 use model::{
-    Histogram, Labels, LabelsBuilder, MetricBatch, MetricKind, MetricMeta, MsRange, Reason, Rejected, Sample,
-    SeriesEntry, SeriesId, time,
+    CounterReset, Counts, Ended, Histogram, Labels, MetricBatch, MetricKind, MetricMeta, MsRange, Reason, Rejected,
+    Sample, Scope, SeriesEntry, SeriesId, Span, time,
 };
 
 use super::error::Read;
+use super::exemplar::{self, Sent};
 use super::fingerprint::{self, metadata_hash};
 use super::keys::Keys;
-use super::label::{self, Refusal, ResourceLabels, shown};
+use super::label::{self, Pair, Refusal, ResourceLabels, shown};
+use super::limits::NEW_LABELS_MAX;
 use super::name::{self, Suffix};
+use super::part::Part;
+use super::target::Times;
+use super::temporality::{Data, sums_up};
 use super::{KnownSeries, MetricsSettings};
 
+static WITHOUT_POINTS: Counter = Counter::new(
+    "binnacle_otlp_metrics_without_points_total",
+    "Metrics that came without data or without a point, and were ignored.",
+    &[],
+);
 static TARGET_INFO_LEFT_OUT: Counter = Counter::new(
     "binnacle_otlp_target_info_attributes_left_out_total",
     "Resource attributes that could not become a label of target_info.",
     &[],
 );
-
-/// Which data a metric carries, and what of its kind decides about names and refusals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Data {
-    Gauge,
-    Sum { monotonic: bool, temporality: i32 },
-    Histogram { temporality: i32 },
-    ExponentialHistogram { temporality: i32 },
-    Summary,
-}
 
 /// A metric's own fields, as sent.
 pub(crate) struct MetricHead<'a> {
@@ -55,7 +55,20 @@ pub(crate) struct Metric<'a> {
     family: Rc<Family>,
     /// Set when no point of this metric can be stored.
     refusal: Option<Refusal>,
+    counts: Option<Counts>,
+    keeps_exemplars: bool,
+    scope: Option<Rc<ScopeLabels>>,
+    seen: bool,
     accepted: bool,
+}
+
+/// `None` unless scopes become labels; `Err` tells why this one cannot.
+pub(crate) type FoundScope = Result<Option<Rc<ScopeLabels>>, Refusal>;
+
+/// What a scope adds to each of its series.
+pub(crate) struct ScopeLabels {
+    fingerprint: u128,
+    labels: Vec<Pair>,
 }
 
 struct Family {
@@ -69,22 +82,13 @@ pub(crate) struct Resource {
     fingerprint: u128,
     attributes: Attributes,
     labels: Option<Result<Rc<ResourceLabels>, Refusal>>,
-    newest_ms: Option<i64>,
-}
-
-/// Which series of a point.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Part {
-    Plain,
-    Sum,
-    Count,
-    Bucket(f64),
-    Quantile(f64),
+    times: Times,
 }
 
 /// A point's time and flags, and what stands for its attributes until they are needed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PointHead {
+    pub(crate) start_ns: u64,
     pub(crate) time_ns: u64,
     pub(crate) flags: u32,
     /// Of the attributes as sent, in this encoding.
@@ -95,6 +99,16 @@ impl PointHead {
     /// DataPointFlags.NO_RECORDED_VALUE: the series ends here.
     pub(crate) fn ends(&self) -> bool {
         self.flags & 1 != 0
+    }
+
+    /// Since when the point counts. A start at the point's own time says that it is not known (OpenTelemetry, metrics data model,
+    /// "Cumulative streams: handling unknown start time"); 0 is none.
+    #[inline]
+    fn start_ms(&self, at_ms: i64) -> Option<i64> {
+        if self.start_ns == 0 || self.start_ns >= self.time_ns {
+            return None;
+        }
+        Some((self.start_ns as i64 / time::NS_PER_MS).min(at_ms))
     }
 }
 
@@ -115,9 +129,11 @@ pub(crate) struct Rows<'a> {
     /// Series made by this request.
     made: HashMap<u128, u32, RandomState>,
     families: HashMap<u128, Rc<Family>, RandomState>,
-    /// Index into `target_samples` by key of the `target_info` series.
+    /// Index into `target_times` by key of the `target_info` series.
     targets: HashMap<u128, usize, RandomState>,
-    target_samples: Vec<(u32, Sample)>,
+    target_times: Vec<(u32, Times)>,
+    /// Labels of the series in `made`, counted together.
+    made_labels: usize,
     /// Metadata that was asked for: the same family comes again with each resource.
     told: HashSet<u64, RandomState>,
     found: Vec<(u128, Found)>,
@@ -135,7 +151,8 @@ impl<'a> Rows<'a> {
             made: HashMap::default(),
             families: HashMap::default(),
             targets: HashMap::default(),
-            target_samples: Vec::new(),
+            target_times: Vec::new(),
+            made_labels: 0,
             told: HashSet::default(),
             found: Vec::new(),
         }
@@ -146,11 +163,24 @@ impl<'a> Rows<'a> {
     }
 
     pub(crate) fn resource(&self, fingerprint: u128, attributes: Attributes) -> Resource {
-        Resource { fingerprint, attributes, labels: None, newest_ms: None }
+        Resource { fingerprint, attributes, labels: None, times: Times::default() }
     }
 
-    pub(crate) fn metric<'m>(&mut self, resource: &Resource, head: MetricHead<'m>) -> Metric<'m> {
+    /// What a scope adds to labels: nothing unless the settings say so. `raw` is the scope as sent, in this encoding.
+    pub(crate) fn scope(&self, raw: u128, scope: &Scope, schema_url: &str) -> FoundScope {
+        if !self.settings.promote_scope {
+            return Ok(None);
+        }
+        let labels = label::scope_labels(self.settings, scope, schema_url)?;
+        let fingerprint = fingerprint::pair(raw, fingerprint::of(schema_url.as_bytes()));
+        Ok(Some(Rc::new(ScopeLabels { fingerprint, labels })))
+    }
+
+    pub(crate) fn metric<'m>(&mut self, resource: &Resource, scope: &FoundScope, head: MetricHead<'m>) -> Metric<'m> {
+        let counts = head.data.counts(self.settings.delta);
         let kind = match head.data {
+            // Raw deltas are no counter: `rate` of them means nothing.
+            _ if counts.is_none() && head.data.is_delta() => MetricKind::Unknown,
             Data::Sum { monotonic: true, .. } => MetricKind::Counter,
             Data::Histogram { .. } | Data::ExponentialHistogram { .. } => MetricKind::Histogram,
             Data::Summary => MetricKind::Summary,
@@ -181,18 +211,32 @@ impl<'a> Rows<'a> {
             });
             Rc::new(Family { name, meta })
         });
-        let refusal = unsupported(&head).or_else(|| family.name.clone().err().map(|reason| (Reason::BadName, reason)));
+        let refusal = head
+            .data
+            .unsupported(settings.delta)
+            .or_else(|| scope.as_ref().err().cloned())
+            .or_else(|| family.name.clone().err().map(|reason| (Reason::BadName, reason)));
+        let mut fingerprint = fingerprint::pair(resource.fingerprint, identity);
+        let scope = scope.as_ref().ok().cloned().flatten();
+        if let Some(scope) = &scope {
+            fingerprint = fingerprint::pair(fingerprint, scope.fingerprint);
+        }
         Metric {
-            fingerprint: fingerprint::pair(resource.fingerprint, identity),
+            fingerprint,
             family: family.clone(),
             refusal,
+            counts,
+            // Of a gauge there is no bucket or count that an exemplar could stand for (OpenTelemetry, Prometheus compatibility).
+            keeps_exemplars: !matches!(head.data, Data::Gauge),
+            scope,
+            seen: false,
             accepted: false,
             head,
         }
     }
 
-    /// Adds one point as its series, or counts it as refused. `problem` tells what the reader found wrong with it.
-    /// `decode` gives the attributes; it is not called when all series are known by the point's fingerprint.
+    /// Adds one point as its series, or counts it as refused. `parts` tells what the reader found wrong with it. Takes the point's
+    /// exemplars. `decode` gives the attributes; it is not called when all series are known by the point's fingerprint.
     #[inline]
     pub(crate) fn point(
         &mut self,
@@ -200,9 +244,13 @@ impl<'a> Rows<'a> {
         metric: &mut Metric<'_>,
         point: PointHead,
         parts: Result<&[(Part, f64)], &'static str>,
+        exemplars: &mut Vec<Sent>,
         decode: impl FnOnce(&mut Keys) -> Read<Attributes>,
     ) -> Read<()> {
-        let parts = parts.map_err(|reason| (Reason::Malformed, reason.into()));
+        metric.seen = true;
+        let parts = parts
+            .and_then(|parts| if point.ends() { Ok(parts) } else { sums_up(metric.counts, parts).map(|()| parts) })
+            .map_err(|reason| (Reason::Malformed, reason.into()));
         let (at_ms, parts) = match self.check(metric, point, parts) {
             Ok(checked) => checked,
             Err(refusal) => {
@@ -223,10 +271,11 @@ impl<'a> Rows<'a> {
             missing |= matches!(series, Found::Missing);
             found.push((key, series));
         }
-        let base = if missing {
+        let whole = parts.iter().any(|(part, _)| !matches!(part, Part::Plain));
+        let base = if missing || point.ends() && whole {
             let attributes = decode(&mut self.keys)?;
-            let extra = parts.iter().any(|(part, _)| !matches!(part, Part::Plain));
-            match self.base_labels(resource, metric, &attributes, extra) {
+            let new = found.iter().filter(|(_, series)| matches!(series, Found::Missing)).count();
+            match self.base_labels(resource, metric, &attributes, whole, new) {
                 Ok(labels) => Some(labels),
                 Err(refusal) => {
                     self.found = found;
@@ -238,21 +287,83 @@ impl<'a> Rows<'a> {
             None
         };
 
-        self.batch.points.push(self.batch.samples.len() as u32);
-        for ((part, value), (key, series)) in parts.iter().zip(&found) {
-            let series = match (series, &base) {
-                (Found::Known(id), _) => self.push_series(SeriesEntry::Known(*id)),
-                (Found::InBatch(series), _) => *series,
+        let first = self.batch.samples.len() as u32;
+        self.batch.points.push(first);
+        for ((part, value), (key, series)) in parts.iter().zip(&mut found) {
+            let at = match (*series, &base) {
+                (Found::Known(id), _) => self.push_series(SeriesEntry::Known(id)),
+                (Found::InBatch(series), _) => series,
                 (Found::Missing, Some(base)) => self.make(*key, part.labels(base)),
                 (Found::Missing, None) => unreachable!("labels were built because a series is missing"),
             };
+            *series = Found::InBatch(at);
             let value = if point.ends() { model::metric::stale_marker() } else { ordinary(*value) };
-            self.batch.samples.push((series, Sample { at_ms, value }));
+            self.batch.samples.push((at, Sample { at_ms, value }));
+        }
+        match base {
+            Some(labels) if point.ends() && whole => self.end(metric, at_ms, &labels),
+            _ => self.count(metric, point, at_ms, parts, first),
+        }
+        if !exemplars.is_empty() {
+            self.keep_exemplars(metric, point, at_ms, parts, &found, exemplars);
         }
         self.found = found;
         metric.accepted = true;
-        resource.newest_ms = resource.newest_ms.max(Some(at_ms));
+        resource.times.add(at_ms);
         Ok(())
+    }
+
+    /// Tells that every series of this point ends, those of buckets or quantiles that it does not name too.
+    fn end(&mut self, metric: &Metric<'_>, at_ms: i64, labels: &Labels) {
+        let (part, by) = match metric.head.data {
+            Data::Summary => (Part::Quantile(0.0), "quantile"),
+            _ => (Part::Bucket(0.0), "le"),
+        };
+        let name = format!("{}{}", labels.metric_name(), part.suffix());
+        self.batch.ended.push(Ended { at_ms, labels: labels.with(METRIC_NAME, &name).with(by, ""), by });
+    }
+
+    /// Notes what the store needs to know of a point that counts.
+    #[inline]
+    fn count(&mut self, metric: &Metric<'_>, point: PointHead, at_ms: i64, parts: &[(Part, f64)], first: u32) {
+        let Some(counts) = metric.counts.filter(|_| !point.ends()) else { return };
+        let start_ms = point.start_ms(at_ms);
+        if start_ms.is_none() && counts == Counts::Cumulative {
+            return;
+        }
+        // Quantiles stand first, and count nothing.
+        let quantiles = parts.iter().take_while(|(part, _)| matches!(part, Part::Quantile(_))).count() as u32;
+        let end = self.batch.samples.len() as u32;
+        self.batch.spans.push(Span { first: first + quantiles, end, start_ms, counts });
+    }
+
+    /// Gives each exemplar to the plain series, or to the first bucket that holds its value.
+    fn keep_exemplars(
+        &mut self,
+        metric: &Metric<'_>,
+        point: PointHead,
+        at_ms: i64,
+        parts: &[(Part, f64)],
+        found: &[(u128, Found)],
+        sent: &mut Vec<Sent>,
+    ) {
+        for sent in sent.drain(..) {
+            if !metric.keeps_exemplars || point.ends() {
+                exemplar::left_out("gauge");
+                continue;
+            }
+            let Some(exemplar) = exemplar::kept(sent, self.settings.translation, self.accept, at_ms) else { continue };
+            let holds = |(part, _): &(Part, f64)| match part {
+                Part::Plain => true,
+                // A NaN is in no bucket but the last.
+                Part::Bucket(bound) => exemplar.value <= *bound || *bound == f64::INFINITY,
+                _ => false,
+            };
+            let series = parts.iter().position(holds).and_then(|at| found.get(at));
+            if let Some((_, Found::InBatch(series))) = series {
+                self.batch.exemplars.push((*series, exemplar));
+            }
+        }
     }
 
     /// Adds an exponential histogram's point as one sample of one series; as [`Rows::point`] in all else.
@@ -262,9 +373,11 @@ impl<'a> Rows<'a> {
         metric: &mut Metric<'_>,
         point: PointHead,
         sent: Result<Histogram, Refusal>,
+        exemplars: &mut Vec<Sent>,
         decode: impl FnOnce(&mut Keys) -> Read<Attributes>,
     ) -> Read<()> {
-        let (at_ms, histogram) = match self.check(metric, point, sent) {
+        metric.seen = true;
+        let (at_ms, mut histogram) = match self.check(metric, point, sent) {
             Ok(checked) => checked,
             Err(refusal) => {
                 decode(&mut self.keys)?;
@@ -278,7 +391,7 @@ impl<'a> Rows<'a> {
             Found::InBatch(series) => series,
             Found::Missing => {
                 let attributes = decode(&mut self.keys)?;
-                match self.base_labels(resource, metric, &attributes, false) {
+                match self.base_labels(resource, metric, &attributes, false, 1) {
                     Ok(labels) => self.make(key, labels),
                     Err(refusal) => {
                         self.refuse(metric, refusal);
@@ -287,9 +400,21 @@ impl<'a> Rows<'a> {
                 }
             }
         };
+        let first = self.batch.histograms.len() as u32;
+        let start_ms = point.start_ms(at_ms);
+        match metric.counts.filter(|_| !point.ends()) {
+            Some(Counts::Cumulative) if start_ms.is_none() => {}
+            Some(counts) => self.batch.histogram_spans.push(Span { first, end: first + 1, start_ms, counts }),
+            None if !point.ends() => histogram.reset = CounterReset::Gauge,
+            None => {}
+        }
         self.batch.histograms.push((series, at_ms, histogram));
+        if !exemplars.is_empty() {
+            let found = [(key, Found::InBatch(series))];
+            self.keep_exemplars(metric, point, at_ms, &[(Part::Plain, 0.0)], &found, exemplars);
+        }
         metric.accepted = true;
-        resource.newest_ms = resource.newest_ms.max(Some(at_ms));
+        resource.times.add(at_ms);
         Ok(())
     }
 
@@ -315,13 +440,24 @@ impl<'a> Rows<'a> {
         metric: &Metric<'_>,
         attributes: &Attributes,
         extra: bool,
+        new: usize,
     ) -> Result<Labels, Refusal> {
         let resource_labels = resource
             .labels
             .get_or_insert_with(|| ResourceLabels::new(self.settings, &resource.attributes).map(Rc::new))
             .clone()?;
         let family = metric.family.name.as_ref().map_err(|reason| (Reason::BadName, reason.clone()))?;
-        label::point_labels(self.settings, family, &resource_labels, attributes, extra)
+        let scope = metric.scope.as_ref().map_or(&[][..], |scope| &scope.labels);
+        let labels = label::point_labels(self.settings, family, &resource_labels, scope, attributes, extra)?;
+        if new.saturating_mul(labels.len() + 1).saturating_add(self.made_labels) > NEW_LABELS_MAX {
+            return Err((
+                Reason::RecordLimit,
+                format!(
+                    "the new series of one request have more than {NEW_LABELS_MAX} labels together; send less at once"
+                ),
+            ));
+        }
+        Ok(labels)
     }
 
     fn refuse(&mut self, metric: &Metric<'_>, (reason, message): Refusal) {
@@ -330,6 +466,9 @@ impl<'a> Rows<'a> {
 
     /// Ends a metric: tells its metadata if a point of it was accepted and the store does not know it.
     pub(crate) fn end_metric(&mut self, metric: Metric<'_>) {
+        if !metric.seen {
+            WITHOUT_POINTS.add(&[], 1);
+        }
         let Some(meta) = metric.family.meta.as_ref().filter(|_| metric.accepted) else { return };
         let hash = metadata_hash(meta);
         if self.told.insert(hash) && !self.known.knows_metadata(hash) {
@@ -337,13 +476,19 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Ends a resource: its `target_info` gets a sample at the newest time of its accepted points.
+    /// A metric without any data.
+    pub(crate) fn no_data(&self) {
+        WITHOUT_POINTS.add(&[], 1);
+    }
+
+    /// Ends a resource: its `target_info` gets samples at the times of its accepted points.
     pub(crate) fn end_resource(&mut self, resource: Resource) {
-        let Some(at_ms) = resource.newest_ms else { return };
+        if resource.times.is_empty() {
+            return;
+        }
         let key = fingerprint::pair(resource.fingerprint, fingerprint::of(b"target_info"));
         if let Some(at) = self.targets.get(&key) {
-            let sample = &mut self.target_samples[*at].1;
-            sample.at_ms = sample.at_ms.max(at_ms);
+            self.target_times[*at].1.merge(&resource.times);
             return;
         }
         let series = match self.find(key) {
@@ -360,13 +505,15 @@ impl<'a> Rows<'a> {
                 }
             }
         };
-        self.targets.insert(key, self.target_samples.len());
-        self.target_samples.push((series, Sample { at_ms, value: 1.0 }));
+        self.targets.insert(key, self.target_times.len());
+        self.target_times.push((series, resource.times));
     }
 
     pub(crate) fn finish(mut self) -> (MetricBatch, Rejected) {
         self.batch.derived_from = self.batch.samples.len() as u32;
-        self.batch.samples.append(&mut self.target_samples);
+        for (series, times) in self.target_times {
+            self.batch.samples.extend(times.samples().map(|sample| (series, sample)));
+        }
         (self.batch, self.rejected)
     }
 
@@ -385,14 +532,15 @@ impl<'a> Rows<'a> {
     }
 
     fn make(&mut self, key: u128, labels: Labels) -> u32 {
+        self.made_labels += labels.len();
         let series = self.push_series(SeriesEntry::New { key, labels });
         self.made.insert(key, series);
         series
     }
 }
 
-/// Why a time is not accepted, if it is not. Shared with the logs.
-pub(crate) fn outside(accept: MsRange, at_ms: i64) -> Option<Refusal> {
+/// Why a time in ms is not accepted, if it is not: the same words at every door.
+pub fn outside(accept: MsRange, at_ms: i64) -> Option<Refusal> {
     if at_ms < accept.start_ms {
         Some((Reason::TooOld, format!("{} is older than the retention", time::rfc3339_ms(at_ms))))
     } else if at_ms > accept.end_ms {
@@ -405,73 +553,7 @@ pub(crate) fn outside(accept: MsRange, at_ms: i64) -> Option<Refusal> {
     }
 }
 
-fn unsupported(head: &MetricHead<'_>) -> Option<Refusal> {
-    /// AggregationTemporality.
-    const DELTA: i32 = 1;
-    const CUMULATIVE: i32 = 2;
-    let message = match head.data {
-        Data::Gauge | Data::Summary => return None,
-        Data::Sum { temporality: CUMULATIVE, .. }
-        | Data::Histogram { temporality: CUMULATIVE }
-        | Data::ExponentialHistogram { temporality: CUMULATIVE } => return None,
-        Data::Sum { temporality: DELTA, .. }
-        | Data::Histogram { temporality: DELTA }
-        | Data::ExponentialHistogram { temporality: DELTA } => {
-            "delta temporality is not stored; have the SDK export cumulative \
-             (OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative)"
-                .into()
-        }
-        Data::Sum { temporality, .. }
-        | Data::Histogram { temporality }
-        | Data::ExponentialHistogram { temporality } => {
-            format!("aggregation temporality {temporality} says neither delta (1) nor cumulative (2)")
-        }
-    };
-    Some((Reason::Unsupported, message))
-}
-
 /// A sender's value as it is stored: bit-exact, except that only we may write the stale marker.
 fn ordinary(value: f64) -> f64 {
     if is_stale(value) { f64::from_bits(NORMAL_NAN_BITS) } else { value }
-}
-
-impl Part {
-    #[inline]
-    fn key(self, point: u128) -> u128 {
-        let (tag, bits) = match self {
-            Part::Plain => return point,
-            Part::Sum => (1, 0),
-            Part::Count => (2, 0),
-            Part::Bucket(bound) => (3, bound.to_bits()),
-            Part::Quantile(quantile) => (4, quantile.to_bits()),
-        };
-        fingerprint::pair(point, u128::from(bits) << 64 | tag)
-    }
-
-    fn labels(self, base: &Labels) -> Labels {
-        let (suffix, label) = match self {
-            Part::Plain => return base.clone(),
-            Part::Sum => ("_sum", None),
-            Part::Count => ("_count", None),
-            Part::Bucket(bound) => ("_bucket", Some(("le", bound))),
-            Part::Quantile(quantile) => ("", Some(("quantile", quantile))),
-        };
-        let mut builder = LabelsBuilder::from(base);
-        builder.push(METRIC_NAME, format!("{}{suffix}", base.metric_name()));
-        if let Some((name, value)) = label {
-            builder.push(name, bound_text(value));
-        }
-        builder.build()
-    }
-}
-
-/// Shortest decimal that reads back the same, never with an exponent (Go's `strconv.FormatFloat(v, 'f', -1, 64)`).
-fn bound_text(value: f64) -> String {
-    if value == f64::INFINITY {
-        "+Inf".into()
-    } else if value == f64::NEG_INFINITY {
-        "-Inf".into()
-    } else {
-        value.to_string()
-    }
 }

@@ -57,6 +57,23 @@ fn every_point_is_stored_or_counted() {
     assert!(histograms > 50, "{histograms} native histograms");
 }
 
+/// What the random requests hold, so that "the same in both encodings" says something about each of these.
+#[test]
+fn random_requests_reach_deltas_starts_exemplars_and_ends() {
+    let [mut deltas, mut starts, mut whole, mut exemplars, mut ended] = [0; 5];
+    for seed in 0..REQUESTS {
+        let (batch, _) = metrics(&Random(seed).metrics_request().encode_to_vec(), Protobuf, &Known::default()).unwrap();
+        let is_delta = |span: &&model::Span| span.counts != model::Counts::Cumulative;
+        deltas += batch.spans.iter().filter(is_delta).count();
+        starts += batch.spans.len();
+        whole += batch.histogram_spans.iter().filter(is_delta).count();
+        exemplars += batch.exemplars.len();
+        ended += batch.ended.len();
+    }
+    println!("{deltas} deltas among {starts} spans, {whole} native deltas, {exemplars} exemplars, {ended} ends");
+    assert!(deltas > 50 && starts > deltas + 50 && whole > 20 && exemplars > 50 && ended > 20);
+}
+
 /// A request with few attributes, so that its series come again in other requests.
 fn narrow(mut request: ExportMetricsServiceRequest) -> ExportMetricsServiceRequest {
     use opentelemetry_proto::tonic::metrics::v1::metric::Data;

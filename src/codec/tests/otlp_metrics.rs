@@ -3,7 +3,7 @@
 mod support;
 
 use codec::otlp::Encoding::{Json, Protobuf};
-use codec::otlp::{MetricsSettings, Promote, Translation, decode_metrics};
+use codec::otlp::{Delta, MetricsSettings, Promote, Translation, decode_metrics};
 use support::{ACCEPT, Known, metric_lines, metrics_outcome, metrics_settings};
 
 const AT: &str = r#""timeUnixNano":"1795226400123999999""#;
@@ -101,9 +101,7 @@ fn sums() {
     check(&sum(r#""aggregationTemporality":"2""#), &["a_b_seconds 1.0 @1795226400123"]);
     let named = r#""aggregationTemporality":"AGGREGATION_TEMPORALITY_CUMULATIVE""#;
     check(&sum(named), &["a_b_seconds 1.0 @1795226400123"]);
-    let delta = "(Unsupported, 1, \"metric \\\"a.b\\\": delta temporality is not stored; have the SDK export cumulative \
-                 (OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative)\")";
-    check(&sum(r#""aggregationTemporality":1"#), &[delta]);
+    check(&sum(r#""aggregationTemporality":1"#), &["a_b_seconds 1.0 @1795226400123 delta since ?"]);
     for unknown in ["0", "9"] {
         let expected = format!(
             "(Unsupported, 1, \"metric \\\"a.b\\\": aggregation temporality {unknown} says neither delta (1) nor cumulative (2)\")"
@@ -138,9 +136,19 @@ fn histograms() {
     );
     histogram_point(r#""count":3,"sum":"NaN""#, r#"bucket{le="+Inf"} 3.0, sum NaN, count 3.0"#);
     histogram_point(r#""count":3,"bucketCounts":[3]"#, r#"bucket{le="+Inf"} 3.0, count 3.0"#);
+    check(
+        r#"{"name":"h","histogram":{"aggregationTemporality":2,"dataPoints":[
+          {$AT,"flags":1,"explicitBounds":[1],"bucketCounts":[],"attributes":[{"key":"le","value":{"stringValue":"x"}}]}]}}"#,
+        &[
+            r#"h_bucket{le="1"} stale @1795226400123 | h_bucket{le="+Inf"} stale @1795226400123 | h_sum{le="x"} stale @1795226400123 | h_count{le="x"} stale @1795226400123"#,
+            "ended h_bucket by le @1795226400123",
+        ],
+    );
+    let many = |value: &str| vec![value; 4_097].join(",");
+    let bounds: Vec<String> = (0..4_097).map(|bound| bound.to_string()).collect();
     histogram_point(
-        r#""flags":1,"explicitBounds":[1],"bucketCounts":[]"#,
-        r#"bucket{le="1"} stale, bucket{le="+Inf"} stale, sum stale, count stale"#,
+        &format!(r#""count":0,"explicitBounds":[{}],"bucketCounts":[{},0]"#, bounds.join(","), many("0")),
+        "malformed: the histogram has more than 4096 buckets; have the SDK export an exponential histogram instead",
     );
     for (point, reason) in [
         (
@@ -177,7 +185,10 @@ fn summaries() {
     );
     check(
         &summary(r#""flags":1,"quantileValues":[{"quantile":1}]"#),
-        &[r#"s{quantile="1"} stale @1795226400123 | s_sum stale @1795226400123 | s_count stale @1795226400123"#],
+        &[
+            r#"s{quantile="1"} stale @1795226400123 | s_sum stale @1795226400123 | s_count stale @1795226400123"#,
+            "ended s by quantile @1795226400123",
+        ],
     );
     for (quantiles, reason) in [
         (r#"{"quantile":1.5}"#, "a quantile of the summary is not between 0 and 1"),
@@ -281,20 +292,10 @@ fn exponential_histograms() {
         let positive = format!(r#""positive":{{"offset":-16777216,"bucketCounts":[{ones}]}}"#);
         exponential_point(&format!(r#""scale":22,"sum":1,"count":{buckets},{positive}"#), expected);
     }
-    for (temporality, reason) in [
-        (
-            1,
-            "delta temporality is not stored; have the SDK export cumulative (OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative)",
-        ),
-        (0, "aggregation temporality 0 says neither delta (1) nor cumulative (2)"),
-    ] {
-        check(
-            &format!(
-                r#"{{"name":"e","exponentialHistogram":{{"aggregationTemporality":{temporality},"dataPoints":[{{$AT,"sum":1}},{{$AT}}]}}}}"#
-            ),
-            &[&format!(r#"(Unsupported, 2, "metric \"e\": {reason}")"#)],
-        );
-    }
+    check(
+        r#"{"name":"e","exponentialHistogram":{"aggregationTemporality":0,"dataPoints":[{$AT,"sum":1},{$AT}]}}"#,
+        &[r#"(Unsupported, 2, "metric \"e\": aggregation temporality 0 says neither delta (1) nor cumulative (2)")"#],
+    );
 }
 
 #[test]
@@ -354,8 +355,9 @@ fn a_whole_request() {
         "attributes":[{"key":"service.name","value":{"stringValue":"my.service"}},{"key":"process.pid","value":{"intValue":7}}]}
     }]}"#;
     let expected = [
-        r#"my_counter_total{job="my.service",my_counter_attr="some value",service_name="my.service"} 5.0 @1795226401000"#,
+        r#"my_counter_total{job="my.service",my_counter_attr="some value",service_name="my.service"} 5.0 @1795226401000 since 1795226400000"#,
         r#"my_gauge_ratio{job="my.service",service_name="my.service"} 10.0 @1795226402000"#,
+        r#"derived target_info{job="my.service",process_pid="7"} 1.0 @1795226401000"#,
         r#"derived target_info{job="my.service",process_pid="7"} 1.0 @1795226402000"#,
         r#"MetricMeta { family: "my_counter_total", kind: Counter, unit: "", help: "I am a Counter" }"#,
         r#"MetricMeta { family: "my_gauge_ratio", kind: Info, unit: "", help: "I am a Gauge" }"#,
@@ -386,6 +388,178 @@ fn settings_change_labels_and_limits_refuse_points() {
     check(
         MetricsSettings { labels_max: 4, ..all },
         r#"(LabelLimit, 1, "metric \"a.b\": 5 labels, the limit is 4 (limits.labels)")"#,
+    );
+}
+
+/// A start is told unless it is none, or the point's own time.
+#[test]
+fn starts_and_deltas() {
+    let start = |ns: &str| format!(r#"$AT,"startTimeUnixNano":"{ns}""#);
+    let sum = |rest: &str, point: &str| format!(r#"{{"name":"s","sum":{{{rest},"dataPoints":[{{{point}}}]}}}}"#);
+    let counter = r#""isMonotonic":true,"aggregationTemporality":2"#;
+    let delta = r#""isMonotonic":true,"aggregationTemporality":1"#;
+    let level = r#""aggregationTemporality":1"#;
+    for (kind, ns, expected) in [
+        (counter, "1795226399999999999", " since 1795226399999"),
+        (counter, "0", ""),
+        (counter, "1795226400123999999", ""),
+        (counter, "1795226400124000000", ""),
+        (counter, "1795226400123999998", " since 1795226400123"),
+        (delta, "1795226399999999999", " delta since 1795226399999"),
+        (delta, "0", " delta since ?"),
+    ] {
+        let name = "s_total 5.0 @1795226400123";
+        check(&sum(kind, &(start(ns) + r#","asInt":5"#)), &[&format!("{name}{expected}")]);
+    }
+    // A level's start says nothing of a reset.
+    let gauge = r#""aggregationTemporality":2"#;
+    check(&sum(gauge, &(start("1") + r#","asInt":5"#)), &["s 5.0 @1795226400123"]);
+    check(&sum(level, r#"$AT,"asInt":-5"#), &["s -5.0 @1795226400123 delta since ?"]);
+    for (kind, value, expected) in [
+        (delta, r#""asInt":-1"#, r#"(Malformed, 1, "metric \"s\": a delta of a monotonic sum is negative")"#),
+        (
+            level,
+            r#""asDouble":"NaN""#,
+            r#"(Malformed, 1, "metric \"s\": a delta that is no finite number cannot be summed up")"#,
+        ),
+        (delta, r#""flags":1"#, "s_total stale @1795226400123"),
+    ] {
+        check(&sum(kind, &format!("$AT,{value}")), &[expected]);
+    }
+    check(
+        r#"{"name":"h","histogram":{"aggregationTemporality":1,"dataPoints":[{$AT,"startTimeUnixNano":5000000,"count":1,"sum":2}]}}"#,
+        &[
+            r#"h_bucket{le="+Inf"} 1.0 @1795226400123 | h_sum 2.0 @1795226400123 | h_count 1.0 @1795226400123 delta since 5"#,
+        ],
+    );
+    // Of a summary only sum and count run up.
+    let summary = r#"{"name":"q","summary":{"dataPoints":[{$AT,"startTimeUnixNano":5000000,"quantileValues":[{"quantile":1,"value":3}]}]}}"#;
+    let body = format!(r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{summary}]}}]}}]}}"#).replace("$AT", AT);
+    let (batch, _) = support::metrics(body.as_bytes(), Json, &Known::default()).unwrap();
+    let span = model::Span { first: 1, end: 3, start_ms: Some(5), counts: model::Counts::Cumulative };
+    assert_eq!(batch.spans, [span]);
+}
+
+#[test]
+fn deltas_as_they_are_are_no_counters_and_can_be_refused() {
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[
+          {{"name":"s","sum":{{"isMonotonic":true,"aggregationTemporality":1,"dataPoints":[{{{AT},"startTimeUnixNano":5,"asInt":3}}]}}}},
+          {{"name":"e","exponentialHistogram":{{"aggregationTemporality":1,"dataPoints":[{{{AT},"sum":0}}]}}}}]}}]}}]}}"#
+    );
+    let run = |delta| {
+        let settings = MetricsSettings { delta, ..metrics_settings() };
+        let (batch, rejected) = decode_metrics(body.as_bytes(), Json, &settings, &Known::default(), ACCEPT).unwrap();
+        let resets: Vec<_> = batch.histograms.iter().map(|(.., histogram)| histogram.reset).collect();
+        (metric_lines(&batch, &rejected, &Known::default()), resets)
+    };
+    let (lines, resets) = run(Delta::AsIs);
+    let expected = [
+        "s_total 3.0 @1795226400123",
+        "e schema 0 zero 0 within 0.0 count 0 sum 0.0 [] negative [] @1795226400123",
+        r#"MetricMeta { family: "s_total", kind: Unknown, unit: "", help: "" }"#,
+        r#"MetricMeta { family: "e", kind: Unknown, unit: "", help: "" }"#,
+    ];
+    assert_eq!((lines, resets), (expected.map(String::from).to_vec(), vec![model::CounterReset::Gauge]));
+    let (lines, _) = run(Delta::Refuse);
+    assert_eq!(
+        lines,
+        [
+            "(Unsupported, 2, \"metric \\\"s\\\": delta temporality is refused here (metrics.delta); have the SDK export cumulative \
+          (OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative)\")"
+        ]
+    );
+}
+
+#[test]
+fn exemplars_stand_with_the_series_that_their_value_is_counted_in() {
+    let exemplar = |rest: &str| format!(r#"{{"timeUnixNano":"1795226400001000000",{rest}}}"#);
+    let ids = r#""traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"EEE19B7EC3C1B174""#;
+    let trace = r#"span_id="eee19b7ec3c1b174",trace_id="5b8efff798038103d269b633813fc60c""#;
+    let sum = |exemplars: &str| {
+        format!(
+            r#"{{"name":"s","sum":{{"aggregationTemporality":2,"dataPoints":[{{$AT,"asInt":1,"exemplars":[{exemplars}]}}]}}}}"#
+        )
+    };
+    let one = |exemplars: &str, expected: &str| {
+        let expected = format!("exemplar of s {expected}");
+        check(&sum(exemplars), &["s 1.0 @1795226400123", &expected]);
+    };
+    one(&exemplar(&format!(r#""asInt":"3",{ids}"#)), &format!("3.0 @1795226400001 {{{trace}}}"));
+    one(r#"{"asDouble":0.5}"#, "0.5 @1795226400123 {}");
+    let attributes = |pairs: &str| format!(r#""asInt":1,"filteredAttributes":[{pairs}]"#);
+    one(
+        &exemplar(&attributes(r#"{"key":"a.b","value":{"intValue":7}},{"key":"ü","value":{"intValue":7}}"#)),
+        r#"1.0 @1795226400001 {a_b="7"}"#,
+    );
+    // The trace wins over an attribute of its name; too many characters cost the attributes only.
+    let named = r#"{"key":"trace_id","value":{"stringValue":"mine"}}"#;
+    one(&exemplar(&format!("{ids},{}", attributes(named))), &format!("1.0 @1795226400001 {{{trace}}}"));
+    let long = format!(r#"{{"key":"k","value":{{"stringValue":"{}"}}}}"#, "ü".repeat(127));
+    one(&exemplar(&attributes(&long)), &format!(r#"1.0 @1795226400001 {{k="{}"}}"#, "ü".repeat(127)));
+    let longer = long.replacen('ü', "üü", 1);
+    one(&exemplar(&format!("{ids},{}", attributes(&longer))), &format!("1.0 @1795226400001 {{{trace}}}"));
+    // Ids of a wrong length or of zeros are none.
+    one(r#"{"asInt":1,"traceId":"00000000000000000000000000000000","spanId":"ab"}"#, "1.0 @1795226400123 {}");
+    // Without a value, or of a time that is not taken, there is none.
+    check(
+        &sum(r#"{},{"asInt":1,"timeUnixNano":"5"},{"asInt":1,"timeUnixNano":"18446744073709551615"}"#),
+        &["s 1.0 @1795226400123"],
+    );
+    let gauge = r#"{"name":"g","gauge":{"dataPoints":[{$AT,"asInt":1,"exemplars":[{"asInt":3}]}]}}"#;
+    check(gauge, &["g 1.0 @1795226400123"]);
+
+    let histogram = r#"{"name":"h","histogram":{"aggregationTemporality":2,"dataPoints":[{$AT,"count":2,"explicitBounds":[1,5],"bucketCounts":[1,0,1],
+      "exemplars":[{"asInt":1},{"asDouble":1.5},{"asInt":9},{"asDouble":"NaN"}]}]}}"#;
+    check(
+        histogram,
+        &[
+            r#"h_bucket{le="1"} 1.0 @1795226400123 | h_bucket{le="5"} 1.0 @1795226400123 | h_bucket{le="+Inf"} 2.0 @1795226400123 | h_count 2.0 @1795226400123"#,
+            r#"exemplar of h_bucket{le="1"} 1.0 @1795226400123 {}"#,
+            r#"exemplar of h_bucket{le="5"} 1.5 @1795226400123 {}"#,
+            r#"exemplar of h_bucket{le="+Inf"} 9.0 @1795226400123 {}"#,
+            r#"exemplar of h_bucket{le="+Inf"} NaN @1795226400123 {}"#,
+        ],
+    );
+    let native = r#"{"name":"e","exponentialHistogram":{"aggregationTemporality":2,"dataPoints":[{$AT,"sum":0,"exemplars":[{"asInt":4}]}]}}"#;
+    check(
+        native,
+        &[
+            "e schema 0 zero 0 within 0.0 count 0 sum 0.0 [] negative [] @1795226400123",
+            "exemplar of e 4.0 @1795226400123 {}",
+        ],
+    );
+}
+
+#[test]
+fn scopes_become_labels_and_target_info_keeps_its_names_when_asked_to() {
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[
+          {{"key":"service.name","value":{{"stringValue":"api"}}}},{{"key":"x","value":{{"stringValue":"1"}}}}]}},"scopeMetrics":[{{
+          "scope":{{"name":"lib","version":"2","attributes":[{{"key":"a.b","value":{{"boolValue":true}}}},{{"key":"name","value":{{"stringValue":"evil"}}}}]}},
+          "schemaUrl":"https://s","metrics":[{{"name":"g","gauge":{{"dataPoints":[
+            {{{AT},"asInt":1,"attributes":[{{"key":"otel.scope.name","value":{{"stringValue":"point"}}}}]}}]}}}}]}}]}}]}}"#
+    );
+    let run = |settings: MetricsSettings| {
+        let (batch, rejected) = decode_metrics(body.as_bytes(), Json, &settings, &Known::default(), ACCEPT).unwrap();
+        let mut lines = metric_lines(&batch, &rejected, &Known::default());
+        lines.truncate(2);
+        lines
+    };
+    let plain = MetricsSettings { promote: Promote::None, ..metrics_settings() };
+    assert_eq!(
+        run(MetricsSettings { promote_scope: true, ..plain.clone() }),
+        [
+            r#"g{job="api",otel_scope_a_b="true",otel_scope_name="lib",otel_scope_schema_url="https://s",otel_scope_version="2"} 1.0 @1795226400123"#,
+            r#"derived target_info{job="api",x="1"} 1.0 @1795226400123"#,
+        ]
+    );
+    assert_eq!(
+        run(MetricsSettings { keep_identifying: true, ..plain }),
+        [
+            r#"g{job="api",otel_scope_name="point"} 1.0 @1795226400123"#,
+            r#"derived target_info{job="api",service_name="api",x="1"} 1.0 @1795226400123"#,
+        ]
     );
 }
 

@@ -7,6 +7,7 @@ use model::{AnyValue, Key, Resource, Scope};
 use super::text::Cursor;
 use crate::otlp::error::Read;
 use crate::otlp::keys::Keys;
+use crate::otlp::limits::LIST_MAX;
 
 /// A list of KeyValue; of two lists of the same name the last one counts.
 pub(super) fn attributes(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Read<Attributes> {
@@ -16,10 +17,18 @@ pub(super) fn attributes(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Read<Attri
 fn key_values(cursor: &mut Cursor<'_>, depth: usize, keys: &mut Keys) -> Read<Attributes> {
     let mut out = Attributes::new();
     cursor.elements(|cursor| {
+        check_length(out.len(), cursor)?;
         out.push(key_value(cursor, depth, keys)?);
         Ok(())
     })?;
     Ok(out)
+}
+
+fn check_length(length: usize, cursor: &Cursor<'_>) -> Read<()> {
+    if length >= LIST_MAX {
+        return cursor.error(format!("more than {LIST_MAX} entries in one list"));
+    }
+    Ok(())
 }
 
 fn key_value(cursor: &mut Cursor<'_>, depth: usize, keys: &mut Keys) -> Read<(Key, AnyValue)> {
@@ -51,6 +60,7 @@ pub(super) fn any_value(cursor: &mut Cursor<'_>, depth: usize, keys: &mut Keys) 
                 let found = nested(cursor, depth, |cursor| {
                     values.clear();
                     cursor.elements(|cursor| {
+                        check_length(values.len(), cursor)?;
                         values.push(any_value(cursor, depth + 1, keys)?);
                         Ok(())
                     })

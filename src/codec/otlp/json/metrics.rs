@@ -4,17 +4,21 @@
 
 use std::borrow::Cow;
 
-use model::{AnyValue, Resource};
+use model::{AnyValue, Resource, Scope};
 
 use super::common::{attributes, resource, scope};
 use super::text::{Cursor, Deferred};
 use crate::histogram::BUCKETS_MAX;
 use crate::otlp::error::{Read, Within};
+use crate::otlp::exemplar::{self, Sent};
 use crate::otlp::exponential::{Exponential, Side};
 use crate::otlp::fingerprint;
 use crate::otlp::keys::Keys;
+use crate::otlp::limits::EXEMPLARS_POINT_MAX;
+use crate::otlp::part::Part;
 use crate::otlp::point::{self, Histogram, Summary};
-use crate::otlp::series::{self, Data, MetricHead, Part, PointHead, Rows};
+use crate::otlp::series::{self, MetricHead, PointHead, Rows};
+use crate::otlp::temporality::Data;
 
 /// Buffers that live from point to point.
 #[derive(Default)]
@@ -23,6 +27,7 @@ struct Buffers {
     histogram: Histogram,
     exponential: Exponential,
     summary: Summary,
+    exemplars: Vec<Sent>,
 }
 
 pub(crate) fn read(body: &[u8], rows: &mut Rows<'_>) -> Read<()> {
@@ -69,15 +74,31 @@ fn scope_metrics(
     rows: &mut Rows<'_>,
     buffers: &mut Buffers,
 ) -> Read<()> {
+    let mut found = Scope::default();
+    let mut raw = 0;
+    let mut schema_url = Cow::default();
+    let mut metrics = None;
     let mut seen = false;
     cursor.members(|cursor, name| match name {
-        // Read for its errors only: scopes are no labels.
-        "scope" => scope(cursor, rows.keys()).map(drop),
+        "scope" => {
+            found = Scope::default();
+            raw = 0;
+            if let Some(mut deferred) = cursor.defer()? {
+                raw = fingerprint::of(deferred.raw());
+                found = scope(&mut deferred.cursor, rows.keys())?;
+            }
+            Ok(())
+        }
         "metrics" if std::mem::replace(&mut seen, true) => cursor.error("given twice"),
-        "metrics" => cursor.elements(|cursor| metric(cursor, from, rows, buffers)),
-        "schemaUrl" => cursor.text().map(drop),
+        "metrics" => defer(cursor, &mut metrics),
+        "schemaUrl" => cursor.set(&mut schema_url, Cursor::text),
         _ => cursor.skip(),
-    })
+    })?;
+    let scope = rows.scope(raw, &found, &schema_url);
+    if let Some(Deferred { mut cursor, .. }) = metrics {
+        cursor.elements(|cursor| metric(cursor, from, &scope, rows, buffers)).within("metrics")?;
+    }
+    Ok(())
 }
 
 /// A deferred value; `null` leaves an earlier one in place.
@@ -107,6 +128,7 @@ impl Kind {
 fn metric(
     cursor: &mut Cursor<'_>,
     from: &mut series::Resource,
+    scope: &series::FoundScope,
     rows: &mut Rows<'_>,
     buffers: &mut Buffers,
 ) -> Read<()> {
@@ -128,7 +150,10 @@ fn metric(
             None => cursor.skip(),
         },
     })?;
-    let Some((data_name, kind, Deferred { mut cursor, .. })) = data else { return Ok(()) };
+    let Some((data_name, kind, Deferred { mut cursor, .. })) = data else {
+        rows.no_data();
+        return Ok(());
+    };
 
     let (mut temporality, mut monotonic, mut points) = (0, false, None);
     let read = cursor.members(|cursor, member| match member {
@@ -150,7 +175,7 @@ fn metric(
         _ => "",
     };
     let head = MetricHead { name: &name, unit: &unit, description: &description, prometheus_type, data };
-    let mut metric = rows.metric(from, head);
+    let mut metric = rows.metric(from, scope, head);
     if let Some(Deferred { mut cursor, .. }) = points {
         let read = cursor.elements(|cursor| match kind {
             Kind::Gauge | Kind::Sum => number_point(cursor, from, &mut metric, rows, buffers),
@@ -176,6 +201,7 @@ fn temporality_named(name: &str) -> Option<i32> {
 /// What all points have.
 #[derive(Default)]
 struct Common<'a> {
+    start_ns: u64,
     time_ns: u64,
     flags: u32,
     attributes: Option<Deferred<'a>>,
@@ -186,7 +212,7 @@ impl<'a> Common<'a> {
         match name {
             "attributes" => defer(cursor, &mut self.attributes),
             "timeUnixNano" => cursor.set(&mut self.time_ns, Cursor::integer),
-            "startTimeUnixNano" => cursor.integer::<u64>().map(drop),
+            "startTimeUnixNano" => cursor.set(&mut self.start_ns, Cursor::integer),
             "flags" => cursor.set(&mut self.flags, Cursor::integer),
             _ => cursor.skip(),
         }
@@ -194,7 +220,7 @@ impl<'a> Common<'a> {
 
     fn head(&self) -> PointHead {
         let attributes = self.attributes.map_or(0, |attributes| fingerprint::of(attributes.raw()));
-        PointHead { time_ns: self.time_ns, flags: self.flags, attributes }
+        PointHead { start_ns: self.start_ns, time_ns: self.time_ns, flags: self.flags, attributes }
     }
 
     fn decode(&self, keys: &mut Keys) -> Read<model::log::Attributes> {
@@ -214,14 +240,16 @@ fn number_point(
 ) -> Read<()> {
     let mut common = Common::default();
     let mut value = None;
+    buffers.exemplars.clear();
     cursor.members(|cursor, name| match name {
+        "exemplars" => exemplars(cursor, rows.keys(), &mut buffers.exemplars),
         "asDouble" => cursor.set(&mut value, |cursor| Ok(cursor.double()?.map(Some))),
         "asInt" => cursor.set(&mut value, |cursor| Ok(cursor.integer::<i64>()?.map(|value| Some(value as f64)))),
         _ => common.member(cursor, name),
     })?;
     let head = common.head();
     let parts = point::number(value, head.ends(), &mut buffers.parts).map(|()| buffers.parts.as_slice());
-    rows.point(from, metric, head, parts, |keys| common.decode(keys))
+    rows.point(from, metric, head, parts, &mut buffers.exemplars, |keys| common.decode(keys))
 }
 
 fn histogram_point(
@@ -232,9 +260,11 @@ fn histogram_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut common = Common::default();
-    let Buffers { histogram, parts, .. } = buffers;
+    let Buffers { histogram, parts, exemplars: sent, .. } = buffers;
     histogram.clear();
+    sent.clear();
     cursor.members(|cursor, name| match name {
+        "exemplars" => exemplars(cursor, rows.keys(), sent),
         "count" => cursor.set(&mut histogram.count, Cursor::integer),
         "sum" => cursor.set(&mut histogram.sum, |cursor| Ok(cursor.double()?.map(Some))),
         "bucketCounts" => list(cursor, usize::MAX, &mut histogram.counts, Cursor::integer),
@@ -244,7 +274,7 @@ fn histogram_point(
     })?;
     let head = common.head();
     let parts = histogram.parts(head.ends(), parts).map(|()| parts.as_slice());
-    rows.point(from, metric, head, parts, |keys| common.decode(keys))
+    rows.point(from, metric, head, parts, sent, |keys| common.decode(keys))
 }
 
 /// Reads on but keeps no more when `out` has `len_max` of them.
@@ -266,6 +296,31 @@ fn list<'a, T>(
     })
 }
 
+/// A list of exemplars; of two lists the last one counts, and of a list over the bound only the errors.
+fn exemplars(cursor: &mut Cursor<'_>, keys: &mut Keys, into: &mut Vec<Sent>) -> Read<()> {
+    into.clear();
+    cursor.elements(|cursor| {
+        let mut sent = Sent::default();
+        cursor.members(|cursor, name| match name {
+            "timeUnixNano" => cursor.set(&mut sent.time_ns, Cursor::integer),
+            "asDouble" => cursor.set(&mut sent.value, |cursor| Ok(cursor.double()?.map(Some))),
+            "asInt" => {
+                cursor.set(&mut sent.value, |cursor| Ok(cursor.integer::<i64>()?.map(|value| Some(value as f64))))
+            }
+            "traceId" => cursor.id().map(|id| sent.trace_id = id),
+            "spanId" => cursor.id().map(|id| sent.span_id = id),
+            "filteredAttributes" => attributes(cursor, keys).map(|read| sent.attributes = read),
+            _ => cursor.skip(),
+        })?;
+        if into.len() < EXEMPLARS_POINT_MAX {
+            into.push(sent);
+        } else {
+            exemplar::left_out("too_many_on_a_point");
+        }
+        Ok(())
+    })
+}
+
 fn exponential_point(
     cursor: &mut Cursor<'_>,
     from: &mut series::Resource,
@@ -274,9 +329,11 @@ fn exponential_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut common = Common::default();
-    let sent = &mut buffers.exponential;
+    let Buffers { exponential: sent, exemplars: of_point, .. } = buffers;
     sent.clear();
+    of_point.clear();
     cursor.members(|cursor, name| match name {
+        "exemplars" => exemplars(cursor, rows.keys(), of_point),
         "count" => cursor.set(&mut sent.count, Cursor::integer),
         "sum" => cursor.set(&mut sent.sum, |cursor| Ok(cursor.double()?.map(Some))),
         "scale" => cursor.set(&mut sent.scale, Cursor::integer),
@@ -289,7 +346,7 @@ fn exponential_point(
     })?;
     let head = common.head();
     let histogram = sent.histogram(head.ends());
-    rows.histogram(from, metric, head, histogram, |keys| common.decode(keys))
+    rows.histogram(from, metric, head, histogram, of_point, |keys| common.decode(keys))
 }
 
 fn side(cursor: &mut Cursor<'_>, into: &mut Side) -> Read<()> {
@@ -309,7 +366,8 @@ fn summary_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut common = Common::default();
-    let Buffers { summary, parts, .. } = buffers;
+    let Buffers { summary, parts, exemplars, .. } = buffers;
+    exemplars.clear();
     summary.clear();
     cursor.members(|cursor, name| match name {
         "count" => cursor.set(&mut summary.count, Cursor::integer),
@@ -331,5 +389,5 @@ fn summary_point(
     })?;
     let head = common.head();
     let parts = summary.parts(parts).map(|()| parts.as_slice());
-    rows.point(from, metric, head, parts, |keys| common.decode(keys))
+    rows.point(from, metric, head, parts, exemplars, |keys| common.decode(keys))
 }

@@ -6,11 +6,13 @@ use model::{AnyValue, Resource, Scope};
 
 use crate::otlp::error::{Read, Within, fail};
 use crate::otlp::keys::Keys;
+use crate::otlp::limits::LIST_MAX;
 use crate::otlp::wire::{Field, Message};
 
 /// Appends one KeyValue.
 pub(super) fn attribute(field: &Field<'_>, keys: &mut Keys, into: &mut Attributes) -> Read<()> {
     let index = into.len();
+    check_length(index, "attributes", field)?;
     let entry = field.message("attributes").and_then(|message| key_value(message, 0, keys));
     into.push(entry.within_nth("attributes", index)?);
     Ok(())
@@ -89,9 +91,17 @@ fn check_depth(depth: usize, name: &str, field: &Field<'_>) -> Read<()> {
     Ok(())
 }
 
+fn check_length(length: usize, name: &str, field: &Field<'_>) -> Read<()> {
+    if length >= LIST_MAX {
+        return fail(name, field.start, format!("more than {LIST_MAX} entries in one list"));
+    }
+    Ok(())
+}
+
 fn array(values: &mut Vec<AnyValue>, mut message: Message<'_>, depth: usize, keys: &mut Keys) -> Read<()> {
     while let Some(field) = message.field()? {
         if field.number == 1 {
+            check_length(values.len(), "values", &field)?;
             let mut value = AnyValue::Empty;
             let read = field.message("").and_then(|message| merge_value(&mut value, message, depth, keys));
             read.within_nth("values", values.len())?;
@@ -104,6 +114,7 @@ fn array(values: &mut Vec<AnyValue>, mut message: Message<'_>, depth: usize, key
 fn map(entries: &mut Attributes, mut message: Message<'_>, depth: usize, keys: &mut Keys) -> Read<()> {
     while let Some(field) = message.field()? {
         if field.number == 1 {
+            check_length(entries.len(), "values", &field)?;
             let entry = field.message("").and_then(|message| key_value(message, depth, keys));
             entries.push(entry.within_nth("values", entries.len())?);
         }

@@ -5,11 +5,16 @@ use model::{Resource, Scope};
 use super::common::{attribute, attributes, merge_resource, merge_scope};
 use crate::histogram::BUCKETS_MAX;
 use crate::otlp::error::{Read, Within};
+use crate::otlp::exemplar::{self, Sent};
 use crate::otlp::exponential::{Exponential, Side};
 use crate::otlp::fingerprint;
 use crate::otlp::keys::Keys;
+use crate::otlp::limits::EXEMPLARS_POINT_MAX;
+use crate::otlp::part::Part;
 use crate::otlp::point::{self, Histogram, Summary};
-use crate::otlp::series::{self, Data, MetricHead, Part, PointHead, Rows};
+use crate::otlp::record;
+use crate::otlp::series::{self, MetricHead, PointHead, Rows};
+use crate::otlp::temporality::Data;
 use crate::otlp::wire::{Field, Message};
 
 /// Buffers that live from point to point.
@@ -20,6 +25,7 @@ struct Buffers {
     bounds: Vec<u64>,
     exponential: Exponential,
     summary: Summary,
+    exemplars: Vec<Sent>,
 }
 
 pub(crate) fn read(body: &[u8], rows: &mut Rows<'_>) -> Read<()> {
@@ -66,26 +72,34 @@ fn resource_metrics(message: Message<'_>, rows: &mut Rows<'_>, buffers: &mut Buf
 }
 
 fn scope_metrics(
-    mut message: Message<'_>,
+    message: Message<'_>,
     resource: &mut series::Resource,
     rows: &mut Rows<'_>,
     buffers: &mut Buffers,
 ) -> Read<()> {
-    let mut index = 0;
-    while let Some(field) = message.field()? {
+    let mut scope = Scope::default();
+    let mut raw = 0;
+    let mut schema_url = "";
+    let mut fields = message;
+    while let Some(field) = fields.field()? {
         match field.number {
-            // Read for its errors only: scopes are no labels.
             1 => {
                 let piece = field.message("scope")?;
-                merge_scope(&mut Scope::default(), piece, rows.keys()).within("scope")?;
+                raw = fingerprint::pair(raw, fingerprint::of(piece.raw()));
+                merge_scope(&mut scope, piece, rows.keys()).within("scope")?;
             }
-            2 => {
-                let read = field.message("").and_then(|message| metric(message, resource, rows, buffers));
-                read.within_nth("metrics", index)?;
-                index += 1;
-            }
-            3 => drop(field.text("schema_url")?),
+            3 => schema_url = field.text("schema_url")?,
             _ => {}
+        }
+    }
+    let scope = rows.scope(raw, &scope, schema_url);
+    let mut fields = message;
+    let mut index = 0;
+    while let Some(field) = fields.field()? {
+        if field.number == 2 {
+            let read = field.message("").and_then(|message| metric(message, resource, &scope, rows, buffers));
+            read.within_nth("metrics", index)?;
+            index += 1;
         }
     }
     Ok(())
@@ -110,6 +124,7 @@ fn data_name(number: u32) -> &'static str {
 fn metric(
     message: Message<'_>,
     resource: &mut series::Resource,
+    scope: &series::FoundScope,
     rows: &mut Rows<'_>,
     buffers: &mut Buffers,
 ) -> Read<()> {
@@ -134,7 +149,10 @@ fn metric(
             _ => {}
         }
     }
-    let Some((number, from)) = data else { return Ok(()) };
+    let Some((number, from)) = data else {
+        rows.no_data();
+        return Ok(());
+    };
 
     let (mut temporality, mut monotonic) = (0, false);
     if matches!(number, SUM | HISTOGRAM | EXPONENTIAL_HISTOGRAM) {
@@ -158,7 +176,7 @@ fn metric(
         EXPONENTIAL_HISTOGRAM => Data::ExponentialHistogram { temporality },
         _ => Data::Summary,
     };
-    let mut metric = rows.metric(resource, MetricHead { name, unit, description, prometheus_type, data });
+    let mut metric = rows.metric(resource, scope, MetricHead { name, unit, description, prometheus_type, data });
     let mut index = 0;
     each_of_data(message, number, from, |field| {
         if field.number != 1 {
@@ -234,7 +252,8 @@ fn number_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut raw = RawAttributes::default();
-    let (mut time_ns, mut flags, mut value) = (0, 0, None);
+    let (mut start_ns, mut time_ns, mut flags, mut value) = (0, 0, 0, None);
+    buffers.exemplars.clear();
     let mut fields = point;
     while let Some(field) = fields.field()? {
         match field.number {
@@ -243,14 +262,14 @@ fn number_point(
             4 => value = Some(field.double("as_double")?),
             6 => value = Some(field.fixed64("as_int")? as i64 as f64),
             8 => flags = field.uint32("flags")?,
-            2 => drop(field.fixed64("start_time_unix_nano")?),
-            5 => exemplar(&field, rows.keys())?,
+            2 => start_ns = field.fixed64("start_time_unix_nano")?,
+            5 => exemplar(&field, rows.keys(), &mut buffers.exemplars)?,
             _ => {}
         }
     }
-    let head = PointHead { time_ns, flags, attributes: raw.fingerprint(&point) };
+    let head = PointHead { start_ns, time_ns, flags, attributes: raw.fingerprint(&point) };
     let parts = point::number(value, head.ends(), &mut buffers.parts).map(|()| buffers.parts.as_slice());
-    rows.point(resource, metric, head, parts, |keys| attributes(point, 7, keys))
+    rows.point(resource, metric, head, parts, &mut buffers.exemplars, |keys| attributes(point, 7, keys))
 }
 
 fn histogram_point(
@@ -261,21 +280,22 @@ fn histogram_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut raw = RawAttributes::default();
-    let (mut time_ns, mut flags) = (0, 0);
-    let Buffers { histogram, bounds, parts, .. } = buffers;
+    let (mut start_ns, mut time_ns, mut flags) = (0, 0, 0);
+    let Buffers { histogram, bounds, parts, exemplars, .. } = buffers;
+    exemplars.clear();
     histogram.clear();
     bounds.clear();
     let mut fields = point;
     while let Some(field) = fields.field()? {
         match field.number {
             9 => raw.add(&fields, &field, "attributes")?,
-            2 => drop(field.fixed64("start_time_unix_nano")?),
+            2 => start_ns = field.fixed64("start_time_unix_nano")?,
             3 => time_ns = field.fixed64("time_unix_nano")?,
             4 => histogram.count = field.fixed64("count")?,
             5 => histogram.sum = Some(field.double("sum")?),
             6 => field.fixed64s("bucket_counts", &mut histogram.counts)?,
             7 => field.fixed64s("explicit_bounds", bounds)?,
-            8 => exemplar(&field, rows.keys())?,
+            8 => exemplar(&field, rows.keys(), exemplars)?,
             10 => flags = field.uint32("flags")?,
             11 => drop(field.double("min")?),
             12 => drop(field.double("max")?),
@@ -283,9 +303,9 @@ fn histogram_point(
         }
     }
     histogram.bounds.extend(bounds.iter().map(|bits| f64::from_bits(*bits)));
-    let head = PointHead { time_ns, flags, attributes: raw.fingerprint(&point) };
+    let head = PointHead { start_ns, time_ns, flags, attributes: raw.fingerprint(&point) };
     let parts = histogram.parts(head.ends(), parts).map(|()| parts.as_slice());
-    rows.point(resource, metric, head, parts, |keys| attributes(point, 9, keys))
+    rows.point(resource, metric, head, parts, exemplars, |keys| attributes(point, 9, keys))
 }
 
 fn exponential_point(
@@ -296,14 +316,15 @@ fn exponential_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut raw = RawAttributes::default();
-    let (mut time_ns, mut flags) = (0, 0);
+    let (mut start_ns, mut time_ns, mut flags) = (0, 0, 0);
     let sent = &mut buffers.exponential;
+    buffers.exemplars.clear();
     sent.clear();
     let mut fields = point;
     while let Some(field) = fields.field()? {
         match field.number {
             1 => raw.add(&fields, &field, "attributes")?,
-            2 => drop(field.fixed64("start_time_unix_nano")?),
+            2 => start_ns = field.fixed64("start_time_unix_nano")?,
             3 => time_ns = field.fixed64("time_unix_nano")?,
             4 => sent.count = field.fixed64("count")?,
             5 => sent.sum = Some(field.double("sum")?),
@@ -312,16 +333,16 @@ fn exponential_point(
             8 => field.message("").and_then(|side| merge_side(side, &mut sent.positive)).within("positive")?,
             9 => field.message("").and_then(|side| merge_side(side, &mut sent.negative)).within("negative")?,
             10 => flags = field.uint32("flags")?,
-            11 => exemplar(&field, rows.keys())?,
+            11 => exemplar(&field, rows.keys(), &mut buffers.exemplars)?,
             12 => drop(field.double("min")?),
             13 => drop(field.double("max")?),
             14 => sent.zero_threshold = field.double("zero_threshold")?,
             _ => {}
         }
     }
-    let head = PointHead { time_ns, flags, attributes: raw.fingerprint(&point) };
+    let head = PointHead { start_ns, time_ns, flags, attributes: raw.fingerprint(&point) };
     let histogram = sent.histogram(head.ends());
-    rows.histogram(resource, metric, head, histogram, |keys| attributes(point, 1, keys))
+    rows.histogram(resource, metric, head, histogram, &mut buffers.exemplars, |keys| attributes(point, 1, keys))
 }
 
 /// Reads one side's buckets over what was read of it before: a field sent in pieces is one value.
@@ -344,14 +365,15 @@ fn summary_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut raw = RawAttributes::default();
-    let (mut time_ns, mut flags) = (0, 0);
-    let Buffers { summary, parts, .. } = buffers;
+    let (mut start_ns, mut time_ns, mut flags) = (0, 0, 0);
+    let Buffers { summary, parts, exemplars, .. } = buffers;
+    exemplars.clear();
     summary.clear();
     let mut fields = point;
     while let Some(field) = fields.field()? {
         match field.number {
             7 => raw.add(&fields, &field, "attributes")?,
-            2 => drop(field.fixed64("start_time_unix_nano")?),
+            2 => start_ns = field.fixed64("start_time_unix_nano")?,
             3 => time_ns = field.fixed64("time_unix_nano")?,
             4 => summary.count = field.fixed64("count")?,
             5 => summary.sum = field.double("sum")?,
@@ -364,9 +386,9 @@ fn summary_point(
             _ => {}
         }
     }
-    let head = PointHead { time_ns, flags, attributes: raw.fingerprint(&point) };
+    let head = PointHead { start_ns, time_ns, flags, attributes: raw.fingerprint(&point) };
     let parts = summary.parts(parts).map(|()| parts.as_slice());
-    rows.point(resource, metric, head, parts, |keys| attributes(point, 7, keys))
+    rows.point(resource, metric, head, parts, exemplars, |keys| attributes(point, 7, keys))
 }
 
 fn value_at_quantile(mut message: Message<'_>) -> Read<(f64, f64)> {
@@ -381,21 +403,28 @@ fn value_at_quantile(mut message: Message<'_>) -> Read<(f64, f64)> {
     Ok((quantile, value))
 }
 
-/// Read for its errors only: exemplars are not stored.
-fn exemplar(field: &Field<'_>, keys: &mut Keys) -> Read<()> {
-    let check = |mut message: Message<'_>| {
+/// Reads one exemplar; of a point's exemplars over the bound only the errors count.
+fn exemplar(field: &Field<'_>, keys: &mut Keys, into: &mut Vec<Sent>) -> Read<()> {
+    let mut sent = Sent::default();
+    let mut read = |mut message: Message<'_>| {
         while let Some(field) = message.field()? {
             match field.number {
-                2 => drop(field.fixed64("time_unix_nano")?),
-                3 => drop(field.double("as_double")?),
-                4 => drop(field.bytes("span_id")?),
-                5 => drop(field.bytes("trace_id")?),
-                6 => drop(field.fixed64("as_int")?),
-                7 => attribute(&field, keys, &mut Vec::new())?,
+                2 => sent.time_ns = field.fixed64("time_unix_nano")?,
+                3 => sent.value = Some(field.double("as_double")?),
+                4 => sent.span_id = record::id(field.bytes("span_id")?),
+                5 => sent.trace_id = record::id(field.bytes("trace_id")?),
+                6 => sent.value = Some(field.fixed64("as_int")? as i64 as f64),
+                7 => attribute(&field, keys, &mut sent.attributes)?,
                 _ => {}
             }
         }
         Ok(())
     };
-    field.message("").and_then(check).within("exemplars")
+    field.message("").and_then(&mut read).within("exemplars")?;
+    if into.len() < EXEMPLARS_POINT_MAX {
+        into.push(sent);
+    } else {
+        exemplar::left_out("too_many_on_a_point");
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::{Exemplar, exemplar, metric, number_data_point};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::Random;
@@ -250,10 +250,31 @@ impl Writer {
         self.put(members, "aggregationTemporality", temporality == 0, written);
     }
 
+    fn exemplars(&mut self, exemplars: &[Exemplar]) -> String {
+        self.list(exemplars, |writer, exemplar| {
+            let mut members = vec![];
+            let attributes = writer.attributes(&exemplar.filtered_attributes);
+            writer.put(&mut members, "filteredAttributes", exemplar.filtered_attributes.is_empty(), attributes);
+            writer.put_integer(&mut members, "timeUnixNano", exemplar.time_unix_nano);
+            let trace_id = writer.hex(&exemplar.trace_id);
+            writer.put(&mut members, "traceId", exemplar.trace_id.is_empty(), trace_id);
+            let span_id = writer.hex(&exemplar.span_id);
+            writer.put(&mut members, "spanId", exemplar.span_id.is_empty(), span_id);
+            match exemplar.value {
+                Some(exemplar::Value::AsDouble(value)) => members.push(("asDouble", writer.double(value))),
+                Some(exemplar::Value::AsInt(value)) => members.push(("asInt", writer.integer(value))),
+                None => {}
+            }
+            writer.object(members)
+        })
+    }
+
     fn number_point(&mut self, point: &opentelemetry_proto::tonic::metrics::v1::NumberDataPoint) -> String {
         let mut members = vec![];
         self.put_attributes(&mut members, &point.attributes);
         self.put_integer(&mut members, "startTimeUnixNano", point.start_time_unix_nano);
+        let exemplars = self.exemplars(&point.exemplars);
+        self.put(&mut members, "exemplars", point.exemplars.is_empty(), exemplars);
         self.put_integer(&mut members, "timeUnixNano", point.time_unix_nano);
         self.put_integer(&mut members, "flags", point.flags);
         match point.value {
@@ -267,6 +288,9 @@ impl Writer {
     fn histogram_point(&mut self, point: &opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint) -> String {
         let mut members = vec![];
         self.put_attributes(&mut members, &point.attributes);
+        let exemplars = self.exemplars(&point.exemplars);
+        self.put(&mut members, "exemplars", point.exemplars.is_empty(), exemplars);
+        self.put_integer(&mut members, "startTimeUnixNano", point.start_time_unix_nano);
         self.put_integer(&mut members, "timeUnixNano", point.time_unix_nano);
         self.put_integer(&mut members, "flags", point.flags);
         self.put_integer(&mut members, "count", point.count);
@@ -289,6 +313,8 @@ impl Writer {
         let mut members = vec![];
         self.put_attributes(&mut members, &point.attributes);
         self.put_integer(&mut members, "startTimeUnixNano", point.start_time_unix_nano);
+        let exemplars = self.exemplars(&point.exemplars);
+        self.put(&mut members, "exemplars", point.exemplars.is_empty(), exemplars);
         self.put_integer(&mut members, "timeUnixNano", point.time_unix_nano);
         self.put_integer(&mut members, "flags", point.flags);
         self.put_integer(&mut members, "count", point.count);
@@ -316,6 +342,7 @@ impl Writer {
     fn summary_point(&mut self, point: &opentelemetry_proto::tonic::metrics::v1::SummaryDataPoint) -> String {
         let mut members = vec![];
         self.put_attributes(&mut members, &point.attributes);
+        self.put_integer(&mut members, "startTimeUnixNano", point.start_time_unix_nano);
         self.put_integer(&mut members, "timeUnixNano", point.time_unix_nano);
         self.put_integer(&mut members, "flags", point.flags);
         self.put_integer(&mut members, "count", point.count);

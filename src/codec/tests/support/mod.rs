@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 
 use codec::otlp::{
-    DecodeError, Encoding, KnownSeries, LogsSettings, MetricsSettings, Promote, Translation, decode_logs,
+    DecodeError, Delta, Encoding, KnownSeries, LogsSettings, MetricsSettings, Promote, Translation, decode_logs,
     decode_metrics,
 };
 use model::metric::is_stale;
@@ -77,6 +77,9 @@ pub(crate) fn metrics_settings() -> MetricsSettings {
         promote: Promote::All,
         ignore: vec!["process.*".into(), "*.uid".into()],
         translation: Translation::UnderscoreEscapingWithSuffixes,
+        delta: Delta::Cumulative,
+        promote_scope: false,
+        keep_identifying: false,
         labels_max: 12,
         label_name_bytes_max: 64,
         label_value_bytes_max: 128,
@@ -106,14 +109,30 @@ pub(crate) fn metric_lines(batch: &MetricBatch, rejected: &Rejected, known: &Kno
         let value = if is_stale(sample.value) { "stale".into() } else { format!("{:?}", sample.value) };
         format!("{labels} {value} @{}", sample.at_ms)
     };
+    let span = |spans: &[model::Span], first: u32| -> String {
+        let found = spans.iter().find(|span| (span.first..span.end).contains(&first)).map(|span| {
+            let counts = if span.counts == model::Counts::Cumulative { "since" } else { "delta since" };
+            format!(" {counts} {}", span.start_ms.map_or("?".into(), |start_ms| start_ms.to_string()))
+        });
+        found.unwrap_or_default()
+    };
     let mut lines = Vec::new();
     let ends = batch.points.iter().skip(1).copied().chain([batch.derived_from]);
     for (start, end) in batch.points.iter().zip(ends) {
         let samples: Vec<String> = batch.samples[*start as usize..end as usize].iter().map(sample).collect();
-        lines.push(samples.join(" | "));
+        // Of a point the last sample always counts, if any does.
+        lines.push(samples.join(" | ") + &span(&batch.spans, end.saturating_sub(1)));
     }
-    for (series, at_ms, histogram) in &batch.histograms {
-        lines.push(format!("{} {} @{at_ms}", labels_of(series), histogram_text(histogram)));
+    for (at, (series, at_ms, histogram)) in batch.histograms.iter().enumerate() {
+        let span = span(&batch.histogram_spans, at as u32);
+        lines.push(format!("{} {} @{at_ms}{span}", labels_of(series), histogram_text(histogram)));
+    }
+    for (series, exemplar) in &batch.exemplars {
+        let model::Exemplar { at_ms, value, labels } = exemplar;
+        lines.push(format!("exemplar of {} {value:?} @{at_ms} {labels}", labels_of(series)));
+    }
+    for model::Ended { at_ms, labels, by } in &batch.ended {
+        lines.push(format!("ended {labels} by {by} @{at_ms}"));
     }
     lines.extend(batch.samples[batch.derived_from as usize..].iter().map(|row| format!("derived {}", sample(row))));
     lines.extend(batch.metadata.iter().map(|meta| format!("{meta:?}")));
@@ -125,7 +144,7 @@ fn histogram_text(histogram: &model::Histogram) -> String {
     if histogram.is_stale() {
         return "stale".into();
     }
-    let model::Histogram { schema, zero_threshold, zero_count, count, sum, positive, negative } = histogram;
+    let model::Histogram { schema, zero_threshold, zero_count, count, sum, positive, negative, .. } = histogram;
     let side = |buckets: &[(i32, f64)]| {
         buckets.iter().map(|(index, count)| format!("{index}:{count}")).collect::<Vec<_>>().join(",")
     };

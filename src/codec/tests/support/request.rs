@@ -108,24 +108,36 @@ impl Random {
         u32::from(self.one_in(8)) | u32::from(self.one_in(8)) << 5
     }
 
+    fn exemplars(&mut self) -> Vec<Exemplar> {
+        let id = |random: &mut Random, length: usize| match random.below(5) {
+            0 => vec![],
+            1 => vec![0; length],
+            2 => vec![7; length + 1],
+            _ => vec![0xab; length],
+        };
+        self.many(3, |random| Exemplar {
+            filtered_attributes: random.attributes(2),
+            time_unix_nano: if random.one_in(3) { 0 } else { random.time_ns() },
+            span_id: id(random, 8),
+            trace_id: id(random, 16),
+            value: random.some(|random| match random.below(2) {
+                0 => exemplar::Value::AsInt(random.pick(&INTEGERS)),
+                _ => exemplar::Value::AsDouble(random.pick(&DOUBLES)),
+            }),
+        })
+    }
+
     fn number(&mut self) -> NumberDataPoint {
         let value = match self.below(9) {
             0 => None,
             1..5 => Some(number_data_point::Value::AsInt(self.pick(&INTEGERS))),
             _ => Some(number_data_point::Value::AsDouble(self.pick(&DOUBLES))),
         };
-        let exemplars = self.many(2, |random| Exemplar {
-            filtered_attributes: random.attributes(3),
-            time_unix_nano: 5,
-            span_id: vec![1; 8],
-            trace_id: vec![1; 16],
-            value: Some(exemplar::Value::AsInt(-5)),
-        });
         NumberDataPoint {
             attributes: self.attributes(2),
             start_time_unix_nano: self.time_ns(),
             time_unix_nano: self.time_ns(),
-            exemplars,
+            exemplars: self.exemplars(),
             flags: self.flags(),
             value,
         }
@@ -145,6 +157,8 @@ impl Random {
         }
         HistogramDataPoint {
             attributes: self.attributes(2),
+            start_time_unix_nano: self.time_ns(),
+            exemplars: self.exemplars(),
             time_unix_nano: self.time_ns(),
             count,
             sum: self.some(|random| random.pick(&DOUBLES)),
@@ -191,7 +205,7 @@ impl Random {
             min: self.some(|random| random.pick(&DOUBLES)),
             max: self.some(|random| random.pick(&DOUBLES)),
             zero_threshold: if self.one_in(2) { 0.0 } else { self.pick(&DOUBLES) },
-            ..ExponentialHistogramDataPoint::default()
+            exemplars: self.exemplars(),
         }
     }
 
@@ -210,17 +224,17 @@ impl Random {
         }
         SummaryDataPoint {
             attributes: self.attributes(2),
+            start_time_unix_nano: self.time_ns(),
             time_unix_nano: self.time_ns(),
             count: self.below(1000) as u64,
             sum: self.pick(&DOUBLES),
             quantile_values,
             flags: self.flags(),
-            ..SummaryDataPoint::default()
         }
     }
 
     fn metric(&mut self) -> Metric {
-        let aggregation_temporality = if self.one_in(6) { self.pick(&[0, 1, 7]) } else { 2 };
+        let aggregation_temporality = self.pick(&[0, 7, 1, 1, 1, 2, 2, 2, 2]);
         let data = match self.below(11) {
             0 => None,
             1 | 2 => Some(Data::Gauge(Gauge { data_points: self.many(5, Random::number) })),

@@ -3,10 +3,12 @@
 //! A redb file says its version in its table `meta`, key `format`. The steps are one unbroken chain up to [`CURRENT`];
 //! a released step is never edited.
 
-use redb::Database;
+use redb::{Database, TableDefinition};
+
+pub mod v1;
 
 /// The version this program writes.
-pub const CURRENT: u32 = 1;
+pub const CURRENT: u32 = 2;
 
 /// The oldest version ever released, where the chain begins.
 const FIRST: u32 = 1;
@@ -17,8 +19,12 @@ struct Step {
     apply: fn(&Database) -> Result<(), redb::Error>,
 }
 
-/// In order. Empty while version 1 is the only one there was.
-const STEPS: &[Step] = &[];
+/// In order. Days of metrics have a step of their own from version 1, [`v1::day`].
+const STEPS: &[Step] = &[Step { from: 1, apply: v1::other }];
+
+/// In every file: `format` → version.
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const FORMAT: &str = "format";
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {

@@ -29,6 +29,17 @@ impl Columns {
         self.histograms.push(Arrived { at_ms, floats_before: self.at_ms.len(), histogram });
     }
 
+    /// These, and after them others.
+    pub(crate) fn chain(mut self, other: Columns) -> Columns {
+        let before = self.at_ms.len();
+        self.at_ms.extend(other.at_ms);
+        self.values.extend(other.values);
+        let later = other.histograms.into_iter();
+        self.histograms
+            .extend(later.map(|arrived| Arrived { floats_before: arrived.floats_before + before, ..arrived }));
+        self
+    }
+
     /// In order of time, one a millisecond.
     pub(crate) fn settle(mut self) -> Samples {
         let Columns { at_ms, values, histograms } = &mut self;

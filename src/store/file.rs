@@ -10,23 +10,28 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 
-use crate::limits::FILES_OPEN_MAX;
+use crate::index::IndexCache;
+use crate::limits::{FILES_OPEN_MAX, MIGRATION_CACHE_BYTES};
 use crate::{Options, StoreError};
 
 /// In every redb file of ours: `format` → version.
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const FORMAT: &str = "format";
+/// No release will come to this version: whoever says so is damaged.
+const VERSIONS_MAX: u64 = 1_000;
 
 /// The files of one store.
 pub(crate) struct Files {
     pub(crate) options: Arc<Options>,
     /// Least recently used first.
     open: Mutex<Vec<(PathBuf, Arc<Database>)>>,
+    /// Parsed parts of the day files' indexes.
+    pub(crate) index_cache: IndexCache,
 }
 
 impl Files {
     pub(crate) fn new(options: Arc<Options>) -> Files {
-        Files { options, open: Mutex::new(Vec::new()) }
+        Files { options, open: Mutex::new(Vec::new()), index_cache: IndexCache::default() }
     }
 
     /// The redb file of a path: opened or made with a page cache of `cache_bytes`, migrated if it is older, unless it is open
@@ -52,9 +57,55 @@ impl Files {
         Ok(database)
     }
 
+    /// Puts a new file in the place of one: made beside it, filled, durable, and only then under its name. Nobody else may write to it
+    /// meanwhile; whoever still reads the old one keeps it.
+    ///
+    /// # Errors
+    /// Then either file may be under the name, both with the same content; the next [`Files::get`] opens what is there. Its name is
+    /// certain only after [`sync_parent`].
+    pub(crate) fn replace(
+        &self,
+        path: &Path,
+        cache_bytes: usize,
+        fill: impl FnOnce(&Database) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let made = make_whole(path, |unfinished| {
+            let database = open_file(&self.options, unfinished, cache_bytes)?;
+            fill(&database)?;
+            Ok(database)
+        });
+        let mut open = self.open.lock();
+        open.retain(|(known, _)| known != path);
+        open.push((path.to_owned(), Arc::new(made?)));
+        Ok(())
+    }
+
+    /// A file as it lies there, not migrated; `None` when it is of another version than this.
+    pub(crate) fn open_as_it_is(&self, path: &Path, version: u64) -> Result<Option<Database>, StoreError> {
+        guarded(path, || {
+            let database = open_redb(&self.options, path, MIGRATION_CACHE_BYTES)?;
+            let found = format_of(&database).map_err(|error| redb_error("reading the format version", path, error))?;
+            Ok((found == Some(version)).then_some(database))
+        })
+    }
+
     /// Lets go of a file: before it is removed, and after a failed commit, which poisons the handle.
     pub(crate) fn forget(&self, path: &Path) {
         self.open.lock().retain(|(known, _)| known != path);
+    }
+
+    /// Opens or makes a file that is not shared: one that is being written anew, under a name of its own.
+    pub(crate) fn open_apart(&self, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+        guarded(path, || open_existing(&self.options, path, cache_bytes))
+    }
+
+    /// Puts the closed, durable file `new` in the place of `path`. Whoever has the old one open reads on in it.
+    pub(crate) fn put_in_place(&self, path: &Path, new: &Path) -> Result<(), StoreError> {
+        let mut open = self.open.lock();
+        std::fs::rename(new, path).map_err(|error| io_error("rename", new, error))?;
+        open.retain(|(known, _)| known != path);
+        drop(open);
+        sync_parent(path)
     }
 
     /// Closes every file that nobody uses; the others close with their last user.
@@ -63,33 +114,59 @@ impl Files {
     }
 }
 
+/// redb asserts on some damaged headers; a damaged file must not take the process down.
+pub(crate) fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open));
+    opened.unwrap_or_else(|_| Err(corrupt(path, "redb stopped while reading it".into())))
+}
+
 fn open_file(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    // redb asserts on some damaged headers; a damaged file must not take the process down.
-    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| open_unguarded(options, path, cache_bytes)));
-    opened.unwrap_or_else(|_| Err(corrupt(path, "redb stopped while opening it".into())))
+    guarded(path, || open_unguarded(options, path, cache_bytes))
+}
+
+fn open_redb(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+    // A file is whole before it has its name, and redb would take an empty one for a new one.
+    if options.backend.is_none() && std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(corrupt(path, "it is empty".into()));
+    }
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes);
+    let opened = match &options.backend {
+        None => builder.create(path),
+        Some(backend) => backend.0(&builder, path),
+    };
+    opened.map_err(|error| open_error(path, error))
+}
+
+fn open_existing(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+    let database = open_redb(options, path, cache_bytes)?;
+    check_format(&database, path)?;
+    Ok(database)
 }
 
 fn open_unguarded(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    let open = |path: &Path| -> Result<Database, StoreError> {
-        let mut builder = Builder::new();
-        builder.set_cache_size(cache_bytes);
-        let opened = match &options.backend {
-            None => builder.create(path),
-            Some(backend) => backend.0(&builder, path),
-        };
-        let database = opened.map_err(|error| open_error(path, error))?;
-        check_format(&database, path)?;
-        Ok(database)
-    };
-    if path.exists() { open(path) } else { make_whole(path, open) }
+    let open = |path: &Path| open_existing(options, path, cache_bytes);
+    if path.exists() || is_unfinished(path) { open(path) } else { make_whole(path, open) }
+}
+
+/// What is added to the name of a file in the making.
+const UNFINISHED: &str = ".new";
+
+fn is_unfinished(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes())
+}
+
+/// The name of a file while it is made.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(UNFINISHED);
+    PathBuf::from(unfinished)
 }
 
 /// Makes a file that is either whole or not there: under another name first, which it loses when `make` has made its content
 /// durable. Without this a power cut while redb lays out a new file leaves one that nobody can open.
 pub(crate) fn make_whole<T>(path: &Path, make: impl FnOnce(&Path) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = PathBuf::from(unfinished);
+    let unfinished = unfinished(path);
     match std::fs::remove_file(&unfinished) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(io_error("remove", &unfinished, error));
@@ -109,6 +186,9 @@ fn check_format(database: &Database, path: &Path) -> Result<(), StoreError> {
     let Some(found) = format_of(database).map_err(wrap)? else {
         return set_format(database, current).map_err(wrap);
     };
+    if found > VERSIONS_MAX {
+        return Err(corrupt(path, format!("it says to be of version {found} of the store")));
+    }
     if found > current {
         return Err(StoreError::NewerStore {
             path: path.display().to_string(),
@@ -148,6 +228,9 @@ pub(crate) fn io_error(doing: &str, path: &Path, source: std::io::Error) -> Stor
 /// What a failed redb operation on a file means to the caller.
 pub(crate) fn redb_error(doing: &'static str, path: &Path, error: redb::Error) -> StoreError {
     match error {
+        redb::Error::Io(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
+            corrupt(path, source.to_string())
+        }
         redb::Error::Io(source) => io_error(doing, path, source),
         redb::Error::Corrupted(reason) => corrupt(path, reason),
         other => StoreError::Redb { doing, source: Box::new(other) },
@@ -160,6 +243,12 @@ pub(crate) fn corrupt(path: &Path, reason: String) -> StoreError {
 
 fn open_error(path: &Path, error: redb::DatabaseError) -> StoreError {
     match error {
+        // What is no redb file at all, or a part of one.
+        redb::DatabaseError::Storage(redb::StorageError::Io(source))
+            if matches!(source.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
+        {
+            corrupt(path, source.to_string())
+        }
         redb::DatabaseError::Storage(redb::StorageError::Io(source)) => io_error("open", path, source),
         redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Unavailable {
             reason: format!("{} is in use by another process; stop it or choose another data folder", path.display()),
@@ -185,7 +274,11 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes the name of a new file or directory durable.
-fn sync_parent(path: &Path) -> Result<(), StoreError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(parent).and_then(|dir| dir.sync_all()).map_err(|error| io_error("sync", parent, error))
+pub(crate) fn sync_parent(path: &Path) -> Result<(), StoreError> {
+    sync_dir(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| io_error("sync", dir, error))
 }

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod alerts;
+pub mod cardinality;
 pub mod error;
 pub mod limits;
 pub mod logs;
@@ -15,18 +16,30 @@ pub mod tenant;
 mod accept;
 mod columns;
 mod days;
+mod deltas;
+mod exemplars;
 mod file;
 mod head;
+mod history;
+mod idle;
+mod index;
 mod intake;
+mod migrate;
 mod queue;
+mod rate;
 mod root;
+mod runs;
 mod series;
+mod settling;
+mod streams;
+mod targets;
 mod upkeep;
 mod view;
 mod writer;
 
 pub use accounts::{Accounts, Scope, Token};
 pub use alerts::{Alerts, Evaluation};
+pub use cardinality::{Cardinality, LabelCount};
 pub use error::StoreError;
 pub use logs::{BlockRef, HeadPart, HeadRecord, IndexQuery, LogView};
 pub use options::{Backend, Options};

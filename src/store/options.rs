@@ -15,8 +15,17 @@ pub struct Options {
     pub bytes_max: u64,
     /// Most tenants; further ones are refused.
     pub tenants_max: usize,
-    /// Most series a tenant can have; further new ones are refused with `Reason::SeriesLimit`.
+    /// Most active series of a tenant; further new ones are refused with `Reason::SeriesLimit`.
     pub series_max: usize,
+    /// Metric samples a second of one tenant, averaged over ten seconds; over it requests are told to retry. 0 is no limit.
+    pub samples_per_second_max: u64,
+    /// Series of one tenant that are summed up from deltas at a time; deltas of further ones are refused with `Reason::DeltaLimit`.
+    /// 40 bytes each; a native histogram counts as many as its memory would hold.
+    pub delta_series_max: usize,
+    /// Exemplars of one tenant and day; further ones are left out. 0 stores none.
+    pub exemplars_per_day_max: usize,
+    /// Most new series of a tenant on a UTC day; further ones are refused with `Reason::SeriesPerDayLimit`.
+    pub series_per_day_max: usize,
     /// Requests and bytes waiting in one tenant's intake queue; over either, further ones are told to retry.
     pub intake_queue_requests: usize,
     pub intake_queue_bytes: usize,
@@ -49,6 +58,10 @@ impl Options {
             bytes_max: 10 << 30,
             tenants_max: 1_000,
             series_max: 1_000_000,
+            samples_per_second_max: 0,
+            delta_series_max: 200_000,
+            exemplars_per_day_max: 100_000,
+            series_per_day_max: 5_000_000,
             intake_queue_requests: 1_024,
             intake_queue_bytes: 64 << 20,
             disk_free_min: 256 << 20,

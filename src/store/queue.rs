@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use model::{LogBatch, MetricBatch, Rejected, SeriesEntry};
+use model::{Labels, LogBatch, MetricBatch, Rejected, SeriesEntry, Span};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -129,9 +129,7 @@ pub(crate) fn closed() -> StoreError {
 pub(crate) fn metric_bytes(batch: &MetricBatch) -> usize {
     let labels = |entry: &SeriesEntry| match entry {
         SeriesEntry::Known(_) => 32,
-        SeriesEntry::New { labels, .. } => {
-            64 + labels.iter().map(|(name, value)| 64 + name.len() + value.len()).sum::<usize>()
-        }
+        SeriesEntry::New { labels, .. } => 64 + labels_bytes(labels),
     };
     let buckets = |(_, _, histogram): &(u32, i64, model::Histogram)| {
         128 + (histogram.positive.len() + histogram.negative.len()) * size_of::<(i32, f64)>()
@@ -139,7 +137,14 @@ pub(crate) fn metric_bytes(batch: &MetricBatch) -> usize {
     batch.samples.len() * 24
         + batch.histograms.iter().map(buckets).sum::<usize>()
         + batch.points.len() * 4
+        + batch.spans.len() * size_of::<Span>()
+        + batch.exemplars.iter().map(|(_, row)| 64 + labels_bytes(&row.labels)).sum::<usize>()
+        + batch.ended.iter().map(|ended| 64 + labels_bytes(&ended.labels)).sum::<usize>()
         + batch.series.iter().map(labels).sum::<usize>()
+}
+
+fn labels_bytes(labels: &Labels) -> usize {
+    labels.iter().map(|(name, value)| 64 + name.len() + value.len()).sum()
 }
 
 #[cfg(test)]

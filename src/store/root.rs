@@ -10,7 +10,7 @@ use model::time::Day;
 use parking_lot::RwLock;
 
 use crate::file::{Files, io_error, make_dir, make_whole};
-use crate::limits::REPLAY_BYTES_MAX;
+use crate::limits::{REPLAY_BYTES_MAX, SETTLE_AT_CLOSE_MAX_BYTES};
 use crate::queue::closed;
 use crate::writer::describe;
 use crate::{Accounts, Options, StoreError, StoreStats, Tenant};
@@ -39,14 +39,19 @@ enum Slot {
 pub(crate) struct Shared {
     pub(crate) options: Arc<Options>,
     pub(crate) files: Arc<Files>,
-    /// Weight of the heads of all tenants, in float samples.
+    /// Memory of the heads of all tenants, in bytes.
     pub(crate) heads: Arc<AtomicUsize>,
     closed: AtomicBool,
 }
 
 impl Shared {
-    pub(crate) fn heads_weight(&self) -> usize {
+    pub(crate) fn heads_bytes(&self) -> usize {
         self.heads.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many bytes more leave enough of the disk free.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        disk_space(&self.options.dir).is_none_or(|(free, _)| free.saturating_sub(self.options.disk_free_min) >= bytes)
     }
 
     /// Why the disk is too full to write.
@@ -150,6 +155,11 @@ impl Store {
         if exists { self.tenant(id).map(Some) } else { Ok(None) }
     }
 
+    /// Whether the tenant is there and open, so that asking for it costs next to nothing.
+    pub fn is_open(&self, id: &TenantId) -> bool {
+        matches!(self.0.tenants.read().get(id), Some(Slot::Open(_)))
+    }
+
     fn open_tenant(&self, id: &TenantId) -> Option<Tenant> {
         match self.0.tenants.read().get(id) {
             Some(Slot::Open(tenant)) => Some(tenant.clone()),
@@ -217,6 +227,7 @@ impl Store {
         let (free, total) = disk_space(&self.0.shared.options.dir).unwrap_or_default();
         StoreStats {
             tenants: self.open_tenants().iter().map(|tenant| (tenant.id().to_string(), tenant.stats())).collect(),
+            failed_tenants: self.failed_tenants().len() as u64,
             disk_free_bytes: free,
             disk_total_bytes: total,
         }
@@ -230,15 +241,34 @@ impl Store {
         if let Some(reason) = self.0.shared.disk_low() {
             return Some(reason);
         }
+        if let Some(reason) = self.open_tenants().iter().find_map(|tenant| tenant.0.trouble()) {
+            return Some(reason);
+        }
+        // One tenant is no reason to send the senders of the others away.
+        self.open_tenants().is_empty().then(|| self.failed_tenants().into_iter().next()).flatten()
+    }
+
+    /// What somebody must look at though the store goes on: tenants that cannot be opened, damaged files that were set aside. In
+    /// words; also what `/ready` says.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.failed_tenants();
+        for tenant in self.open_tenants() {
+            let set_aside = tenant.0.days.set_aside_files();
+            warnings.extend(set_aside.into_iter().map(|what| format!("tenant {}: {what}", tenant.id())));
+        }
+        warnings
+    }
+
+    fn failed_tenants(&self) -> Vec<String> {
         let failed = |(id, slot): (&TenantId, &Slot)| match slot {
             Slot::Failed(reason) => Some(format!("tenant {id} cannot be opened: {reason}")),
-            Slot::Open(tenant) => tenant.0.trouble(),
+            Slot::Open(_) => None,
         };
-        self.0.tenants.read().iter().find_map(failed)
+        self.0.tenants.read().iter().filter_map(failed).collect()
     }
 
     /// Drains the writers, writes out heads worth it, and closes. Later calls answer `Unavailable`. Small heads stay in their
-    /// intake logs: replaying them takes milliseconds, writing out hundreds of tenants would not.
+    /// intake logs: replaying them takes milliseconds, writing out hundreds of tenants would not. Days with much to gain are settled.
     ///
     /// # Errors
     /// The first tenant whose head could not be written out; nothing acknowledged is lost by that, it is replayed at the next
@@ -246,13 +276,17 @@ impl Store {
     pub fn close(&self) -> Result<(), StoreError> {
         self.0.shared.closed.store(true, Ordering::Release);
         let mut first_error = None;
+        let mut settle_bytes = SETTLE_AT_CLOSE_MAX_BYTES;
         for tenant in self.open_tenants() {
             tenant.0.queue.close();
+            tenant.0.await_relief();
             if tenant.0.intake.bytes() > REPLAY_BYTES_MAX
                 && let Err(error) = tenant.0.flush(None, true)
             {
                 first_error.get_or_insert(error);
             }
+            tenant.0.settle_at_close(&mut settle_bytes);
+            tenant.0.tighten();
         }
         self.0.shared.files.close();
         first_error.map_or(Ok(()), Err)

@@ -1,37 +1,30 @@
-//! The series of one tenant in memory: label sets by number and back, postings, the senders' keys, metadata of families.
+//! The active series of one tenant in memory: those in a head, and those that were until lately; the senders' keys; metadata of
+//! families. All other series are in the indexes of the day files alone.
 //!
-//! A number is given once. Only the writer adds, after the commit that made the series durable; only upkeep removes, under the
-//! writer's lock.
+//! A number names one label set for ever. Only the writer adds, after the commit that made the name durable; only upkeep removes,
+//! under the writer's lock.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 use codec::otlp::KnownSeries;
-use model::{Labels, MatchOp, Matcher, MetricMeta, SeriesId};
-use parking_lot::RwLock;
+use model::{Labels, MetricMeta, SeriesEntry, SeriesId};
+use parking_lot::{RwLock, RwLockReadGuard};
 use roaring::RoaringBitmap;
 
+use crate::index::Active;
 use crate::limits::{KNOWN_KEYS_MAX, METADATA_FAMILIES_MAX};
 
 type Hash = foldhash::fast::RandomState;
-type Values = BTreeMap<Arc<str>, RoaringBitmap>;
+/// Senders' fingerprints of series → number.
+type Keys = HashMap<u128, u32, Hash>;
 
 #[derive(Default)]
 pub(crate) struct Catalogue {
-    index: RwLock<Index>,
+    active: RwLock<Active>,
     /// Apart from the index: the decoders of all requests read it, whatever queries do.
-    keys: RwLock<HashMap<u128, u32, Hash>>,
+    keys: RwLock<Keys>,
     metadata: RwLock<Metadata>,
-}
-
-#[derive(Default)]
-struct Index {
-    by_labels: HashMap<Labels, u32, Hash>,
-    labels: HashMap<u32, Labels, Hash>,
-    postings: BTreeMap<Arc<str>, Values>,
-    all: RoaringBitmap,
-    /// One allocation for equal texts.
-    texts: HashSet<Arc<str>, Hash>,
 }
 
 #[derive(Default)]
@@ -42,23 +35,38 @@ struct Metadata {
 
 impl Catalogue {
     pub(crate) fn len(&self) -> usize {
-        self.index.read().labels.len()
+        self.active.read().len()
     }
 
     pub(crate) fn number_of(&self, labels: &Labels) -> Option<u32> {
-        self.index.read().by_labels.get(labels).copied()
+        self.active.read().number_of(labels)
     }
 
-    pub(crate) fn holds(&self, id: SeriesId) -> Option<u32> {
-        let number = u32::try_from(id.0).ok()?;
-        self.index.read().labels.contains_key(&number).then_some(number)
+    /// The first of some series that is known to the decoder but is here no more.
+    pub(crate) fn first_gone(&self, series: &[SeriesEntry]) -> Option<SeriesId> {
+        let active = self.active.read();
+        let known = series.iter().filter_map(|entry| match entry {
+            SeriesEntry::Known(id) => Some(*id),
+            SeriesEntry::New { .. } => None,
+        });
+        known.into_iter().find(|id| !u32::try_from(id.0).is_ok_and(|number| active.holds(number)))
     }
 
-    pub(crate) fn insert(&self, series: impl IntoIterator<Item = (u32, Labels)>) {
-        let mut index = self.index.write();
-        for (number, labels) in series {
-            index.insert(number, &labels);
-        }
+    /// Whether a series is in memory.
+    pub(crate) fn holds(&self, number: u32) -> bool {
+        self.active.read().holds(number)
+    }
+
+    /// What the decoder of one request asks.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known { keys: RefCell::new((self.keys.read(), 0)), metadata: &self.metadata }
+    }
+
+    /// Adds series; returns those whose label set has another number already, with that.
+    pub(crate) fn insert(&self, series: impl IntoIterator<Item = (u32, Labels)>) -> Vec<(u32, u32)> {
+        let mut active = self.active.write();
+        let pairs = series.into_iter().map(|(number, labels)| (number, active.insert(number, &labels)));
+        pairs.filter(|(number, known)| number != known).collect()
     }
 
     pub(crate) fn remember_keys(&self, keys: impl IntoIterator<Item = (u128, u32)>) {
@@ -69,54 +77,38 @@ impl Catalogue {
         known.extend(keys);
     }
 
-    /// Forgets series whose last sample is gone.
-    pub(crate) fn remove(&self, numbers: &RoaringBitmap) {
-        let mut index = self.index.write();
-        for number in numbers {
-            index.remove(number);
+    /// From now on the senders of these series are asked for their labels again.
+    pub(crate) fn forget_keys(&self, numbers: &RoaringBitmap) {
+        let mut keys = self.keys.write();
+        keys.retain(|_, number| !numbers.contains(*number));
+        if keys.capacity() > 1 << 12 && keys.len() < keys.capacity() / 4 {
+            keys.shrink_to_fit();
         }
-        index.texts.retain(|text| Arc::strong_count(text) > 1);
-        drop(index);
-        self.keys.write().retain(|_, number| !numbers.contains(*number));
+    }
+
+    /// Forgets series that no head holds.
+    pub(crate) fn remove(&self, numbers: impl IntoIterator<Item = u32>) {
+        let mut active = self.active.write();
+        numbers.into_iter().for_each(|number| active.remove(number));
+    }
+
+    pub(crate) fn shrink(&self) {
+        self.active.write().shrink();
     }
 
     pub(crate) fn all(&self) -> RoaringBitmap {
-        self.index.read().all.clone()
+        self.active.read().all().clone()
     }
 
+    /// Label sets of those that are here.
     pub(crate) fn labels_of(&self, numbers: impl IntoIterator<Item = u32>) -> Vec<(u32, Labels)> {
-        let index = self.index.read();
-        numbers.into_iter().filter_map(|number| Some((number, index.labels.get(&number)?.clone()))).collect()
+        let active = self.active.read();
+        numbers.into_iter().filter_map(|number| Some((number, active.labels_of(number)?))).collect()
     }
 
-    /// Series that satisfy all matchers; all series when there are none.
-    pub(crate) fn matching(&self, matchers: &[Matcher]) -> RoaringBitmap {
-        let index = self.index.read();
-        // Equalities first: they are one look-up each and narrow the most.
-        let mut matchers: Vec<&Matcher> = matchers.iter().collect();
-        matchers.sort_by_key(|matcher| (matcher.op != MatchOp::Equal, matcher.matches_empty()));
-        let mut found: Option<RoaringBitmap> = None;
-        for matcher in matchers {
-            let next = index.matching(matcher, found.as_ref().unwrap_or(&index.all));
-            if next.is_empty() {
-                return next;
-            }
-            found = Some(next);
-        }
-        found.unwrap_or_else(|| index.all.clone())
-    }
-
-    pub(crate) fn label_names(&self) -> Vec<String> {
-        self.index.read().postings.keys().map(|name| (&**name).into()).collect()
-    }
-
-    pub(crate) fn label_values(&self, name: &str) -> Vec<String> {
-        let index = self.index.read();
-        index
-            .postings
-            .get(name)
-            .map(|values| values.keys().map(|value| (&**value).into()).collect())
-            .unwrap_or_default()
+    /// A look at the index between two changes of it. Be quick: the writer waits.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Active) -> T) -> T {
+        look(&self.active.read())
     }
 
     pub(crate) fn metadata(&self) -> Vec<MetricMeta> {
@@ -152,11 +144,6 @@ impl Catalogue {
             known.families.insert(meta.family.clone(), meta);
         }
     }
-
-    /// Shares equal texts while rows are read at the start.
-    pub(crate) fn share(&self, text: &str) -> Arc<str> {
-        self.index.write().share(text)
-    }
 }
 
 impl KnownSeries for Catalogue {
@@ -169,61 +156,29 @@ impl KnownSeries for Catalogue {
     }
 }
 
-impl Index {
-    fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.texts.get(text) {
-            return known.clone();
+/// Keys looked up before a writer that waits for them gets its turn.
+const LOOKUPS_A_TURN: u32 = 256;
+
+/// See [`Catalogue::known`]. Holds the lock on the keys, since taking it for each look-up costs more than the look-up.
+pub(crate) struct Known<'a> {
+    /// The keys, and how many were looked up in this turn.
+    keys: RefCell<(RwLockReadGuard<'a, Keys>, u32)>,
+    metadata: &'a RwLock<Metadata>,
+}
+
+impl KnownSeries for Known<'_> {
+    fn lookup(&self, key: u128) -> Option<SeriesId> {
+        let (keys, looked_up) = &mut *self.keys.borrow_mut();
+        *looked_up += 1;
+        if *looked_up >= LOOKUPS_A_TURN {
+            *looked_up = 0;
+            RwLockReadGuard::bump(keys);
         }
-        let shared: Arc<str> = text.into();
-        self.texts.insert(shared.clone());
-        shared
+        keys.get(&key).map(|number| SeriesId(u64::from(*number)))
     }
 
-    fn insert(&mut self, number: u32, labels: &Labels) {
-        let pairs: Vec<_> = labels.iter().map(|(name, value)| (self.share(name), self.share(value))).collect();
-        for (name, value) in &pairs {
-            self.postings.entry(name.clone()).or_default().entry(value.clone()).or_default().insert(number);
-        }
-        let labels = Labels::from_sorted(pairs);
-        self.by_labels.insert(labels.clone(), number);
-        self.labels.insert(number, labels);
-        self.all.insert(number);
-    }
-
-    fn remove(&mut self, number: u32) {
-        let Some(labels) = self.labels.remove(&number) else { return };
-        self.by_labels.remove(&labels);
-        self.all.remove(number);
-        for (name, value) in labels.iter() {
-            let Some(values) = self.postings.get_mut(name) else { continue };
-            if let Some(numbers) = values.get_mut(value) {
-                numbers.remove(number);
-                if numbers.is_empty() {
-                    values.remove(value);
-                }
-            }
-            if values.is_empty() {
-                self.postings.remove(name);
-            }
-        }
-    }
-
-    /// Of `among`, the series that satisfy one matcher. A series without the label counts as having it empty, so a matcher that
-    /// accepts the empty text is answered by taking away the series whose value it refuses.
-    fn matching(&self, matcher: &Matcher, among: &RoaringBitmap) -> RoaringBitmap {
-        let none = Values::new();
-        let values = self.postings.get(matcher.name.as_str()).unwrap_or(&none);
-        if matcher.op == MatchOp::Equal && !matcher.value.is_empty() {
-            return values.get(matcher.value.as_str()).map(|numbers| numbers & among).unwrap_or_default();
-        }
-        let accepts_empty = matcher.matches_empty();
-        let mut named = RoaringBitmap::new();
-        for (value, numbers) in values {
-            if matcher.matches(value) != accepts_empty {
-                named |= numbers;
-            }
-        }
-        if accepts_empty { among - named } else { among & named }
+    fn knows_metadata(&self, hash: u64) -> bool {
+        self.metadata.read().hashes.contains(&hash)
     }
 }
 
@@ -232,35 +187,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn matchers_find_what_a_look_at_every_series_finds() {
+    fn keys_go_before_their_series_and_a_label_set_keeps_its_number() {
         let catalogue = Catalogue::default();
-        let sets = [
-            Labels::from_pairs([("__name__", "up"), ("job", "api"), ("env", "prod")]),
-            Labels::from_pairs([("__name__", "up"), ("job", "db")]),
-            Labels::from_pairs([("__name__", "down"), ("job", "api"), ("env", "test")]),
-            Labels::default(),
-        ];
-        catalogue.insert(sets.iter().cloned().enumerate().map(|(number, labels)| (number as u32, labels)));
-        let mut tried = 0;
-        for name in ["__name__", "job", "env", "absent"] {
-            for op in [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex] {
-                for value in ["", "up", "api", ".*", ".+", "prod|", "a.*|db", "nope"] {
-                    let matchers =
-                        [Matcher::new(name, op, value).unwrap(), Matcher::new("job", MatchOp::NotEqual, "db").unwrap()];
-                    let expected: Vec<u32> = (0..4)
-                        .filter(|number| matchers.iter().all(|matcher| matcher.matches_labels(&sets[*number as usize])))
-                        .collect();
-                    assert_eq!(catalogue.matching(&matchers).iter().collect::<Vec<_>>(), expected, "{matchers:?}");
-                    tried += 1;
-                }
-            }
-        }
-        assert_eq!(tried, 128);
+        let known = |numbers: [u64; 3]| numbers.map(|number| SeriesEntry::Known(SeriesId(number)));
+        let labels = |name: &str| Labels::from_pairs([("__name__", name)]);
+        assert_eq!(catalogue.insert([(0, labels("a")), (1, labels("b")), (2, labels("a"))]), [(2, 0)]);
         catalogue.remember_keys([(5, 0), (6, 1)]);
-        catalogue.remove(&RoaringBitmap::from([0, 2]));
-        assert_eq!(catalogue.label_names(), ["__name__", "job"]);
-        assert_eq!(catalogue.label_values("job"), ["db"]);
-        assert_eq!((catalogue.lookup(5), catalogue.lookup(6)), (None, Some(SeriesId(1))));
-        assert_eq!((catalogue.number_of(&sets[0]), catalogue.number_of(&sets[1])), (None, Some(1)));
+        catalogue.forget_keys(&RoaringBitmap::from([0]));
+        assert_eq!((catalogue.lookup(5), catalogue.known().lookup(6)), (None, Some(SeriesId(1))));
+        assert_eq!(catalogue.number_of(&labels("a")), Some(0));
+        catalogue.remove([0]);
+        assert_eq!(
+            (catalogue.number_of(&labels("a")), catalogue.first_gone(&known([1, 0, 7])), catalogue.len()),
+            (None, Some(SeriesId(0)), 1)
+        );
     }
 }

@@ -1,13 +1,19 @@
 //! One consistent view of a tenant, for as long as a query takes.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use model::time::Day;
-use model::{Histogram, Labels, Matcher, MetricMeta, MsRange, SeriesId};
+use model::{Exemplar, Histogram, Labels, Matcher, MetricMeta, MsRange, SeriesId};
+use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
+use crate::cardinality::{Cardinality, Tally};
 use crate::columns::Columns;
-use crate::head::SAMPLE_BYTES;
+use crate::days::Summary;
+use crate::head::{Head, SAMPLE_BYTES};
+use crate::index::day::DayIndex;
+use crate::index::matching::matching;
 use crate::tenant::Inner;
 use crate::view::View;
 use crate::{LogView, StoreError};
@@ -32,6 +38,12 @@ pub struct Samples {
 pub trait ReadGuard {
     /// `samples` more were decoded (a native histogram counts as many floats as take its memory), `bytes` more were read. An error ends the read and is handed through.
     fn spend(&mut self, samples: u64, bytes: u64) -> Result<(), StoreError>;
+
+    /// Some samples cannot be read: their place on the disk is damaged, and the error names it. `Ok` reads on without them, and the
+    /// reader must tell whoever asked; an error, which is the default, ends the read.
+    fn damaged(&mut self, error: StoreError) -> Result<(), StoreError> {
+        Err(error)
+    }
 }
 
 /// A view of one tenant: what was acknowledged before it was taken, all of it, and no sample that came later. It holds no
@@ -41,52 +53,128 @@ pub struct Snapshot {
     tenant: Arc<Inner>,
     view: View,
     logs: LogView,
+    /// Numbers that name one label set together, by each of them: as far as selections met them.
+    same: Arc<RwLock<HashMap<u32, Arc<[u32]>>>>,
+}
+
+/// Days with samples in a range, oldest first, and the series on any of them.
+struct Span {
+    range: MsRange,
+    days: Vec<(Day, Arc<Summary>)>,
+    present: RoaringBitmap,
 }
 
 impl Snapshot {
     pub(crate) fn new(tenant: Arc<Inner>) -> Snapshot {
         let view = tenant.view.read().clone();
         let logs = tenant.logs.view();
-        Snapshot { tenant, view, logs }
+        Snapshot { tenant, view, logs, same: Arc::default() }
     }
 
-    /// Series that satisfy all matchers and may have samples in the range, ordered by id. An empty list of matchers selects all.
+    /// Series that satisfy all matchers and may have samples in the range, ordered by id, one for each label set. An empty list of
+    /// matchers selects all. An id is good for this snapshot and its clones.
     ///
     /// # Errors
     /// `TooMuch` when more than `series_max` match.
     pub fn select(&self, matchers: &[Matcher], range: MsRange, series_max: usize) -> Result<Vec<Series>, StoreError> {
-        let mut found = self.tenant.catalogue.matching(matchers);
-        if found.is_empty() {
-            return Ok(Vec::new());
+        let too_much = |found: u64| {
+            let message =
+                format!("the selector matches {found} series, at most {series_max} are allowed; add a label matcher");
+            if found > series_max as u64 { Err(StoreError::TooMuch { message }) } else { Ok(()) }
+        };
+        let span = self.span(range)?;
+        let (mut found, known) = self.tenant.catalogue.read(|active| -> Result<_, StoreError> {
+            let found = self.in_span(matching(active, matchers, active.all())?, &span);
+            too_much(found.len())?;
+            let named = |number| Some((number, active.labels_of(number)?));
+            Ok((found.into_iter().filter_map(named).collect::<Vec<_>>(), active.all().clone()))
+        })?;
+        let in_memory = found.len();
+        let mut total = in_memory as u64;
+        self.of_days(&span, known, |index, left| {
+            let matched = matching(index, matchers, left)?;
+            total += matched.len();
+            too_much(total)?;
+            found.extend(index.labels_of(&matched)?);
+            Ok(())
+        })?;
+        if found.len() > in_memory {
+            found = self.merge(found);
         }
-        found &= self.present(range)?;
-        if found.len() > series_max as u64 {
-            return Err(StoreError::TooMuch {
-                message: format!(
-                    "the selector matches {} series, at most {series_max} are allowed; add a label matcher",
-                    found.len()
-                ),
-            });
-        }
-        let named = self.tenant.catalogue.labels_of(found);
-        Ok(named.into_iter().map(|(number, labels)| Series { id: SeriesId(u64::from(number)), labels }).collect())
+        found.sort_unstable_by_key(|(number, _)| *number);
+        let series = |(number, labels)| Series { id: SeriesId(u64::from(number)), labels };
+        Ok(found.into_iter().map(series).collect())
     }
 
-    /// Series with chunks on a day of the range, or in a head.
-    fn present(&self, range: MsRange) -> Result<RoaringBitmap, StoreError> {
-        let mut present = RoaringBitmap::new();
+    /// One row for each label set, by its newest number; the others are remembered for [`Snapshot::read`].
+    fn merge(&self, found: Vec<(u32, Labels)>) -> Vec<(u32, Labels)> {
+        let mut by_labels: HashMap<Labels, Vec<u32>, foldhash::fast::RandomState> = HashMap::default();
+        for (number, labels) in found {
+            by_labels.entry(labels).or_default().push(number);
+        }
+        let mut merged = Vec::with_capacity(by_labels.len());
+        let mut same = self.same.write();
+        for (labels, mut numbers) in by_labels {
+            numbers.sort_unstable();
+            let Some(newest) = numbers.last().copied() else { continue };
+            if numbers.len() > 1 {
+                // With those that an earlier selection found over another range.
+                let before: Vec<u32> =
+                    numbers.iter().filter_map(|number| same.get(number)).flat_map(|all| all.iter().copied()).collect();
+                numbers.extend(before);
+                numbers.sort_unstable();
+                numbers.dedup();
+                let numbers: Arc<[u32]> = numbers.into();
+                same.extend(numbers.iter().map(|number| (*number, numbers.clone())));
+            }
+            merged.push((newest, labels));
+        }
+        merged
+    }
+
+    /// Days with samples in the range.
+    fn span(&self, range: MsRange) -> Result<Span, StoreError> {
+        let mut span = Span { range, days: Vec::new(), present: RoaringBitmap::new() };
         for day in self.tenant.days.days() {
             if Day::of_ms(range.start_ms) <= day && day <= Day::of_ms(range.end_ms) {
                 let summary = self.tenant.days.summary(day)?;
                 if summary.span_ms.is_none_or(|(first, last)| first <= range.end_ms && range.start_ms <= last) {
-                    present |= &summary.present;
+                    span.present |= &summary.present;
+                    span.days.push((day, summary));
                 }
             }
         }
-        for head in self.view.heads() {
-            present |= head.numbers();
+        Ok(span)
+    }
+
+    /// Of some series, those with chunks on a day of the span, or in a head.
+    fn in_span(&self, numbers: RoaringBitmap, span: &Span) -> RoaringBitmap {
+        let mut found = &numbers & &span.present;
+        let unsure = numbers - &found;
+        if !unsure.is_empty() {
+            for head in self.view.heads() {
+                found |= head.known_among(&unsure, span.range);
+            }
         }
-        Ok(present)
+        found
+    }
+
+    /// Hands out the index of each day that has series not `known`, with those: the newest day first, each series once.
+    fn of_days(
+        &self,
+        span: &Span,
+        mut known: RoaringBitmap,
+        mut take: impl FnMut(&DayIndex<'_>, &RoaringBitmap) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for (day, summary) in span.days.iter().rev() {
+            let left = &summary.present - &known;
+            if left.is_empty() {
+                continue;
+            }
+            self.tenant.days.with_index(*day, |index| take(index, &left))?;
+            known |= left;
+        }
+        Ok(())
     }
 
     /// Samples of these series within the range (both ends included), in the order of `ids`.
@@ -96,31 +184,123 @@ impl Snapshot {
         range: MsRange,
         guard: &mut dyn ReadGuard,
     ) -> Result<Vec<Samples>, StoreError> {
-        let numbers: Vec<u32> = ids.iter().map(|id| u32::try_from(id.0).unwrap_or(u32::MAX)).collect();
+        let (numbers, ends) = self.numbers_of(ids);
         let mut columns: Vec<Columns> = Vec::new();
         columns.resize_with(numbers.len(), Columns::default);
         if range.start_ms <= range.end_ms {
             self.tenant.days.read(&numbers, range, self.view.flushed_seq, guard, &mut columns)?;
-            for (number, columns) in numbers.iter().zip(&mut columns) {
+        }
+        let mut columns = columns.into_iter();
+        let mut samples = Vec::with_capacity(ids.len());
+        let mut start = 0;
+        for end in ends {
+            let numbers = &numbers[start..end];
+            start = end;
+            // A day has a label set under one number, so what its numbers have in the day files lies on different days.
+            let mut all = columns.by_ref().take(numbers.len()).reduce(Columns::chain).unwrap_or_default();
+            if range.start_ms <= range.end_ms {
                 for head in self.view.heads() {
-                    let weight = head.read(*number, self.view.applied_seq, range, columns) as u64;
-                    if weight > 0 {
-                        guard.spend(weight, weight * SAMPLE_BYTES as u64)?;
+                    for number in numbers {
+                        let weight = head.read(*number, self.view.applied_seq, range, &mut all) as u64;
+                        if weight > 0 {
+                            guard.spend(weight, weight * SAMPLE_BYTES as u64)?;
+                        }
                     }
                 }
             }
+            samples.push(all.settle());
         }
-        Ok(columns.into_iter().map(Columns::settle).collect())
+        Ok(samples)
     }
 
-    /// Names of labels on any series, sorted; `__name__` among them.
-    pub fn label_names(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.tenant.catalogue.label_names())
+    /// Exemplars of these series within the range (both ends included), each series' in order of time, in the order of `ids`.
+    pub fn exemplars(&self, ids: &[SeriesId], range: MsRange) -> Result<Vec<Vec<Exemplar>>, StoreError> {
+        let (numbers, ends) = self.numbers_of(ids);
+        if range.start_ms > range.end_ms {
+            return Ok(vec![Vec::new(); ids.len()]);
+        }
+        let mut found = vec![Vec::new(); numbers.len()];
+        self.tenant.days.exemplars(&numbers, range, &mut found)?;
+        let mut found = numbers.iter().zip(found);
+        let mut start = 0;
+        let mut exemplars = Vec::with_capacity(ids.len());
+        for end in ends {
+            let mut rows: Vec<((i64, u64), Exemplar)> = Vec::new();
+            for (number, mut of_number) in found.by_ref().take(end - start) {
+                for head in self.view.heads() {
+                    head.exemplars.read(*number, self.view.applied_seq, range, &mut of_number);
+                }
+                rows.extend(of_number.into_iter().map(|((_, at_ms, hash), row)| ((at_ms, hash), row)));
+            }
+            start = end;
+            // One that was sent again may be in a day file and in a head.
+            rows.sort_by_key(|(key, _)| *key);
+            rows.dedup_by_key(|(key, _)| *key);
+            exemplars.push(rows.into_iter().map(|(_, exemplar)| exemplar).collect());
+        }
+        Ok(exemplars)
     }
 
-    /// Values of one label on any series, sorted.
-    pub fn label_values(&self, name: &str) -> Result<Vec<String>, StoreError> {
-        Ok(self.tenant.catalogue.label_values(name))
+    /// All numbers of each id, and where those of each end.
+    fn numbers_of(&self, ids: &[SeriesId]) -> (Vec<u32>, Vec<usize>) {
+        let mut numbers: Vec<u32> = Vec::with_capacity(ids.len());
+        let mut ends: Vec<usize> = Vec::with_capacity(ids.len());
+        let same = self.same.read();
+        for id in ids {
+            let number = u32::try_from(id.0).unwrap_or(u32::MAX);
+            match same.get(&number) {
+                Some(all) => numbers.extend_from_slice(all),
+                None => numbers.push(number),
+            }
+            ends.push(numbers.len());
+        }
+        (numbers, ends)
+    }
+
+    /// Names of the labels of series that satisfy all matchers (of all series when there are none) and may have samples in the
+    /// range; sorted, `__name__` among them.
+    pub fn label_names(&self, matchers: &[Matcher], range: MsRange) -> Result<Vec<String>, StoreError> {
+        let span = self.span(range)?;
+        let (names, known) = self.tenant.catalogue.read(|active| -> Result<_, StoreError> {
+            let found = self.in_span(matching(active, matchers, active.all())?, &span);
+            Ok((active.label_names(&found), active.all().clone()))
+        })?;
+        let mut names: BTreeSet<String> = names.into_iter().collect();
+        self.of_days(&span, known, |index, left| index.label_names(&matching(index, matchers, left)?, &mut names))?;
+        Ok(names.into_iter().collect())
+    }
+
+    /// Values of one label on the series of [`Snapshot::label_names`], sorted.
+    pub fn label_values(&self, name: &str, matchers: &[Matcher], range: MsRange) -> Result<Vec<String>, StoreError> {
+        let span = self.span(range)?;
+        let (values, known) = self.tenant.catalogue.read(|active| -> Result<_, StoreError> {
+            let found = self.in_span(matching(active, matchers, active.all())?, &span);
+            Ok((active.label_values(name, &found), active.all().clone()))
+        })?;
+        let mut values: BTreeSet<String> = values.into_iter().collect();
+        self.of_days(&span, known, |index, left| {
+            index.label_values(name, &matching(index, matchers, left)?, &mut values)
+        })?;
+        Ok(values.into_iter().collect())
+    }
+
+    /// How the series of a UTC day spread over metrics and labels: the first `top` of each list.
+    pub fn cardinality(&self, day: Day, top: usize) -> Result<Cardinality, StoreError> {
+        let end_ms = day.start_ms() + model::time::MS_PER_DAY - 1;
+        let range = MsRange { start_ms: day.start_ms(), end_ms };
+        let span = self.span(range)?;
+        // Those in a head may have samples of other days alone; the heads are asked only where they reach into the day.
+        let reach =
+            |head: &Arc<Head>| head.span_ms().is_some_and(|(first, last)| first <= end_ms && range.start_ms <= last);
+        let mut present = span.present.clone();
+        self.view.heads().filter(|head| reach(head)).for_each(|head| present |= head.numbers());
+        let mut tally = Tally::default();
+        let known = self.tenant.catalogue.read(|active| {
+            active.count(&present, &mut tally);
+            active.all().clone()
+        });
+        self.of_days(&span, known, |index, left| index.count(left, &mut tally))?;
+        Ok(tally.finish(top))
     }
 
     /// What is known of metric families, by name.

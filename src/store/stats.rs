@@ -17,11 +17,15 @@ pub struct TenantStats {
     pub newest_sample_ms: Option<i64>,
     pub oldest_log_ns: Option<i64>,
     pub newest_log_ns: Option<i64>,
+    /// Damaged day files that wait for somebody to look at them.
+    pub set_aside_files: u64,
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct StoreStats {
     pub tenants: Vec<(String, TenantStats)>,
+    /// Tenants that cannot be opened.
+    pub failed_tenants: u64,
     pub disk_free_bytes: u64,
     pub disk_total_bytes: u64,
 }

@@ -1,28 +1,42 @@
 //! One tenant: one directory, its intake, its data, its alerts.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
-use codec::intake::Item;
+use codec::intake::{Item, MetricRows};
 use codec::otlp::KnownSeries;
+use model::meter::Counter;
 use model::time::Day;
 use model::{LogBatch, MetricBatch, Rejected, TenantId};
 use parking_lot::{Mutex, RwLock};
+use roaring::RoaringBitmap;
 use tokio::sync::oneshot;
 
 use crate::days::Days;
-use crate::file::{Files, disk_bytes, make_dir, make_whole};
+use crate::file::{Files, corrupt, disk_bytes, make_dir, make_whole};
 use crate::head::Head;
-use crate::intake::IntakeLog;
+use crate::intake::{IntakeLog, Numbers};
 use crate::logs::LogStore;
 use crate::queue::{Job, Queue, Work, closed, metric_bytes};
+use crate::rate::Rate;
 use crate::root::Shared;
 use crate::series::Catalogue;
+use crate::settling::Settling;
 use crate::upkeep::Upkeep;
 use crate::view::View;
 use crate::writer::{self, Writer};
 use crate::{Alerts, Snapshot, StoreError, TenantStats};
+
+static NAMELESS: Counter = Counter::new(
+    "binnacle_store_nameless_samples_total",
+    "Samples of intake logs that were lost at a start since the names of their series were damaged.",
+    &[],
+);
 
 /// Log records from which encoding a batch is worth a thread of its own, so that no other request waits for it.
 const ENCODE_APART_RECORDS: usize = 200;
@@ -50,9 +64,15 @@ pub(crate) struct Inner {
     pub(crate) view: RwLock<View>,
     /// Held by a flush and by retention: one at a time.
     pub(crate) upkeep: Mutex<Upkeep>,
+    pub(crate) settling: Mutex<Settling>,
+    /// A flush that the writer asked for; only the writer starts one.
+    pub(crate) relief: Mutex<Option<JoinHandle<()>>>,
     /// Over its share of the disk with only the newest day left, so nothing more is taken.
     pub(crate) full: AtomicBool,
+    /// Series in memory without samples in a head.
+    pub(crate) idle_series: AtomicU64,
     alerts: Mutex<Option<Alerts>>,
+    rate: Mutex<Rate>,
 }
 
 impl Tenant {
@@ -61,23 +81,22 @@ impl Tenant {
         make_dir(dir)?;
         let files: Arc<Files> = shared.files.clone();
         let catalogue = Catalogue::default();
-        let (intake, numbers, trimmed_seq) = IntakeLog::open(dir, files.clone(), &catalogue)?;
+        crate::migrate::tenant(dir, &files)?;
+        let (intake, loaded) = IntakeLog::open(dir, files.clone(), &catalogue)?;
         let days = Days::open(&dir.join("metrics"), files.clone())?;
-        if catalogue.len() == 0 && !days.days().is_empty() {
-            return Err(StoreError::Corrupt {
-                path: intake.path().display().to_string(),
-                reason: "it names no series though the tenant has days of samples; restore it from a backup".into(),
-            });
-        }
         let logs = Arc::new(LogStore::open(&dir.join("logs"), &files)?);
         // A copy of the folder that was made while it was in use may hold day files newer than its intake log. Numbers go on
         // above both, or new batches would be taken for some that are in those files.
-        let mut numbers = numbers;
+        let mut numbers = Numbers { next_seq: loaded.next_seq, next_series: loaded.next_series };
         for day in days.days() {
-            numbers.next_seq = numbers.next_seq.max(days.summary(day)?.covered_seq.saturating_add(1));
+            days.pack_names(day)?;
+            let summary = days.summary(day)?;
+            numbers.next_seq = numbers.next_seq.max(summary.covered_seq.saturating_add(1));
+            let above = summary.present.max().map_or(0, |last| last.saturating_add(1));
+            numbers.next_series = numbers.next_series.max(above);
         }
         let applied_seq = numbers.next_seq - 1;
-        let active = Arc::new(Head::new(trimmed_seq, shared.heads.clone()));
+        let active = Arc::new(Head::new(loaded.trimmed_seq, shared.heads.clone()));
         let view = View { active, frozen: None, flushed_seq: applied_seq, applied_seq };
         let inner = Inner {
             id: id.clone(),
@@ -88,14 +107,18 @@ impl Tenant {
             queue: Queue::default(),
             days,
             logs,
-            writer: Mutex::new(Writer::new(numbers)),
+            writer: Mutex::new(Writer::new(numbers, loaded.day)),
             trouble: Mutex::new(None),
             view: RwLock::new(view),
             upkeep: Mutex::new(Upkeep::default()),
+            settling: Mutex::default(),
+            relief: Mutex::new(None),
             full: AtomicBool::new(false),
+            idle_series: AtomicU64::new(0),
             alerts: Mutex::new(None),
+            rate: Mutex::default(),
         };
-        inner.replay(0)?;
+        inner.replay(0, &loaded.renamed)?;
         Ok(Tenant(Arc::new(inner)))
     }
 
@@ -107,6 +130,8 @@ impl Tenant {
     ///
     /// The rejected rows are those only the store can judge (series limit). Dropping the future does not undo the write.
     pub async fn submit_metrics(&self, batch: MetricBatch) -> Result<Rejected, StoreError> {
+        let samples = batch.samples.len() + batch.histograms.len();
+        self.0.rate.lock().take(samples, self.0.shared.options.samples_per_second_max, Instant::now())?;
         let bytes = metric_bytes(&batch);
         self.submit(Work::Metrics(batch), bytes).await
     }
@@ -138,8 +163,14 @@ impl Tenant {
     }
 
     /// What the decoder asks, to spare building labels.
-    pub fn known_series(&self) -> &dyn KnownSeries {
+    pub fn known_series(&self) -> &(dyn KnownSeries + Sync) {
         &self.0.catalogue
+    }
+
+    /// The same for decoding one whole request, quicker: its lock is taken once. Whoever makes a series waits for its turn
+    /// meanwhile, so `decode` must wait for nobody.
+    pub fn with_known_series<T>(&self, decode: impl FnOnce(&dyn KnownSeries) -> T) -> T {
+        decode(&self.0.catalogue.known())
     }
 
     /// One consistent view for a whole query.
@@ -168,16 +199,18 @@ impl Tenant {
 }
 
 impl Inner {
-    /// Applies what the intake log holds above `after`. Samples that their day file holds already are left out.
-    pub(crate) fn replay(&self, after: u64) -> Result<(), StoreError> {
-        let mut covered: std::collections::HashMap<Day, u64> = std::collections::HashMap::new();
+    /// Applies what the intake log holds above `after`. Samples that their day file holds already are left out. `renamed` are
+    /// series whose label set has another number in memory.
+    pub(crate) fn replay(&self, after: u64, renamed: &HashMap<u32, u32>) -> Result<(), StoreError> {
+        let mut covered: HashMap<Day, u64> = HashMap::new();
+        let mut known = self.catalogue.all();
         let active = self.view.read().active.clone();
         self.intake.replay(after, |seq, item| {
             match item {
                 Item::Metrics(mut rows) => {
                     let floats = rows.samples.iter().map(|(_, sample)| sample.at_ms);
                     for at_ms in floats.chain(rows.histograms.iter().map(|(_, at_ms, _)| *at_ms)) {
-                        if let std::collections::hash_map::Entry::Vacant(entry) = covered.entry(Day::of_ms(at_ms)) {
+                        if let Entry::Vacant(entry) = covered.entry(Day::of_ms(at_ms)) {
                             let day = *entry.key();
                             entry.insert(self.days.summary(day)?.covered_seq);
                         }
@@ -185,12 +218,73 @@ impl Inner {
                     let missing = |at_ms| covered[&Day::of_ms(at_ms)] < seq;
                     rows.samples.retain(|(_, sample)| missing(sample.at_ms));
                     rows.histograms.retain(|(_, at_ms, _)| missing(*at_ms));
+                    self.identify(&mut rows, renamed, &mut known)?;
                     active.apply(seq, rows);
+                }
+                Item::Exemplars(payload) => {
+                    let decoded = codec::exemplar::decode_batch(&payload);
+                    let mut rows = decoded.map_err(|error| corrupt(self.intake.path(), error.to_string()))?;
+                    for (_, exemplar) in &rows {
+                        if let Entry::Vacant(entry) = covered.entry(Day::of_ms(exemplar.at_ms)) {
+                            let day = *entry.key();
+                            entry.insert(self.days.summary(day)?.covered_seq);
+                        }
+                    }
+                    rows.retain(|(_, exemplar)| covered[&Day::of_ms(exemplar.at_ms)] < seq);
+                    for (number, _) in &mut rows {
+                        *number = renamed.get(number).copied().unwrap_or(*number);
+                    }
+                    active.apply_exemplars(seq, rows);
                 }
                 Item::Logs(payload) => self.logs.apply(seq, LogStore::decode(&payload)?),
             }
             Ok(())
         })
+    }
+
+    /// Gives rows of the log the numbers that their series have in memory, and fetches names that the log should have.
+    fn identify(
+        &self,
+        rows: &mut MetricRows,
+        renamed: &HashMap<u32, u32>,
+        known: &mut RoaringBitmap,
+    ) -> Result<(), StoreError> {
+        let floats = rows.samples.iter_mut().map(|(number, _)| number);
+        let mut unknown = RoaringBitmap::new();
+        for number in floats.chain(rows.histograms.iter_mut().map(|(number, ..)| number)) {
+            if let Some(other) = renamed.get(number) {
+                *number = *other;
+            }
+            if !known.contains(*number) {
+                unknown.insert(*number);
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        for day in self.days.days().into_iter().rev() {
+            let Some(found) = self.days.with_index(day, |index| index.labels_of(&unknown))? else { continue };
+            unknown -= found.iter().map(|(number, _)| *number).collect::<RoaringBitmap>();
+            let renamed: HashMap<u32, u32> = self.catalogue.insert(found).into_iter().collect();
+            let floats = rows.samples.iter_mut().map(|(number, _)| number);
+            for number in floats.chain(rows.histograms.iter_mut().map(|(number, ..)| number)) {
+                *number = renamed.get(number).copied().unwrap_or(*number);
+            }
+            if unknown.is_empty() {
+                *known = self.catalogue.all();
+                return Ok(());
+            }
+        }
+        let before = rows.samples.len() + rows.histograms.len();
+        rows.samples.retain(|(number, _)| !unknown.contains(*number));
+        rows.histograms.retain(|(number, ..)| !unknown.contains(*number));
+        let lost = before - rows.samples.len() - rows.histograms.len();
+        NAMELESS.add(&[], lost as u64);
+        tracing::error!(
+            tenant = %self.id, samples = lost, series = unknown.len(),
+            "samples of the intake log are lost: the names of their series were damaged"
+        );
+        Ok(())
     }
 
     fn stats(&self) -> TenantStats {
@@ -202,7 +296,7 @@ impl Inner {
             .chain(self.days.days().into_iter().filter_map(|day| self.days.summary(day).ok()?.span_ms))
             .collect();
         TenantStats {
-            series: self.catalogue.len() as u64,
+            series: self.all_series(&view),
             active_series: view.active.series() as u64,
             head_samples: view.heads().map(|head| head.samples() as u64).sum(),
             head_log_records: logs.head_records,
@@ -214,7 +308,25 @@ impl Inner {
             newest_sample_ms: spans.iter().map(|(_, last)| *last).max(),
             oldest_log_ns: logs.oldest_ns,
             newest_log_ns: logs.newest_ns,
+            set_aside_files: self.days.set_aside_files().len() as u64,
         }
+    }
+}
+
+impl Inner {
+    /// Series that a day file or a head has; one that was forgotten and came back may count once for each of its numbers.
+    fn all_series(&self, view: &View) -> u64 {
+        let mut all = RoaringBitmap::new();
+        for day in self.days.days() {
+            // What cannot be read shows elsewhere.
+            if let Ok(summary) = self.days.summary(day) {
+                all |= &summary.present;
+            }
+        }
+        for head in view.heads() {
+            all |= head.numbers();
+        }
+        all.len()
     }
 }
 

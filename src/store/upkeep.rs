@@ -1,18 +1,27 @@
-//! Upkeep of one tenant: heads go to the day files, the intake log is trimmed, old days go, series without samples go.
+//! Upkeep of one tenant: heads go to the day files, the intake log is trimmed, old days go, idle series leave memory. Days that
+//! are quiet are settled in `settling.rs`.
 //!
 //! A flush covers everything up to one intake number: the head is frozen between two commits, written, and only then does the
 //! log forget. Whatever step fails, the frozen head stays readable and is written again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use model::MsRange;
 use model::meter::Counter;
 use model::time::Day;
+use roaring::RoaringBitmap;
 
-use crate::days::{Kind, NewChunk, epoch_of};
+use crate::columns::Columns;
+use crate::days::{DayRows, NewRun};
+use crate::exemplars::Row;
 use crate::head::Head;
-use crate::limits::{CHUNK_SAMPLES, HEAD_AGE_MS, HEAD_SAMPLES_MAX, INTAKE_BYTES_MAX};
+use crate::idle::Idle;
+use crate::limits::{
+    CHUNK_SAMPLES, FIND_DAYS, FIND_SERIES_MAX, HEAD_AGE_MS, HEAD_BYTES_MAX, HEAD_IDLE_MS, INTAKE_BYTES_MAX,
+    SERIES_AT_ONCE,
+};
 use crate::tenant::Inner;
 use crate::view::Frozen;
 use crate::writer::describe;
@@ -29,22 +38,26 @@ pub(crate) struct Upkeep {
     /// When the active head was first seen with samples.
     head_since_ms: Option<i64>,
     last_now_ms: i64,
+    /// The last batch applied, and when it was first seen to be that.
+    newest: (u64, i64),
     /// The intake log was trimmed up to here.
     trimmed_seq: u64,
+    idle: Idle,
 }
-
-/// Chunks of one day, and the times they span.
-type DayChunks = (Vec<NewChunk>, (i64, i64));
 
 impl Inner {
     /// One round at `now_ms`.
     pub(crate) fn maintain(&self, now_ms: i64) -> Result<(), StoreError> {
         self.retry();
+        let begun = self.begin_day(now_ms);
         let flushed = self.flush(Some(now_ms), false);
+        self.tighten();
+        self.forget_idle(&mut self.upkeep.lock());
         // Space must come back even when nothing can be written; that may be what writing waits for.
         self.retain(now_ms)?;
         self.logs.index_due(now_ms);
-        flushed
+        self.settle_due(now_ms);
+        flushed.and(begun)
     }
 
     /// Writes heads out: all with `force`, else what is full or old. Without `now_ms` the last known time stands in.
@@ -67,27 +80,41 @@ impl Inner {
         let frozen_before = self.view.read().frozen.clone();
         if let Some(frozen) = frozen_before {
             self.write_out(&frozen)?;
+            self.see_idle(upkeep);
         }
-        let samples = self.view.read().active.weight();
-        let since_ms = if samples == 0 { None } else { Some(upkeep.head_since_ms.unwrap_or(now_ms)) };
+        let bytes = self.view.read().active.bytes();
+        let since_ms = if bytes == 0 { None } else { Some(upkeep.head_since_ms.unwrap_or(now_ms)) };
         upkeep.head_since_ms = since_ms;
         let old = since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= HEAD_AGE_MS);
+        if upkeep.newest.0 != applied_seq {
+            upkeep.newest = (applied_seq, now_ms);
+        }
+        let idle = now_ms.saturating_sub(upkeep.newest.1) >= HEAD_IDLE_MS;
         let mut metrics_seq = None;
-        if samples == 0 {
+        if bytes == 0 {
             metrics_seq = Some(applied_seq);
-        } else if force || old || samples > HEAD_SAMPLES_MAX {
+        } else if force || old || idle || bytes > HEAD_BYTES_MAX {
             let frozen = self.freeze();
             self.write_out(&frozen)?;
+            self.see_idle(upkeep);
             upkeep.head_since_ms = None;
             metrics_seq = Some(frozen.seq);
         }
         let logs_seq = self.logs.flush(now_ms, force)?.unwrap_or(applied_seq);
         let seq = metrics_seq.map_or(0, |metrics_seq| metrics_seq.min(logs_seq));
         if seq > upkeep.trimmed_seq && self.intake.bytes() > 0 {
-            // Under the writer's lock, so that a failed trim and a commit never meet in one file.
-            let writer = self.writer.lock();
-            self.intake.trim(seq).inspect_err(|_| self.shared.files.forget(self.intake.path()))?;
-            drop(writer);
+            loop {
+                // Under the writer's lock, so that a failed trim and a commit never meet in one file.
+                let writer = self.writer.lock();
+                let more = self
+                    .intake
+                    .trim_some(seq, writer.next_series())
+                    .inspect_err(|_| self.shared.files.forget(self.intake.path()))?;
+                drop(writer);
+                if !more {
+                    break;
+                }
+            }
             upkeep.trimmed_seq = seq;
         }
         Ok(())
@@ -95,7 +122,7 @@ impl Inner {
 
     /// Puts an empty head in the place of the active one.
     fn freeze(&self) -> Frozen {
-        let writer = self.writer.lock();
+        let mut writer = self.writer.lock();
         let mut view = self.view.write();
         let seq = view.applied_seq;
         let frozen = Frozen {
@@ -104,14 +131,39 @@ impl Inner {
         };
         view.frozen = Some(frozen.clone());
         drop(view);
+        writer.head_begins();
         drop(writer);
         frozen
     }
 
     /// Writes a frozen head to the day files, one commit a day; then readers take it from there.
     fn write_out(&self, frozen: &Frozen) -> Result<(), StoreError> {
-        for (day, (chunks, span_ms)) in chunks_of(&frozen.head) {
-            self.days.write(day, chunks, span_ms, frozen.seq)?;
+        let mut exemplars = frozen.head.exemplars.by_day();
+        let labels_of = |numbers: &[u32]| self.catalogue.labels_of(numbers.iter().copied());
+        for (day, run) in runs_of(&frozen.head) {
+            let mut rows = exemplars.remove(&day).unwrap_or_default();
+            if self.days.summary(day)?.covered_seq >= frozen.seq {
+                // Written by an attempt that failed at a later day.
+                continue;
+            }
+            let (run, fresh) = self.named_on(day, run, &mut rows, &frozen.head)?;
+            self.days.write(day, DayRows { run, exemplars: rows }, frozen.seq, &fresh, &labels_of)?;
+        }
+        // Days on which there are exemplars of samples of another day.
+        for (day, exemplars) in exemplars {
+            if self.days.summary(day)?.covered_seq < frozen.seq {
+                let rows = DayRows { run: NewRun::default(), exemplars };
+                self.days.write(day, rows, frozen.seq, &RoaringBitmap::new(), &labels_of)?;
+            }
+        }
+        // What the writer looks into for series that come back is read here, so that it does not wait for it.
+        for day in self.days.days().into_iter().rev().take(FIND_DAYS) {
+            self.days.with_index(day, |index| {
+                if index.len() <= FIND_SERIES_MAX {
+                    index.finder()?;
+                }
+                Ok(())
+            })?;
         }
         let mut view = self.view.write();
         view.frozen = None;
@@ -119,13 +171,99 @@ impl Inner {
         Ok(())
     }
 
+    /// Of the series of a run, those that the day does not name yet. A label set that the day knows by another number keeps that
+    /// there, so that it has one a day; then the run is made again, since its series stand in order of their numbers.
+    fn named_on(
+        &self,
+        day: Day,
+        run: NewRun,
+        exemplars: &mut [Row],
+        head: &Head,
+    ) -> Result<(NewRun, RoaringBitmap), StoreError> {
+        let present = &self.days.summary(day)?.present;
+        let fresh = &run.present - present;
+        if fresh.is_empty() {
+            return Ok((run, fresh));
+        }
+        let mut renamed: HashMap<u32, u32> = HashMap::new();
+        self.days.with_index(day, |index| {
+            // A part at a time, for the memory of their labels.
+            let mut numbers = fresh.iter();
+            loop {
+                let part: Vec<u32> = numbers.by_ref().take(SERIES_AT_ONCE).collect();
+                if part.is_empty() {
+                    return Ok(());
+                }
+                for (number, labels) in self.catalogue.labels_of(part) {
+                    if let Some(other) = index.find(codec::series::hash(labels.iter()), &labels)? {
+                        renamed.insert(number, other);
+                    }
+                }
+            }
+        })?;
+        if renamed.is_empty() {
+            return Ok((run, fresh));
+        }
+        for ((number, ..), _) in exemplars {
+            *number = renamed.get(number).copied().unwrap_or(*number);
+        }
+        let run = renamed_run(head, day, &run.present, &renamed);
+        let fresh = &run.present - present;
+        Ok((run, fresh))
+    }
+
+    /// After a head was written out: which series have no samples in memory now.
+    fn see_idle(&self, upkeep: &mut Upkeep) {
+        let now_ms = upkeep.last_now_ms;
+        // Before the heads: a series that comes back meanwhile is in a head.
+        let mut idle = self.catalogue.all();
+        for head in self.view.read().heads() {
+            idle -= head.numbers();
+        }
+        upkeep.idle.see(idle, now_ms);
+        self.forget_idle(upkeep);
+    }
+
+    /// Forgets series that are idle for long, or too many: their senders' keys first and they themselves a round later, so that
+    /// no request under way names a series that is gone.
+    fn forget_idle(&self, upkeep: &mut Upkeep) {
+        let now_ms = upkeep.last_now_ms;
+        let active = |numbers: &RoaringBitmap| {
+            self.view
+                .read()
+                .heads()
+                .fold(RoaringBitmap::new(), |all, head| all | head.known_among(numbers, MsRange::ALL))
+        };
+        let mut leaving: Vec<u32> = std::mem::take(&mut upkeep.idle.leaving).into_iter().collect();
+        let any = !leaving.is_empty();
+        while !leaving.is_empty() {
+            let part = leaving.split_off(leaving.len().saturating_sub(SERIES_AT_ONCE));
+            // Between two commits: nobody is about to use one of them.
+            let writer = self.writer.lock();
+            let back = active(&part.iter().copied().collect());
+            self.catalogue.remove(part.into_iter().filter(|number| !back.contains(*number)));
+            drop(writer);
+        }
+        if any {
+            self.catalogue.shrink();
+        }
+        let mut due = upkeep.idle.due(now_ms);
+        if !due.is_empty() {
+            due -= active(&due);
+            self.catalogue.forget_keys(&due);
+            upkeep.idle.leaving = due;
+        }
+        self.idle_series.store(upkeep.idle.len(), Ordering::Relaxed);
+    }
+
     /// Drops what is past its age, then the oldest days while the tenant is over its bytes.
     fn retain(&self, now_ms: i64) -> Result<(), StoreError> {
         let upkeep = self.upkeep.lock();
+        self.days.look_aside();
         let options = &self.shared.options;
         let metrics_day = Day::of_ms(now_ms.saturating_sub(options.metrics_retention_ms));
         let logs_day = Day::of_ms(now_ms.saturating_sub(options.logs_retention_ms));
-        let mut dropped = self.drop_metrics(metrics_day, "age")?;
+        self.drop_metrics(metrics_day, "age")?;
         self.drop_logs(logs_day, "age")?;
         let today = Day::of_ms(now_ms);
         loop {
@@ -137,11 +275,8 @@ impl Inner {
             let droppable = oldest.filter(|day| *day < today);
             self.full.store(over && droppable.is_none(), Ordering::Relaxed);
             let Some(day) = droppable.filter(|_| over) else { break };
-            dropped |= self.drop_metrics(Day(day.0 + 1), "bytes")?;
+            self.drop_metrics(Day(day.0 + 1), "bytes")?;
             self.drop_logs(Day(day.0 + 1), "bytes")?;
-        }
-        if dropped {
-            self.remove_empty_series()?;
         }
         drop(upkeep);
         Ok(())
@@ -157,20 +292,18 @@ impl Inner {
     pub(crate) fn drop_day(&self, day: Day) -> Result<(), StoreError> {
         let upkeep = self.upkeep.lock();
         self.drop_logs(Day(day.0 + 1), "disk")?;
-        if self.drop_metrics(Day(day.0 + 1), "disk")? {
-            self.remove_empty_series()?;
-        }
+        self.drop_metrics(Day(day.0 + 1), "disk")?;
         drop(upkeep);
         Ok(())
     }
 
-    fn drop_metrics(&self, before: Day, why: &'static str) -> Result<bool, StoreError> {
+    fn drop_metrics(&self, before: Day, why: &'static str) -> Result<(), StoreError> {
         let dropped = self.days.drop_before(before)?;
         if !dropped.is_empty() {
             DROPPED_DAYS.add(&[why, "metrics"], dropped.len() as u64);
             tracing::info!(tenant = %self.id, days = dropped.len(), before = %before, why, "dropped old days of metrics");
         }
-        Ok(!dropped.is_empty())
+        Ok(())
     }
 
     fn drop_logs(&self, before: Day, why: &'static str) -> Result<(), StoreError> {
@@ -182,70 +315,67 @@ impl Inner {
         }
         Ok(())
     }
-
-    /// Removes series that are in no day file and in no head. Their numbers are never given again.
-    fn remove_empty_series(&self) -> Result<(), StoreError> {
-        // Between two commits: nobody is about to use one of them.
-        let writer = self.writer.lock();
-        let mut empty = self.catalogue.all();
-        for day in self.days.days() {
-            empty -= &self.days.summary(day)?.present;
-        }
-        for head in self.view.read().heads() {
-            empty -= head.numbers();
-        }
-        if !empty.is_empty() {
-            self.intake
-                .remove_series(&empty, writer.next_series())
-                .inspect_err(|_| self.shared.files.forget(self.intake.path()))?;
-            self.catalogue.remove(&empty);
-        }
-        drop(writer);
-        Ok(())
-    }
 }
 
-/// A head cut into chunks: by day and epoch, at most [`CHUNK_SAMPLES`] floats each, and as many histograms as a chunk takes.
-fn chunks_of(head: &Head) -> BTreeMap<Day, DayChunks> {
-    let mut days: BTreeMap<Day, DayChunks> = BTreeMap::new();
-    head.each_sorted(|series, Samples { at_ms, values, histograms }| {
-        let floats = |from: usize, in_slot: usize| {
-            let end = from + in_slot.min(CHUNK_SAMPLES);
-            (end, codec::chunk::encode(&at_ms[from..end], &values[from..end]))
+/// A head as runs of pages, one a day.
+fn runs_of(head: &Head) -> BTreeMap<Day, NewRun> {
+    let mut runs: BTreeMap<Day, NewRun> = BTreeMap::new();
+    head.each_sorted(|series, samples| {
+        let mut add = |day: Day, samples: &Samples| {
+            runs.entry(day).or_default().add(series, samples, CHUNK_SAMPLES);
         };
-        cut(&mut days, Kind::Floats, series, at_ms, floats);
-        let times: Vec<i64> = histograms.iter().map(|(at_ms, _)| *at_ms).collect();
-        let encoded = |from: usize, in_slot: usize| {
-            let (taken, bytes) = codec::histogram_chunk::encode(&histograms[from..from + in_slot]);
-            (from + taken, bytes)
-        };
-        cut(&mut days, Kind::Histograms, series, &times, encoded);
+        let days = days_of(samples);
+        match days.as_slice() {
+            [] => {}
+            [day] => add(*day, samples),
+            days => days.iter().for_each(|day| add(*day, &samples.of_day(*day))),
+        }
     });
+    runs
+}
+
+/// One day of a head, its series by the numbers that the day knows them by.
+fn renamed_run(head: &Head, day: Day, present: &RoaringBitmap, renamed: &HashMap<u32, u32>) -> NewRun {
+    let mut order: Vec<(u32, u32)> =
+        present.iter().map(|number| (renamed.get(&number).copied().unwrap_or(number), number)).collect();
+    order.sort_unstable();
+    let range = MsRange { start_ms: day.start_ms(), end_ms: day.start_ms() + model::time::MS_PER_DAY - 1 };
+    let mut run = NewRun::default();
+    for same in order.chunk_by(|one, other| one.0 == other.0) {
+        let mut columns = Columns::default();
+        for (_, number) in same {
+            head.read(*number, u64::MAX, range, &mut columns);
+        }
+        run.add(same[0].0, &columns.settle(), CHUNK_SAMPLES);
+    }
+    run
+}
+
+/// The days of samples in order of time.
+fn days_of(samples: &Samples) -> Vec<Day> {
+    let mut days = Vec::new();
+    let mut at_floats = 0;
+    while let Some(at_ms) = samples.at_ms.get(at_floats) {
+        let day = Day::of_ms(*at_ms);
+        days.push(day);
+        at_floats += samples.at_ms[at_floats..].partition_point(|at_ms| Day::of_ms(*at_ms) == day);
+    }
+    days.extend(samples.histograms.iter().map(|(at_ms, _)| Day::of_ms(*at_ms)));
+    days.sort_unstable();
+    days.dedup();
     days
 }
 
-/// Cuts samples of one kind. `encode` gets the first of a run within one epoch and its length; it tells where its chunk ends.
-fn cut(
-    days: &mut BTreeMap<Day, DayChunks>,
-    kind: Kind,
-    series: u32,
-    at_ms: &[i64],
-    encode: impl Fn(usize, usize) -> (usize, Vec<u8>),
-) {
-    let mut start = 0;
-    let mut part = 0u16;
-    let mut last_slot = None;
-    while start < at_ms.len() {
-        let slot = (Day::of_ms(at_ms[start]), epoch_of(at_ms[start]));
-        let in_slot = at_ms[start..].partition_point(|at| (Day::of_ms(*at), epoch_of(*at)) == slot);
-        // An epoch has 14.4 million milliseconds, so 2^16 parts of 480 floats suffice; histograms fill the head before.
-        part = if last_slot == Some(slot) { part + 1 } else { 0 };
-        last_slot = Some(slot);
-        let (end, bytes) = encode(start, in_slot);
-        let span = (at_ms[start], at_ms[end - 1]);
-        let (chunks, known) = days.entry(slot.0).or_insert_with(|| (Vec::new(), span));
-        *known = (known.0.min(span.0), known.1.max(span.1));
-        chunks.push(NewChunk { kind, epoch: slot.1, series, part, bytes });
-        start = end;
+impl Samples {
+    fn of_day(&self, day: Day) -> Samples {
+        let floats = self.at_ms.partition_point(|at_ms| Day::of_ms(*at_ms) < day)
+            ..self.at_ms.partition_point(|at_ms| Day::of_ms(*at_ms) <= day);
+        let histograms = self.histograms.partition_point(|(at_ms, _)| Day::of_ms(*at_ms) < day)
+            ..self.histograms.partition_point(|(at_ms, _)| Day::of_ms(*at_ms) <= day);
+        Samples {
+            at_ms: self.at_ms[floats.clone()].to_vec(),
+            values: self.values[floats].to_vec(),
+            histograms: self.histograms[histograms].to_vec(),
+        }
     }
 }

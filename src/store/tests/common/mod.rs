@@ -65,7 +65,7 @@ pub(crate) fn mixed(tenant: &Tenant, rows: &[(String, i64, f64)]) -> MetricBatch
 pub(crate) fn batch(tenant: &Tenant, rows: &[(String, i64, f64)]) -> MetricBatch {
     let mut batch = MetricBatch::default();
     for (name, at_ms, value) in rows {
-        let key = name.bytes().fold(7u128, |key, byte| key * 257 + u128::from(byte));
+        let key = name.bytes().fold(7u128, |key, byte| key.wrapping_mul(257).wrapping_add(u128::from(byte)));
         let entry = match tenant.known_series().lookup(key) {
             Some(id) => SeriesEntry::Known(id),
             None => SeriesEntry::New { key, labels: labels(name) },

@@ -1,0 +1,148 @@
+//! Floats in the order of their arrival: the last few as they are, those before packed into runs.
+
+use codec::run::{self, RUN_SAMPLES_MAX, Row};
+use codec::wire::BadBytes;
+use model::MsRange;
+
+/// Samples that are packed together. More would pack a little better but wait longer in 16 bytes each.
+const RUN_SAMPLES: usize = 32;
+
+#[derive(Default)]
+pub(super) struct Stream {
+    /// Runs, one after the other.
+    packed: Vec<u8>,
+    /// Earliest and latest time among them; meaningless without any.
+    packed_ms: (i64, i64),
+    tail: Vec<Open>,
+    /// Times in `tail` are distances from here.
+    base_ms: i64,
+}
+
+struct Open {
+    offset_ms: i32,
+    seq: u32,
+    value: f64,
+}
+
+/// What is known of the value at one time.
+pub(super) enum Found {
+    Absent,
+    /// Its bits, the last to arrive.
+    Bits(u64),
+    /// It was not looked for where it may be.
+    Unknown,
+}
+
+impl Stream {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tail.is_empty() && self.packed.is_empty()
+    }
+
+    /// Appends a sample; returns by how many bytes the memory grew. Of later rows the batch numbers never fall.
+    #[inline]
+    pub(super) fn push(&mut self, row: Row) -> usize {
+        if self.tail.is_empty() {
+            self.base_ms = row.at_ms;
+        }
+        let mut grown = 0;
+        let mut offset_ms = i32::try_from(row.at_ms.wrapping_sub(self.base_ms));
+        if offset_ms.is_err() || self.tail.len() >= RUN_SAMPLES {
+            grown += self.pack();
+            self.base_ms = row.at_ms;
+            offset_ms = Ok(0);
+        }
+        let room = self.tail.capacity();
+        self.tail.push(Open { offset_ms: offset_ms.unwrap_or(0), seq: row.seq, value: row.value });
+        grown + (self.tail.capacity() - room) * size_of::<Open>()
+    }
+
+    /// Packs the tail into a run.
+    #[cold]
+    fn pack(&mut self) -> usize {
+        let mut rows = [Row::default(); RUN_SAMPLES];
+        let mut span = if self.packed.is_empty() { (i64::MAX, i64::MIN) } else { self.packed_ms };
+        for (open, row) in self.tail.iter().zip(&mut rows) {
+            *row = self.row(open);
+            span = (span.0.min(row.at_ms), span.1.max(row.at_ms));
+        }
+        let mut bytes = Vec::with_capacity(RUN_SAMPLES * 8);
+        run::put(&mut bytes, &rows[..self.tail.len()]);
+        let room = self.packed.capacity();
+        if room - self.packed.len() < bytes.len() {
+            // A quarter more instead of twice as much: the head is most of the memory there is.
+            self.packed.reserve_exact(bytes.len().max(self.packed.len() / 4));
+        }
+        self.packed.extend_from_slice(&bytes);
+        self.packed_ms = span;
+        self.tail.clear();
+        self.packed.capacity() - room
+    }
+
+    fn row(&self, open: &Open) -> Row {
+        Row { at_ms: self.base_ms.wrapping_add(i64::from(open.offset_ms)), value: open.value, seq: open.seq }
+    }
+
+    /// The latest time, of a stream whose times grow.
+    pub(super) fn last_ms(&self) -> Option<i64> {
+        match self.tail.last() {
+            Some(open) => Some(self.row(open).at_ms),
+            None if self.packed.is_empty() => None,
+            None => Some(self.packed_ms.1),
+        }
+    }
+
+    /// Earliest and latest time.
+    pub(super) fn span_ms(&self) -> Option<(i64, i64)> {
+        let packed = (!self.packed.is_empty()).then_some(self.packed_ms);
+        let tail = self.tail.iter().map(|open| self.row(open).at_ms).map(|at_ms| (at_ms, at_ms));
+        packed.into_iter().chain(tail).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+    }
+
+    /// The value at a time, of a stream whose times grow strictly.
+    pub(super) fn find_sorted(&self, at_ms: i64) -> Found {
+        let place = self.tail.binary_search_by_key(&at_ms, |open| self.row(open).at_ms);
+        if let Ok(place) = place {
+            return Found::Bits(self.tail[place].value.to_bits());
+        }
+        let in_packed = !self.packed.is_empty() && self.packed_ms.0 <= at_ms && at_ms <= self.packed_ms.1;
+        if !in_packed {
+            return Found::Absent;
+        }
+        let mut found = Found::Absent;
+        self.each_packed(MsRange { start_ms: at_ms, end_ms: at_ms }, |row| found = Found::Bits(row.value.to_bits()));
+        found
+    }
+
+    /// The last value at a time to arrive, as far as the tail tells.
+    pub(super) fn find_last(&self, at_ms: i64) -> Found {
+        if let Some(open) = self.tail.iter().rev().find(|open| self.row(open).at_ms == at_ms) {
+            return Found::Bits(open.value.to_bits());
+        }
+        let in_packed = !self.packed.is_empty() && self.packed_ms.0 <= at_ms && at_ms <= self.packed_ms.1;
+        if in_packed { Found::Unknown } else { Found::Absent }
+    }
+
+    /// Hands out the rows inside a range, in order of arrival.
+    pub(super) fn each(&self, range: MsRange, mut each: impl FnMut(Row)) {
+        self.each_packed(range, &mut each);
+        self.tail.iter().map(|open| self.row(open)).filter(|row| range.contains(row.at_ms)).for_each(each);
+    }
+
+    fn each_packed(&self, range: MsRange, mut each: impl FnMut(Row)) {
+        if self.packed.is_empty() || self.packed_ms.1 < range.start_ms || self.packed_ms.0 > range.end_ms {
+            return;
+        }
+        let mut walk = || -> Result<(), BadBytes> {
+            let mut left = self.packed.as_slice();
+            let mut buffer = [Row::default(); RUN_SAMPLES_MAX];
+            while let Some(run) = run::next(&mut left)? {
+                if run.span_ms.1 < range.start_ms || run.span_ms.0 > range.end_ms {
+                    continue;
+                }
+                run.rows(&mut buffer)?.iter().filter(|row| range.contains(row.at_ms)).for_each(|row| each(*row));
+            }
+            Ok(())
+        };
+        walk().expect("the runs are as they were packed");
+    }
+}

@@ -1,8 +1,10 @@
 //! What one query may cost. The only place that says "too much".
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::QueryError;
 
 /// Limits of one query; each error names the limit it hit and the way round it.
 #[derive(Debug, Clone)]
@@ -14,24 +16,34 @@ pub struct Budget {
     pub samples_max: u64,
     /// Memory for intermediate and final results, and bytes of blocks read.
     pub bytes_max: u64,
+    /// Threads that read and compute at once, the asking one included.
+    pub threads: usize,
     /// Set by whoever asked and went away.
     pub cancelled: Arc<AtomicBool>,
 }
 
-/// What every query may cost, before one begins: `query.timeout`, `query.series_max`, `query.samples_max`, `query.memory_max`.
+/// What every query may cost, before one begins: `query.timeout`, `query.series_max`, `query.samples_max`, `query.memory_max`,
+/// `query.threads`.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub timeout: Duration,
     pub series_max: u64,
     pub samples_max: u64,
     pub bytes_max: u64,
+    pub threads: usize,
 }
 
 impl Default for Limits {
     /// The product's defaults: a dashboard over every series of a small deployment fits, and a few such queries at once stay
     /// within the memory of the smallest machine.
     fn default() -> Self {
-        Limits { timeout: Duration::from_secs(30), series_max: 100_000, samples_max: 50_000_000, bytes_max: 256 << 20 }
+        Limits {
+            timeout: Duration::from_secs(30),
+            series_max: 100_000,
+            samples_max: 50_000_000,
+            bytes_max: 256 << 20,
+            threads: 2,
+        }
     }
 }
 
@@ -44,6 +56,7 @@ impl Limits {
             series_max: self.series_max,
             samples_max: self.samples_max,
             bytes_max: self.bytes_max,
+            threads: self.threads,
             cancelled: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -53,5 +66,19 @@ impl Budget {
     /// The product's defaults with another timeout, from now on.
     pub fn starting_now(timeout: Duration) -> Budget {
         Limits { timeout, ..Limits::default() }.start()
+    }
+
+    /// Whether it is worth going on: asks the clock and whoever waits.
+    ///
+    /// # Errors
+    /// `Timeout`, `Cancelled`.
+    pub fn check(&self) -> Result<(), QueryError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(QueryError::Cancelled);
+        }
+        if Instant::now() >= self.deadline {
+            return Err(QueryError::Timeout { seconds: self.timeout.as_secs_f64() });
+        }
+        Ok(())
     }
 }

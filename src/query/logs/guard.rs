@@ -106,7 +106,7 @@ impl<'a> Guard<'a> {
         if self.spent_bytes > self.budget.bytes_max {
             return Err(QueryError::TooMuch {
                 message: format!(
-                    "the search reads more than {} bytes of log blocks and rows (query.bytes_max); narrow the time range or \
+                    "the search reads more than {} bytes of log blocks and rows (query.memory_max); narrow the time range or \
                      add a word that few records have",
                     self.budget.bytes_max
                 ),

@@ -521,7 +521,7 @@ fn budgets_end_a_search_and_say_which() {
     cancelled.cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
     assert!(matches!(run(&cancelled), Err(QueryError::Cancelled)));
     let small = Budget { bytes_max: 10, ..budget() };
-    assert!(run(&small).unwrap_err().to_string().contains("query.bytes_max"));
+    assert!(run(&small).unwrap_err().to_string().contains("query.memory_max"));
     assert_eq!(run(&budget()).unwrap().rows.len(), 5);
     let bad =
         super::search(&snapshot, &parse("").unwrap(), NsRange::ALL, Direction::NewestFirst, 5, Some("x"), &budget());

@@ -7,10 +7,12 @@ use model::{Histogram, Labels};
 
 use super::ast::{Aggregate, Aggregator, Node};
 use super::engine::{Engine, wrong};
+use super::fold;
 use super::functions::math;
+use super::functions::mixed::native_mix;
 use super::functions::special::note_quantiles;
-use super::kahan::{Kahan, Mean};
-use super::native;
+use super::lexer::Span;
+use super::native::{self, Mixed, Remarks};
 use super::number;
 use super::pick;
 use super::value::{Column, Grid, Point, Val, is_absent};
@@ -30,6 +32,9 @@ pub(crate) fn eval(engine: &mut Engine<'_>, aggregate: &Aggregate, grid: Grid) -
         (Some(param), _) => Param::Numbers(param, engine.scalars(param, grid)?.to_vec()),
         (None, _) => Param::None,
     };
+    if fold::folds(op) {
+        return Ok(Val::Vector(folded(engine, aggregate, grid)?));
+    }
     let columns = engine.vector(&aggregate.expr, grid)?;
     let groups = group(aggregate, columns);
     if let Param::Label(label) = &param {
@@ -56,7 +61,7 @@ pub(crate) fn eval(engine: &mut Engine<'_>, aggregate: &Aggregate, grid: Grid) -
                     math::quantile(numbers[step], &mut scratch)
                 })?);
             }
-            _ => out.push(each_step(engine, aggregate, group, grid, |_, values| fold(op, values))?),
+            _ => return Err(wrong(format!("{} has no parameter", op.text()))),
         }
     }
     out.retain(|column| !column.is_empty());
@@ -69,18 +74,23 @@ enum Param<'a> {
     Numbers(&'a Node, Vec<f64>),
 }
 
-fn group(aggregate: &Aggregate, columns: Vec<Column>) -> Vec<Group> {
+/// The labels that name the group of a series.
+fn group_labels(aggregate: &Aggregate, labels: &Labels) -> Labels {
     let listed = |name: &str| aggregate.grouping.iter().any(|label| label == name);
+    if aggregate.without {
+        labels.filtered(|name| name != model::labels::METRIC_NAME && !listed(name))
+    } else if aggregate.grouping.is_empty() {
+        Labels::default()
+    } else {
+        labels.filtered(listed)
+    }
+}
+
+fn group(aggregate: &Aggregate, columns: Vec<Column>) -> Vec<Group> {
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for column in columns {
-        let labels = if aggregate.without {
-            column.labels.filtered(|name| name != model::labels::METRIC_NAME && !listed(name))
-        } else if aggregate.grouping.is_empty() {
-            Labels::default()
-        } else {
-            column.labels.filtered(listed)
-        };
+        let labels = group_labels(aggregate, &column.labels);
         let place = *places.entry(labels.clone()).or_insert(groups.len());
         if place == groups.len() {
             groups.push(Group { labels, drop_name: false, columns: Vec::new() });
@@ -91,7 +101,82 @@ fn group(aggregate: &Aggregate, columns: Vec<Column>) -> Vec<Group> {
     groups
 }
 
-/// One column from the floats of each step, where there are any; from the histograms if there are any.
+/// Series are added to their groups as they come, so that they never are in memory together.
+fn folded(engine: &mut Engine<'_>, aggregate: &Aggregate, grid: Grid) -> Result<Vec<Column>, QueryError> {
+    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut groups: Vec<fold::Group> = Vec::new();
+    engine.each_column(&aggregate.expr, grid, &mut |meter, column| {
+        let labels = group_labels(aggregate, &column.labels);
+        let place = match places.get(&labels) {
+            Some(place) => *place,
+            None => {
+                let floats = fold::States::new(aggregate.op, grid.count, meter)?;
+                groups.push(fold::Group { labels: labels.clone(), drop_name: false, floats, native: Vec::new() });
+                places.insert(labels, groups.len() - 1);
+                groups.len() - 1
+            }
+        };
+        let group = &mut groups[place];
+        group.drop_name |= column.drop_name;
+        group.floats.add(&column.steps);
+        if column.steps.has_histograms() {
+            group.native.push(column);
+        }
+        Ok(())
+    })?;
+    let mut out = Vec::with_capacity(groups.len());
+    for fold::Group { labels, drop_name, floats, native } in groups {
+        engine.meter.check()?;
+        let mut column = engine.column(labels, drop_name, grid.count)?;
+        for step in 0..grid.count {
+            let float = floats.value(step);
+            if native.iter().any(|column| column.steps.histogram(step).is_some()) {
+                engine.meter.check()?;
+                let point = with_histograms(engine, aggregate, float, &native, step);
+                column.steps.put(step, point);
+            } else if let Some(float) = float {
+                column.steps[step] = float;
+            }
+        }
+        if !column.is_empty() {
+            out.push(column);
+        }
+    }
+    Ok(out)
+}
+
+fn at_step(native: &[Column], step: usize) -> Vec<&Histogram> {
+    native.iter().filter_map(|column| column.steps.histogram(step).map(Arc::as_ref)).collect()
+}
+
+/// What a step has where there are histograms, beside what its floats alone give.
+fn with_histograms(
+    engine: &mut Engine<'_>,
+    aggregate: &Aggregate,
+    float: Option<f64>,
+    native: &[Column],
+    step: usize,
+) -> Option<Point> {
+    let histograms = at_step(native, step);
+    match aggregate.op {
+        Aggregator::Sum | Aggregator::Avg if float.is_some() => {
+            engine.notes.warn(&aggregate.expr, "encountered a mix of histograms and floats for aggregation");
+            None
+        }
+        Aggregator::Sum | Aggregator::Avg => {
+            let whole = of_histograms(engine, aggregate, native, &histograms, step);
+            whole.map(|whole| Point::Histogram(Arc::new(whole)))
+        }
+        Aggregator::Count => Some(Point::Float(float.unwrap_or(0.0) + histograms.len() as f64)),
+        Aggregator::Group => Some(Point::Float(1.0)),
+        op => {
+            note_ignored(engine, aggregate.expr.span, op);
+            float.map(Point::Float)
+        }
+    }
+}
+
+/// One column from the floats of each step, where there are any.
 fn each_step(
     engine: &mut Engine<'_>,
     aggregate: &Aggregate,
@@ -100,80 +185,58 @@ fn each_step(
     mut compute: impl FnMut(usize, &mut dyn Iterator<Item = f64>) -> f64,
 ) -> Result<Column, QueryError> {
     let mut column = engine.column(group.labels, group.drop_name, grid.count)?;
-    let native: Vec<&Column> = group.columns.iter().filter(|column| column.steps.has_histograms()).collect();
     for step in 0..grid.count {
+        if group.columns.iter().any(|column| column.steps.histogram(step).is_some()) {
+            engine.meter.check()?;
+            note_ignored(engine, aggregate.expr.span, aggregate.op);
+        }
         let mut values =
             group.columns.iter().map(|column| column.steps[step]).filter(|value| !is_absent(*value)).peekable();
-        let has_floats = values.peek().is_some();
-        let histograms: Vec<&Histogram> =
-            native.iter().filter_map(|column| column.steps.histogram(step).map(Arc::as_ref)).collect();
-        if !histograms.is_empty() {
-            engine.meter.check()?;
-            match aggregate.op {
-                Aggregator::Sum | Aggregator::Avg if has_floats => {
-                    engine.notes.warn(&aggregate.expr, "encountered a mix of histograms and floats for aggregation");
-                    continue;
-                }
-                Aggregator::Sum | Aggregator::Avg => {
-                    let by = if aggregate.op == Aggregator::Avg { histograms.len() as f64 } else { 1.0 };
-                    let sum = native::sum(histograms.iter().copied()).map(|sum| native::each(&sum, |value| value / by));
-                    column.steps.put(step, sum.map(|sum| Point::Histogram(Arc::new(sum))));
-                    continue;
-                }
-                Aggregator::Count => {
-                    column.steps[step] = (values.count() + histograms.len()) as f64;
-                    continue;
-                }
-                Aggregator::Group => {
-                    column.steps[step] = 1.0;
-                    continue;
-                }
-                op => note_ignored(engine, &aggregate.expr, op),
-            }
-        }
-        if has_floats {
+        if values.peek().is_some() {
             column.steps[step] = compute(step, &mut values);
         }
     }
     Ok(column)
 }
 
+/// The sum or mean of a step's histograms, and what there is to say of it.
+fn of_histograms(
+    engine: &mut Engine<'_>,
+    aggregate: &Aggregate,
+    columns: &[Column],
+    histograms: &[&Histogram],
+    step: usize,
+) -> Option<Histogram> {
+    let all = histograms.iter().copied();
+    let found = if aggregate.op == Aggregator::Avg { native::mean(all) } else { native::total(all) };
+    let node = &aggregate.expr;
+    match found {
+        Ok(found) => {
+            let (whole, Remarks { collision, reconciled }) = found?;
+            if collision {
+                engine.notes.warn(node, "conflicting counter resets during histogram aggregation");
+            }
+            if reconciled {
+                engine.notes.info(node, "mismatched custom buckets were reconciled during aggregation");
+            }
+            Some(whole)
+        }
+        Err(Mixed) => {
+            // The first one that does not go with those before it is the one to name.
+            let custom = native::is_custom(histograms[0].schema);
+            let is_other = |column: &&Column| {
+                column.steps.histogram(step).is_some_and(|found| native::is_custom(found.schema) != custom)
+            };
+            let name = columns.iter().find(is_other).map_or("", |column| column.labels.metric_name());
+            engine.notes.warn(node, &native_mix(name));
+            None
+        }
+    }
+}
+
 /// Histograms have no order and no distance from each other.
-pub(crate) fn note_ignored(engine: &mut Engine<'_>, node: &Node, op: Aggregator) {
-    engine.notes.info(node, &format!("ignored histogram in {} aggregation", op.text()));
-}
-
-fn fold(op: Aggregator, values: &mut dyn Iterator<Item = f64>) -> f64 {
-    match op {
-        Aggregator::Sum => {
-            let sum = values.fold(Kahan::default(), Kahan::plus);
-            if sum.sum.is_infinite() { sum.sum } else { sum.total() }
-        }
-        Aggregator::Avg => {
-            let mut mean = Mean::default();
-            values.for_each(|value| mean.add(value));
-            mean.value()
-        }
-        Aggregator::Min => values.reduce(|a, b| if b < a || a.is_nan() { b } else { a }).unwrap_or(f64::NAN),
-        Aggregator::Max => values.reduce(|a, b| if b > a || a.is_nan() { b } else { a }).unwrap_or(f64::NAN),
-        Aggregator::Count => values.count() as f64,
-        Aggregator::Stdvar => variance(values),
-        Aggregator::Stddev => variance(values).sqrt(),
-        // Of what remains only `group` comes here: it tells that there is something.
-        _ => 1.0,
-    }
-}
-
-/// Welford's; a value that is no number, or infinite, leaves none.
-fn variance(values: &mut dyn Iterator<Item = f64>) -> f64 {
-    let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
-    for value in values {
-        count += 1.0;
-        let delta = value - mean;
-        mean += delta / count;
-        squares += delta * (value - mean);
-    }
-    squares / count
+pub(crate) fn note_ignored(engine: &mut Engine<'_>, place: Span, op: Aggregator) {
+    engine.notes.info_at(place, &format!("ignored histogram in {} aggregation", op.text()));
 }
 
 /// What `count_values` tells values apart by.
@@ -193,7 +256,7 @@ fn count_values(
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
     if label.is_empty() {
-        return Err(wrong(format!("invalid label name {label:?}")));
+        return Err(wrong(format!("invalid label name {label}")));
     }
     let left_out = aggregate.without && aggregate.grouping.iter().any(|name| name == label);
     let mut out: Vec<Column> = Vec::new();

@@ -80,6 +80,10 @@ pub(crate) enum Op {
     And,
     Or,
     Unless,
+    /// `</`: what a histogram holds below a value.
+    TrimUpper,
+    /// `>/`: what it holds above.
+    TrimLower,
 }
 
 impl Op {
@@ -101,11 +105,17 @@ impl Op {
             Op::And => "and",
             Op::Or => "or",
             Op::Unless => "unless",
+            Op::TrimUpper => "</",
+            Op::TrimLower => ">/",
         }
     }
 
     pub(crate) fn is_comparison(self) -> bool {
         matches!(self, Op::Equal | Op::NotEqual | Op::Greater | Op::Less | Op::GreaterEqual | Op::LessEqual)
+    }
+
+    pub(crate) fn is_trim(self) -> bool {
+        matches!(self, Op::TrimUpper | Op::TrimLower)
     }
 
     pub(crate) fn is_set(self) -> bool {
@@ -222,6 +232,8 @@ pub(crate) struct Aggregate {
     pub(crate) param: Option<Node>,
     pub(crate) without: bool,
     pub(crate) grouping: Vec<String>,
+    /// Where it stands.
+    pub(crate) span: Span,
 }
 
 /// The time that `@` pins a selector to.
@@ -232,7 +244,7 @@ pub(crate) enum At {
     End,
 }
 
-/// How a range vector treats its ends.
+/// How a range vector treats its ends, or an instant that lies between samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Edges {
     /// Samples inside are all there is.
@@ -255,11 +267,17 @@ impl Edges {
 
 #[derive(Debug)]
 pub(crate) struct Selector {
-    /// The name before the brace, or the quoted one inside; also among the matchers.
+    /// The name before the brace, or the first quoted one inside; also among the matchers.
     pub(crate) name: Option<String>,
+    /// The name before the brace alone.
+    pub(crate) bare_name: Option<String>,
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) at: Option<At>,
     pub(crate) offset: Option<Duration>,
+    /// Of an instant; a range has its own.
+    pub(crate) edges: Edges,
+    /// Whether no more than count and sum of histograms is needed, so that resets are told while reading.
+    pub(crate) stats: bool,
 }
 
 #[derive(Debug)]
@@ -272,6 +290,18 @@ pub(crate) struct Subquery {
 }
 
 impl Node {
+    /// The nodes right below, from left to right.
+    pub(crate) fn children(&self) -> Vec<&Node> {
+        match &self.kind {
+            Kind::Number { .. } | Kind::Text(_) | Kind::Select(_) | Kind::Range { .. } => Vec::new(),
+            Kind::Paren(inner) | Kind::Negate(inner) | Kind::Plus(inner) => vec![inner],
+            Kind::Binary(binary) => vec![&binary.lhs, &binary.rhs],
+            Kind::Call { args, .. } => args.iter().collect(),
+            Kind::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
+            Kind::Subquery(subquery) => vec![&subquery.expr],
+        }
+    }
+
     /// The node inside any parentheses.
     pub(crate) fn bare(&self) -> &Node {
         let mut node = self;

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::Labels;
-use model::labels::METRIC_NAME;
+use model::{CounterReset, Histogram, Labels};
 
 use super::ast::{Binary, Cardinality, Matching, Op};
 use super::engine::{Engine, wrong};
 use super::joined::Joined;
-use super::native;
-use super::value::{Column, Grid, Point, Val};
+use super::native::{self, Remarks};
+use super::value::{Column, Grid, Point, Val, is_schema_label};
 use crate::QueryError;
 
 pub(crate) fn apply(
@@ -22,6 +21,9 @@ pub(crate) fn apply(
 ) -> Result<Val, QueryError> {
     let op = binary.op;
     Ok(match (lhs, rhs) {
+        (Val::Scalar(_), Val::Scalar(_)) if op.is_trim() => {
+            return Err(wrong(format!("operator {:?} not allowed for Scalar operations", op.text())));
+        }
         (Val::Scalar(mut a), Val::Scalar(b)) => {
             for (a, b) in a.iter_mut().zip(b.iter()) {
                 *a = if op.is_comparison() { f64::from(u8::from(holds(op, *a, *b))) } else { compute(op, *a, *b) };
@@ -78,12 +80,15 @@ fn points(engine: &mut Engine<'_>, binary: &Binary, a: Point, b: Point) -> Optio
     let op = binary.op;
     let new = |histogram| Some(Point::Histogram(Arc::new(histogram)));
     let holds = match (&a, &b, op) {
-        (Point::Float(a), Point::Float(b), _) => return floats(binary, *a, *b, *a).map(Point::Float),
-        (Point::Histogram(a), Point::Histogram(b), Op::Add) => return new(native::plus(a, b, 1.0)),
-        (Point::Histogram(a), Point::Histogram(b), Op::Sub) => return new(native::plus(a, b, -1.0)),
-        (Point::Histogram(h), Point::Float(factor), Op::Mul) | (Point::Float(factor), Point::Histogram(h), Op::Mul) => {
-            return new(native::each(h, |value| value * factor));
+        (Point::Float(a), Point::Float(b), _) if !op.is_trim() => return floats(binary, *a, *b, *a).map(Point::Float),
+        (Point::Histogram(a), Point::Histogram(b), Op::Add | Op::Sub) => {
+            return sum(engine, binary, a, b).and_then(new);
         }
+        (Point::Histogram(h), Point::Float(factor), Op::Mul) | (Point::Float(factor), Point::Histogram(h), Op::Mul) => {
+            return new(native::multiply(h, *factor));
+        }
+        (Point::Histogram(h), Point::Float(at), Op::TrimUpper) => return new(native::trim(h, *at, true)),
+        (Point::Histogram(h), Point::Float(at), Op::TrimLower) => return new(native::trim(h, *at, false)),
         (Point::Histogram(h), Point::Float(divisor), Op::Div) => return new(native::divide(h, *divisor)),
         (Point::Histogram(a), Point::Histogram(b), Op::Equal) => native::equal(a, b),
         (Point::Histogram(a), Point::Histogram(b), Op::NotEqual) => !native::equal(a, b),
@@ -97,6 +102,27 @@ fn points(engine: &mut Engine<'_>, binary: &Binary, a: Point, b: Point) -> Optio
     if binary.return_bool { Some(Point::Float(f64::from(u8::from(holds)))) } else { holds.then_some(a) }
 }
 
+/// The sum or difference of two histograms, and what there is to say of it.
+fn sum(engine: &mut Engine<'_>, binary: &Binary, a: &Histogram, b: &Histogram) -> Option<Histogram> {
+    let (sign, what) = if binary.op == Op::Add { (1.0, "addition") } else { (-1.0, "subtraction") };
+    let node = &binary.lhs;
+    let Ok((mut histogram, Remarks { collision, reconciled })) = native::plus(a, b, sign) else {
+        let op = binary.op.text();
+        engine.notes.warn(node, &format!("incompatible bucket layout encountered for binary operator {op}"));
+        return None;
+    };
+    if reconciled {
+        engine.notes.info(node, &format!("mismatched custom buckets were reconciled during {what}"));
+    }
+    if collision {
+        engine.notes.warn(node, &format!("conflicting counter resets during histogram {what}"));
+    }
+    if binary.op == Op::Sub {
+        histogram.reset = CounterReset::Gauge;
+    }
+    Some(histogram)
+}
+
 fn with_scalar(
     engine: &mut Engine<'_>,
     binary: &Binary,
@@ -106,10 +132,17 @@ fn with_scalar(
 ) -> Vec<Column> {
     for column in &mut columns {
         column.drop_name |= binary.op.drops_name() || binary.return_bool;
-        column.change(|step, value| {
-            let (a, b) = if scalar_is_left { (scalar[step], value) } else { (value, scalar[step]) };
-            floats(binary, a, b, value)
-        });
+        if binary.op.is_trim() {
+            column.change(|step, value| {
+                let (a, b) = if scalar_is_left { (scalar[step], value) } else { (value, scalar[step]) };
+                points(engine, binary, Point::Float(a), Point::Float(b)).and(None)
+            });
+        } else {
+            column.change(|step, value| {
+                let (a, b) = if scalar_is_left { (scalar[step], value) } else { (value, scalar[step]) };
+                floats(binary, a, b, value)
+            });
+        }
         column.change_histograms(|step, histogram| {
             let (histogram, scalar) = (Point::Histogram(histogram), Point::Float(scalar[step]));
             if scalar_is_left {
@@ -128,7 +161,7 @@ fn signature(matching: &Matching, labels: &Labels) -> Labels {
     if matching.on {
         labels.filtered(|name| matching.labels.iter().any(|label| label == name))
     } else {
-        labels.filtered(|name| name != METRIC_NAME && !matching.labels.iter().any(|label| label == name))
+        labels.filtered(|name| !is_schema_label(name) && !matching.labels.iter().any(|label| label == name))
     }
 }
 
@@ -215,8 +248,15 @@ fn vectors(
     for (i, signature) in of_one.iter().enumerate() {
         ones[*signature].push(i);
     }
+    // With nothing at all to match at a step, nobody minds duplicates.
+    let is_filled = fill_many.is_some() || fill_one.is_some();
+    let any = |columns: &[Column], step| columns.iter().any(|column| column.steps.has(step));
+    let mut looked: Option<Vec<bool>> = None;
     for group in ones.iter().filter(|group| group.len() > 1) {
-        no_duplicates(matching, swapped, group, &rhs, grid)?;
+        let minds = looked.get_or_insert_with(|| {
+            (0..grid.count).map(|step| is_filled || any(&lhs, step) && any(&rhs, step)).collect()
+        });
+        no_duplicates(matching, swapped, group, &rhs, minds)?;
     }
     let mut joined = Joined::new(binary, grid);
     let meet = |engine: &mut Engine<'_>, many: Point, one: Point| {
@@ -264,15 +304,15 @@ fn signature_labels(matching: &Matching, column: &Column) -> Labels {
     signature(matching, &column.labels)
 }
 
-/// The one side must be one at every step, whether or not anything meets it.
+/// The one side must be one at every step that `minds`, whether or not anything meets it.
 fn no_duplicates(
     matching: &Matching,
     swapped: bool,
     group: &[usize],
     columns: &[Column],
-    grid: Grid,
+    minds: &[bool],
 ) -> Result<(), QueryError> {
-    for step in 0..grid.count {
+    for step in (0..minds.len()).filter(|step| minds[*step]) {
         let mut present = group.iter().map(|i| &columns[*i]).filter(|column| column.steps.has(step));
         if let (Some(first), Some(second)) = (present.next(), present.next()) {
             let side = if swapped { "left" } else { "right" };

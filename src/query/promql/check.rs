@@ -12,12 +12,20 @@ fn expect(node: &Node, ty: Type, context: &str) -> Result<(), Fault> {
     Err(Fault::new(node.span, reason))
 }
 
-pub(crate) fn binary(binary: Binary, op_span: Span, matching_written: bool) -> Result<Node, Fault> {
+pub(crate) fn binary(binary: Binary, op_span: Span) -> Result<Node, Fault> {
     let Binary { op, lhs, rhs, return_bool, matching } = &binary;
     let span = lhs.span.to(rhs.span);
     let fault = |reason: String| Err(Fault::new(op_span, reason));
+    let whole = |reason: String| Err(Fault::new(span, reason));
     if *return_bool && !op.is_comparison() {
         return fault("bool modifier can only be used on comparison operators".into());
+    }
+    let scalars = lhs.ty == Type::Scalar && rhs.ty == Type::Scalar;
+    if scalars && op.is_comparison() && !return_bool {
+        return fault("comparisons between scalars must use BOOL modifier".into());
+    }
+    if let Some(label) = matching.labels.iter().find(|label| matching.on && matching.include.contains(label)) {
+        return fault(format!("label {label:?} must not occur in ON and GROUP clause at once"));
     }
     for side in [lhs, rhs] {
         if !matches!(side.ty, Type::Scalar | Type::Vector) {
@@ -25,22 +33,22 @@ pub(crate) fn binary(binary: Binary, op_span: Span, matching_written: bool) -> R
             return Err(Fault::new(side.span, reason));
         }
     }
-    let scalars = lhs.ty == Type::Scalar && rhs.ty == Type::Scalar;
-    if scalars && op.is_comparison() && !return_bool {
-        return fault("comparisons between scalars must use BOOL modifier".into());
-    }
     let vectors = lhs.ty == Type::Vector && rhs.ty == Type::Vector;
+    let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+    if !vectors && !matching.labels.is_empty() {
+        return whole("vector matching only allowed between instant vectors".into());
+    }
+    if !vectors && fills {
+        return whole("filling in missing series only allowed between instant vectors".into());
+    }
+    if vectors && op.is_set() && matching.cardinality != Cardinality::OneToOne {
+        return whole(format!("no grouping allowed for {:?} operation", op.text()));
+    }
+    if vectors && op.is_set() && fills {
+        return whole("filling in missing series not allowed for set operators".into());
+    }
     if !vectors && op.is_set() {
-        return fault(format!("set operator {:?} not allowed in binary scalar expression", op.text()));
-    }
-    if !vectors && matching_written {
-        return fault("vector matching only allowed between instant vectors".into());
-    }
-    if op.is_set() && matching.cardinality != Cardinality::OneToOne {
-        return fault(format!("no grouping allowed for {:?} operation", op.text()));
-    }
-    if op.is_set() && (matching.fill_left.is_some() || matching.fill_right.is_some()) {
-        return fault("filling in missing series not allowed for set operators".into());
+        return whole(format!("set operator {:?} not allowed in binary scalar expression", op.text()));
     }
     let ty = if scalars { Type::Scalar } else { Type::Vector };
     let fixed = lhs.fixed && rhs.fixed;
@@ -65,7 +73,7 @@ pub(crate) fn unary(minus: bool, span: Span, operand: Node) -> Result<Node, Faul
     Ok(Node { kind, span, ty, fixed })
 }
 
-pub(crate) fn call(function: &'static Function, args: Vec<Node>, span: Span) -> Result<Node, Fault> {
+pub(crate) fn call(function: &'static Function, mut args: Vec<Node>, span: Span) -> Result<Node, Fault> {
     let declared = function.args.len();
     let (least, most) = match function.arity {
         Arity::Exact => (declared, Some(declared)),
@@ -82,6 +90,9 @@ pub(crate) fn call(function: &'static Function, args: Vec<Node>, span: Span) -> 
         _ if got < least => return wrong(format!("at least {least}")),
         _ => {}
     }
+    if function.name == "info" {
+        label_selector(args.get(1))?;
+    }
     for (i, arg) in args.iter().enumerate() {
         let ty = function.args[i.min(declared - 1)];
         expect(arg, ty, &format!("call to function {:?}", function.name))?;
@@ -91,11 +102,60 @@ pub(crate) fn call(function: &'static Function, args: Vec<Node>, span: Span) -> 
             edges::find(function.name, *edges).map_err(|reason| Fault::new(arg.span, reason))?;
         }
     }
+    match function.name {
+        "histogram_count" | "histogram_sum" | "histogram_avg" => args.iter_mut().for_each(|arg| needs_stats(arg, true)),
+        "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
+            args.iter_mut().for_each(|arg| needs_stats(arg, false));
+        }
+        _ => {}
+    }
     let fixed = function.call.is_fixed() && args.iter().all(|arg| arg.fixed);
     Ok(Node { kind: Kind::Call { function, args }, span, ty: function.returns, fixed })
 }
 
-pub(crate) fn aggregate(aggregate: Aggregate, span: Span) -> Result<Node, Fault> {
+/// The second argument of `info`: labels to look for, and no name before the brace.
+fn label_selector(arg: Option<&Node>) -> Result<(), Fault> {
+    let Some(arg) = arg else { return Ok(()) };
+    let reason = match &arg.kind {
+        Kind::Select(selector) if selector.bare_name.is_none() => return Ok(()),
+        Kind::Select(_) => "expected label selectors only, got vector selector instead",
+        _ if arg.ty != Type::Vector => {
+            let got = arg.ty.name();
+            return Err(Fault::new(
+                arg.span,
+                format!("expected type instant vector in call to function \"info\", got {got}"),
+            ));
+        }
+        _ => "expected label selectors only",
+    };
+    Err(Fault::new(arg.span, reason))
+}
+
+/// Marks the selectors below whose histograms are read for count and sum alone; not below a subquery, whose steps may
+/// jump over resets.
+pub(crate) fn needs_stats(node: &mut Node, stats: bool) {
+    match &mut node.kind {
+        Kind::Select(selector) | Kind::Range { selector, .. } => selector.stats = stats,
+        Kind::Paren(inner) | Kind::Negate(inner) | Kind::Plus(inner) => needs_stats(inner, stats),
+        Kind::Binary(binary) => {
+            let stats = stats && !binary.op.is_trim();
+            needs_stats(&mut binary.lhs, stats);
+            needs_stats(&mut binary.rhs, stats);
+        }
+        Kind::Call { function, args } => {
+            let whole = matches!(function.name, "histogram_quantile" | "histogram_quantiles" | "histogram_fraction");
+            args.iter_mut().filter(|_| !whole).for_each(|arg| needs_stats(arg, stats));
+        }
+        Kind::Aggregate(aggregate) => {
+            needs_stats(&mut aggregate.expr, stats);
+            aggregate.param.iter_mut().for_each(|param| needs_stats(param, stats));
+        }
+        Kind::Subquery(_) | Kind::Number { .. } | Kind::Text(_) => {}
+    }
+}
+
+pub(crate) fn aggregate(aggregate: Aggregate) -> Result<Node, Fault> {
+    let span = aggregate.span;
     expect(&aggregate.expr, Type::Vector, "aggregation expression")?;
     if let (Some(param), Some(ty)) = (&aggregate.param, aggregate.op.parameter()) {
         expect(param, ty, "aggregation parameter")?;

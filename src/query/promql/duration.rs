@@ -73,6 +73,7 @@ impl Duration {
         match self {
             Duration::Seconds { value, .. } => Some(*value),
             Duration::Negate(inner) => inner.constant().map(|value| -value),
+            Duration::Paren(inner) => inner.constant(),
             _ => None,
         }
     }

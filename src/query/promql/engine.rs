@@ -5,15 +5,18 @@ use std::sync::Arc;
 use model::Labels;
 
 use super::aggregate;
-use super::ast::{At, Binary, Kind, Node};
+use super::ast::{At, Binary, Edges, Kind, Node};
 use super::binary;
 use super::duration::Duration;
-use super::functions::special;
+use super::functions::{edges, special};
 use super::meter::Meter;
 use super::native;
 use super::notes::Notes;
+use super::report::{Explainer, Tally};
+use super::select::{Pick, Take};
+use super::shared::Shared;
 use super::value::{Column, Grid, Point, Steps, Val};
-use super::{Options, Source};
+use super::{Expr, Options, Source};
 use crate::QueryError;
 
 pub(crate) struct Engine<'a> {
@@ -23,6 +26,9 @@ pub(crate) struct Engine<'a> {
     pub(crate) query: Grid,
     pub(crate) meter: Meter<'a>,
     pub(crate) notes: Notes<'a>,
+    pub(crate) tally: Tally,
+    pub(crate) explainer: Option<Explainer<'a>>,
+    shared: Shared,
 }
 
 pub(crate) fn wrong(reason: impl Into<String>) -> QueryError {
@@ -32,18 +38,69 @@ pub(crate) fn wrong(reason: impl Into<String>) -> QueryError {
 pub(crate) const SAME_LABELSET: &str = "vector cannot contain metrics with the same labelset";
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(source: &'a dyn Source, text: &'a str, query: Grid, options: &'a Options) -> Engine<'a> {
+    pub(crate) fn new(source: &'a dyn Source, expr: &'a Expr, query: Grid, options: &'a Options) -> Engine<'a> {
+        let text = &expr.text;
         let (meter, notes) = (Meter::new(&options.budget), Notes::new(text));
-        Engine { source, lookback_ms: options.lookback_ms, query, meter, notes }
+        let tally = Tally::new(options.detail.per_step, query.count);
+        let explainer = options.detail.explain.then(|| Explainer::new(text));
+        Engine {
+            source,
+            lookback_ms: options.lookback_ms,
+            query,
+            meter,
+            notes,
+            tally,
+            explainer,
+            shared: Shared::of(&expr.root),
+        }
     }
 
     /// A scalar, a text or an instant vector; range vectors are read by the functions that take them.
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Val, QueryError> {
         self.meter.check()?;
         if node.fixed && grid.count > 1 {
+            let before = self.tally.total;
             let once = self.eval(node, grid.first())?;
+            self.tally.spread(self.tally.total - before, grid);
             return self.repeat(once, grid.count);
         }
+        let Some(key) = self.shared.key(node).filter(|_| !self.tally.by_step()) else {
+            return self.explained(node, grid, |engine| engine.eval_at(node, grid));
+        };
+        if let Some((columns, samples)) = self.shared.take(&key, grid, &self.meter)? {
+            self.tally.add(0, samples);
+            return self.explained(node, grid, |_| Ok(Val::Vector(columns)));
+        }
+        let (before, notes_before) = (self.tally.total, self.notes.count());
+        let value = self.explained(node, grid, |engine| engine.eval_at(node, grid))?;
+        // What was noted has a position, which differs from place to place.
+        if let Val::Vector(columns) = &value
+            && self.notes.count() == notes_before
+        {
+            self.shared.keep(&key, grid, columns, self.tally.total - before, &self.meter);
+        }
+        Ok(value)
+    }
+
+    /// Does the work of a node, and notes what it cost if somebody asked.
+    pub(crate) fn explained<T>(
+        &mut self,
+        node: &Node,
+        grid: Grid,
+        work: impl FnOnce(&mut Self) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let is_seen = !matches!(node.kind, Kind::Paren(_));
+        if let Some(explainer) = self.explainer.as_mut().filter(|_| is_seen) {
+            explainer.enter(&self.meter);
+        }
+        let done = work(self)?;
+        if let Some(explainer) = self.explainer.as_mut().filter(|_| is_seen) {
+            explainer.leave(node, grid, &self.meter);
+        }
+        Ok(done)
+    }
+
+    fn eval_at(&mut self, node: &Node, grid: Grid) -> Result<Val, QueryError> {
         match &node.kind {
             Kind::Number { value, .. } => self.scalar(grid, |_| *value),
             Kind::Text(text) => Ok(Val::Text(text.clone())),
@@ -52,6 +109,9 @@ impl<'a> Engine<'a> {
             Kind::Binary(_) => self.chain(node, grid),
             Kind::Call { function, args } => special::call(self, node, function, args, grid),
             Kind::Aggregate(aggregate) => aggregate::eval(self, aggregate, grid),
+            Kind::Select(selector) if selector.edges == Edges::Smoothed => {
+                Ok(Val::Vector(edges::instants(self, node, grid)?))
+            }
             Kind::Select(selector) => self.select(selector, grid),
             Kind::Range { .. } | Kind::Subquery(_) => Err(wrong("a range vector has no value at a single step")),
         }
@@ -62,6 +122,42 @@ impl<'a> Engine<'a> {
             Val::Vector(columns) => Ok(columns),
             other => Err(wrong(format!("expected an instant vector, got {other:?}"))),
         }
+    }
+
+    /// Hands on the columns of an instant vector in order, each as soon as it is made where the node allows it.
+    pub(crate) fn each_column(&mut self, node: &Node, grid: Grid, take: &mut Take<'_>) -> Result<(), QueryError> {
+        let node = node.bare();
+        let at_once = (!node.fixed || grid.count == 1) && self.shared.key(node).is_none();
+        match &node.kind {
+            Kind::Select(selector) if at_once && selector.edges != Edges::Smoothed => {
+                self.handing_on(node, grid, |engine| engine.instants(selector, grid, Pick::Value, take))
+            }
+            Kind::Call { function, args } if at_once && special::is_over_windows(function) => {
+                self.handing_on(node, grid, |engine| special::over_windows(engine, function, args, grid, take))
+            }
+            _ => {
+                for column in self.vector(node, grid)? {
+                    take(&self.meter, column)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Does the work of a node that hands its values on to the node above, whose time that is.
+    fn handing_on(
+        &mut self,
+        node: &Node,
+        grid: Grid,
+        work: impl FnOnce(&mut Self) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        self.meter.check()?;
+        let before = self.explainer.as_ref().map(|explainer| explainer.elsewhere);
+        self.explained(node, grid, work)?;
+        if let (Some(explainer), Some(before)) = (&mut self.explainer, before) {
+            explainer.elsewhere = before;
+        }
+        Ok(())
     }
 
     pub(crate) fn scalars(&mut self, node: &Node, grid: Grid) -> Result<Steps, QueryError> {
@@ -91,7 +187,7 @@ impl<'a> Engine<'a> {
     }
 
     fn repeat(&mut self, value: Val, count: usize) -> Result<Val, QueryError> {
-        let mut widen = |one: &Steps| {
+        let widen = |one: &Steps| {
             let mut steps = self.meter.steps(count)?;
             steps.fill(one[0]);
             if one.has_histograms() {
@@ -121,7 +217,7 @@ impl<'a> Engine<'a> {
                     column.drop_name = true;
                     column.change(|_, value| Some(-value));
                     column.change_histograms(|_, histogram| {
-                        Some(Point::Histogram(Arc::new(native::each(&histogram, |value| -value))))
+                        Some(Point::Histogram(Arc::new(native::multiply(&histogram, -1.0))))
                     });
                 }
             }

@@ -42,6 +42,7 @@ fn write_node(out: &mut String, node: &Node) {
         Kind::Aggregate(aggregate) => write_aggregate(out, aggregate),
         Kind::Select(selector) => {
             write_selector(out, selector);
+            write_edges(out, selector.edges);
             write_modifiers(out, selector.at, selector.offset.as_ref());
         }
         Kind::Range { selector, range, edges } => {
@@ -49,10 +50,7 @@ fn write_node(out: &mut String, node: &Node) {
             out.push('[');
             write_duration(out, range);
             out.push(']');
-            if *edges != Edges::Plain {
-                out.push(' ');
-                out.push_str(edges.text());
-            }
+            write_edges(out, *edges);
             write_modifiers(out, selector.at, selector.offset.as_ref());
         }
         Kind::Subquery(subquery) => {
@@ -66,6 +64,13 @@ fn write_node(out: &mut String, node: &Node) {
             out.push(']');
             write_modifiers(out, subquery.at, subquery.offset.as_ref());
         }
+    }
+}
+
+fn write_edges(out: &mut String, edges: Edges) {
+    if edges != Edges::Plain {
+        out.push(' ');
+        out.push_str(edges.text());
     }
 }
 
@@ -139,8 +144,10 @@ fn write_aggregate(out: &mut String, aggregate: &Aggregate) {
 }
 
 fn write_selector(out: &mut String, selector: &Selector) {
-    let bare = selector.name.as_deref().filter(|name| is_metric_name(name) && can_stand_bare(name));
-    let is_name = |matcher: &&Matcher| {
+    let is_lone = selector.matchers.iter().filter(|matcher| matcher.name == METRIC_NAME).count() == 1;
+    let may_stand = |name: &&str| is_metric_name(name) && can_stand_bare(name) && is_lone;
+    let bare = selector.name.as_deref().filter(may_stand);
+    let is_name = |matcher: &Matcher| {
         matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal && Some(&matcher.value) == selector.name.as_ref()
     };
     let mut parts = Vec::new();
@@ -149,10 +156,20 @@ fn write_selector(out: &mut String, selector: &Selector) {
         (None, Some(name)) => parts.push(quoted(name)),
         (None, None) => {}
     }
-    for matcher in selector.matchers.iter().filter(|matcher| !is_name(matcher)) {
-        parts.push(format!("{}{}{}", label_name(&matcher.name), matcher.op.as_str(), quoted(&matcher.value)));
+    let mut named = false;
+    for matcher in &selector.matchers {
+        // The name is written already, once.
+        if !named && is_name(matcher) {
+            named = true;
+            continue;
+        }
+        if matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal && selector.name.is_some() {
+            parts.push(quoted(&matcher.value));
+        } else {
+            parts.push(format!("{}{}{}", label_name(&matcher.name), matcher.op.as_str(), quoted(&matcher.value)));
+        }
     }
-    if !parts.is_empty() {
+    if !parts.is_empty() || bare.is_none() {
         out.push('{');
         out.push_str(&parts.join(","));
         out.push('}');

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder};
 
 use super::ast::{Binary, Cardinality};
 use super::engine::{Engine, SAME_LABELSET, wrong};
-use super::value::{Column, Grid, Point};
+use super::value::{Column, Grid, Point, is_schema_label};
 use crate::QueryError;
 
 /// The answer while it is put together.
@@ -111,7 +110,7 @@ impl<'a> Joined<'a> {
         let listed = |name: &str| matching.labels.iter().any(|label| label == name);
         let one_to_one = matching.cardinality == Cardinality::OneToOne;
         let kept = many.filtered(|name| {
-            !(name == METRIC_NAME && self.binary.op.drops_name()) && (!one_to_one || listed(name) == matching.on)
+            !(is_schema_label(name) && self.binary.op.drops_name()) && (!one_to_one || listed(name) == matching.on)
         });
         if matching.include.is_empty() {
             return kept;

@@ -58,6 +58,10 @@ impl Mean {
         self.state = scaled.plus(value / self.count);
     }
 
+    pub(crate) fn has_any(&self) -> bool {
+        self.count > 0.0
+    }
+
     pub(crate) fn value(&self) -> f64 {
         if self.incremental { self.state.total() } else { self.state.sum / self.count + self.state.lost / self.count }
     }

@@ -56,9 +56,9 @@ impl Token {
 }
 
 /// Longest first, so that `=~` is not `=`.
-const SYMBOLS: [&str; 24] = [
-    "==", "!=", ">=", "<=", "=~", "!~", "+", "-", "*", "/", "%", "^", "=", ">", "<", "(", ")", "{", "}", "[", "]", ",",
-    "@", ":",
+const SYMBOLS: [&str; 26] = [
+    "==", "!=", ">=", "<=", "</", ">/", "=~", "!~", "+", "-", "*", "/", "%", "^", "=", ">", "<", "(", ")", "{", "}",
+    "[", "]", ",", "@", ":",
 ];
 
 pub(crate) fn lex(text: &str) -> Result<Vec<(Token, Span)>, Fault> {
@@ -132,8 +132,13 @@ fn number(rest: &str, at: usize) -> Result<(Token, usize), Fault> {
         return Ok((Token::Duration(duration_ms), length));
     }
     let digits: String = written.chars().filter(|c| *c != '_').collect();
+    let is_octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| matches!(b, b'0'..=b'7'));
     let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         Some(hex) => u64::from_str_radix(hex, 16).ok().map(|value| value as f64),
+        // As Go reads integers: a leading zero makes them octal, if all digits are.
+        None if is_octal => {
+            i64::from_str_radix(&digits, 8).ok().map(|value| value as f64).or_else(|| digits.parse().ok())
+        }
         None if digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) => {
             digits.parse().ok()
         }
@@ -228,6 +233,9 @@ mod tests {
             ("0x1F", Token::Number(31.0)),
             ("12.34e-6", Token::Number(12.34e-6)),
             ("1_000.5", Token::Number(1000.5)),
+            ("0755", Token::Number(493.0)),
+            ("089", Token::Number(89.0)),
+            ("00.5", Token::Number(0.5)),
             ("2.", Token::Number(2.0)),
             (".5", Token::Number(0.5)),
             ("1h30m", Token::Duration(5_400_000)),

@@ -9,24 +9,31 @@ mod binary;
 mod check;
 mod duration;
 mod engine;
+mod fold;
 mod format;
 mod functions;
 mod joined;
 mod kahan;
 mod lexer;
+mod looks;
 mod meter;
 mod modifiers;
 mod native;
 mod notes;
 mod number;
+mod parallel;
 mod parser;
 mod pick;
+mod report;
 mod select;
 mod selector;
+mod shared;
+mod tree;
 mod value;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::{Histogram, Labels, Matcher, MsRange, Sample};
 use store::{ReadGuard, Samples, Series, StoreError};
@@ -34,9 +41,13 @@ use store::{ReadGuard, Samples, Series, StoreError};
 use crate::{Budget, QueryError};
 use ast::{Kind, Node, Type};
 use engine::{Engine, SAME_LABELSET, wrong};
-use value::{Column, Grid, TIME_MS_MAX, Val, is_absent};
+use meter::SAMPLE_BYTES;
+use report::Explainer;
+use value::{Column, Grid, TIME_MS_MAX, Val, is_absent, without_schema};
 
 pub use native::{Bucket, Side, buckets};
+pub use report::{Detail, Explain, Stats};
+pub use tree::{Tree, TreeAt, TreeFunction, TreeKind, TreeMatching, TreeSelector, tree};
 
 /// Where an expression's selectors read: a snapshot of the store.
 pub trait Source: Sync {
@@ -57,6 +68,15 @@ pub struct Options {
     /// How far back an instant selector looks for its sample.
     pub lookback_ms: i64,
     pub budget: Budget,
+    /// What to tell beside the answer.
+    pub detail: Detail,
+}
+
+impl Options {
+    /// Without any detail.
+    pub fn new(lookback_ms: i64, budget: Budget) -> Options {
+        Options { lookback_ms, budget, detail: Detail::default() }
+    }
 }
 
 /// What an expression evaluates to.
@@ -86,6 +106,9 @@ pub struct Answer {
     /// Samples and series read.
     pub samples_read: u64,
     pub series_read: u64,
+    pub stats: Stats,
+    /// The cost of each node, if asked for.
+    pub explain: Option<Explain>,
 }
 
 /// Parses and type-checks. Bounded in length, depth and operators.
@@ -116,15 +139,10 @@ pub fn selectors(expr: &Expr) -> Vec<&[Matcher]> {
     let mut found = Vec::new();
     let mut open: Vec<&Node> = vec![&expr.root];
     while let Some(node) = open.pop() {
-        match &node.kind {
-            Kind::Number { .. } | Kind::Text(_) => {}
-            Kind::Paren(inner) | Kind::Negate(inner) | Kind::Plus(inner) => open.push(inner),
-            Kind::Binary(binary) => open.extend([&binary.rhs, &binary.lhs]),
-            Kind::Call { args, .. } => open.extend(args.iter().rev()),
-            Kind::Aggregate(aggregate) => open.extend([&aggregate.expr].into_iter().chain(&aggregate.param)),
-            Kind::Select(selector) | Kind::Range { selector, .. } => found.push(selector.matchers.as_slice()),
-            Kind::Subquery(subquery) => open.push(&subquery.expr),
+        if let Kind::Select(selector) | Kind::Range { selector, .. } = &node.kind {
+            found.push(selector.matchers.as_slice());
         }
+        open.extend(node.children().into_iter().rev());
     }
     found
 }
@@ -133,12 +151,16 @@ pub fn selectors(expr: &Expr) -> Vec<&[Matcher]> {
 pub fn instant(source: &dyn Source, expr: &Expr, at_ms: i64, options: &Options) -> Result<Answer, QueryError> {
     in_time(at_ms)?;
     let grid = Grid { start_ms: at_ms, step_ms: 0, count: 1 };
-    let mut engine = Engine::new(source, &expr.text, grid, options);
+    let mut engine = Engine::new(source, expr, grid, options);
     let mut histograms = Vec::new();
+    let begun = Instant::now();
+    let eval_time;
     let value = if expr.root.ty == Type::Matrix {
         let (mut rows, mut seen) = (Vec::new(), BTreeSet::new());
-        for (labels, drop_name, samples) in engine.matrix(&expr.root, grid)? {
-            let labels = if drop_name { labels.without_name() } else { labels };
+        let found = engine.matrix(&expr.root, grid)?;
+        eval_time = begun.elapsed();
+        for (labels, drop_name, samples) in found {
+            let labels = if drop_name { without_schema(&labels) } else { labels };
             if !seen.insert(labels.clone()) {
                 return Err(wrong(SAME_LABELSET));
             }
@@ -155,7 +177,9 @@ pub fn instant(source: &dyn Source, expr: &Expr, at_ms: i64, options: &Options) 
         histograms.sort_by(|a, b| a.0.cmp(&b.0));
         Value::Matrix(rows)
     } else {
-        match engine.eval(&expr.root, grid)? {
+        let evaluated = engine.eval(&expr.root, grid)?;
+        eval_time = begun.elapsed();
+        match evaluated {
             Val::Scalar(steps) => Value::Scalar(Sample { at_ms, value: steps[0] }),
             Val::Text(text) => Value::String { at_ms, text },
             Val::Vector(columns) => {
@@ -171,7 +195,7 @@ pub fn instant(source: &dyn Source, expr: &Expr, at_ms: i64, options: &Options) 
             }
         }
     };
-    Ok(answer(engine, value, histograms))
+    Ok(answer(engine, value, histograms, eval_time, begun))
 }
 
 /// Evaluates at `start, start+step, …, <= end`; the answer is always a matrix, its rows sorted by labels.
@@ -200,9 +224,12 @@ pub fn range(
     }
     let count = usize::try_from((end_ms - start_ms) / step_ms).unwrap_or(usize::MAX).saturating_add(1);
     let grid = Grid { start_ms, step_ms, count };
-    let mut engine = Engine::new(source, &expr.text, grid, options);
+    let mut engine = Engine::new(source, expr, grid, options);
     engine.meter.room_for((count as u64).saturating_mul(8))?;
-    let columns = match engine.eval(&expr.root, grid)? {
+    let begun = Instant::now();
+    let evaluated = engine.eval(&expr.root, grid)?;
+    let eval_time = begun.elapsed();
+    let columns = match evaluated {
         Val::Scalar(steps) => vec![Column { labels: Labels::default(), drop_name: false, steps }],
         Val::Vector(columns) => finish(columns)?,
         Val::Text(_) => return Err(wrong("a string has no range")),
@@ -226,7 +253,7 @@ pub fn range(
     }
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     histograms.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(answer(engine, Value::Matrix(rows), histograms))
+    Ok(answer(engine, Value::Matrix(rows), histograms, eval_time, begun))
 }
 
 fn in_time(at_ms: i64) -> Result<(), QueryError> {
@@ -240,17 +267,38 @@ fn in_time(at_ms: i64) -> Result<(), QueryError> {
 fn finish(mut columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
     for column in &mut columns {
         if column.drop_name {
-            column.labels = column.labels.without_name();
+            column.labels = without_schema(&column.labels);
         }
         column.drop_name = false;
     }
     functions::labels::merge_same(columns)
 }
 
-fn answer(engine: Engine<'_>, value: Value, histograms: Vec<HistogramRow>) -> Answer {
-    let (samples_read, series_read) = (engine.meter.samples_read, engine.meter.series_read);
-    let (warnings, infos) = engine.notes.finish();
-    Answer { value, histograms, warnings, infos, samples_read, series_read }
+fn answer(
+    engine: Engine<'_>,
+    value: Value,
+    histograms: Vec<HistogramRow>,
+    eval_time: Duration,
+    begun: Instant,
+) -> Answer {
+    let used = engine.meter.used();
+    let stats = Stats {
+        samples_queryable: engine.tally.total,
+        samples_peak: engine.meter.peak() / SAMPLE_BYTES,
+        per_step: engine.tally.by_time(engine.query),
+        chunks_read: used.chunks,
+        bytes_read: used.bytes,
+        bytes_peak: engine.meter.peak(),
+        select_time: engine.meter.select_time(),
+        eval_time,
+        sort_time: begun.elapsed().saturating_sub(eval_time),
+    };
+    let missing = engine.meter.missing();
+    let (mut warnings, infos) = engine.notes.finish();
+    warnings.extend(missing);
+    let explain = engine.explainer.and_then(Explainer::finish);
+    let (samples_read, series_read) = (used.samples, used.series);
+    Answer { value, histograms, warnings, infos, samples_read, series_read, stats, explain }
 }
 
 fn parse_error(text: &str, fault: lexer::Fault) -> QueryError {

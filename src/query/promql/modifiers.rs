@@ -6,28 +6,20 @@ use super::lexer::{Fault, Span, Token};
 use super::parser::{Parser, named_number};
 
 impl Parser<'_> {
-    /// `bool`, `on`/`ignoring`, `group_left`/`group_right`, `fill…`; and whether any matching was written.
-    pub(crate) fn modifiers(&mut self) -> Result<(bool, Matching, bool), Fault> {
+    /// `bool`, `on`/`ignoring`, `group_left`/`group_right`, `fill…`.
+    pub(crate) fn modifiers(&mut self) -> Result<(bool, Matching), Fault> {
         let return_bool = self.take_keyword("bool");
         let mut matching = Matching::default();
-        let mut written = false;
         if self.is_keyword("on") || self.is_keyword("ignoring") {
             matching.on = self.is_keyword("on");
             self.next();
             matching.labels = self.label_list()?;
-            written = true;
             let left = self.is_keyword("group_left");
             if left || self.is_keyword("group_right") {
                 self.next();
                 matching.cardinality = if left { Cardinality::ManyToOne } else { Cardinality::OneToMany };
                 if self.is_symbol("(") {
                     matching.include = self.label_list()?;
-                }
-                if let Some(label) =
-                    matching.include.iter().find(|label| matching.on && matching.labels.contains(label))
-                {
-                    let reason = format!("label {label:?} must not occur in ON and GROUP clause at once");
-                    return Err(Fault::new(self.last_span(), reason));
                 }
             }
         } else if self.is_keyword("group_left") || self.is_keyword("group_right") {
@@ -45,7 +37,6 @@ impl Parser<'_> {
             self.next();
             let value = self.signed_number("fill")?;
             self.expect_symbol(")", "fill")?;
-            written = true;
             if left {
                 matching.fill_left = Some(value);
             }
@@ -53,7 +44,7 @@ impl Parser<'_> {
                 matching.fill_right = Some(value);
             }
         }
-        Ok((return_bool, matching, written))
+        Ok((return_bool, matching))
     }
 
     pub(crate) fn signed_number(&mut self, context: &str) -> Result<f64, Fault> {
@@ -82,7 +73,9 @@ impl Parser<'_> {
         let mut labels = Vec::new();
         while !self.take_symbol(")") {
             match self.peek() {
-                Token::Name(name) if model::labels::is_label_name(name) => labels.push(name.clone()),
+                Token::Name(name) if model::labels::is_label_name(name) && named_number(name).is_none() => {
+                    labels.push(name.clone());
+                }
                 Token::Text(name) if !name.is_empty() => labels.push(name.clone()),
                 _ => return Err(self.unexpected("grouping opts", "label")),
             }
@@ -96,7 +89,7 @@ impl Parser<'_> {
 
     pub(crate) fn aggregate(&mut self, op: Aggregator, span: Span) -> Result<Node, Fault> {
         let mut grouping = self.grouping()?;
-        let (mut args, mut end) = self.arguments()?;
+        let (mut args, mut end) = self.arguments(false)?;
         if grouping.is_none() {
             grouping = self.grouping()?;
             if grouping.is_some() {
@@ -116,7 +109,7 @@ impl Parser<'_> {
         let Some(expr) = args.pop() else { return Err(self.unexpected("aggregation", "expression")) };
         let param = args.pop();
         let (without, grouping) = grouping.unwrap_or_default();
-        check::aggregate(Aggregate { op, expr, param, without, grouping }, span.to(end))
+        check::aggregate(Aggregate { op, expr, param, without, grouping, span: span.to(end) })
     }
 
     /// `by (…)` or `without (…)`; `true` for `without`.

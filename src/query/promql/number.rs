@@ -7,7 +7,31 @@ pub(crate) fn plain(value: f64) -> String {
 
 /// With an exponent from 1e21 up and below 1e-4 (`%v`): a number in an expression or a message.
 pub(crate) fn general(value: f64) -> String {
-    if !value.is_finite() || value == 0.0 || (1e-4..1e21).contains(&value.abs()) {
+    below(value, 1e21)
+}
+
+/// With an exponent from a million up and below 1e-4 (`%g`): a number in an annotation.
+pub(crate) fn compact(value: f64) -> String {
+    below(value, 1e6)
+}
+
+/// Six digits after the point (`%f`).
+pub(crate) fn fixed(value: f64) -> String {
+    if value.is_finite() { format!("{value:.6}") } else { plain(value) }
+}
+
+/// Two significant digits (`%.2g`).
+pub(crate) fn short(value: f64) -> String {
+    if !value.is_finite() || value == 0.0 {
+        return plain(value);
+    }
+    // Rounded first: what becomes 100 has an exponent then.
+    let rounded = format!("{value:.1e}").parse().unwrap_or(value);
+    below(rounded, 1e2)
+}
+
+fn below(value: f64, exponent_from: f64) -> String {
+    if !value.is_finite() || value == 0.0 || (1e-4..exponent_from).contains(&value.abs()) {
         return plain(value);
     }
     let written = format!("{value:e}");
@@ -41,5 +65,16 @@ mod tests {
             assert_eq!(general(value), shown);
         }
         assert_eq!(plain(1e21), "1000000000000000000000");
+        for (value, compacted, shortened) in [
+            (1.0, "1", "1"),
+            (12.34, "12.34", "12"),
+            (99.6, "99.6", "1e+02"),
+            (1234567.0, "1.234567e+06", "1.2e+06"),
+            (999999.0, "999999", "1e+06"),
+            (0.000_123_4, "0.0001234", "0.00012"),
+            (0.0, "0", "0"),
+        ] {
+            assert_eq!((compact(value).as_str(), short(value).as_str()), (compacted, shortened));
+        }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Parser<'a> {
     at: usize,
     depth: usize,
     operators: usize,
+    /// Inside the second argument of `info`, which may select everything.
+    pub(crate) any_labels: bool,
 }
 
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
@@ -43,7 +45,7 @@ impl<'a> Parser<'a> {
             let span = Span { start: LENGTH_MAX, end: text.len() };
             return Err(Fault::new(span, format!("the query is longer than {LENGTH_MAX} bytes")));
         }
-        Ok(Parser { text, tokens: lex(text)?, at: 0, depth: 0, operators: 0 })
+        Ok(Parser { text, tokens: lex(text)?, at: 0, depth: 0, operators: 0, any_labels: false })
     }
 
     pub(crate) fn peek(&self) -> &Token {
@@ -137,11 +139,11 @@ impl<'a> Parser<'a> {
                     let reason = format!("the query has more than {OPERATORS_MAX} binary operators");
                     return Err(Fault::new(op_span, reason));
                 }
-                let (return_bool, matching, matching_written) = parser.modifiers()?;
+                let (return_bool, matching) = parser.modifiers()?;
                 // Only `^` is right associative.
                 let rhs = parser.expr(if op == Op::Pow { binding } else { binding + 1 })?;
                 let binary = Binary { op, lhs, rhs, return_bool, matching };
-                lhs = check::binary(binary, op_span, matching_written)?;
+                lhs = check::binary(binary, op_span)?;
             }
             Ok(lhs)
         })
@@ -162,6 +164,8 @@ impl<'a> Parser<'a> {
                 "<" => (Op::Less, 3),
                 ">=" => (Op::GreaterEqual, 3),
                 "<=" => (Op::LessEqual, 3),
+                "</" => (Op::TrimUpper, 3),
+                ">/" => (Op::TrimLower, 3),
                 _ => return None,
             },
             Token::Name(name) => match name.to_ascii_lowercase().as_str() {
@@ -259,18 +263,20 @@ impl<'a> Parser<'a> {
             }
             return Err(Fault::new(span, reason));
         };
-        let (args, end) = self.arguments()?;
+        let (args, end) = self.arguments(function.name == "info")?;
         check::call(function, args, span.to(end))
     }
 
-    pub(crate) fn arguments(&mut self) -> Result<(Vec<Node>, Span), Fault> {
+    pub(crate) fn arguments(&mut self, of_info: bool) -> Result<(Vec<Node>, Span), Fault> {
         self.expect_symbol("(", "call")?;
         let mut args = Vec::new();
         if self.is_symbol(")") {
             return Ok((args, self.next().1));
         }
         loop {
+            let outside = std::mem::replace(&mut self.any_labels, of_info && args.len() == 1);
             args.push(self.expr(0)?);
+            self.any_labels = outside;
             if self.is_symbol(")") {
                 return Ok((args, self.next().1));
             }

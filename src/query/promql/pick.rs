@@ -23,7 +23,7 @@ pub(crate) fn from_group(
     let by_value = matches!(op, Aggregator::Topk | Aggregator::Bottomk);
     for column in columns.iter_mut().filter(|column| by_value && column.steps.has_histograms()) {
         column.steps.drop_histograms();
-        note_ignored(engine, &aggregate.expr, op);
+        note_ignored(engine, aggregate.span, op);
     }
     // The picked ones of the last step, best first: the order of an instant query's answer.
     let mut ranked: Vec<usize> = Vec::new();
@@ -63,12 +63,17 @@ pub(crate) fn from_group(
     Ok(())
 }
 
+const INT64_END: f64 = (1_u64 << 63) as f64;
+
 fn most(k: f64) -> Result<usize, QueryError> {
     if k.is_nan() {
         return Err(wrong("Parameter value is NaN"));
     }
-    if k.abs() >= 9.2e18 {
-        return Err(wrong(format!("Scalar value {} overflows int64", number::general(k))));
+    // Above 2^63 - 1 by as much as the next float is.
+    for (beyond, how) in [(k <= -INT64_END, "underflows"), (k >= INT64_END, "overflows")] {
+        if beyond {
+            return Err(wrong(format!("Scalar value {} {how} int64", number::general(k))));
+        }
     }
     Ok(if k < 1.0 { 0 } else { k as usize })
 }
@@ -81,8 +86,8 @@ fn ratio(engine: &mut Engine<'_>, node: &Node, ratio: f64) -> Result<f64, QueryE
     if capped != ratio {
         let text = format!(
             "ratio value should be between -1 and 1, got {}, capping to {}",
-            number::general(ratio),
-            number::general(capped)
+            number::compact(ratio),
+            number::compact(capped)
         );
         engine.notes.warn(node, &text);
     }
@@ -96,15 +101,36 @@ fn sampled(ratio: f64, labels: &Labels) -> bool {
     if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
 }
 
-/// FNV-1a with a final mix (splitmix64), stable over time and machines.
+/// Prometheus' hash of a label set (`labels.Hash` of its default build): xxHash64 over each name and value, each after
+/// its length.
 fn fingerprint(labels: &Labels) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for (name, value) in labels.iter() {
-        for byte in name.bytes().chain([0xff]).chain(value.bytes()).chain([0xff]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let mut bytes = Vec::with_capacity(256);
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        match u8::try_from(text.len()) {
+            Ok(length) if length < u8::MAX => bytes.push(length),
+            // Three bytes of length, as in Prometheus; longer texts than those can tell do not come here.
+            _ => {
+                bytes.push(u8::MAX);
+                bytes.extend_from_slice(&(text.len() as u32).to_le_bytes()[..3]);
+            }
         }
+        bytes.extend_from_slice(text.as_bytes());
     }
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
+    xxhash_rust::xxh64::xxh64(&bytes, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_sets_hash_as_in_prometheus() {
+        // xxHash64 of nothing, and of `\x01a\x01b`.
+        assert_eq!(fingerprint(&Labels::default()), 0xef46_db37_51d8_e999);
+        let bytes = [1, b'a', 1, b'b'];
+        assert_eq!(fingerprint(&Labels::from_pairs([("a", "b")])), xxhash_rust::xxh64::xxh64(&bytes, 0));
+        let long = "x".repeat(300);
+        let bytes = [&[1, b'a', 255, 44, 1, 0][..], long.as_bytes()].concat();
+        assert_eq!(fingerprint(&Labels::from_pairs([("a", long.as_str())])), xxhash_rust::xxh64::xxh64(&bytes, 0));
+    }
 }

@@ -1,216 +1,249 @@
 //! Reading: selectors and windows. Each selector is selected once and its series are read once, in batches, over the
-//! whole span that the grid looks at; steps then move two pointers.
+//! whole span that the grid looks at; every series becomes its column at once, on whichever thread has read it.
+
+use std::time::Instant;
 
 use model::{Labels, MsRange};
 use store::{Samples, Series};
 
+use super::Source;
 use super::ast::{At, Edges, Kind, Node, Selector, Subquery};
 use super::engine::{Engine, wrong};
+use super::functions::columnar::Columnar;
 use super::functions::window::Window;
-use super::meter::Meter;
+use super::looks::{Looks, Plan};
+use super::meter::{Meter, Reading, SAMPLE_BYTES};
+use super::native;
 use super::notes::Notes;
-use super::value::{Column, Grid, Point, TIME_MS_MAX, Val, bytes_of_histogram, is_absent};
+use super::parallel;
+use super::report::Tally;
+use super::value::{Column, Grid, Point, Val, bytes_of_histogram, is_absent};
 use crate::QueryError;
 
 /// Most series read at a time: enough to share the store's work.
 const BATCH_SERIES: usize = 256;
 /// Raw samples to have in hand at a time, about 64 MiB of them, if they are ten seconds apart.
 const BATCH_SAMPLES: i64 = 4 << 20;
-/// Samples walked between two looks at the clock: about a millisecond.
-const WALK_SAMPLES: usize = 1 << 20;
-/// A histogram takes about as long as this many floats.
-const HISTOGRAM_WALK: usize = 64;
+/// The usual distance between samples, to guess by.
+const USUAL_INTERVAL_MS: i64 = 10_000;
+/// Samples, by that guess, below which a second thread costs more than it saves.
+const PARALLEL_SAMPLES: i64 = 50_000;
+/// Batches for each thread, so that none waits long for the others at the end.
+const BATCHES_PER_THREAD: usize = 4;
 /// The step of a subquery that names none: Prometheus' default evaluation interval.
 const SUBQUERY_STEP_MS: i64 = 60_000;
 
-/// Where the steps of a grid look: each at `reference - offset`, and back from there.
-#[derive(Clone, Copy)]
-struct Looks {
-    grid: Grid,
-    pinned_ms: Option<i64>,
-    offset_ms: i64,
-    back_ms: i64,
-    /// How far samples are taken from before the start and after the end, for ranges that know their ends.
-    before_ms: i64,
-    after_ms: i64,
+/// What one thread has at hand while it makes columns.
+pub(crate) struct Worker<'m, 'a> {
+    pub(crate) meter: &'m Meter<'a>,
+    pub(crate) notes: Notes<'a>,
+    tally: Tally,
+    plan: Plan,
 }
 
-impl Looks {
-    fn end_ms(&self, step: usize) -> i64 {
-        let reference = self.pinned_ms.unwrap_or_else(|| self.grid.at(step));
-        reference.clamp(-TIME_MS_MAX, TIME_MS_MAX) - self.offset_ms
-    }
+/// A series that is about to become a column.
+struct Found<'s> {
+    labels: &'s Labels,
+    drop_name: bool,
+    samples: Samples,
+}
 
-    /// The left end is outside.
-    fn start_ms(&self, step: usize) -> i64 {
-        self.end_ms(step) - self.back_ms
-    }
-
-    fn span(&self) -> MsRange {
-        MsRange {
-            start_ms: self.start_ms(0) - self.before_ms + 1,
-            end_ms: self.end_ms(self.grid.count - 1) + self.after_ms,
+impl Found<'_> {
+    /// Where the statistics of histograms are asked for, each says whether a reset lies before it.
+    fn tell_resets(&mut self, selector: &Selector) {
+        if selector.stats {
+            native::tell_resets(&mut self.samples.histograms);
         }
     }
+}
 
-    /// The samples of every step's window, found by moving two pointers. Asks the clock now and then: a function walks
-    /// each window from end to end, and a long one at many steps takes long.
-    fn each<'s>(
-        &self,
-        meter: &Meter<'_>,
-        samples: &'s Samples,
-        mut visit: impl FnMut(usize, &Window<'s>),
-    ) -> Result<(), QueryError> {
-        let Samples { at_ms, values, histograms } = samples;
-        let (mut from, mut to, mut walked) = (0, 0, 0);
-        let (mut first, mut last) = (0, 0);
-        for step in 0..self.grid.count {
-            let (start_ms, end_ms) = (self.start_ms(step), self.end_ms(step));
-            while to < at_ms.len() && at_ms[to] <= end_ms + self.after_ms {
-                to += 1;
-            }
-            while from < to && at_ms[from] <= start_ms - self.before_ms {
-                from += 1;
-            }
-            while last < histograms.len() && histograms[last].0 <= end_ms + self.after_ms {
-                last += 1;
-            }
-            while first < last && histograms[first].0 <= start_ms - self.before_ms {
-                first += 1;
-            }
-            walked += to - from + HISTOGRAM_WALK * (last - first);
-            if walked > WALK_SAMPLES {
-                meter.check()?;
-                walked = 0;
-            }
-            let window = Window {
-                at_ms: &at_ms[from..to],
-                values: &values[from..to],
-                histograms: &histograms[first..last],
-                start_ms,
-                end_ms,
-                eval_ms: self.grid.at(step),
-            };
-            visit(step, &window);
-        }
-        Ok(())
-    }
+/// Takes columns in the order of their series.
+pub(crate) type Take<'t> = dyn FnMut(&Meter<'_>, Column) -> Result<(), QueryError> + 't;
+
+/// One value a window.
+pub(crate) type Compute<'c> = dyn Fn(&mut Notes<'_>, &Labels, usize, &Window<'_>) -> Option<Point> + Sync + 'c;
+
+/// What an instant selector gives of a sample.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pick {
+    Value,
+    /// Seconds, of floats and histograms alike.
+    Time,
+    /// Milliseconds of a float; a histogram stays one.
+    FloatTimeMs,
 }
 
 /// How many series to read at a time over a span, so that a long one does not need all memory for raw samples.
-fn batch_series(span: MsRange) -> usize {
-    let samples = span.end_ms.saturating_sub(span.start_ms) / 10_000 + 1;
-    usize::try_from(BATCH_SAMPLES / samples).unwrap_or(BATCH_SERIES).clamp(1, BATCH_SERIES)
+fn batch_series(count: usize, span: MsRange, threads: usize) -> usize {
+    let samples = usual_samples(span).saturating_mul(threads as i64);
+    let most = usize::try_from(BATCH_SAMPLES / samples).unwrap_or(BATCH_SERIES).clamp(1, BATCH_SERIES);
+    if threads == 1 { most } else { count.div_ceil(threads * BATCHES_PER_THREAD).clamp(1, most) }
 }
 
-impl Engine<'_> {
+fn usual_samples(span: MsRange) -> i64 {
+    span.end_ms.saturating_sub(span.start_ms) / USUAL_INTERVAL_MS + 1
+}
+
+fn read<'m, 'a>(
+    source: &dyn Source,
+    meter: &'m Meter<'a>,
+    batch: &[Series],
+    span: MsRange,
+) -> Result<(Vec<Samples>, Reading<'m, 'a>), QueryError> {
+    meter.check()?;
+    let mut reading = meter.reading();
+    let read = source.read(batch, span, &mut reading).map_err(|error| reading.error(error))?;
+    if read.len() != batch.len() {
+        return Err(wrong("the store answered for another number of series"));
+    }
+    let histograms = read.iter().flat_map(|samples| &samples.histograms);
+    reading.hold(histograms.map(|(_, histogram)| bytes_of_histogram(histogram)).sum())?;
+    Ok((read, reading))
+}
+
+impl<'a> Engine<'a> {
     fn looks(&self, grid: Grid, at: Option<At>, offset_ms: i64, back_ms: i64) -> Looks {
         Looks { grid, pinned_ms: self.pinned_ms(at), offset_ms, back_ms, before_ms: 0, after_ms: 0 }
     }
 
+    /// What to read: where resets are to be told, the first sample needs the one before it as well.
+    fn told_span(&self, selector: &Selector, looks: Looks) -> MsRange {
+        let span = looks.span();
+        let before_ms = if selector.stats { self.lookback_ms } else { 0 };
+        MsRange { start_ms: span.start_ms - before_ms, ..span }
+    }
+
     fn find(&mut self, selector: &Selector, span: MsRange) -> Result<Vec<Series>, QueryError> {
+        let begun = Instant::now();
         let found = self.source.select(&selector.matchers, span, self.meter.series_left());
+        self.meter.add_select_time(begun.elapsed());
         let found = found.map_err(|error| self.meter.select_error(error))?;
         self.meter.take_series(found.len());
         Ok(found)
     }
 
-    fn read(&mut self, batch: &[Series], span: MsRange) -> Result<Vec<Samples>, QueryError> {
-        self.meter.check()?;
-        let read = self.source.read(batch, span, &mut self.meter).map_err(|error| self.meter.read_error(error))?;
-        if read.len() != batch.len() {
-            return Err(wrong("the store answered for another number of series"));
-        }
-        let histograms = read.iter().flat_map(|samples| &samples.histograms);
-        self.meter.hold(histograms.map(|(_, histogram)| bytes_of_histogram(histogram)).sum())?;
-        Ok(read)
+    /// Reads the series of a selector, makes of each what `make` makes of it, and hands that to `take` in the order of the
+    /// series.
+    fn each_series<T: Send>(
+        &mut self,
+        selector: &Selector,
+        span: MsRange,
+        make: impl Fn(&mut Worker<'_, 'a>, Found<'_>) -> Result<Option<T>, QueryError> + Sync,
+        mut take: impl FnMut(&Meter<'_>, T) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let found = self.find(selector, span)?;
+        let Engine { source, meter, notes, tally, explainer, .. } = self;
+        let (source, meter, empty_notes, empty_tally) = (*source, &*meter, notes.fork(), tally.fork());
+        let samples = usual_samples(span).saturating_mul(i64::try_from(found.len()).unwrap_or(i64::MAX));
+        let threads = if samples < PARALLEL_SAMPLES { 1 } else { meter.threads() };
+        let batches: Vec<&[Series]> = found.chunks(batch_series(found.len(), span, threads)).collect();
+        parallel::in_order(
+            threads,
+            batches.len(),
+            || Worker { meter, notes: empty_notes.fork(), tally: empty_tally.fork(), plan: Plan::default() },
+            |worker, index| {
+                let batch = batches[index];
+                let mut made = Vec::with_capacity(batch.len());
+                let (read, _reading) = read(source, meter, batch, span)?;
+                for (Series { labels, .. }, samples) in batch.iter().zip(read) {
+                    made.extend(make(worker, Found { labels, drop_name: false, samples })?);
+                }
+                let (fresh_notes, fresh_tally) = (empty_notes.fork(), empty_tally.fork());
+                let notes = std::mem::replace(&mut worker.notes, fresh_notes);
+                Ok((made, notes, std::mem::replace(&mut worker.tally, fresh_tally)))
+            },
+            |(made, new_notes, new_tally)| {
+                notes.join(new_notes);
+                tally.join(&new_tally);
+                let begun = Instant::now();
+                made.into_iter().try_for_each(|made| take(meter, made))?;
+                if let Some(explainer) = explainer {
+                    explainer.elsewhere += begun.elapsed();
+                }
+                Ok(())
+            },
+        )
     }
 
     pub(crate) fn select(&mut self, selector: &Selector, grid: Grid) -> Result<Val, QueryError> {
-        Ok(Val::Vector(self.instants(selector, grid, |_, point| point)?))
+        let mut columns = Vec::new();
+        self.instants(selector, grid, Pick::Value, &mut |_, column| {
+            columns.push(column);
+            Ok(())
+        })?;
+        Ok(Val::Vector(columns))
     }
 
-    /// The newest sample of each series within the lookback of each step, turned into a value by `pick(at_ms, point)`.
+    /// The newest sample of each series within the lookback of each step.
     pub(crate) fn instants(
         &mut self,
         selector: &Selector,
         grid: Grid,
-        pick: impl Fn(i64, Point) -> Point,
-    ) -> Result<Vec<Column>, QueryError> {
+        pick: Pick,
+        take: &mut Take<'_>,
+    ) -> Result<(), QueryError> {
         let offset_ms = self.offset_ms(selector.offset.as_ref())?;
         let looks = self.looks(grid, selector.at, offset_ms, self.lookback_ms);
-        let span = looks.span();
-        let found = self.find(selector, span)?;
-        let mut columns = Vec::with_capacity(found.len());
-        for batch in found.chunks(batch_series(span)) {
-            for (series, samples) in batch.iter().zip(self.read(batch, span)?) {
-                let mut column = self.column(series.labels.clone(), false, grid.count)?;
-                let mut any = false;
-                looks.each(&self.meter, &samples, |step, window| {
-                    let Some((at_ms, point)) = window.last() else { return };
-                    let is_stale = match &point {
-                        Point::Float(value) => is_absent(*value),
-                        Point::Histogram(histogram) => histogram.is_stale(),
-                    };
-                    if !is_stale {
-                        column.steps.put(step, Some(pick(at_ms, point)));
-                        any = true;
-                    }
-                })?;
-                if any {
-                    columns.push(column);
-                }
-            }
-            self.meter.release_samples();
-        }
-        Ok(columns)
+        let make = |worker: &mut Worker<'_, '_>, mut found: Found<'_>| {
+            found.tell_resets(selector);
+            worker.newest(&looks, pick, &found)
+        };
+        self.each_series(selector, self.told_span(selector, looks), make, take)
     }
 
-    /// Calls `visit(labels, drop_name, samples, each)` for every series of a range vector; `each` walks its windows.
-    fn series_of(
+    /// The series of a range vector, each turned into something by `make`.
+    fn ranges<T: Send>(
         &mut self,
         node: &Node,
         grid: Grid,
-        mut visit: impl FnMut(&mut Self, &Labels, bool, Looks, Samples) -> Result<(), QueryError>,
+        make: impl Fn(&mut Worker<'_, 'a>, &Looks, Found<'_>) -> Result<Option<T>, QueryError> + Sync,
+        mut take: impl FnMut(&Meter<'_>, T) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        match &node.bare().kind {
-            Kind::Range { selector, range, edges } => {
+        let node = node.bare();
+        match &node.kind {
+            // An instant between samples looks both ways.
+            Kind::Range { selector, .. } | Kind::Select(selector) => {
                 let offset_ms = self.offset_ms(selector.offset.as_ref())?;
-                let mut looks = self.looks(grid, selector.at, offset_ms, self.positive_ms(range)?);
-                if *edges != Edges::Plain {
+                let (back_ms, edges) = match &node.kind {
+                    Kind::Range { range, edges, .. } => (self.positive_ms(range)?, *edges),
+                    _ => (self.lookback_ms, selector.edges),
+                };
+                let mut looks = self.looks(grid, selector.at, offset_ms, back_ms);
+                if edges != Edges::Plain && matches!(node.kind, Kind::Range { .. }) {
                     looks.before_ms = self.lookback_ms;
                 }
-                let floats_only = *edges != Edges::Plain;
-                if *edges == Edges::Smoothed {
+                if edges == Edges::Smoothed {
                     looks.after_ms = self.lookback_ms;
                 }
-                let span = looks.span();
-                let found = self.find(selector, span)?;
-                for batch in found.chunks(batch_series(span)) {
-                    for (series, samples) in batch.iter().zip(self.read(batch, span)?) {
-                        if floats_only && !samples.histograms.is_empty() {
-                            return Err(wrong("smoothed and anchored modifiers do not work with native histograms"));
-                        }
-                        visit(self, &series.labels, false, looks, without_markers(samples))?;
-                    }
-                    self.meter.release_samples();
-                }
-                Ok(())
+                let make = |worker: &mut Worker<'_, 'a>, mut found: Found<'_>| {
+                    found.tell_resets(selector);
+                    found.samples = without_markers(found.samples);
+                    make(worker, &looks, found)
+                };
+                let span = self.told_span(selector, looks);
+                self.explained(node, grid, |engine| engine.each_series(selector, span, make, take))
             }
             Kind::Subquery(subquery) => {
-                let (looks, columns, inner) = self.subquery(subquery, grid)?;
-                for column in columns {
+                let (looks, columns, inner) = self.explained(node, grid, |engine| engine.subquery(subquery, grid))?;
+                let (notes, tally) = (self.notes.fork(), self.tally.fork());
+                let mut worker = Worker { meter: &self.meter, notes, tally, plan: Plan::default() };
+                for Column { labels, drop_name, steps } in columns {
                     self.meter.check()?;
-                    let present = (0..inner.count).filter(|step| !is_absent(column.steps[*step]));
+                    let present = (0..inner.count).filter(|step| !is_absent(steps[*step]));
                     let at_ms: Vec<i64> = present.clone().map(|step| inner.at(step)).collect();
-                    let values: Vec<f64> = present.map(|step| column.steps[step]).collect();
-                    let all = (0..inner.count)
-                        .filter_map(|step| Some((inner.at(step), column.steps.histogram(step)?.clone())));
-                    let histograms: Vec<_> = if column.steps.has_histograms() { all.collect() } else { Vec::new() };
+                    let values: Vec<f64> = present.map(|step| steps[step]).collect();
+                    let all =
+                        (0..inner.count).filter_map(|step| Some((inner.at(step), steps.histogram(step)?.clone())));
+                    let histograms: Vec<_> = if steps.has_histograms() { all.collect() } else { Vec::new() };
                     self.meter.take_samples((values.len() + histograms.len()) as u64)?;
                     let samples = Samples { at_ms, values, histograms };
-                    visit(self, &column.labels, column.drop_name, looks, samples)?;
+                    if let Some(made) = make(&mut worker, &looks, Found { labels: &labels, drop_name, samples })? {
+                        take(&self.meter, made)?;
+                    }
                 }
+                let Worker { notes, tally, .. } = worker;
+                self.notes.join(notes);
+                self.tally.join(&tally);
                 Ok(())
             }
             _ => Err(wrong("expected a range vector")),
@@ -236,51 +269,49 @@ impl Engine<'_> {
         }
         // Before anything is read: a year by the millisecond is refused here.
         self.meter.room_for((count as u64).saturating_mul(8))?;
-        let columns = self.vector(&subquery.expr, inner)?;
-        Ok((looks, columns, inner))
+        // Its own samples do not count: its values do, when they are looked at.
+        let was_on = self.tally.set_off();
+        let columns = self.vector(&subquery.expr, inner);
+        self.tally.set_on(was_on);
+        Ok((looks, columns?, inner))
     }
 
-    /// One float a window that has floats; histograms are not seen.
-    pub(crate) fn windows(
-        &mut self,
-        node: &Node,
-        grid: Grid,
-        keep_name: bool,
-        mut compute: impl FnMut(usize, &Window<'_>) -> Option<f64>,
-    ) -> Result<Vec<Column>, QueryError> {
-        self.points(node, grid, keep_name, |_, _, step, window| {
-            if window.values.is_empty() { None } else { compute(step, window).map(Point::Float) }
-        })
-    }
-
-    /// One value a window: the engine under all `*_over_time` functions and rates. `compute(notes, labels, step, window)`.
+    /// One value a window: `compute(notes, labels, step, window)`.
     pub(crate) fn points(
         &mut self,
         node: &Node,
         grid: Grid,
         keep_name: bool,
-        mut compute: impl FnMut(&mut Notes<'_>, &Labels, usize, &Window<'_>) -> Option<Point>,
+        compute: impl Fn(&mut Notes<'_>, &Labels, usize, &Window<'_>) -> Option<Point> + Sync,
     ) -> Result<Vec<Column>, QueryError> {
         let mut columns = Vec::new();
-        self.series_of(node, grid, |engine, labels, drop_name, looks, samples| {
-            let mut column = engine.column(labels.clone(), drop_name || !keep_name, grid.count)?;
-            let mut any = false;
-            let (meter, notes) = (&engine.meter, &mut engine.notes);
-            looks.each(meter, &samples, |step, window| {
-                if window.values.is_empty() && window.histograms.is_empty() {
-                    return;
-                }
-                if let Some(point) = compute(notes, labels, step, window) {
-                    column.steps.put(step, Some(point));
-                    any = true;
-                }
-            })?;
-            if any {
-                columns.push(column);
-            }
+        self.each_point(node, grid, keep_name, (None, &compute), &mut |_, column| {
+            columns.push(column);
             Ok(())
         })?;
         Ok(columns)
+    }
+
+    /// As [`Engine::points`], each column handed on as it is made: the engine under all `*_over_time` functions and rates.
+    /// The whole-column form computes where there are floats alone.
+    pub(crate) fn each_point(
+        &mut self,
+        node: &Node,
+        grid: Grid,
+        keep_name: bool,
+        (columnar, compute): (Option<Columnar>, &Compute<'_>),
+        take: &mut Take<'_>,
+    ) -> Result<(), QueryError> {
+        let make = |worker: &mut Worker<'_, '_>, looks: &Looks, found: Found<'_>| {
+            let drop_name = found.drop_name || !keep_name;
+            match columnar {
+                Some(columnar) if found.samples.histograms.is_empty() => {
+                    worker.whole(looks, &found, drop_name, columnar)
+                }
+                _ => worker.each(looks, &found, drop_name, compute),
+            }
+        };
+        self.ranges(node, grid, make, take)
     }
 
     /// A range vector as the answer itself: the samples of one window.
@@ -294,22 +325,125 @@ impl Engine<'_> {
             )));
         }
         let mut rows = Vec::new();
-        self.series_of(node, grid, |engine, labels, drop_name, looks, samples| {
+        let make = |worker: &mut Worker<'_, '_>, looks: &Looks, found: Found<'_>| {
             let mut row = Samples::default();
-            looks.each(&engine.meter, &samples, |_, window| {
+            let (meter, tally) = (worker.meter, &mut worker.tally);
+            looks.each(meter, &found.samples, |step, window| {
+                tally.add(step, seen(window));
                 row.at_ms.extend_from_slice(window.at_ms);
                 row.values.extend_from_slice(window.values);
                 row.histograms.extend_from_slice(window.histograms);
             })?;
+            let is_empty = row.values.is_empty() && row.histograms.is_empty();
+            Ok((!is_empty).then(|| (found.labels.clone(), found.drop_name, row)))
+        };
+        let mut kept = 0;
+        self.ranges(node, grid, make, |meter, row| {
             // Nothing shrinks the answer here, so what is kept counts.
-            engine.meter.room_for((row.values.len() + row.histograms.len()) as u64 * 16)?;
-            if !row.values.is_empty() || !row.histograms.is_empty() {
-                rows.push((labels.clone(), drop_name, row));
-            }
-            Ok(())
+            kept += (row.2.values.len() + row.2.histograms.len()) as u64 * SAMPLE_BYTES;
+            rows.push(row);
+            meter.room_for(kept)
         })?;
         Ok(rows)
     }
+}
+
+impl Worker<'_, '_> {
+    fn column(&self, found: &Found<'_>, drop_name: bool, grid: Grid) -> Result<Column, QueryError> {
+        Ok(Column { labels: found.labels.clone(), drop_name, steps: self.meter.steps(grid.count)? })
+    }
+
+    /// The newest sample of each window, unless it is a stale marker.
+    fn newest(&mut self, looks: &Looks, pick: Pick, found: &Found<'_>) -> Result<Option<Column>, QueryError> {
+        let mut column = self.column(found, false, looks.grid)?;
+        let mut present = 0;
+        let Samples { at_ms, values, histograms } = &found.samples;
+        if histograms.is_empty() && pick == Pick::Value {
+            self.plan.fit(looks, at_ms);
+            for (value, span) in column.steps.iter_mut().zip(self.plan.spans()) {
+                if span.from < span.to {
+                    *value = values[span.to as usize - 1];
+                    present += u64::from(!is_absent(*value));
+                }
+            }
+            if self.tally.by_step() {
+                let seen = column.steps.iter().enumerate().filter(|(_, value)| !is_absent(**value));
+                seen.for_each(|(step, _)| self.tally.add(step, 1));
+            } else {
+                self.tally.add(0, present);
+            }
+            return Ok((present > 0).then_some(column));
+        }
+        let tally = &mut self.tally;
+        looks.each(self.meter, &found.samples, |step, window| {
+            let Some((at_ms, point)) = window.last() else { return };
+            let size = match &point {
+                Point::Float(value) if is_absent(*value) => return,
+                Point::Histogram(histogram) if histogram.is_stale() => return,
+                Point::Float(_) => 1,
+                Point::Histogram(histogram) => native::samples(histogram),
+            };
+            tally.add(step, size);
+            present += 1;
+            let point = match (pick, point) {
+                (Pick::Time, _) => Point::Float(at_ms as f64 / 1e3),
+                (Pick::FloatTimeMs, Point::Float(_)) => Point::Float(at_ms as f64),
+                (_, point) => point,
+            };
+            column.steps.put(step, Some(point));
+        })?;
+        Ok((present > 0).then_some(column))
+    }
+
+    /// All windows of floats at once.
+    fn whole(
+        &mut self,
+        looks: &Looks,
+        found: &Found<'_>,
+        drop_name: bool,
+        columnar: Columnar,
+    ) -> Result<Option<Column>, QueryError> {
+        let mut column = self.column(found, drop_name, looks.grid)?;
+        self.plan.fit(looks, &found.samples.at_ms);
+        if self.tally.by_step() {
+            let tally = &mut self.tally;
+            self.plan.spans().iter().enumerate().for_each(|(step, span)| tally.add(step, span.len() as u64));
+        } else {
+            self.tally.add(0, self.plan.looked());
+        }
+        columnar(looks, &mut self.plan, &found.samples.values, &mut column.steps);
+        let is_empty = column.steps.iter().all(|value| is_absent(*value));
+        Ok((!is_empty).then_some(column))
+    }
+
+    fn each(
+        &mut self,
+        looks: &Looks,
+        found: &Found<'_>,
+        drop_name: bool,
+        compute: &Compute<'_>,
+    ) -> Result<Option<Column>, QueryError> {
+        let mut column = self.column(found, drop_name, looks.grid)?;
+        let mut any = false;
+        let (tally, notes) = (&mut self.tally, &mut self.notes);
+        looks.each(self.meter, &found.samples, |step, window| {
+            if window.values.is_empty() && window.histograms.is_empty() {
+                return;
+            }
+            tally.add(step, seen(window));
+            if let Some(point) = compute(notes, found.labels, step, window) {
+                column.steps.put(step, Some(point));
+                any = true;
+            }
+        })?;
+        Ok(any.then_some(column))
+    }
+}
+
+/// Samples in a window, as the statistics count them.
+fn seen(window: &Window<'_>) -> u64 {
+    let histograms = window.histograms.iter().map(|(_, histogram)| native::samples(histogram));
+    window.values.len() as u64 + histograms.sum::<u64>()
 }
 
 /// A range vector ignores stale markers.

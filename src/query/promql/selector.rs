@@ -4,8 +4,10 @@ use model::labels::METRIC_NAME;
 use model::{MatchOp, Matcher};
 
 use super::ast::{At, Edges, Kind, Node, Selector, Subquery, Type};
+use super::check;
 use super::duration::{Duration, DurationOp};
 use super::lexer::{Fault, Span, Token};
+use super::number;
 use super::parser::Parser;
 
 /// Most matchers in one selector: each is tried on each series.
@@ -16,7 +18,8 @@ impl Parser<'_> {
     pub(crate) fn selector(&mut self, name: Option<(String, Span)>) -> Result<Node, Fault> {
         let start = name.as_ref().map_or(self.span(), |(_, span)| *span);
         let mut end = start;
-        let mut name = name.map(|(name, _)| name);
+        let bare_name = name.map(|(name, _)| name);
+        let mut name = bare_name.clone();
         let mut matchers = Vec::new();
         if self.take_symbol("{") {
             while !self.is_symbol("}") {
@@ -28,20 +31,21 @@ impl Parser<'_> {
             end = self.next().1;
         }
         let span = start.to(end);
-        if let Some(name) = &name {
-            if let Some(other) = matchers.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal) {
+        if let Some(name) = &bare_name {
+            if let Some(other) = matchers.iter().find(|m: &&Matcher| m.name == METRIC_NAME) {
                 let reason = format!("metric name must not be set twice: {name:?} or {:?}", other.value);
                 return Err(Fault::new(span, reason));
             }
             matchers.push(Matcher::equal(METRIC_NAME, name.as_str()));
         }
-        if matchers.iter().all(Matcher::matches_empty) {
+        if !self.any_labels && matchers.iter().all(Matcher::matches_empty) {
             return Err(Fault::new(span, "vector selector must contain at least one non-empty matcher"));
         }
         if matchers.len() > MATCHERS_MAX {
             return Err(Fault::new(span, format!("a selector may have at most {MATCHERS_MAX} matchers")));
         }
-        let selector = Selector { name, matchers, at: None, offset: None };
+        let selector =
+            Selector { name, bare_name, matchers, at: None, offset: None, edges: Edges::Plain, stats: false };
         Ok(Node { kind: Kind::Select(selector), span, ty: Type::Vector, fixed: false })
     }
 
@@ -63,11 +67,11 @@ impl Parser<'_> {
             Token::Symbol("=~") => MatchOp::Regex,
             Token::Symbol("!~") => MatchOp::NotRegex,
             _ if quoted => {
-                if let Some(other) = name {
-                    let reason = format!("metric name must not be set twice: {other:?} or {label:?}");
-                    return Err(Fault::new(label_span, reason));
+                if label.is_empty() {
+                    return Err(Fault::new(label_span, "a metric name must not be empty"));
                 }
-                *name = Some(label);
+                matchers.push(Matcher::equal(METRIC_NAME, label.as_str()));
+                name.get_or_insert(label);
                 return Ok(());
             }
             _ => return Err(self.unexpected("label matching", "label matching operator")),
@@ -84,8 +88,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    pub(crate) fn range_or_subquery(&mut self, node: Node) -> Result<Node, Fault> {
-        self.expect_symbol("[", "range")?;
+    pub(crate) fn range_or_subquery(&mut self, mut node: Node) -> Result<Node, Fault> {
+        let open = self.expect_symbol("[", "range")?;
         let range = self.duration_expr(0)?;
         must_be_positive(&range, self.last_span())?;
         if self.take_symbol(":") {
@@ -100,6 +104,7 @@ impl Parser<'_> {
                 let reason = format!("subquery is only allowed on instant vector, got {} instead", node.ty.name());
                 return Err(Fault::new(span, reason));
             }
+            check::needs_stats(&mut node, false);
             let subquery = Subquery { expr: node, range, step, at: None, offset: None };
             let kind = Kind::Subquery(Box::new(subquery));
             return Ok(Node { kind, span, ty: Type::Matrix, fixed: false });
@@ -107,22 +112,24 @@ impl Parser<'_> {
         if !self.is_symbol("]") {
             return Err(self.unexpected("subquery or range", "\":\" or \"]\""));
         }
-        let span = node.span.to(self.next().1);
-        let Kind::Select(selector) = node.kind else {
-            return Err(Fault::new(span, "ranges only allowed for vector selectors"));
+        let brackets = open.to(self.next().1);
+        let span = node.span.to(brackets);
+        let Kind::Select(mut selector) = node.kind else {
+            return Err(Fault::new(brackets, "ranges only allowed for vector selectors"));
         };
         if selector.offset.is_some() {
-            return Err(Fault::new(span, "no offset modifiers allowed before range"));
+            return Err(Fault::new(brackets, "no offset modifiers allowed before range"));
         }
         if selector.at.is_some() {
-            return Err(Fault::new(span, "no @ modifiers allowed before range"));
+            return Err(Fault::new(brackets, "no @ modifiers allowed before range"));
         }
-        let kind = Kind::Range { selector, range, edges: Edges::Plain };
+        let edges = std::mem::replace(&mut selector.edges, Edges::Plain);
+        let kind = Kind::Range { selector, range, edges };
         Ok(Node { kind, span, ty: Type::Matrix, fixed: false })
     }
 
     pub(crate) fn offset_modifier(&mut self, mut node: Node) -> Result<Node, Fault> {
-        let keyword = self.next().1;
+        self.next();
         let offset = self.offset_duration()?;
         let end = self.last_span();
         let slot = match &mut node.kind {
@@ -131,25 +138,30 @@ impl Parser<'_> {
             _ => {
                 let reason = "offset modifier must be preceded by an instant vector selector or range vector \
                               selector or a subquery";
-                return Err(Fault::new(keyword, reason));
+                return Err(Fault::new(node.span, reason));
             }
         };
         if slot.replace(offset).is_some() {
-            return Err(Fault::new(keyword, "offset may not be set multiple times"));
+            return Err(Fault::new(node.span, "offset may not be set multiple times"));
         }
         node.span = node.span.to(end);
         Ok(node)
     }
 
-    /// `anchored` or `smoothed` after a range.
+    /// `anchored` or `smoothed` after a selector or a range.
     pub(crate) fn edges(&mut self, mut node: Node, wanted: Edges) -> Result<Node, Fault> {
         let keyword = self.next().1;
-        let Kind::Range { edges, .. } = &mut node.kind else {
-            let reason = format!("{} modifier must be preceded by a range vector selector", wanted.text());
-            return Err(Fault::new(keyword, reason));
+        let edges = match &mut node.kind {
+            Kind::Range { edges, .. } => edges,
+            Kind::Select(selector) => &mut selector.edges,
+            Kind::Subquery(_) => {
+                let reason = format!("{} modifier is not supported for subqueries", wanted.text());
+                return Err(Fault::new(node.span, reason));
+            }
+            _ => return Err(Fault::new(node.span, format!("{} modifier not implemented", wanted.text()))),
         };
-        if *edges != Edges::Plain {
-            return Err(Fault::new(keyword, "anchored or smoothed may be set only once"));
+        if *edges != Edges::Plain && *edges != wanted {
+            return Err(Fault::new(node.span, "anchored and smoothed modifiers cannot be used together"));
         }
         *edges = wanted;
         node.span = node.span.to(keyword);
@@ -157,7 +169,7 @@ impl Parser<'_> {
     }
 
     pub(crate) fn at_modifier(&mut self, mut node: Node) -> Result<Node, Fault> {
-        let symbol = self.next().1;
+        self.next();
         let at = if self.is_keyword("start") || self.is_keyword("end") {
             let at = if self.is_keyword("start") { At::Start } else { At::End };
             self.next();
@@ -169,8 +181,9 @@ impl Parser<'_> {
             let at_ms = (seconds * 1e3).round();
             // As Prometheus: what no i64 of milliseconds holds is no time.
             if at_ms.is_nan() || at_ms.abs() > 9.2e18 {
+                let seconds = number::fixed(seconds);
                 let reason = format!("timestamp out of bounds for @ modifier: {seconds}");
-                return Err(Fault::new(self.last_span(), reason));
+                return Err(Fault::new(node.span, reason));
             }
             At::Ms(at_ms as i64)
         };
@@ -181,11 +194,11 @@ impl Parser<'_> {
             _ => {
                 let reason = "@ modifier must be preceded by an instant vector selector or range vector selector \
                               or a subquery";
-                return Err(Fault::new(symbol, reason));
+                return Err(Fault::new(node.span, reason));
             }
         };
         if slot.replace(at).is_some() {
-            return Err(Fault::new(symbol, "@ <timestamp> may not be set multiple times"));
+            return Err(Fault::new(node.span, "@ <timestamp> may not be set multiple times"));
         }
         node.fixed = true;
         node.span = node.span.to(end);

@@ -4,10 +4,9 @@
 //! arithmetic makes its bits. A step with a native histogram has no float, so what computes with floats alone passes
 //! histograms by.
 
-use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
-use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::metric::{is_stale, stale_marker};
 use model::{Histogram, Labels};
@@ -39,11 +38,31 @@ impl Grid {
 
 /// Bytes held by the columns that are alive.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger(Rc<Cell<u64>>);
+pub(crate) struct Ledger(Arc<AtomicU64>);
 
 impl Ledger {
     pub(crate) fn bytes(&self) -> u64 {
-        self.0.get()
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes on the ledger for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    bytes: u64,
+    ledger: Ledger,
+}
+
+impl Ledger {
+    pub(crate) fn reserve(&self, bytes: u64) -> Reserved {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Reserved { bytes, ledger: self.clone() }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.ledger.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -84,7 +103,7 @@ impl Steps {
 
     fn take(&mut self, bytes: u64) {
         self.bytes += bytes;
-        self.ledger.0.set(self.ledger.0.get() + bytes);
+        self.ledger.0.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn histogram(&self, step: usize) -> Option<&Arc<Histogram>> {
@@ -132,9 +151,31 @@ impl Steps {
         }
     }
 
+    /// Becomes the same as another of as many steps; its histograms are shared.
+    pub(crate) fn copy_from(&mut self, other: &Steps) {
+        self.values.copy_from_slice(&other.values);
+        if other.histograms.is_some() {
+            self.take((other.values.len() * size_of::<Option<Arc<Histogram>>>()) as u64);
+        }
+        self.histograms.clone_from(&other.histograms);
+    }
+
     /// Leaves the floats.
     pub(crate) fn drop_histograms(&mut self) {
         self.histograms = None;
+    }
+}
+
+/// Labels that say what a metric is: its name, type and unit. They go when the value becomes another quantity.
+pub(crate) fn is_schema_label(name: &str) -> bool {
+    matches!(name, model::labels::METRIC_NAME | "__type__" | "__unit__")
+}
+
+pub(crate) fn without_schema(labels: &Labels) -> Labels {
+    if labels.iter().any(|(name, _)| is_schema_label(name)) {
+        labels.filtered(|name| !is_schema_label(name))
+    } else {
+        labels.clone()
     }
 }
 
@@ -146,12 +187,12 @@ pub(crate) fn bytes_of(count: usize) -> u64 {
 /// A histogram's own bytes, however many hold it.
 pub(crate) fn bytes_of_histogram(histogram: &Histogram) -> u64 {
     let buckets = histogram.positive.len() + histogram.negative.len();
-    (size_of::<Histogram>() + buckets * size_of::<(i32, f64)>()) as u64
+    (size_of::<Histogram>() + buckets * size_of::<(i32, f64)>() + histogram.custom_bounds.len() * 8) as u64
 }
 
 impl Drop for Steps {
     fn drop(&mut self) {
-        self.ledger.0.set(self.ledger.0.get().saturating_sub(self.bytes));
+        self.ledger.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

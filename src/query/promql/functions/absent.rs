@@ -1,12 +1,16 @@
 //! `absent()` and `absent_over_time()`: one where nothing is, with what labels the selector tells for certain.
 
-use model::labels::METRIC_NAME;
-use model::{Labels, MatchOp, Matcher};
+use std::collections::BTreeSet;
 
+use model::labels::METRIC_NAME;
+use model::{Labels, LabelsBuilder, MatchOp, Matcher};
+
+use super::window::Window;
 use crate::QueryError;
 use crate::promql::ast::{Kind, Node};
 use crate::promql::engine::Engine;
-use crate::promql::value::{Column, Grid};
+use crate::promql::notes::Notes;
+use crate::promql::value::{Column, Grid, Point, is_absent};
 
 pub(crate) fn of_vector(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Result<Vec<Column>, QueryError> {
     let columns = engine.vector(arg, grid)?;
@@ -22,9 +26,12 @@ pub(crate) fn of_vector(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Resu
 
 pub(crate) fn over_time(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Result<Vec<Column>, QueryError> {
     let mut present = vec![false; grid.count];
-    engine.points(arg, grid, false, |_, _, step, _| {
-        present[step] = true;
-        None
+    let one = |_: &mut Notes<'_>, _: &Labels, _: usize, _: &Window<'_>| Some(Point::Float(1.0));
+    engine.each_point(arg, grid, false, (None, &one), &mut |_, column| {
+        for (present, value) in present.iter_mut().zip(column.steps.iter()) {
+            *present |= !is_absent(*value);
+        }
+        Ok(())
     })?;
     ones(engine, arg, &present)
 }
@@ -46,12 +53,12 @@ fn ones(engine: &mut Engine<'_>, arg: &Node, present: &[bool]) -> Result<Vec<Col
     Ok(vec![column])
 }
 
-/// Labels that one equality alone speaks of.
+/// Labels that the first equality tells and no later matcher speaks of, as Prometheus has it.
 fn known(matchers: &[Matcher]) -> Labels {
-    let alone = |matcher: &&Matcher| {
-        matcher.op == MatchOp::Equal
-            && matcher.name != METRIC_NAME
-            && matchers.iter().filter(|other| other.name == matcher.name).count() == 1
-    };
-    Labels::from_pairs(matchers.iter().filter(alone).map(|matcher| (matcher.name.as_str(), matcher.value.as_str())))
+    let (mut told, mut builder) = (BTreeSet::new(), LabelsBuilder::default());
+    for matcher in matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
+        let first = matcher.op == MatchOp::Equal && told.insert(&matcher.name);
+        builder.push(matcher.name.as_str(), if first { matcher.value.as_str() } else { "" });
+    }
+    builder.build()
 }

@@ -21,7 +21,7 @@ pub(crate) fn replace(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Res
     let regex = regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
         .size_limit(REGEX_BYTES_MAX)
         .build()
-        .map_err(|error| wrong(format!("invalid regular expression in label_replace(): {pattern:?}: {error}")))?;
+        .map_err(|_| wrong(format!("invalid regular expression in label_replace(): {pattern}")))?;
     valid_destination(&destination, "label_replace")?;
     let mut columns = engine.vector(&args[0], grid)?;
     for column in &mut columns {
@@ -37,6 +37,9 @@ pub(crate) fn join(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result
     let destination = engine.text(&args[1], grid)?;
     let separator = engine.text(&args[2], grid)?;
     let sources = args[3..].iter().map(|arg| engine.text(arg, grid)).collect::<Result<Vec<_>, _>>()?;
+    if sources.iter().any(String::is_empty) {
+        return Err(wrong("invalid source label name in label_join(): "));
+    }
     valid_destination(&destination, "label_join")?;
     let mut columns = engine.vector(&args[0], grid)?;
     for column in &mut columns {
@@ -49,7 +52,7 @@ pub(crate) fn join(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result
 
 fn valid_destination(name: &str, function: &str) -> Result<(), QueryError> {
     if name.is_empty() {
-        return Err(wrong(format!("invalid destination label name in {function}(): {name:?}")));
+        return Err(wrong(format!("invalid destination label name in {function}(): {name}")));
     }
     Ok(())
 }

@@ -2,53 +2,95 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, Labels};
+use model::{CounterReset, Histogram, Labels};
 
 use super::window::{Window, extrapolation};
-use crate::QueryError;
 use crate::promql::ast::Node;
-use crate::promql::engine::Engine;
-use crate::promql::native;
+use crate::promql::native::{self, Mixed, Remarks, Sum, is_custom};
 use crate::promql::notes::Notes;
-use crate::promql::value::{Column, Grid, Point};
+use crate::promql::value::Point;
 
 /// A function that floats and histograms have each in their own way, and a mix of both has not.
 #[derive(Clone, Copy)]
 pub(crate) struct Either {
     pub(crate) floats: fn(&Window<'_>) -> Option<f64>,
-    pub(crate) histograms: fn(&Window<'_>) -> Option<Histogram>,
+    pub(crate) histograms: OfHistograms,
     /// Only the last two samples count.
     pub(crate) last_two: bool,
-    /// Meant for gauges: what OTLP sends as native histograms are counters, so this is worth a warning.
-    pub(crate) of_gauges: bool,
+}
+
+pub(crate) type OfHistograms = fn(&Window<'_>, &mut Said) -> Result<Option<Histogram>, Mixed>;
+
+/// What a function has to say of the histograms it saw.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Said {
+    pub(crate) not_a_counter: bool,
+    pub(crate) not_a_gauge: bool,
+    /// Custom bounds were brought together while adding, subtracting, or aggregating.
+    pub(crate) added: bool,
+    pub(crate) subtracted: bool,
+    aggregated: bool,
+    /// Certain resets were summed with certain absences of one.
+    collision: bool,
 }
 
 /// Floats or histograms; a mix gives a warning and no value.
 pub(crate) fn either(
-    engine: &mut Engine<'_>,
     either: Either,
+    notes: &mut Notes<'_>,
     arg: &Node,
-    grid: Grid,
-) -> Result<Vec<Column>, QueryError> {
-    engine.points(arg, grid, false, |notes, labels, _, window| {
-        let window = if either.last_two { &window.last_two()? } else { window };
-        if window.histograms.is_empty() {
-            return (either.floats)(window).map(Point::Float);
-        }
-        if !window.values.is_empty() {
-            note(notes, arg, labels, "encountered a mix of histograms and floats for metric name");
-            return None;
-        }
-        let histogram = (either.histograms)(window)?;
-        if either.of_gauges {
-            note(notes, arg, labels, "this native histogram metric is not a gauge:");
-        }
-        Some(Point::Histogram(Arc::new(histogram)))
-    })
+    labels: &Labels,
+    window: &Window<'_>,
+) -> Option<Point> {
+    let window = if either.last_two { &window.last_two()? } else { window };
+    if window.histograms.is_empty() {
+        return (either.floats)(window).map(Point::Float);
+    }
+    if !window.values.is_empty() {
+        note_mix(notes, arg, labels);
+        return None;
+    }
+    of_histograms(notes, arg, labels, |said| (either.histograms)(window, said))
 }
 
-fn note(notes: &mut Notes<'_>, arg: &Node, labels: &Labels, text: &str) {
-    notes.warn(arg, &format!("{text} {:?}", labels.metric_name()));
+/// The histogram that `compute` makes, and what it had to say.
+pub(crate) fn of_histograms(
+    notes: &mut Notes<'_>,
+    arg: &Node,
+    labels: &Labels,
+    compute: impl FnOnce(&mut Said) -> Result<Option<Histogram>, Mixed>,
+) -> Option<Point> {
+    let name = labels.metric_name();
+    let mut said = Said::default();
+    let Ok(histogram) = compute(&mut said) else {
+        notes.warn(arg, &native_mix(name));
+        return None;
+    };
+    for (said, kind) in [(said.not_a_counter, "counter"), (said.not_a_gauge, "gauge")] {
+        if said {
+            notes.warn(arg, &format!("this native histogram metric is not a {kind}: {name:?}"));
+        }
+    }
+    for (said, what) in [(said.added, "addition"), (said.subtracted, "subtraction"), (said.aggregated, "aggregation")] {
+        if said {
+            notes.info(arg, &format!("mismatched custom buckets were reconciled during {what}"));
+        }
+    }
+    if said.collision {
+        notes.warn(arg, "conflicting counter resets during histogram aggregation");
+    }
+    histogram.map(|histogram| Point::Histogram(Arc::new(histogram)))
+}
+
+/// Why histograms of exponential and of custom buckets have no value together.
+pub(crate) fn native_mix(name: &str) -> String {
+    let text = "vector contains a mix of histograms with exponential and custom buckets schemas for metric name";
+    format!("{text} {name:?}")
+}
+
+pub(crate) fn note_mix(notes: &mut Notes<'_>, arg: &Node, labels: &Labels) {
+    let name = labels.metric_name();
+    notes.warn(arg, &format!("encountered a mix of histograms and floats for metric name {name:?}"));
 }
 
 /// Says that a function of floats saw histograms among them.
@@ -61,26 +103,26 @@ pub(crate) fn note_ignored(notes: &mut Notes<'_>, arg: &Node, labels: &Labels, w
     }
 }
 
-/// Samples from the oldest to the newest, of either kind.
-fn in_order<'w>(window: &'w Window<'_>) -> impl Iterator<Item = Point> + 'w {
+/// Samples from the oldest to the newest, of either kind, with their times in ms.
+pub(crate) fn in_order<'w>(window: &'w Window<'_>) -> impl Iterator<Item = (i64, Point)> + 'w {
     let (mut float, mut histogram) = (0, 0);
     std::iter::from_fn(move || {
         let float_ms = window.at_ms.get(float);
         match (float_ms, window.histograms.get(histogram)) {
             (Some(at_ms), other) if other.is_none_or(|(other_ms, _)| at_ms < other_ms) => {
                 float += 1;
-                Some(Point::Float(window.values[float - 1]))
+                Some((*at_ms, Point::Float(window.values[float - 1])))
             }
             (_, other) => {
                 histogram += 1;
-                other.map(|(_, found)| Point::Histogram(found.clone()))
+                other.map(|(at_ms, found)| (*at_ms, Point::Histogram(found.clone())))
             }
         }
     })
 }
 
-fn neighbours(window: &Window<'_>, differ: impl Fn(&Point, &Point) -> bool) -> Option<Point> {
-    let mut all = in_order(window);
+/// How often neighbours differ.
+pub(crate) fn neighbours(mut all: impl Iterator<Item = Point>, differ: fn(&Point, &Point) -> bool) -> Option<Point> {
     let (mut before, mut count) = (all.next()?, 0.0);
     for point in all {
         count += f64::from(u8::from(differ(&before, &point)));
@@ -90,20 +132,28 @@ fn neighbours(window: &Window<'_>, differ: impl Fn(&Point, &Point) -> bool) -> O
 }
 
 pub(crate) fn changes(window: &Window<'_>) -> Option<Point> {
-    neighbours(window, |before, after| match (before, after) {
+    neighbours(in_order(window).map(|(_, point)| point), is_change)
+}
+
+pub(crate) fn resets(window: &Window<'_>) -> Option<Point> {
+    neighbours(in_order(window).map(|(_, point)| point), is_reset)
+}
+
+pub(crate) fn is_change(before: &Point, after: &Point) -> bool {
+    match (before, after) {
         (Point::Float(a), Point::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
         (Point::Histogram(a), Point::Histogram(b)) => !native::equal(a, b),
         _ => true,
-    })
+    }
 }
 
 /// A change of kind is a reset as well.
-pub(crate) fn resets(window: &Window<'_>) -> Option<Point> {
-    neighbours(window, |before, after| match (before, after) {
+pub(crate) fn is_reset(before: &Point, after: &Point) -> bool {
+    match (before, after) {
         (Point::Float(a), Point::Float(b)) => b < a,
         (Point::Histogram(a), Point::Histogram(b)) => native::is_reset(a, b),
         _ => true,
-    })
+    }
 }
 
 pub(crate) fn count(window: &Window<'_>) -> Option<Point> {
@@ -130,53 +180,111 @@ pub(crate) fn ts_of_last(window: &Window<'_>) -> Option<Point> {
     window.last().map(|(at_ms, _)| Point::Float(at_ms as f64 / 1e3))
 }
 
-pub(crate) fn sum(window: &Window<'_>) -> Option<Histogram> {
-    native::sum(window.histograms.iter().map(|(_, histogram)| histogram.as_ref()))
+pub(crate) fn sum(window: &Window<'_>, said: &mut Said) -> Result<Option<Histogram>, Mixed> {
+    aggregated(native::total(window.histograms.iter().map(|(_, histogram)| &**histogram))?, said)
 }
 
-pub(crate) fn avg(window: &Window<'_>) -> Option<Histogram> {
-    let count = window.histograms.len() as f64;
-    Some(native::each(&sum(window)?, |value| value / count))
+pub(crate) fn avg(window: &Window<'_>, said: &mut Said) -> Result<Option<Histogram>, Mixed> {
+    aggregated(native::mean(window.histograms.iter().map(|(_, histogram)| &**histogram))?, said)
 }
 
-pub(crate) fn rate(window: &Window<'_>) -> Option<Histogram> {
-    extrapolated(window, true, true)
+fn aggregated(found: Option<(Histogram, Remarks)>, said: &mut Said) -> Result<Option<Histogram>, Mixed> {
+    let Some((histogram, Remarks { collision, reconciled })) = found else { return Ok(None) };
+    (said.collision, said.aggregated) = (collision, reconciled);
+    Ok(Some(histogram))
 }
 
-pub(crate) fn increase(window: &Window<'_>) -> Option<Histogram> {
-    extrapolated(window, true, false)
+pub(crate) fn rate(window: &Window<'_>, said: &mut Said) -> Result<Option<Histogram>, Mixed> {
+    extrapolated(window, true, true, said)
 }
 
-pub(crate) fn delta(window: &Window<'_>) -> Option<Histogram> {
-    extrapolated(window, false, false)
+pub(crate) fn increase(window: &Window<'_>, said: &mut Said) -> Result<Option<Histogram>, Mixed> {
+    extrapolated(window, true, false, said)
+}
+
+pub(crate) fn delta(window: &Window<'_>, said: &mut Said) -> Result<Option<Histogram>, Mixed> {
+    extrapolated(window, false, false, said)
+}
+
+fn is_gauge(histogram: &Histogram) -> bool {
+    histogram.reset == CounterReset::Gauge
 }
 
 /// As of floats; how near a counter is to its birth is judged by the number of observations.
-fn extrapolated(window: &Window<'_>, is_counter: bool, per_second: bool) -> Option<Histogram> {
-    let [(first_ms, first), .., (last_ms, last)] = window.histograms else { return None };
-    // The coarsest resolution that is met on the way, so that resets are judged alike.
-    let schema = window.histograms.iter().map(|(_, histogram)| histogram.schema).min()?;
-    let mut change = native::plus(&native::to_schema(last, schema), first, -1.0);
+fn extrapolated(
+    window: &Window<'_>,
+    is_counter: bool,
+    per_second: bool,
+    said: &mut Said,
+) -> Result<Option<Histogram>, Mixed> {
+    let [(first_ms, first), between @ .., (last_ms, last)] = window.histograms else { return Ok(None) };
+    let second = between.first().map_or(last, |(_, second)| second);
     if is_counter {
-        for pair in window.histograms.windows(2) {
-            if native::is_reset(&pair[0].1, &pair[1].1) {
-                change = native::plus(&change, &pair[0].1, 1.0);
+        said.not_a_counter = window.histograms.iter().any(|(_, histogram)| is_gauge(histogram));
+    } else {
+        said.not_a_gauge = !is_gauge(first) || !is_gauge(last);
+    }
+    // Before a reset only the count is looked at, so the shape need not fit.
+    let nothing;
+    let start: &Histogram = if is_counter && native::is_reset(first, second) {
+        let custom_bounds = second.custom_bounds.clone();
+        nothing = Histogram { schema: second.schema, custom_bounds, ..Histogram::default() };
+        &nothing
+    } else {
+        first
+    };
+    let custom = is_custom(start.schema);
+    // The coarsest resolution that is met on the way, so that resets are judged alike.
+    let mut schema = start.schema.min(last.schema);
+    if is_custom(last.schema) != custom {
+        return Err(Mixed);
+    }
+    for (_, histogram) in between.iter().filter(|_| is_counter) {
+        if is_custom(histogram.schema) != custom {
+            return Err(Mixed);
+        }
+        schema = schema.min(histogram.schema);
+    }
+    let mut change = Sum::of(last);
+    change.coarsen(schema);
+    said.subtracted = change.add(start, -1.0)?.reconciled;
+    if is_counter {
+        let mut before = start;
+        for (_, histogram) in &window.histograms[1..] {
+            if native::is_reset(before, histogram) {
+                said.added |= change.add(before, 1.0)?.reconciled;
             }
+            before = histogram;
         }
     }
-    let growth = (is_counter && change.count > 0.0 && first.count >= 0.0).then(|| first.count / change.count);
-    let factor = extrapolation(window, (*first_ms, *last_ms), window.histograms.len(), growth, per_second);
-    Some(native::each(&change, |value| value * factor))
+    let growth = change.total();
+    let from_zero = (is_counter && growth.count > 0.0 && first.count >= 0.0).then(|| first.count / growth.count);
+    let factor = extrapolation(window, (*first_ms, *last_ms), window.histograms.len(), from_zero, per_second);
+    let mut change = native::each(&growth, |value| value * factor);
+    change.reset = CounterReset::Gauge;
+    Ok(Some(change))
 }
 
-pub(crate) fn irate(window: &Window<'_>) -> Option<Histogram> {
-    let [.., (before_ms, before), (last_ms, last)] = window.histograms else { return None };
-    let change = if native::is_reset(before, last) { last.as_ref().clone() } else { native::plus(last, before, -1.0) };
+pub(crate) fn irate(window: &Window<'_>, said: &mut Said) -> Result<Option<Histogram>, Mixed> {
+    let [.., (before_ms, before), (last_ms, last)] = window.histograms else { return Ok(None) };
+    said.not_a_counter = is_gauge(before) || is_gauge(last);
+    let change = if native::is_reset(before, last) { (**last).clone() } else { difference(before, last, said)? };
     let seconds = (last_ms - before_ms) as f64 / 1e3;
-    Some(native::each(&change, |value| value / seconds))
+    let mut change = native::divide(&change, seconds);
+    change.reset = CounterReset::Gauge;
+    Ok(Some(change))
 }
 
-pub(crate) fn idelta(window: &Window<'_>) -> Option<Histogram> {
-    let [.., (_, before), (_, last)] = window.histograms else { return None };
-    Some(native::plus(last, before, -1.0))
+pub(crate) fn idelta(window: &Window<'_>, said: &mut Said) -> Result<Option<Histogram>, Mixed> {
+    let [.., (_, before), (_, last)] = window.histograms else { return Ok(None) };
+    said.not_a_gauge = !is_gauge(before) || !is_gauge(last);
+    let mut change = difference(before, last, said)?;
+    change.reset = CounterReset::Gauge;
+    Ok(Some(change))
+}
+
+fn difference(before: &Histogram, last: &Histogram, said: &mut Said) -> Result<Histogram, Mixed> {
+    let (difference, remarks) = native::plus(last, before, -1.0)?;
+    said.subtracted = remarks.reconciled;
+    Ok(difference)
 }

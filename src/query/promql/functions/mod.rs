@@ -1,9 +1,12 @@
 //! The table of functions: their names, types, and what computes them.
 
 pub(crate) mod absent;
+pub(crate) mod classic;
+pub(crate) mod columnar;
 pub(crate) mod date;
 pub(crate) mod edges;
 pub(crate) mod histogram;
+pub(crate) mod info;
 pub(crate) mod labels;
 pub(crate) mod math;
 pub(crate) mod mixed;
@@ -17,7 +20,7 @@ use model::Histogram;
 
 use super::ast::Type;
 use super::value::Point;
-use mixed::Either;
+use mixed::{Either, OfHistograms};
 use special::Special;
 use window::Window;
 
@@ -89,13 +92,8 @@ const fn any(name: &'static str, call: fn(&Window<'_>) -> Option<Point>) -> Func
 const fn keep(name: &'static str, call: fn(&Window<'_>) -> Option<Point>) -> Function {
     f(name, &[M], Arity::Exact, V, Call::Keep(call))
 }
-const fn either(
-    name: &'static str,
-    floats: fn(&Window<'_>) -> Option<f64>,
-    histograms: fn(&Window<'_>) -> Option<Histogram>,
-) -> Function {
-    let (last_two, of_gauges) = (false, false);
-    f(name, &[M], Arity::Exact, V, Call::Either(Either { floats, histograms, last_two, of_gauges }))
+const fn either(name: &'static str, floats: fn(&Window<'_>) -> Option<f64>, histograms: OfHistograms) -> Function {
+    f(name, &[M], Arity::Exact, V, Call::Either(Either { floats, histograms, last_two: false }))
 }
 const fn native(name: &'static str, call: fn(&Histogram) -> f64) -> Function {
     f(name, &[V], Arity::Exact, V, Call::Native(call))
@@ -107,9 +105,8 @@ const fn special(name: &'static str, args: &'static [Type], arity: Arity, return
     f(name, args, arity, returns, Call::Special(call))
 }
 
-const DELTA: Either = Either { floats: window::delta, histograms: mixed::delta, last_two: false, of_gauges: true };
-const IRATE: Either = Either { floats: window::irate, histograms: mixed::irate, last_two: true, of_gauges: false };
-const IDELTA: Either = Either { floats: window::idelta, histograms: mixed::idelta, last_two: true, of_gauges: true };
+const IRATE: Either = Either { floats: window::irate, histograms: mixed::irate, last_two: true };
+const IDELTA: Either = Either { floats: window::idelta, histograms: mixed::idelta, last_two: true };
 
 static FUNCTIONS: &[Function] = &[
     math("abs", f64::abs),
@@ -135,7 +132,7 @@ static FUNCTIONS: &[Function] = &[
     date("day_of_year", date::day_of_year),
     date("days_in_month", date::days_in_month),
     math("deg", f64::to_degrees),
-    f("delta", &[M], Arity::Exact, V, Call::Either(DELTA)),
+    either("delta", window::delta, mixed::delta),
     over("deriv", regression::deriv),
     special("double_exponential_smoothing", &[M, S, S], Arity::Exact, V, Special::Smoothing),
     special("end", &[], Arity::Exact, S, Special::End),
@@ -153,6 +150,7 @@ static FUNCTIONS: &[Function] = &[
     date("hour", date::hour),
     f("idelta", &[M], Arity::Exact, V, Call::Either(IDELTA)),
     either("increase", window::increase, mixed::increase),
+    special("info", &[V, V], Arity::Optional(1), V, Special::Info),
     f("irate", &[M], Arity::Exact, V, Call::Either(IRATE)),
     special("label_join", &[V, T, T, T], Arity::Unlimited, V, Special::LabelJoin),
     special("label_replace", &[V, T, T, T, T], Arity::Exact, V, Special::LabelReplace),

@@ -1,10 +1,10 @@
 //! What single native histograms tell: counts, averages, quantiles, shares. Formulas and their interpolation are
-//! Prometheus': linear in the zero bucket, exponential in the others.
+//! Prometheus': linear in the zero bucket and in custom buckets, exponential in the others.
 
 use model::Histogram;
 
 use crate::promql::kahan::Kahan;
-use crate::promql::native::{Bucket, buckets};
+use crate::promql::native::{Bucket, buckets, is_custom};
 
 pub(crate) fn count(histogram: &Histogram) -> f64 {
     histogram.count
@@ -22,44 +22,57 @@ pub(crate) fn stddev(histogram: &Histogram) -> f64 {
     stdvar(histogram).sqrt()
 }
 
-/// Each observation taken for the geometric middle of its bucket.
+/// Each observation taken for the middle of its bucket: the geometric one, or of a custom bucket the arithmetic one.
 pub(crate) fn stdvar(histogram: &Histogram) -> f64 {
     let mean = avg(histogram);
+    let custom = is_custom(histogram.schema);
     let mut squares = Kahan::default();
     for Bucket { lower, upper, count, .. } in buckets(histogram) {
-        let value = if lower <= 0.0 && upper >= 0.0 { 0.0 } else { (upper * lower).sqrt().copysign(upper) };
+        let value = if custom {
+            (lower + upper) / 2.0
+        } else if lower <= 0.0 && upper >= 0.0 {
+            0.0
+        } else {
+            (upper * lower).sqrt().copysign(upper)
+        };
         squares = squares.plus(count * (value - mean) * (value - mean));
     }
     squares.total() / histogram.count
 }
 
-/// Buckets, the zero bucket cut at zero if all other observations are on one side of it.
-fn cut(histogram: &Histogram) -> Vec<Bucket> {
-    let mut all = buckets(histogram);
-    let (negative, positive) = (!histogram.negative.is_empty(), !histogram.positive.is_empty());
-    for bucket in all.iter_mut().filter(|bucket| bucket.lower <= 0.0 && bucket.upper >= 0.0) {
-        if positive && !negative {
-            bucket.lower = 0.0;
-        } else if negative && !positive {
-            bucket.upper = 0.0;
-        }
+/// Observations that are no number: they are in the count and in no bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nan {
+    /// They decide the answer, which is none.
+    Result,
+    /// They push the answer up.
+    Skew,
+}
+
+/// Ends of a bucket; the zero bucket is cut at zero if all other observations are on one side of it.
+fn cut(histogram: &Histogram, lower: f64, upper: f64) -> (f64, f64) {
+    match (histogram.negative.is_empty(), histogram.positive.is_empty()) {
+        (true, false) => (0.0, upper),
+        (false, true) => (lower, 0.0),
+        _ => (lower, upper),
     }
-    all
 }
 
 /// The φ-quantile. Counted from the nearer end, so that rounding does least harm; from below if there are observations
-/// that are no number, since those are in the count but in no bucket.
-pub(crate) fn quantile(q: f64, histogram: &Histogram) -> f64 {
+/// that are no number.
+pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Nan>) {
     if q < 0.0 {
-        return f64::NEG_INFINITY;
+        return (f64::NEG_INFINITY, None);
     }
     if q > 1.0 {
-        return f64::INFINITY;
+        return (f64::INFINITY, None);
     }
-    if q.is_nan() || histogram.count == 0.0 || histogram.count.is_nan() {
-        return f64::NAN;
+    if q.is_nan() || histogram.count == 0.0 {
+        return (f64::NAN, None);
     }
-    let mut all = cut(histogram);
+    let custom = is_custom(histogram.schema);
+    let mut all = buckets(histogram);
+    let in_buckets: f64 = all.iter().map(|bucket| bucket.count).sum();
     let from_below = histogram.sum.is_nan() || q < 0.5;
     if !from_below {
         all.reverse();
@@ -73,56 +86,75 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> f64 {
             break;
         }
     }
+    // Without any bucket the one of nothing stands at zero.
+    let (mut lower, mut upper, inside) = found.map_or((0.0, 0.0, 0.0), |b| (b.lower, b.upper, b.count));
+    if !custom && lower < 0.0 && upper > 0.0 {
+        (lower, upper) = cut(histogram, lower, upper);
+    } else if custom && lower == f64::NEG_INFINITY {
+        if upper <= 0.0 {
+            return (upper, None);
+        }
+        lower = 0.0;
+    } else if custom && upper == f64::INFINITY {
+        return (lower, None);
+    }
     count = count.min(histogram.count);
-    let Some(Bucket { lower, upper, count: inside, .. }) = found else {
-        // Observations in no bucket at all.
-        return if histogram.sum.is_nan() { f64::NAN } else { 0.0 };
-    };
     if count < rank {
-        return if histogram.sum.is_nan() { f64::NAN } else { upper };
+        return if histogram.sum.is_nan() { (f64::NAN, Some(Nan::Result)) } else { (upper, None) };
     }
     rank = if from_below { rank - (count - inside) } else { count - rank };
+    let note = (histogram.sum.is_nan() && in_buckets < histogram.count).then_some(Nan::Skew);
     let share = rank / inside;
-    if lower <= 0.0 && upper >= 0.0 {
-        return lower + (upper - lower) * share;
+    if custom || lower <= 0.0 && upper >= 0.0 {
+        return (lower + (upper - lower) * share, note);
     }
     let (log_lower, log_upper) = (lower.abs().log2(), upper.abs().log2());
-    if lower > 0.0 {
+    let value = if lower > 0.0 {
         (log_lower + (log_upper - log_lower) * share).exp2()
     } else {
         -(log_upper + (log_lower - log_upper) * (1.0 - share)).exp2()
-    }
+    };
+    (value, note)
 }
 
-/// The share of observations between two values.
-pub(crate) fn fraction(lower: f64, upper: f64, histogram: &Histogram) -> f64 {
-    if histogram.count == 0.0 || lower.is_nan() || upper.is_nan() {
-        return f64::NAN;
+/// The share of observations between two values, and whether there are observations that are no number.
+pub(crate) fn fraction(from: f64, to: f64, histogram: &Histogram) -> (f64, bool) {
+    if histogram.count == 0.0 || from.is_nan() || to.is_nan() {
+        return (f64::NAN, false);
     }
-    if lower >= upper {
-        return 0.0;
+    if from >= to {
+        return (0.0, false);
     }
-    let all = cut(histogram);
-    let in_buckets: f64 = all.iter().map(|bucket| bucket.count).sum();
-    // What is no number is in the count but in no bucket, and so on neither side of any value.
-    let most = if histogram.sum.is_nan() { in_buckets } else { histogram.count };
-    let below = |value: f64| rank_of(value, &all).map_or(most, |rank| rank.min(most));
-    (below(upper) - below(lower)) / histogram.count
+    let all = buckets(histogram);
+    let has_nan = histogram.sum.is_nan();
+    let most = if has_nan { all.iter().map(|bucket| bucket.count).sum() } else { histogram.count };
+    let below = |value: f64| rank_of(value, &all, histogram).map_or(most, |rank| rank.min(most));
+    ((below(to) - below(from)) / histogram.count, has_nan && most < histogram.count)
 }
 
 /// How many observations are below `value`; `None` where no bucket reaches it.
-fn rank_of(value: f64, all: &[Bucket]) -> Option<f64> {
+fn rank_of(value: f64, all: &[Bucket], histogram: &Histogram) -> Option<f64> {
+    let custom = is_custom(histogram.schema);
     let mut rank = 0.0;
     for Bucket { lower, upper, count, .. } in all {
-        if *lower >= value {
+        let is_zero = *lower <= 0.0 && *upper >= 0.0;
+        let (lower, upper) = if is_zero { cut(histogram, *lower, *upper) } else { (*lower, *upper) };
+        if lower >= value {
             return Some(rank);
         }
-        if *upper > value {
-            let share = if *lower <= 0.0 && *upper >= 0.0 {
+        if upper > value {
+            if (custom || is_zero) && lower == f64::NEG_INFINITY {
+                return Some(*count);
+            }
+            let share = if custom || is_zero {
                 (value - lower) / (upper - lower)
             } else {
-                let (log_lower, log_upper) = (lower.abs().log2(), upper.abs().log2());
-                (value.abs().log2() - log_lower) / (log_upper - log_lower)
+                let (log_lower, log_upper, log) = (lower.abs().log2(), upper.abs().log2(), value.abs().log2());
+                if value > 0.0 {
+                    (log - log_lower) / (log_upper - log_lower)
+                } else {
+                    1.0 - (log - log_upper) / (log_lower - log_upper)
+                }
             };
             return Some(rank + count * share);
         }

@@ -1,13 +1,19 @@
 //! Calls: evaluates arguments and hands them to what computes; the functions that need more than one value at a time.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use model::Labels;
 
 use super::window::Window;
-use super::{Call, Function, absent, edges, histogram, labels, math, mixed, order, regression};
+use super::{Call, Function, absent, columnar, edges, histogram, info, labels, math, mixed, order, regression};
 use crate::QueryError;
 use crate::promql::ast::{Edges, Kind, Node};
 use crate::promql::engine::{Engine, wrong};
+use crate::promql::meter::Meter;
+use crate::promql::notes::Notes;
 use crate::promql::number;
+use crate::promql::select::{Pick, Take};
 use crate::promql::value::{Column, Grid, Point, Val, is_absent};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +27,7 @@ pub(crate) enum Special {
     HistogramFraction,
     HistogramQuantile,
     HistogramQuantiles,
+    Info,
     LabelJoin,
     LabelReplace,
     MaxOf,
@@ -56,13 +63,14 @@ pub(crate) fn call(
             map(&mut columns, |_, value| Some(compute(value)));
             columns
         }
-        _ if let Some(compute) = at_the_edges(function, args)? => {
-            engine.windows(&args[0], grid, false, |_, window| compute(window))?
+        Call::Window(_) | Call::Either(_) | Call::Any(_) | Call::Keep(_) => {
+            let mut columns = Vec::new();
+            over_windows(engine, function, args, grid, &mut |_, column| {
+                columns.push(column);
+                Ok(())
+            })?;
+            columns
         }
-        Call::Window(compute) => floats(engine, &args[0], grid, |_, window| compute(window))?,
-        Call::Either(call) => mixed::either(engine, call, &args[0], grid)?,
-        Call::Any(compute) => engine.points(&args[0], grid, false, |_, _, _, window| compute(window))?,
-        Call::Keep(compute) => engine.points(&args[0], grid, true, |_, _, _, window| compute(window))?,
         Call::Native(compute) => {
             let mut columns = engine.vector(&args[0], grid)?;
             columns.retain(|column| column.steps.has_histograms());
@@ -84,17 +92,84 @@ pub(crate) fn call(
         }
         Call::Special(special) => return special_call(engine, special, node, args, grid),
     };
-    if matches!(function.name, "rate" | "increase") {
-        note_counter_names(engine, &args[0], &columns);
-    }
     Ok(Val::Vector(columns))
 }
 
+/// Whether [`over_windows`] computes it.
+pub(crate) fn is_over_windows(function: &Function) -> bool {
+    matches!(function.call, Call::Window(_) | Call::Either(_) | Call::Any(_) | Call::Keep(_))
+}
+
+/// Functions of a range vector alone; each series' column is handed on as it is made.
+pub(crate) fn over_windows(
+    engine: &mut Engine<'_>,
+    function: &'static Function,
+    args: &[Node],
+    grid: Grid,
+    take: &mut Take<'_>,
+) -> Result<(), QueryError> {
+    let arg = &args[0];
+    let mut misnamed: BTreeSet<String> = BTreeSet::new();
+    let mut counters = |meter: &Meter<'_>, column: Column| {
+        let name = column.labels.metric_name();
+        if !is_counter_name(name) && !misnamed.contains(name) && column.steps.iter().any(|value| !is_absent(*value)) {
+            misnamed.insert(name.to_owned());
+        }
+        take(meter, column)
+    };
+    let take: &mut Take<'_> = if matches!(function.name, "rate" | "increase") { &mut counters } else { take };
+    if let Some((edged, of_range)) = at_the_edges(function, args)? {
+        for column in edges::eval(engine, edged, of_range, arg, grid)? {
+            take(&engine.meter, column)?;
+        }
+    } else {
+        let compute = |notes: &mut Notes<'_>, labels: &Labels, _: usize, window: &Window<'_>| match function.call {
+            Call::Window(compute) => {
+                mixed::note_ignored(notes, arg, labels, window);
+                if window.values.is_empty() { None } else { compute(window).map(Point::Float) }
+            }
+            Call::Either(either) => mixed::either(either, notes, arg, labels, window),
+            Call::Any(compute) | Call::Keep(compute) => compute(window),
+            _ => None,
+        };
+        let keep_name = matches!(function.call, Call::Keep(_));
+        engine.each_point(arg, grid, keep_name, (columnar::find(function.name), &compute), take)?;
+    }
+    for name in misnamed {
+        let text = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}");
+        engine.notes.info(arg, &text);
+    }
+    Ok(())
+}
+
+/// Whether a metric of floats is called like a counter.
+fn is_counter_name(name: &str) -> bool {
+    name.is_empty() || ["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end))
+}
+
+/// The steps at which any window was looked at, on whatever thread.
+struct Asked(Vec<AtomicBool>);
+
+impl Asked {
+    fn new(grid: Grid) -> Asked {
+        Asked((0..grid.count).map(|_| AtomicBool::new(false)).collect())
+    }
+
+    fn at(&self, step: usize) {
+        self.0[step].store(true, Ordering::Relaxed);
+    }
+
+    fn steps(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().filter(|(_, asked)| asked.load(Ordering::Relaxed)).map(|(step, _)| step)
+    }
+}
+
 /// What computes the function, if its range is anchored or smoothed.
-fn at_the_edges(function: &Function, args: &[Node]) -> Result<Option<edges::Compute>, QueryError> {
+fn at_the_edges(function: &Function, args: &[Node]) -> Result<Option<(edges::Edged, Edges)>, QueryError> {
     match args.first().map(|arg| &arg.bare().kind) {
         Some(Kind::Range { edges, .. }) if *edges != Edges::Plain => {
-            edges::find(function.name, *edges).map(Some).map_err(wrong)
+            let edged = edges::find(function.name, *edges).map_err(wrong)?;
+            Ok(Some((edged, *edges)))
         }
         _ => Ok(None),
     }
@@ -105,7 +180,7 @@ fn floats(
     engine: &mut Engine<'_>,
     arg: &Node,
     grid: Grid,
-    mut compute: impl FnMut(usize, &Window<'_>) -> Option<f64>,
+    compute: impl Fn(usize, &Window<'_>) -> Option<f64> + Sync,
 ) -> Result<Vec<Column>, QueryError> {
     engine.points(arg, grid, false, |notes, labels, step, window| {
         mixed::note_ignored(notes, arg, labels, window);
@@ -173,28 +248,40 @@ fn special_call(
         }
         Special::QuantileOverTime => {
             let q = engine.scalars(&args[0], grid)?;
-            note_quantiles(engine, &args[0], &q);
-            let mut scratch = Vec::new();
-            floats(engine, &args[1], grid, |step, window| {
-                scratch.clear();
-                scratch.extend_from_slice(window.values);
-                Some(math::quantile(q[step], &mut scratch))
-            })?
+            let asked = Asked::new(grid);
+            let columns = floats(engine, &args[1], grid, |step, window| {
+                asked.at(step);
+                Some(math::quantile(q[step], &mut window.values.to_vec()))
+            })?;
+            let asked: Vec<f64> = asked.steps().map(|step| q[step]).collect();
+            note_quantiles(engine, &args[0], &asked);
+            columns
         }
         Special::Smoothing => {
             let (level, trend) = (engine.scalars(&args[1], grid)?, engine.scalars(&args[2], grid)?);
-            for (factor, name) in [(&level, "smoothing"), (&trend, "trend")] {
-                if let Some(bad) = factor.iter().find(|factor| !(**factor > 0.0 && **factor < 1.0)) {
-                    return Err(wrong(format!("invalid {name} factor. Expected: 0 < factor < 1, got: {bad}")));
+            let asked = Asked::new(grid);
+            let columns = engine.points(&args[0], grid, false, |notes, labels, step, window| {
+                asked.at(step);
+                mixed::note_ignored(notes, &args[0], labels, window);
+                regression::smooth(window, level[step], trend[step]).map(Point::Float)
+            })?;
+            for step in asked.steps() {
+                for (factor, name, sign) in [(level[step], "smoothing", "sf"), (trend[step], "trend", "tf")] {
+                    if factor <= 0.0 || factor >= 1.0 {
+                        let reason =
+                            format!("invalid {name} factor. Expected: 0 < {sign} < 1, got: {}", number::fixed(factor));
+                        return Err(wrong(reason));
+                    }
                 }
             }
-            floats(engine, &args[0], grid, |step, window| regression::smooth(window, level[step], trend[step]))?
+            columns
         }
         Special::Absent => absent::of_vector(engine, &args[0], grid)?,
         Special::AbsentOverTime => absent::over_time(engine, &args[0], grid)?,
         Special::HistogramQuantile => histogram::quantile(engine, args, grid)?,
         Special::HistogramQuantiles => histogram::quantiles(engine, args, grid)?,
         Special::HistogramFraction => histogram::fraction(engine, args, grid)?,
+        Special::Info => info::eval(engine, args, grid)?,
         Special::LabelReplace => labels::replace(engine, args, grid)?,
         Special::LabelJoin => labels::join(engine, args, grid)?,
         Special::Sort => order::by_value(engine, node, &args[0], grid, false)?,
@@ -226,8 +313,12 @@ fn times(engine: &mut Engine<'_>, grid: Grid) -> Result<Vec<Column>, QueryError>
 /// When the sample was taken, of a selector; when it was evaluated, of anything else.
 fn timestamp(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Result<Vec<Column>, QueryError> {
     if let Kind::Select(selector) = &arg.bare().kind {
-        let mut columns = engine.instants(selector, grid, |at_ms, _| Point::Float(at_ms as f64 / 1e3))?;
-        columns.iter_mut().for_each(|column| column.drop_name = true);
+        let mut columns = Vec::new();
+        engine.instants(selector, grid, Pick::Time, &mut |_, mut column| {
+            column.drop_name = true;
+            columns.push(column);
+            Ok(())
+        })?;
         return Ok(columns);
     }
     let mut columns = engine.vector(arg, grid)?;
@@ -258,19 +349,7 @@ fn clamp(engine: &mut Engine<'_>, special: Special, args: &[Node], grid: Grid) -
 pub(crate) fn note_quantiles(engine: &mut Engine<'_>, node: &Node, quantiles: &[f64]) {
     for q in quantiles {
         if !(0.0..=1.0).contains(q) {
-            engine.notes.warn(node, &format!("quantile value should be between 0 and 1, got {}", number::general(*q)));
+            engine.notes.warn(node, &format!("quantile value should be between 0 and 1, got {}", number::compact(*q)));
         }
-    }
-}
-
-fn note_counter_names(engine: &mut Engine<'_>, arg: &Node, columns: &[Column]) {
-    if !matches!(arg.bare().kind, Kind::Range { .. }) {
-        return;
-    }
-    let mut of_floats = columns.iter().filter(|column| !column.steps.iter().all(|value| is_absent(*value)));
-    let Some(name) = of_floats.next().map(|column| column.labels.metric_name()) else { return };
-    if !name.is_empty() && !["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end)) {
-        let text = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}");
-        engine.notes.info(arg, &text);
     }
 }

@@ -8,6 +8,7 @@ use model::Histogram;
 
 use super::math;
 use crate::promql::kahan::{Kahan, Mean};
+use crate::promql::looks::stretch;
 use crate::promql::value::Point;
 
 /// Samples of a series in `(start_ms, end_ms]`, seen from a step at `eval_ms`.
@@ -114,21 +115,12 @@ pub(crate) fn extrapolation(
     from_zero: Option<f64>,
     per_second: bool,
 ) -> f64 {
-    let mut to_start = (first_ms - window.start_ms) as f64 / 1e3;
-    let mut to_end = (window.end_ms - last_ms) as f64 / 1e3;
-    let sampled = (last_ms - first_ms) as f64 / 1e3;
-    let average = sampled / (count - 1) as f64;
-    let threshold = average * 1.1;
-    if to_start >= threshold {
-        to_start = average / 2.0;
+    let stretch = stretch(window.start_ms, window.end_ms, first_ms, last_ms, count);
+    let mut factor = stretch.factor;
+    let to_zero_s = from_zero.map(|share| stretch.sampled_s * share);
+    if let Some(to_zero_s) = to_zero_s.filter(|to_zero_s| *to_zero_s < stretch.to_start_s) {
+        factor = (stretch.sampled_s + to_zero_s + stretch.to_end_s) / stretch.sampled_s;
     }
-    if let Some(share) = from_zero {
-        to_start = to_start.min(sampled * share);
-    }
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    let mut factor = (sampled + to_start + to_end) / sampled;
     if per_second {
         factor /= window.range_s();
     }

@@ -22,7 +22,7 @@ fn memory(series: usize, samples: i64) -> Memory {
 
 #[track_caller]
 fn refused(text: &str, limit: impl FnOnce(&mut Budget), kind: Kind, named: &str) {
-    let mut options = Options { lookback_ms: 300_000, budget: Budget::starting_now(Duration::from_secs(60)) };
+    let mut options = Options::new(300_000, Budget::starting_now(Duration::from_secs(60)));
     limit(&mut options.budget);
     let error = promql::range(&memory(20, 100), &promql::parse(text).unwrap(), 0, 99_000, 1000, &options).unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
@@ -52,7 +52,7 @@ fn histograms_count_with_all_their_buckets() {
         memory.add(labels, (0..100).map(own));
     }
     let run = |text: &str, bytes_max: u64| {
-        let mut options = Options { lookback_ms: 300_000, budget: Budget::starting_now(Duration::from_secs(60)) };
+        let mut options = Options::new(300_000, Budget::starting_now(Duration::from_secs(60)));
         options.budget.bytes_max = bytes_max;
         promql::range(&memory, &promql::parse(text).unwrap(), 0, 99_000, 1000, &options)
     };
@@ -73,7 +73,7 @@ fn endless_subqueries_are_refused_before_they_run() {
 
 #[test]
 fn a_long_walk_ends_at_the_deadline() {
-    let mut options = Options { lookback_ms: 300_000, budget: Budget::starting_now(Duration::from_millis(200)) };
+    let mut options = Options::new(300_000, Budget::starting_now(Duration::from_millis(200)));
     options.budget.samples_max = u64::MAX;
     let expr = promql::parse("mad_over_time(x_total[100d])").unwrap();
     let memory = memory(1, 50_000);
@@ -86,19 +86,37 @@ fn a_long_walk_ends_at_the_deadline() {
 
 #[test]
 fn what_fits_exactly_is_answered_and_memory_is_given_back() {
-    let mut options = Options { lookback_ms: 300_000, budget: Budget::starting_now(Duration::from_secs(60)) };
+    let mut options = Options::new(300_000, Budget::starting_now(Duration::from_secs(60)));
     options.budget.series_max = 80;
     options.budget.samples_max = 8000;
     // One selector's columns at a time: 20 series of 100 steps and little else.
     options.budget.bytes_max = 100_000;
-    let expr = promql::parse("sum(x_total) + sum(x_total) + sum(x_total) + sum(x_total)").unwrap();
+    let expr = promql::parse("sum(x_total) + min(x_total) + max(x_total) + avg(x_total)").unwrap();
     let answer = promql::range(&memory(20, 100), &expr, 0, 99_000, 1000, &options).unwrap();
     assert_eq!((answer.series_read, answer.samples_read), (80, 8000));
 }
 
 #[test]
+fn what_stands_twice_is_read_once() {
+    let options = Options::new(300_000, Budget::starting_now(Duration::from_secs(60)));
+    let run = |text: &str| {
+        let answer = promql::range(&memory(20, 100), &promql::parse(text).unwrap(), 0, 99_000, 1000, &options).unwrap();
+        (answer.samples_read, answer.stats.samples_queryable, answer.value)
+    };
+    let (once, queryable, _) = run("sum(rate(x_total[30s]))");
+    let (twice, both, ratio) = run("sum(rate(x_total[30s])) / (sum(rate(x_total[30s])) + sum(rate(x_total[30s])))");
+    // The statistics are those of the query as it is written.
+    assert_eq!((twice, both), (once, 3 * queryable));
+    let promql::Value::Matrix(rows) = ratio else { panic!("a range's answer is a matrix") };
+    assert!(rows[0].1.iter().all(|sample| sample.value == 0.5));
+    // Other steps, other values.
+    let (samples, ..) = run("rate(x_total[30s]) > max_over_time(rate(x_total[30s])[20s:7s])");
+    assert!(samples > 2 * once);
+}
+
+#[test]
 fn times_at_the_ends_of_the_calendar_do_not_overflow() {
-    let options = Options { lookback_ms: 300_000, budget: Budget::starting_now(Duration::from_secs(60)) };
+    let options = Options::new(300_000, Budget::starting_now(Duration::from_secs(60)));
     let memory = memory(1, 10);
     for text in [
         "x_total",

@@ -1,9 +1,12 @@
 //! PromQL against scripts: what is loaded, what is asked, what comes out. `PROMQL_SCRIPTS=dir` runs another folder's.
 
+mod classic;
 mod limits;
 mod memory;
 mod notation;
+mod reference;
 mod script;
+mod stored;
 mod syntax;
 
 use std::path::PathBuf;

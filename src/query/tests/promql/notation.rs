@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::metric::stale_marker;
-use model::{Histogram, Labels};
+use model::{CounterReset, Histogram, Labels};
 use query::promql;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -20,12 +20,6 @@ pub(crate) type Point = Option<Value>;
 pub(crate) fn series(line: &str) -> Result<(Labels, Vec<Point>), String> {
     let (labels, rest) = labels(line)?;
     Ok((labels, points(rest)?))
-}
-
-/// The metric of a line with histograms that no sender of ours could send: custom buckets, or a hint about resets.
-pub(crate) fn unsendable(line: &str) -> Result<Option<String>, String> {
-    let found = ["custom_values", "schema:-53", "counter_reset_hint"].iter().any(|word| line.contains(word));
-    if found { Ok(Some(labels(line)?.0.metric_name().to_owned())) } else { Ok(None) }
 }
 
 fn labels(line: &str) -> Result<(Labels, &str), String> {
@@ -124,6 +118,12 @@ fn histogram(text: &str) -> Result<Histogram, String> {
         };
         rest = after.trim_start();
         if key == "counter_reset_hint" {
+            histogram.reset = match value {
+                "gauge" => CounterReset::Gauge,
+                "reset" => CounterReset::Yes,
+                "not_reset" => CounterReset::No,
+                _ => CounterReset::Unknown,
+            };
             continue;
         }
         let numbers: Option<Vec<f64>> = value.split_whitespace().map(number).collect();
@@ -136,6 +136,7 @@ fn histogram(text: &str) -> Result<Histogram, String> {
             "count" => histogram.count = one,
             "z_bucket" => histogram.zero_count = one,
             "z_bucket_w" => histogram.zero_threshold = one,
+            "custom_values" => histogram.custom_bounds = numbers.clone().into(),
             "offset" => offset = one as i32,
             "n_offset" => n_offset = one as i32,
             "buckets" => histogram.positive = side(),

@@ -1,6 +1,6 @@
 //! Runs scripts in the language of Prometheus' own tests: `load`, `clear`, `eval`.
 //!
-//! Histograms that cannot be sent to us are left out, and with them every `eval` that could see them.
+//! Series with start times are left out, and with them every `eval` that could see them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,8 +9,9 @@ use model::Labels;
 use query::promql::{self, Answer, Expr, Options, Value};
 use query::{Budget, QueryError};
 
+use crate::classic::Classic;
 use crate::memory::Memory;
-use crate::notation::{self, Point, duration_ms, number, points, series, unsendable};
+use crate::notation::{self, Point, duration_ms, number, points, series};
 
 /// How a script went. `failures` say line and reason.
 #[derive(Default)]
@@ -90,20 +91,19 @@ fn sees(line: &str, dropped: &BTreeSet<String>) -> bool {
 fn load(memory: &mut Memory, dropped: &mut BTreeSet<String>, line: &str, block: &[&str]) -> Result<(), String> {
     let (command, step) = line.split_once(char::is_whitespace).ok_or("load without a step")?;
     let step_ms = duration_ms(step.trim())?;
+    let mut classic = Classic::default();
     for line in block {
         if line.split(' ').next().is_some_and(|word| word.contains("@st")) {
             dropped.insert(line.split('@').next().unwrap_or_default().split('{').next().unwrap_or_default().into());
             continue;
         }
-        if let Some(name) = unsendable(line)? {
-            dropped.insert(name);
-            continue;
-        }
         let (labels, points) = series(line)?;
-        let name = labels.metric_name().to_owned();
         if command == "load_with_nhcb" {
-            dropped.extend(name.strip_suffix("_bucket").map(str::to_owned));
+            classic.add(&labels, &points);
         }
+        memory.add(labels, at_steps(0, step_ms, &points));
+    }
+    for (labels, points) in classic.custom() {
         memory.add(labels, at_steps(0, step_ms, &points));
     }
     Ok(())
@@ -159,7 +159,7 @@ fn expected(line: &str, block: &[&str]) -> Result<Expected, String> {
 }
 
 fn options() -> Options {
-    Options { lookback_ms: 300_000, budget: Budget::starting_now(Duration::from_secs(60)) }
+    Options::new(300_000, Budget::starting_now(Duration::from_secs(60)))
 }
 
 fn evaluate(memory: &Memory, line: &str, block: &[&str]) -> Result<(), String> {

@@ -32,11 +32,17 @@ fn errors_tell_where_and_why() {
     wrong("foo[]", (1, 5), "]", "unexpected \"]\" in range or duration, expected duration");
     wrong("foo offset", (1, 11), "", "unexpected end of input in offset, expected duration");
     wrong("foo @ x", (1, 7), "x", "unexpected identifier \"x\" in @, expected number");
-    wrong("foo offset 1m offset 1m", (1, 15), "offset", "offset may not be set multiple times");
+    wrong("foo offset 1m offset 1m", (1, 1), "foo offset 1m", "offset may not be set multiple times");
+    wrong("a + foo @ 1 @ 2", (1, 5), "foo @ 1", "@ <timestamp> may not be set multiple times");
+    wrong("a + b[1m]", (1, 5), "b[1m]", "binary expression must contain only scalar and instant vector types");
+    wrong("1 + on(x) a", (1, 1), "1 + on(x) a", "vector matching only allowed between instant vectors");
+    wrong("a offset 1m[5m]", (1, 12), "[5m]", "no offset modifiers allowed before range");
+    wrong("a{__name__=~\"b\"}", (1, 1), "a{__name__=~\"b\"}", "metric name must not be set twice: \"a\" or \"b\"");
+    wrong("sum by (inf) (a)", (1, 9), "inf", "unexpected identifier \"inf\" in grouping opts, expected label");
     wrong(
         "abs(foo) offset 1m",
-        (1, 10),
-        "offset",
+        (1, 1),
+        "abs(foo)",
         "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
     );
     wrong("smu(foo)", (1, 1), "smu", "unknown function with name \"smu\"");
@@ -48,14 +54,14 @@ fn errors_tell_where_and_why() {
     );
     wrong("{}", (1, 1), "{}", "vector selector must contain at least one non-empty matcher");
     wrong("a{__name__=\"b\"}", (1, 1), "a{__name__=\"b\"}", "metric name must not be set twice: \"a\" or \"b\"");
-    wrong("a + on(x) group_left(x) b", (1, 23), ")", "label \"x\" must not occur in ON and GROUP clause at once");
+    wrong("a + on(x) group_left(x) b", (1, 3), "+", "label \"x\" must not occur in ON and GROUP clause at once");
     wrong(
         "-\"a\"",
         (1, 1),
         "-\"a\"",
         "unary expression only allowed on expressions of type scalar or instant vector, got \"string\"",
     );
-    wrong("foo or 1", (1, 5), "or", "set operator \"or\" not allowed in binary scalar expression");
+    wrong("foo or 1", (1, 1), "foo or 1", "set operator \"or\" not allowed in binary scalar expression");
     wrong("é", (1, 1), "é", "unexpected character: 'é'");
     wrong("abs(foo,)", (1, 8), ",", "trailing commas not allowed in function call args");
 }
@@ -80,6 +86,12 @@ fn canonical_forms() {
         ("a + on(x) fill_left(1) b", "a + on (x) fill_left (1) b"),
         ("`a\\`", "\"a\\\\\""),
         ("foo # comment\n + 1", "foo + 1"),
+        ("a</b >/on(x)c", "a </ b >/ on (x) c"),
+        ("a smoothed offset 5m", "a smoothed offset 5m"),
+        ("info(a,{b='c'})", "info(a, {b=\"c\"})"),
+        ("info(a,{})", "info(a, {})"),
+        ("{'a','b'}", "{\"a\",\"b\"}"),
+        ("010 + 1 + on() 2", "8 + 1 + on () 2"),
     ] {
         let expr = promql::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(promql::format(&expr), canonical);
@@ -132,10 +144,8 @@ fn deep_and_long_texts_are_answered_without_a_stack() {
         ] {
             if let Ok(expr) = promql::parse(&text) {
                 let canonical = promql::format(&expr);
-                let options = promql::Options {
-                    lookback_ms: 1,
-                    budget: query::Budget::starting_now(std::time::Duration::from_secs(60)),
-                };
+                let budget = query::Budget::starting_now(std::time::Duration::from_secs(60));
+                let options = promql::Options::new(1, budget);
                 let memory = crate::memory::Memory::default();
                 let answer = promql::range(&memory, &expr, 0, 1000, 100, &options);
                 assert!(answer.is_ok(), "{canonical}: {answer:?}");
@@ -224,5 +234,65 @@ fn check_any(text: &str) {
             assert!(text.is_char_boundary(start) && text.is_char_boundary(end) && start <= end, "{text:?}");
         }
         Err(other) => panic!("{text:?}: {other}"),
+    }
+}
+
+/// A tree as one line: enough to tell two apart.
+fn shape(tree: promql::Tree<'_>) -> String {
+    use promql::TreeKind as Kind;
+    let at = |at| match at {
+        promql::TreeAt::None => String::new(),
+        other => format!(" {other:?}"),
+    };
+    let selector = |s: &promql::TreeSelector<'_>| {
+        let matchers: Vec<String> = s.matchers.iter().map(ToString::to_string).collect();
+        format!("{}|{}|{}{}", s.name, matchers.join(","), s.offset_ms, at(s.at))
+    };
+    match tree.kind() {
+        Kind::Number(value) => value.to_string(),
+        Kind::Text(text) => format!("{text:?}"),
+        Kind::Paren(inner) => format!("({})", shape(inner)),
+        Kind::Unary { op, expr } => format!("{op}{}", shape(expr)),
+        Kind::Binary { op, lhs, rhs, matching, return_bool } => {
+            let matching = matching.map(|m| {
+                let fills = (m.fill_left, m.fill_right);
+                format!("{} on={} {:?} {:?} {fills:?}", m.cardinality, m.on, m.labels, m.include)
+            });
+            format!("[{} {op} {} {matching:?} {return_bool}]", shape(lhs), shape(rhs))
+        }
+        Kind::Call { function, args } => {
+            let args: Vec<String> = args.into_iter().map(shape).collect();
+            let types = function.arg_types.join(" ");
+            format!("{}<{types};{};{}>{args:?}", function.name, function.variadic, function.return_type)
+        }
+        Kind::Aggregate { op, expr, param, grouping, without } => {
+            format!("{op} {without} {grouping:?} {:?} {}", param.map(shape), shape(expr))
+        }
+        Kind::Vector(s) => selector(&s),
+        Kind::Matrix { selector: s, range_ms } => format!("{}[{range_ms}] {}{}", selector(&s), s.anchored, s.smoothed),
+        Kind::Subquery { expr, range_ms, step_ms, offset_ms, at: pinned } => {
+            format!("{}[{range_ms}:{step_ms}] {offset_ms}{}", shape(expr), at(pinned))
+        }
+    }
+}
+
+#[test]
+fn trees_are_shown_as_they_were_parsed() {
+    for (text, expected) in [
+        ("-1", "-1"),
+        ("(-a)", "(-a|__name__=\"a\"|0)"),
+        ("a{b=\"c\"} offset -5m @ 10", "a|b=\"c\",__name__=\"a\"|-300000 Ms(10000)"),
+        ("a[5m] smoothed", "a|__name__=\"a\"|0[300000] falsetrue"),
+        ("a[5m:1m] @ end()", "a|__name__=\"a\"|0[300000:60000] 0 End"),
+        ("topk by (x) (2, a)", "topk false [\"x\"] Some(\"2\") a|__name__=\"a\"|0"),
+        ("1 < bool 2", "[1 < 2 None true]"),
+        (
+            "a and on (x) b",
+            "[a|__name__=\"a\"|0 and b|__name__=\"b\"|0 Some(\"many-to-many on=true [\\\"x\\\"] [] (None, None)\") false]",
+        ),
+        ("round(a)", "round<vector scalar;1;vector>[\"a|__name__=\\\"a\\\"|0\"]"),
+    ] {
+        let expr = promql::parse(text).unwrap();
+        assert_eq!(shape(promql::tree(&expr)), expected, "{text}");
     }
 }

@@ -258,8 +258,7 @@ impl Run<'_> {
     }
 
     fn answer(&self, source: &dyn Source, expr: &promql::Expr) -> Result<Vec<(Labels, f64)>, String> {
-        let options =
-            promql::Options { lookback_ms: self.settings.lookback_ms, budget: self.settings.query_limits.start() };
+        let options = promql::Options::new(self.settings.lookback_ms, self.settings.query_limits.start());
         let answer = promql::instant(source, expr, self.query_at_ms, &options).map_err(|error| error.to_string())?;
         match answer.value {
             Value::Vector(samples) => Ok(samples.into_iter().map(|(labels, sample)| (labels, sample.value)).collect()),

@@ -257,7 +257,7 @@ fn check_expr(
     settings: &Settings,
     memory: &Memory,
 ) -> Result<Option<String>, String> {
-    let options = promql::Options { lookback_ms: settings.lookback_ms, budget: settings.query_limits.start() };
+    let options = promql::Options::new(settings.lookback_ms, settings.query_limits.start());
     let failed = |error: query::QueryError| format!("{:?}: {error}", expected.expr);
     let expr = promql::parse(&expected.expr).map_err(failed)?;
     let mut found: Vec<(Labels, f64)> = match promql::instant(memory, &expr, at_ms, &options).map_err(failed)?.value {

@@ -7,6 +7,11 @@ use http::StatusCode;
 use model::Kind;
 use tonic::Code;
 
+/// What nginx and Prometheus answer to those who left before the answer; it is seen in logs and counters alone.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+}
+
 /// A refusal: its kind, and a sentence for whoever asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -14,11 +19,15 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// Where HTTP has a finer word than the kind's: 413, 415, 422.
     status: Option<StatusCode>,
+    /// Where it is known when the same request may work.
+    retry_after_s: Option<u32>,
+    /// A limit of the sender's own was met, not one that all share.
+    exhausted: bool,
 }
 
 impl Fault {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Fault {
-        Fault { kind, message: message.into(), status: None }
+        Fault { kind, message: message.into(), status: None, retry_after_s: None, exhausted: false }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Fault {
@@ -41,7 +50,8 @@ impl Fault {
             Kind::NotFound | Kind::Unsupported => StatusCode::NOT_FOUND,
             Kind::TooMuch => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
-            Kind::Timeout | Kind::Cancelled | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Timeout | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Cancelled => client_closed_request(),
             Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
             Kind::Forbidden => StatusCode::FORBIDDEN,
             Kind::Corrupt | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -54,6 +64,8 @@ impl Fault {
             Kind::NotFound => Code::NotFound,
             Kind::Unsupported => Code::Unimplemented,
             Kind::TooMuch => Code::ResourceExhausted,
+            // With RetryInfo, as all that is busy: without it a sender would drop its data.
+            Kind::Busy if self.exhausted => Code::ResourceExhausted,
             Kind::Busy | Kind::Unavailable => Code::Unavailable,
             Kind::Timeout => Code::DeadlineExceeded,
             Kind::Cancelled => Code::Cancelled,
@@ -66,7 +78,7 @@ impl Fault {
     /// Seconds after which the same request may work; `None` when it will not.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         match self.kind {
-            Kind::Busy => Some(1),
+            Kind::Busy => Some(self.retry_after_s.unwrap_or(1)),
             Kind::Unavailable => Some(5),
             _ => None,
         }
@@ -90,7 +102,14 @@ impl Fault {
 
 impl From<store::StoreError> for Fault {
     fn from(error: store::StoreError) -> Fault {
-        Fault::new(error.kind(), error.to_string())
+        let fault = Fault::new(error.kind(), error.to_string());
+        match error {
+            store::StoreError::TooFast { retry_after, .. } => {
+                let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+                Fault { retry_after_s: Some(seconds), exhausted: true, ..fault }
+            }
+            _ => fault,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::api::envelope;
 use crate::error::Fault;
 use crate::otlp::{self, Signal, Transport};
+use crate::remote_write;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Face {
@@ -20,12 +21,15 @@ pub(crate) enum Face {
     /// OTLP/HTTP: `google.rpc.Status` in the request's encoding.
     Otlp,
     Grpc,
+    /// Prometheus remote write: a sentence as plain text, for a sender's log.
+    RemoteWrite,
 }
 
 impl Face {
     /// The listener's own face; on the one for people it depends on the path.
     pub(crate) fn of_request(self, request: &Request) -> Face {
         match (self, request.uri().path()) {
+            (Face::Page | Face::Otlp, remote_write::PATH) => Face::RemoteWrite,
             (Face::Page, "/health" | "/healthz" | "/ready") => Face::Open,
             (Face::Page, path) if path.starts_with("/-/") => Face::Open,
             (Face::Page, path) if path.starts_with("/api/") => Face::Api,
@@ -38,7 +42,7 @@ impl Face {
     }
 
     pub(crate) fn is_ingest(self) -> bool {
-        matches!(self, Face::Otlp | Face::Grpc)
+        matches!(self, Face::Otlp | Face::Grpc | Face::RemoteWrite)
     }
 
     pub(crate) fn refuse(self, fault: &Fault, asked: &HeaderMap) -> Response {
@@ -46,6 +50,7 @@ impl Face {
             Face::Grpc => return otlp::grpc::refuse(fault),
             Face::Otlp => otlp::http::refuse(fault, asked),
             Face::Api => envelope::refuse(fault),
+            Face::RemoteWrite => remote_write::refuse(fault),
             Face::Page | Face::Open => {
                 let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
                 (fault.status(), text, Body::from(format!("{}\n", fault.message))).into_response()
@@ -68,6 +73,7 @@ pub(crate) fn count_refusal(face: Face, path: &str, fault: &Fault) {
     let transport = match face {
         Face::Otlp => Transport::Http,
         Face::Grpc => Transport::Grpc,
+        Face::RemoteWrite => return otlp::count_request(Signal::Metrics, Transport::RemoteWrite, fault),
         _ => return,
     };
     if let Some(signal) = Signal::of_path(path) {

@@ -1,6 +1,7 @@
 //! The doors: OTLP over gRPC and HTTP, the HTTP APIs, the pages. The only room that is called, and the only one with wire JSON.
 
 mod api;
+mod asked_metrics;
 mod auth;
 mod chart;
 mod clock;
@@ -15,12 +16,15 @@ mod ops;
 mod otlp;
 pub mod page;
 mod queries;
+mod remote_write;
 mod serve;
 pub mod state;
+pub mod targets;
 mod tenant_ext;
 pub mod time_param;
 
 pub use doors::{grpc_routes, http_router, otlp_http_router};
 pub use ops::observe;
+pub use otlp::count_scraped;
 pub use serve::{ServeLimits, serve};
 pub use state::{AuthMode, ServerSettings, State};

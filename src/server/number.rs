@@ -28,6 +28,24 @@ pub(crate) fn push_exponent(value: f64, out: &mut String) {
     write!(out, "{mantissa}e{sign}{:02}", exponent.unsigned_abs()).expect("a String takes everything");
 }
 
+/// Go's `FormatFloat(v, 'f', -1, 64)`: never an exponent.
+pub(crate) fn push_fixed(value: f64, out: &mut String) {
+    if value.is_finite() {
+        write!(out, "{value}").expect("a String takes everything");
+    } else {
+        push_value(value, out);
+    }
+}
+
+/// A JSON number. JSON has no word for NaN and the infinities; a duration or a count never is one but by a mistake.
+pub(crate) fn push_finite(value: f64, out: &mut String) {
+    if value.is_finite() {
+        write!(out, "{value}").expect("a String takes everything");
+    } else {
+        out.push('0');
+    }
+}
+
 /// Milliseconds as seconds: `1`, `1.500`, `-0.001`.
 pub(crate) fn push_seconds(at_ms: i64, out: &mut String) {
     if at_ms < 0 {

@@ -18,6 +18,9 @@ static DISK_SIZE: Gauge = Gauge::new("binnacle_data_disk_size_bytes", "Size of t
 static DISK_FREE_RATIO: Gauge =
     Gauge::new("binnacle_data_disk_free_ratio", "Free space where the data lies, 0 to 1.", &[]);
 static TENANTS: Gauge = Gauge::new("binnacle_store_tenants", "Tenants.", &[]);
+static FAILED_TENANTS: Gauge = Gauge::new("binnacle_store_failed_tenants", "Tenants that cannot be opened.", &[]);
+static SET_ASIDE_FILES: Gauge =
+    Gauge::new("binnacle_store_set_aside_files", "Damaged day files that are set aside, all tenants.", &[]);
 static SERIES: Gauge = Gauge::new("binnacle_store_series", "Series of all tenants.", &[]);
 static ACTIVE_SERIES: Gauge = Gauge::new("binnacle_store_active_series", "Series with a sample in the head.", &[]);
 static HEAD_SAMPLES: Gauge = Gauge::new("binnacle_store_head_samples", "Samples in the head of all tenants.", &[]);
@@ -48,7 +51,10 @@ async fn alive() -> &'static str {
 
 async fn ready(Shared(state): Shared<State>) -> Response {
     match state.store.trouble() {
-        None => "ready\n".into_response(),
+        None => {
+            let warnings = state.store.warnings().into_iter().map(|warning| format!("warning: {warning}\n"));
+            format!("ready\n{}", warnings.collect::<String>()).into_response()
+        }
         Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
     }
 }
@@ -74,6 +80,8 @@ pub fn observe(state: &State) {
         DISK_FREE_RATIO.set(&[], stats.disk_free_bytes as f64 / stats.disk_total_bytes as f64);
     }
     TENANTS.set(&[], stats.tenants.len() as f64);
+    FAILED_TENANTS.set(&[], stats.failed_tenants as f64);
+    SET_ASIDE_FILES.set(&[], sum(|tenant| tenant.set_aside_files));
     SERIES.set(&[], sum(|tenant| tenant.series));
     ACTIVE_SERIES.set(&[], sum(|tenant| tenant.active_series));
     HEAD_SAMPLES.set(&[], sum(|tenant| tenant.head_samples));

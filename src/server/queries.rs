@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use model::Kind;
 use query::{Budget, Limits};
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Fault;
 
 pub(crate) struct Queries {
     slots: Arc<Semaphore>,
+    /// For big answers while they are read, as many again: a slow reader keeps nobody from asking.
+    answers: Arc<Semaphore>,
     concurrency: usize,
     limits: Limits,
 }
@@ -30,7 +33,8 @@ impl Drop for CancelOnDrop {
 impl Queries {
     pub(crate) fn new(concurrency: usize, limits: Limits) -> Queries {
         let concurrency = concurrency.max(1);
-        Queries { slots: Arc::new(Semaphore::new(concurrency)), concurrency, limits }
+        let slots = || Arc::new(Semaphore::new(concurrency));
+        Queries { slots: slots(), answers: slots(), concurrency, limits }
     }
 
     /// Runs `work` on a blocking thread. `wanted` may shorten the timeout, never lengthen it; waiting for a slot counts.
@@ -60,6 +64,24 @@ impl Queries {
             work(&budget)
         });
         done.await.unwrap_or_else(|_| Err(Fault::panicked("answering a query")))
+    }
+
+    /// For an answer that will be held while it is read. Called where blocking is allowed, by work that [`Queries::run`] runs.
+    ///
+    /// # Errors
+    /// `Timeout` when all stay taken until the query's deadline.
+    pub(crate) fn slot_for_a_big_answer(&self, budget: &Budget) -> Result<OwnedSemaphorePermit, Fault> {
+        let free = tokio::time::timeout_at(budget.deadline.into(), self.answers.clone().acquire_owned());
+        let free = Handle::current().block_on(free).map_err(|_| {
+            Fault::new(
+                Kind::Timeout,
+                format!(
+                    "{} big answers are still being read by their clients (query.concurrency); try again later",
+                    self.concurrency
+                ),
+            )
+        })?;
+        Ok(free.expect("the semaphore is never closed"))
     }
 }
 

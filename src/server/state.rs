@@ -6,9 +6,11 @@ use std::time::Duration;
 use codec::otlp::{LogsSettings, MetricsSettings};
 use model::TenantId;
 
+use crate::asked_metrics::AskedMetrics;
 use crate::auth::KnownTokens;
 use crate::in_flight::InFlight;
 use crate::queries::Queries;
+use crate::targets::Targets;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
@@ -51,10 +53,13 @@ pub struct State {
     pub rules: rules::Engine,
     pub notifier: notify::Notifier,
     pub alerts_tenant: TenantId,
+    /// What is scraped: the scraper puts it in, the API shows it.
+    pub targets: Targets,
     pub settings: Arc<ServerSettings>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) queries: Arc<Queries>,
     pub(crate) known_tokens: Arc<KnownTokens>,
+    pub(crate) asked_metrics: Arc<AskedMetrics>,
 }
 
 impl State {
@@ -70,10 +75,17 @@ impl State {
             rules,
             notifier,
             alerts_tenant,
+            targets: Targets::default(),
             in_flight: InFlight::new(settings.in_flight_bytes_max),
             queries: Arc::new(Queries::new(settings.query_concurrency, settings.query_limits)),
             known_tokens: Arc::new(KnownTokens::default()),
+            asked_metrics: Arc::default(),
             settings: Arc::new(settings),
         }
+    }
+
+    /// How far back instant selectors look, in milliseconds.
+    pub(crate) fn lookback_ms(&self) -> i64 {
+        i64::try_from(self.settings.lookback.as_millis()).unwrap_or(i64::MAX)
     }
 }

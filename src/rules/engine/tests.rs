@@ -98,10 +98,8 @@ impl Bench {
     }
 
     fn recorded(&self, expr: &str) -> Vec<(String, f64)> {
-        let options = query::promql::Options {
-            lookback_ms: 300_000,
-            budget: query::Budget::starting_now(Duration::from_secs(10)),
-        };
+        let budget = query::Budget::starting_now(std::time::Duration::from_secs(10));
+        let options = query::promql::Options::new(300_000, budget);
         let expr = query::promql::parse(expr).unwrap();
         let answer = query::promql::instant(&self.series, &expr, self.minute * 60_000, &options).unwrap();
         let query::promql::Value::Vector(samples) = answer.value else { panic!("{answer:?}") };

@@ -4,8 +4,12 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::any::json_string;
+use model::time::rfc3339_ms;
 
 use crate::error::Fault;
+
+/// Go's zero time, which Prometheus sends for "never".
+const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// What is said beside the data.
 #[derive(Default)]
@@ -19,16 +23,21 @@ pub(crate) fn success(data: &str, notes: &Notes) -> Response {
     let mut out = String::with_capacity(data.len() + 64);
     out.push_str("{\"status\":\"success\",\"data\":");
     out.push_str(data);
+    push_notes(notes, &mut out);
+    out.push('}');
+    json(StatusCode::OK, out)
+}
+
+/// `,"warnings":[…],"infos":[…]`, each where there are any.
+pub(super) fn push_notes(notes: &Notes, out: &mut String) {
     for (name, lines) in [("warnings", &notes.warnings), ("infos", &notes.infos)] {
         if !lines.is_empty() {
             out.push_str(",\"");
             out.push_str(name);
             out.push_str("\":");
-            push_strings(lines.iter().map(String::as_str), &mut out);
+            push_strings(lines.iter().map(String::as_str), out);
         }
     }
-    out.push('}');
-    json(StatusCode::OK, out)
 }
 
 pub(crate) fn refuse(fault: &Fault) -> Response {
@@ -81,4 +90,12 @@ pub(crate) fn push_object<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)
         json_string(value, out);
     }
     out.push('}');
+}
+
+/// A key and a time in RFC 3339; `None` is "never".
+pub(crate) fn push_time(key: &str, at_ms: Option<i64>, out: &mut String) {
+    out.push_str(key);
+    out.push('"');
+    out.push_str(&at_ms.map_or(NEVER.into(), rfc3339_ms));
+    out.push('"');
 }

@@ -1,21 +1,33 @@
 //! The HTTP APIs of the query port: Prometheus' and the log search.
 
+mod cardinality;
 pub(crate) mod envelope;
+mod exemplars;
+mod explain;
 mod histogram_json;
 mod log_json;
 mod logs;
+mod notation;
 mod params;
-mod prometheus;
+mod pieces;
+mod query;
+mod result_json;
 mod rules;
 mod series;
+mod stats;
+mod status;
+mod targets;
+mod tsdb;
 pub(crate) mod view;
 
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::Response;
-use axum::routing::{any, get};
+use axum::handler::Handler;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get, post};
+use http::{Method, StatusCode};
 use model::Kind;
 use model::meter::{Counter, Timing};
 
@@ -31,25 +43,69 @@ static DURATION: Timing =
 pub(crate) const FORM_BYTES_MAX: usize = 1 << 20;
 
 /// Every route under `/api/`.
+///
+/// Each may be asked with GET or with a POST form. There are no CORS headers, so pages of other origins cannot read answers:
+/// without tokens any page in a browser on this host could, and Grafana asks through its own server.
 pub(crate) fn router() -> Router<State> {
-    Router::new()
-        .route("/api/v1/query", get(prometheus::instant).post(prometheus::instant))
-        .route("/api/v1/query_range", get(prometheus::range).post(prometheus::range))
-        .route("/api/v1/format_query", get(prometheus::format_query).post(prometheus::format_query))
-        .route("/api/v1/series", get(series::series).post(series::series))
-        .route("/api/v1/labels", get(series::labels).post(series::labels))
-        .route("/api/v1/label/{name}/values", get(series::label_values))
-        .route("/api/v1/metadata", get(series::metadata))
-        .route("/api/v1/rules", get(rules::rules))
-        .route("/api/v1/alerts", get(rules::alerts))
-        .route("/api/v1/status/buildinfo", get(prometheus::build_info))
-        .route("/api/v1/logs", get(logs::search))
-        .route("/api/v1/logs/histogram", get(logs::histogram))
-        .route("/api/{*rest}", any(no_such_path))
+    let routes: [(&str, MethodRouter<State>); 29] = [
+        ("query", read(query::instant)),
+        ("query_range", read(query::range)),
+        ("query_exemplars", read(exemplars::query_exemplars)),
+        ("format_query", read(notation::format_query)),
+        ("parse_query", read(notation::parse_query)),
+        ("series", read(series::series)),
+        ("labels", read(series::labels)),
+        ("label/{name}/values", read(series::label_values)),
+        ("metadata", read(series::metadata)),
+        ("cardinality", read(cardinality::cardinality)),
+        ("rules", read(rules::rules)),
+        ("alerts", read(rules::alerts)),
+        ("targets", read(targets::targets)),
+        ("targets/metadata", read(targets::metadata)),
+        ("scrape_pools", read(targets::scrape_pools)),
+        ("alertmanagers", read(targets::alertmanagers)),
+        ("status/buildinfo", read(status::build_info)),
+        ("status/runtimeinfo", read(status::runtime_info)),
+        ("status/flags", read(status::flags)),
+        ("status/config", read(status::config)),
+        ("status/tsdb", read(tsdb::tsdb)),
+        ("status/walreplay", read(status::wal_replay)),
+        ("features", read(status::features)),
+        ("notifications", read(status::notifications)),
+        ("admin/tsdb/delete_series", write(status::admin_disabled)),
+        ("admin/tsdb/clean_tombstones", write(status::admin_disabled)),
+        ("admin/tsdb/snapshot", write(status::admin_disabled)),
+        ("logs", read(logs::search)),
+        ("logs/histogram", read(logs::histogram)),
+    ];
+    let routes =
+        routes.into_iter().fold(Router::new(), |router, (path, route)| router.route(&format!("/api/v1/{path}"), route));
+    routes.route("/api/{*rest}", any(no_such_path)).method_not_allowed_fallback(no_such_method)
+}
+
+fn read<H: Handler<T, State>, T: 'static>(handler: H) -> MethodRouter<State> {
+    get(handler.clone()).post(handler).options(nothing)
+}
+
+fn write<H: Handler<T, State>, T: 'static>(handler: H) -> MethodRouter<State> {
+    post(handler.clone()).put(handler).options(nothing)
+}
+
+async fn nothing() -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 async fn no_such_path(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     envelope::refuse(&Fault::new(Kind::NotFound, format!("nothing at {}", request.uri().path())))
+}
+
+/// Grafana asks again with GET when a POST is answered by 405.
+async fn no_such_method(request: Request) -> Response {
+    let fault = Fault::invalid(format!("{} is not allowed at {}", request.method(), request.uri().path()));
+    envelope::refuse(&fault.with_status(StatusCode::METHOD_NOT_ALLOWED))
 }
 
 /// Answers, counts and times one request; `kind` is a metric's label, so one of ours.

@@ -4,6 +4,7 @@ use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use http::header;
 use model::{Kind, MsRange};
+use query::QueryError;
 use std::time::Duration;
 
 use super::{FORM_BYTES_MAX, envelope};
@@ -45,33 +46,51 @@ impl Params {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| &**value)
     }
 
-    pub(crate) fn required(&self, name: &str) -> Result<&str, Fault> {
-        self.get(name).ok_or_else(|| bad(name, "it is missing"))
+    /// The text of a query; empty when absent, and then the parser says what is missing.
+    pub(crate) fn query(&self) -> &str {
+        self.get("query").unwrap_or_default()
     }
 
-    /// A time in Prometheus' dialect, in milliseconds.
+    /// A time in Prometheus' dialect, in milliseconds; `None` when absent.
     pub(crate) fn time_ms(&self, name: &str) -> Result<Option<i64>, Fault> {
-        let parse =
-            |text| prometheus_ms(text).ok_or_else(|| bad(name, &format!("cannot parse {text:?} to a valid timestamp")));
-        self.get(name).map(parse).transpose()
-    }
-
-    /// A duration in Prometheus' dialect, in milliseconds.
-    pub(crate) fn duration_ms(&self, name: &str) -> Result<Option<i64>, Fault> {
         let parse = |text| {
-            prometheus_duration_ms(text).ok_or_else(|| bad(name, &format!("cannot parse {text:?} to a valid duration")))
+            prometheus_ms(text).ok_or_else(|| {
+                bad(name, &format!("invalid time value for '{name}': cannot parse {text:?} to a valid timestamp"))
+            })
         };
         self.get(name).map(parse).transpose()
     }
 
-    /// `start` and `end`, open where they are absent.
+    /// A time that must be there.
+    pub(crate) fn required_time_ms(&self, name: &str) -> Result<i64, Fault> {
+        let text = self.get(name).unwrap_or_default();
+        prometheus_ms(text).ok_or_else(|| bad(name, &format!("cannot parse {text:?} to a valid timestamp")))
+    }
+
+    /// A duration in Prometheus' dialect, in milliseconds; `None` when absent.
+    pub(crate) fn duration_ms(&self, name: &str) -> Result<Option<i64>, Fault> {
+        self.get(name).map(|text| parse_duration(text).map_err(|reason| bad(name, &reason))).transpose()
+    }
+
+    /// A duration that must be there.
+    pub(crate) fn required_duration_ms(&self, name: &str) -> Result<i64, Fault> {
+        parse_duration(self.get(name).unwrap_or_default()).map_err(|reason| bad(name, &reason))
+    }
+
+    /// `start` and `end`, open where they are absent. A range that ends before it begins holds nothing.
     pub(crate) fn range(&self) -> Result<MsRange, Fault> {
         let start_ms = self.time_ms("start")?.unwrap_or(MsRange::ALL.start_ms);
         let end_ms = self.time_ms("end")?.unwrap_or(MsRange::ALL.end_ms);
-        if end_ms < start_ms {
-            return Err(bad("end", "end timestamp must not be before start time"));
-        }
         Ok(MsRange { start_ms, end_ms })
+    }
+
+    /// How far back instant selectors look, in milliseconds, where the request says it; a zero or less leaves the setting.
+    pub(crate) fn lookback_ms(&self) -> Result<Option<i64>, Fault> {
+        let parse = |text| {
+            parse_duration(text)
+                .map_err(|reason| Fault::invalid(format!("error parsing lookback delta duration: {reason}")))
+        };
+        Ok(self.get("lookback_delta").map(parse).transpose()?.filter(|ms| *ms > 0))
     }
 
     pub(crate) fn timeout(&self) -> Result<Option<Duration>, Fault> {
@@ -90,13 +109,42 @@ impl Params {
         self.get(name).map(parse).transpose()
     }
 
+    /// A whole number that may be negative, as the older of Prometheus' endpoints take their limits; `None` when absent.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, Fault> {
+        let parse = |text: &str| text.parse().map_err(|_| Fault::invalid(format!("{name} must be a number")));
+        self.get(name).map(parse).transpose()
+    }
+
     /// `limit` as Prometheus' API has it: 0 is none.
     pub(crate) fn limit(&self) -> Result<usize, Fault> {
-        Ok(self.count("limit")?.filter(|limit| *limit > 0).unwrap_or(usize::MAX))
+        let Some(text) = self.get("limit") else { return Ok(usize::MAX) };
+        match text.parse::<i64>() {
+            Ok(0) => Ok(usize::MAX),
+            Ok(limit) => usize::try_from(limit).map_err(|_| bad("limit", "limit must be non-negative")),
+            Err(_) => Err(bad("limit", &format!("{text:?} is no whole number"))),
+        }
     }
+
+    /// A yes or no, as Go's `ParseBool` reads it; absent is no.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Fault> {
+        match self.get(name).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("0" | "f" | "false") => Ok(false),
+            Some("1" | "t" | "true") => Ok(true),
+            Some(other) => Err(bad(name, &format!("{other:?} is neither true nor false"))),
+        }
+    }
+}
+
+fn parse_duration(text: &str) -> Result<i64, String> {
+    prometheus_duration_ms(text).ok_or_else(|| format!("cannot parse {text:?} to a valid duration"))
 }
 
 /// Prometheus' wording, which clients know.
 pub(crate) fn bad(name: &str, reason: &str) -> Fault {
     Fault::new(Kind::Invalid, format!("invalid parameter {name:?}: {reason}"))
+}
+
+/// A query that does not parse.
+pub(crate) fn bad_query(error: QueryError) -> Fault {
+    bad("query", &error.to_string())
 }

@@ -3,19 +3,17 @@
 use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::Response;
-use model::any::json_string;
-use model::time::rfc3339_ms;
-use model::{AlertState, Instance, TenantId};
+use model::any::{hex, json_string};
+use model::{AlertState, Instance, Matcher, TenantId};
 use rules::{GroupView, Health, RuleKind, RuleView};
+use sha2::{Digest as _, Sha256};
 
-use super::envelope::{self, Notes, push_array, push_object};
+use super::envelope::{self, Notes, push_array, push_object, push_time};
 use super::params::{Params, bad};
+use super::series::selectors;
 use crate::State;
 use crate::error::Fault;
-use crate::number::push_exponent;
-
-/// Go's zero time, which Prometheus sends for "never".
-const NEVER: &str = "0001-01-01T00:00:00Z";
+use crate::number::{push_exponent, push_finite};
 
 pub(super) async fn rules(
     Shared(state): Shared<State>,
@@ -24,14 +22,27 @@ pub(super) async fn rules(
 ) -> Response {
     super::answer("rules", async {
         let filter = Filter::read(&params)?;
+        let page = Paging::read(&params)?;
         let groups = groups_of(&state, &tenant);
-        let mut out = String::from("{\"groups\":");
-        let shown = groups.iter().filter(|group| filter.keeps_group(group)).filter_map(|group| {
+        let from = match &page.from {
+            None => 0,
+            Some(token) => groups.iter().position(|group| token_of(group) == *token).ok_or_else(|| {
+                bad("group_next_token", &format!("invalid group_next_token '{token}'. were rule groups changed?"))
+            })?,
+        };
+        let mut shown = groups[from..].iter().filter(|group| filter.keeps_group(group)).filter_map(|group| {
             let rules: Vec<&RuleView> = group.rules.iter().filter(|rule| filter.keeps_rule(rule)).collect();
             // A filter that leaves nothing of a group leaves the group out, as in Prometheus.
-            (!rules.is_empty() || filter.is_none()).then_some((group, rules))
+            (!rules.is_empty()).then_some((group, rules))
         });
-        push_array(shown, &mut out, |(group, rules), out| push_group(group, &rules, filter.exclude_alerts, out));
+        let mut out = String::from("{\"groups\":");
+        push_array(shown.by_ref().take(page.groups), &mut out, |(group, rules), out| {
+            push_group(group, &rules, filter.exclude_alerts, out);
+        });
+        if let Some((next, _)) = shown.next() {
+            out.push_str(",\"groupNextToken\":");
+            json_string(&token_of(next), &mut out);
+        }
         out.push('}');
         Ok(envelope::success(&out, &Notes::default()))
     })
@@ -55,12 +66,46 @@ fn groups_of(state: &State, tenant: &TenantId) -> Vec<GroupView> {
     if *tenant == state.alerts_tenant { state.rules.view() } else { Vec::new() }
 }
 
-#[derive(Default)]
+/// Which page of the groups is wanted.
+struct Paging {
+    groups: usize,
+    /// The token of the group to begin with.
+    from: Option<String>,
+}
+
+impl Paging {
+    fn read(params: &Params) -> Result<Paging, Fault> {
+        let from = params.get("group_next_token").map(str::to_owned);
+        let groups = match params.get("group_limit") {
+            None if from.is_some() => {
+                let reason = "group_limit needs to be present in order to paginate over the groups";
+                return Err(bad("group_next_token", reason));
+            }
+            None => usize::MAX,
+            Some(text) => match text.parse::<i32>() {
+                Err(_) => return Err(bad("group_limit", &format!("group_limit needs to be a valid number: {text:?}"))),
+                Ok(limit) => usize::try_from(limit)
+                    .ok()
+                    .filter(|limit| *limit > 0)
+                    .ok_or_else(|| bad("group_limit", "group_limit needs to be greater than 0"))?,
+            },
+        };
+        Ok(Paging { groups, from })
+    }
+}
+
+/// As Prometheus makes it: the SHA-256 of file and name, in hex.
+fn token_of(group: &GroupView) -> String {
+    hex(&Sha256::digest(format!("{};{}", group.file, group.name)))
+}
+
 struct Filter {
     recording: Option<bool>,
     names: Vec<String>,
     groups: Vec<String>,
     files: Vec<String>,
+    /// Matchers for the rules' own labels; one of the lists must accept.
+    labels: Vec<Vec<Matcher>>,
     exclude_alerts: bool,
 }
 
@@ -68,7 +113,8 @@ impl Filter {
     fn read(params: &Params) -> Result<Filter, Fault> {
         let list = |name| params.all(name).map(str::to_owned).collect();
         Ok(Filter {
-            recording: match params.get("type") {
+            labels: selectors(params.all("match[]")).map_err(Fault::invalid)?,
+            recording: match params.get("type").map(str::to_ascii_lowercase).as_deref() {
                 None => None,
                 Some("alert") => Some(false),
                 Some("record") => Some(true),
@@ -77,16 +123,8 @@ impl Filter {
             names: list("rule_name[]"),
             groups: list("rule_group[]"),
             files: list("file[]"),
-            exclude_alerts: match params.get("exclude_alerts") {
-                None | Some("false" | "0") => false,
-                Some("true" | "1") => true,
-                Some(other) => return Err(bad("exclude_alerts", &format!("{other:?} is neither true nor false"))),
-            },
+            exclude_alerts: params.flag("exclude_alerts")?,
         })
-    }
-
-    fn is_none(&self) -> bool {
-        self.recording.is_none() && self.names.is_empty()
     }
 
     fn keeps_group(&self, group: &GroupView) -> bool {
@@ -97,7 +135,16 @@ impl Filter {
     fn keeps_rule(&self, rule: &RuleView) -> bool {
         self.recording.is_none_or(|recording| recording == (rule.kind == RuleKind::Recording))
             && (self.names.is_empty() || self.names.contains(&rule.name))
+            && (self.labels.is_empty() || self.labels.iter().any(|matchers| has_labels(rule, matchers)))
     }
+}
+
+/// A label whose value is a template has no value yet, so nothing but its absence matches it, as in Prometheus.
+fn has_labels(rule: &RuleView, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|matcher| {
+        let value = rule.labels.iter().find(|(name, _)| *name == matcher.name).map_or("", |(_, value)| &**value);
+        matcher.matches(if value.contains("{{") { "" } else { value })
+    })
 }
 
 fn push_group(group: &GroupView, rules: &[&RuleView], exclude_alerts: bool, out: &mut String) {
@@ -110,7 +157,7 @@ fn push_group(group: &GroupView, rules: &[&RuleView], exclude_alerts: bool, out:
     out.push_str(",\"interval\":");
     push_ms_as_seconds(group.interval_ms, out);
     out.push_str(",\"limit\":0,\"evaluationTime\":");
-    out.push_str(&finite(group.evaluation_seconds));
+    push_finite(group.evaluation_seconds, out);
     push_time(",\"lastEvaluation\":", group.last_evaluation_ms, out);
     out.push('}');
 }
@@ -152,7 +199,7 @@ fn push_rule(rule: &RuleView, exclude_alerts: bool, out: &mut String) {
         json_string(&rule.last_error, out);
     }
     out.push_str(",\"evaluationTime\":");
-    out.push_str(&finite(rule.evaluation_seconds));
+    push_finite(rule.evaluation_seconds, out);
     push_time(",\"lastEvaluation\":", rule.last_evaluation_ms, out);
     out.push_str(",\"type\":\"");
     out.push_str(if rule.kind == RuleKind::Recording { "recording" } else { "alerting" });
@@ -195,18 +242,6 @@ fn state_of(rule: &RuleView) -> &'static str {
     }
 }
 
-fn push_time(key: &str, at_ms: Option<i64>, out: &mut String) {
-    out.push_str(key);
-    out.push('"');
-    out.push_str(&at_ms.map_or(NEVER.into(), rfc3339_ms));
-    out.push('"');
-}
-
 fn push_ms_as_seconds(ms: i64, out: &mut String) {
-    out.push_str(&finite(ms as f64 / 1000.0));
-}
-
-/// JSON has no word for NaN; a duration never is one but by a mistake.
-fn finite(value: f64) -> String {
-    if value.is_finite() { value.to_string() } else { "0".into() }
+    push_finite(ms as f64 / 1000.0, out);
 }

@@ -7,10 +7,12 @@ use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 use model::any::json_string;
 use model::{Labels, Matcher, MetricMeta, MsRange, TenantId};
+use query::Budget;
 use query::promql::{self, Source};
 
-use super::envelope::{self, Notes, push_array, push_object, push_strings};
+use super::envelope::{self, Notes, push_array, push_object};
 use super::params::{Params, bad};
+use super::pieces::Pieces;
 use super::view::View;
 use crate::State;
 use crate::error::Fault;
@@ -21,18 +23,24 @@ pub(super) async fn series(
     params: Params,
 ) -> Response {
     super::answer("series", async {
-        let asked = Asked::read(&params)?;
-        if asked.selectors.is_empty() {
+        if params.all("match[]").next().is_none() {
             return Err(Fault::invalid("no match[] parameter provided"));
         }
-        let store = state.store.clone();
-        let answered = state.queries.run(params.timeout()?, move |budget| {
-            let found = asked.series(&View::of(&store, &tenant)?, budget.series_max)?;
-            let mut data = String::new();
-            push_array(found.iter().take(asked.limit), &mut data, |labels, out| push_object(labels.iter(), out));
-            Ok(envelope::success(&data, &truncated(found.len() > asked.limit)))
+        let asked = Asked::read(&params).map_err(|fault| match fault {
+            Bad::Selector(reason) => bad("match[]", &reason),
+            Bad::Other(fault) => fault,
+        })?;
+        let queries = state.queries.clone();
+        let answered = queries.run(params.timeout()?, move |budget| {
+            let found = asked.series(&View::of(&state.store, &tenant)?, budget)?;
+            let mut after = String::from("]");
+            envelope::push_notes(&truncated(found.len() > asked.limit), &mut after);
+            after.push('}');
+            let before = "{\"status\":\"success\",\"data\":[".into();
+            let push = |labels: Labels, out: &mut String| push_object(labels.iter(), out);
+            Pieces::list(before, found.into_iter().take(asked.limit), push, after).begin(&state.queries, budget)
         });
-        answered.await
+        Ok(answered.await?.into_response())
     })
     .await
 }
@@ -44,20 +52,12 @@ pub(super) async fn labels(
 ) -> Response {
     super::answer("labels", async {
         let asked = Asked::read(&params)?;
-        let store = state.store.clone();
-        let answered = state.queries.run(params.timeout()?, move |budget| {
-            let view = View::of(&store, &tenant)?;
-            // Without a selector all series count, whatever the time asked for, as Prometheus' index does by the block.
-            let names = if asked.selectors.is_empty() {
-                view.label_names()?
-            } else {
-                let found = asked.series(&view, budget.series_max)?;
-                let names: BTreeSet<&str> = found.iter().flat_map(Labels::iter).map(|(name, _)| name).collect();
-                names.into_iter().map(Into::into).collect()
-            };
-            Ok(list(&names, asked.limit))
+        let queries = state.queries.clone();
+        let answered = queries.run(params.timeout()?, move |budget| {
+            let names = View::of(&state.store, &tenant)?.label_names(&asked.selectors, asked.range)?;
+            list(names, asked.limit).begin(&state.queries, budget)
         });
-        answered.await
+        Ok(answered.await?.into_response())
     })
     .await
 }
@@ -69,21 +69,14 @@ pub(super) async fn label_values(
     params: Params,
 ) -> Response {
     super::answer("label_values", async {
-        let name = unescape_name(&name).ok_or_else(|| bad("name", &format!("invalid label name: {name:?}")))?;
+        let name = unescape_name(&name).ok_or_else(|| Fault::invalid(format!("invalid label name: {name:?}")))?;
         let asked = Asked::read(&params)?;
-        let store = state.store.clone();
-        let answered = state.queries.run(params.timeout()?, move |budget| {
-            let view = View::of(&store, &tenant)?;
-            let values = if asked.selectors.is_empty() {
-                view.label_values(&name)?
-            } else {
-                let found = asked.series(&view, budget.series_max)?;
-                let values: BTreeSet<&str> = found.iter().filter_map(|labels| labels.get(&name)).collect();
-                values.into_iter().map(Into::into).collect()
-            };
-            Ok(list(&values, asked.limit))
+        let queries = state.queries.clone();
+        let answered = queries.run(params.timeout()?, move |budget| {
+            let values = View::of(&state.store, &tenant)?.label_values(&name, &asked.selectors, asked.range)?;
+            list(values, asked.limit).begin(&state.queries, budget)
         });
-        answered.await
+        Ok(answered.await?.into_response())
     })
     .await
 }
@@ -95,8 +88,10 @@ pub(super) async fn metadata(
 ) -> Response {
     super::answer("metadata", async {
         let metric = params.get("metric").map(str::to_owned);
-        let limit = params.limit()?;
-        let per_metric = params.count("limit_per_metric")?.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        // Unlike everywhere else a limit of 0 is one, and only a negative one is none.
+        let limit = params.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let per_metric = params.number("limit_per_metric")?.filter(|limit| *limit > 0);
+        let per_metric = per_metric.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         let store = state.store.clone();
         let answered = state.queries.run(params.timeout()?, move |_| {
             let mut known = View::of(&store, &tenant)?.metadata()?;
@@ -132,37 +127,69 @@ struct Asked {
     limit: usize,
 }
 
+/// What is wrong with a request: of a selector Prometheus says so in one place and not in the others.
+enum Bad {
+    Selector(String),
+    Other(Fault),
+}
+
+impl From<Fault> for Bad {
+    fn from(fault: Fault) -> Bad {
+        Bad::Other(fault)
+    }
+}
+
+impl From<Bad> for Fault {
+    fn from(bad: Bad) -> Fault {
+        match bad {
+            Bad::Selector(reason) => Fault::invalid(reason),
+            Bad::Other(fault) => fault,
+        }
+    }
+}
+
 impl Asked {
-    fn read(params: &Params) -> Result<Asked, Fault> {
-        let parse = |text: &str| -> Result<Vec<Matcher>, Fault> {
-            let matchers = promql::parse_selector(text).map_err(|error| bad("match[]", &error.to_string()))?;
-            if matchers.iter().all(Matcher::matches_empty) {
-                return Err(bad("match[]", "match[] must contain at least one non-empty matcher"));
-            }
-            Ok(matchers)
-        };
+    fn read(params: &Params) -> Result<Asked, Bad> {
         Ok(Asked {
-            selectors: params.all("match[]").map(parse).collect::<Result<_, _>>()?,
-            range: params.range()?,
             limit: params.limit()?,
+            range: params.range()?,
+            selectors: selectors(params.all("match[]")).map_err(Bad::Selector)?,
         })
     }
 
     /// Label sets that any of the selectors finds, sorted, each once.
-    fn series(&self, view: &View, series_max: u64) -> Result<BTreeSet<Labels>, Fault> {
-        let series_max = usize::try_from(series_max).unwrap_or(usize::MAX);
+    fn series(&self, view: &View, budget: &Budget) -> Result<BTreeSet<Labels>, Fault> {
+        let series_max = usize::try_from(budget.series_max).unwrap_or(usize::MAX);
         let mut found = BTreeSet::new();
+        if self.range.end_ms < self.range.start_ms {
+            return Ok(found);
+        }
         for matchers in &self.selectors {
+            budget.check()?;
             found.extend(Source::select(view, matchers, self.range, series_max)?.into_iter().map(|one| one.labels));
         }
         Ok(found)
     }
 }
 
-fn list(items: &[String], limit: usize) -> Response {
-    let mut data = String::new();
-    push_strings(items.iter().take(limit).map(String::as_str), &mut data);
-    envelope::success(&data, &truncated(items.len() > limit))
+/// Selectors that each demand something, as `match[]` wants them, or what is wrong with one.
+pub(super) fn selectors<'p>(texts: impl Iterator<Item = &'p str>) -> Result<Vec<Vec<Matcher>>, String> {
+    let parse = |text: &str| {
+        let matchers = promql::parse_selector(text).map_err(|error| error.to_string())?;
+        if matchers.iter().all(Matcher::matches_empty) {
+            return Err("match[] must contain at least one non-empty matcher".into());
+        }
+        Ok(matchers)
+    };
+    texts.map(parse).collect()
+}
+
+fn list(items: Vec<String>, limit: usize) -> Pieces {
+    let mut after = String::from("]");
+    envelope::push_notes(&truncated(items.len() > limit), &mut after);
+    after.push('}');
+    let before = "{\"status\":\"success\",\"data\":[".into();
+    Pieces::list(before, items.into_iter().take(limit), |item, out| json_string(&item, out), after)
 }
 
 fn truncated(is_cut: bool) -> Notes {

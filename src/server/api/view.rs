@@ -2,9 +2,15 @@
 //!
 //! A tenant without data is no error: dashboards come before the first push, and `1+1` needs no data.
 
-use model::{Matcher, MetricMeta, MsRange, TenantId};
+use std::collections::BTreeSet;
+
+use model::time::Day;
+use model::{Exemplar, Matcher, MetricMeta, MsRange, SeriesId, TenantId};
 use query::promql::Source;
-use store::{ReadGuard, Samples, Series, Snapshot, Store, StoreError};
+use store::{Cardinality, ReadGuard, Samples, Series, Snapshot, Store, StoreError};
+
+/// Metrics, labels and label values that are counted one by one, at most: as many as Prometheus lists.
+pub(crate) const COUNTED_MAX: usize = 10_000;
 
 pub(crate) struct View(Option<Snapshot>);
 
@@ -18,12 +24,52 @@ impl View {
         self.0.as_ref()
     }
 
-    pub(crate) fn label_names(&self) -> Result<Vec<String>, StoreError> {
-        self.0.as_ref().map_or(Ok(Vec::new()), Snapshot::label_names)
+    /// As [`Snapshot::label_names`], of series that any of the selectors finds; of all when there are none.
+    pub(crate) fn label_names(&self, selectors: &[Vec<Matcher>], range: MsRange) -> Result<Vec<String>, StoreError> {
+        self.any(selectors, range, |snapshot, matchers| snapshot.label_names(matchers, range))
     }
 
-    pub(crate) fn label_values(&self, name: &str) -> Result<Vec<String>, StoreError> {
-        self.0.as_ref().map_or(Ok(Vec::new()), |snapshot| snapshot.label_values(name))
+    /// As [`Snapshot::label_values`], of series that any of the selectors finds; of all when there are none.
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        range: MsRange,
+    ) -> Result<Vec<String>, StoreError> {
+        self.any(selectors, range, |snapshot, matchers| snapshot.label_values(name, matchers, range))
+    }
+
+    fn any(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: MsRange,
+        ask: impl Fn(&Snapshot, &[Matcher]) -> Result<Vec<String>, StoreError>,
+    ) -> Result<Vec<String>, StoreError> {
+        let Some(snapshot) = &self.0 else { return Ok(Vec::new()) };
+        if range.end_ms < range.start_ms {
+            return Ok(Vec::new());
+        }
+        match selectors {
+            [] => ask(snapshot, &[]),
+            [matchers] => ask(snapshot, matchers),
+            several => {
+                let mut found = BTreeSet::new();
+                for matchers in several {
+                    found.extend(ask(snapshot, matchers)?);
+                }
+                Ok(found.into_iter().collect())
+            }
+        }
+    }
+
+    /// A day's series by metric and label, the [`COUNTED_MAX`] largest of each.
+    pub(crate) fn cardinality(&self, day: Day) -> Result<Cardinality, StoreError> {
+        self.0.as_ref().map_or(Ok(Cardinality::default()), |snapshot| snapshot.cardinality(day, COUNTED_MAX))
+    }
+
+    /// As [`Snapshot::exemplars`].
+    pub(crate) fn exemplars(&self, ids: &[SeriesId], range: MsRange) -> Result<Vec<Vec<Exemplar>>, StoreError> {
+        self.0.as_ref().map_or(Ok(Vec::new()), |snapshot| snapshot.exemplars(ids, range))
     }
 
     pub(crate) fn metadata(&self) -> Result<Vec<MetricMeta>, StoreError> {

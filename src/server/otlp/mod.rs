@@ -5,9 +5,10 @@
 pub(crate) mod body;
 pub(crate) mod grpc;
 pub(crate) mod http;
-mod intake;
+pub(crate) mod intake;
 pub(crate) mod packing;
 
+use model::Rejected;
 use model::meter::{Counter, Timing};
 use std::time::Duration;
 
@@ -15,18 +16,21 @@ use crate::error::Fault;
 
 static REQUESTS: Counter = Counter::new(
     "binnacle_ingest_requests_total",
-    "OTLP requests answered, by HTTP status or gRPC code.",
+    "OTLP and remote write requests answered, by HTTP status or gRPC code.",
     &["signal", "transport", "code"],
 );
 static ITEMS: Counter =
     Counter::new("binnacle_ingest_items_total", "Metric data points and log records stored.", &["signal"]);
 static REJECTED: Counter = Counter::new(
     "binnacle_ingest_rejected_items_total",
-    "Metric data points and log records refused for good, as told in partial_success.",
+    "Metric data points and log records refused for good, as their sender is told.",
     &["signal", "reason"],
 );
-static BYTES: Counter =
-    Counter::new("binnacle_ingest_bytes_total", "Bytes of OTLP requests after decompression.", &["signal"]);
+static BYTES: Counter = Counter::new(
+    "binnacle_ingest_bytes_total",
+    "Bytes of OTLP and remote write requests after decompression.",
+    &["signal"],
+);
 static DURATION: Timing =
     Timing::new("binnacle_ingest_duration_seconds", "From the request's last byte to its answer.", &["signal"]);
 
@@ -58,6 +62,8 @@ impl Signal {
 pub(crate) enum Transport {
     Http,
     Grpc,
+    /// Prometheus remote write.
+    RemoteWrite,
 }
 
 /// What is said of signals that are not stored here: final, so that SDKs do not try again for ever.
@@ -66,16 +72,17 @@ pub(crate) const NOT_STORED: &str =
 
 pub(crate) fn count_request(signal: Signal, transport: Transport, fault: &Fault) {
     let code = match transport {
-        Transport::Http => fault.status().as_str().to_owned(),
+        Transport::Http | Transport::RemoteWrite => fault.status().as_str().to_owned(),
         Transport::Grpc => grpc::code_name(fault.code()).to_owned(),
     };
     REQUESTS.add(&[signal.as_str(), transport_name(transport), &code], 1);
 }
 
-fn count_success(signal: Signal, transport: Transport, took: Duration) {
+pub(crate) fn count_success(signal: Signal, transport: Transport, took: Duration) {
     let code = match transport {
         Transport::Http => "200",
         Transport::Grpc => "OK",
+        Transport::RemoteWrite => "204",
     };
     REQUESTS.add(&[signal.as_str(), transport_name(transport), code], 1);
     DURATION.observe(&[signal.as_str()], took);
@@ -85,5 +92,23 @@ fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Http => "http",
         Transport::Grpc => "grpc",
+        Transport::RemoteWrite => "remote_write",
     }
+}
+
+/// Counts rows that were stored, and those that were refused for good.
+pub(crate) fn count_rows(signal: Signal, stored: u64, rejected: &Rejected) {
+    ITEMS.add(&[signal.as_str()], stored);
+    for (reason, rows, _) in rejected.by_reason.iter().filter(|(_, rows, _)| *rows > 0) {
+        REJECTED.add(&[signal.as_str(), reason.as_str()], *rows);
+    }
+}
+
+/// Counts what a scrape brought as rows like those of senders: stored ones, and those refused for good.
+pub fn count_scraped(stored: u64, rejected: &Rejected) {
+    count_rows(Signal::Metrics, stored, rejected);
+}
+
+pub(crate) fn count_bytes(signal: Signal, plain: usize) {
+    BYTES.add(&[signal.as_str()], plain as u64);
 }

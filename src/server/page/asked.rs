@@ -72,9 +72,9 @@ impl Asked {
         if self.has_alerts() { self.state.rules.view() } else { Vec::new() }
     }
 
-    pub(crate) fn metrics<'a>(&self, source: &'a dyn Source) -> Metrics<'a> {
-        let lookback_ms = i64::try_from(self.state.settings.lookback.as_millis()).unwrap_or(i64::MAX);
-        Metrics { source, options: promql::Options { lookback_ms, budget: self.budget.clone() } }
+    pub(crate) fn metrics<'a>(&'a self, source: &'a dyn Source) -> Metrics<'a> {
+        let options = promql::Options::new(self.state.lookback_ms(), self.budget.clone());
+        Metrics { source, options, asked: Some(self) }
     }
 }
 
@@ -91,16 +91,26 @@ pub(crate) fn firing(groups: &[GroupView]) -> usize {
 pub(crate) struct Metrics<'a> {
     pub(crate) source: &'a dyn Source,
     pub(crate) options: promql::Options,
+    /// The request, if there is one.
+    pub(crate) asked: Option<&'a Asked>,
 }
 
 impl Metrics<'_> {
+    fn parse(&self, text: &str) -> Result<promql::Expr, QueryError> {
+        let expr = promql::parse(text)?;
+        if let Some(asked) = self.asked {
+            asked.state.asked_metrics.note(&asked.tenant, &promql::selectors(&expr), asked.now_ms);
+        }
+        Ok(expr)
+    }
+
     /// Evaluates at one instant.
     pub(crate) fn instant(&self, text: &str, at_ms: i64) -> Result<promql::Answer, QueryError> {
-        promql::instant(self.source, &promql::parse(text)?, at_ms, &self.options)
+        promql::instant(self.source, &self.parse(text)?, at_ms, &self.options)
     }
 
     pub(crate) fn range(&self, text: &str, range: MsRange, step_ms: i64) -> Result<promql::Answer, QueryError> {
-        promql::range(self.source, &promql::parse(text)?, range.start_ms, range.end_ms, step_ms, &self.options)
+        promql::range(self.source, &self.parse(text)?, range.start_ms, range.end_ms, step_ms, &self.options)
     }
 
     /// The elements of an instant vector; other types have none.

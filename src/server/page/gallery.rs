@@ -273,6 +273,8 @@ fn answer(value: Value) -> Answer {
         infos: vec!["metric might not be a counter: name does not end in _total".into()],
         samples_read: 72_110,
         series_read: 12,
+        stats: query::promql::Stats::default(),
+        explain: None,
     }
 }
 

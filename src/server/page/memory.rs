@@ -21,7 +21,7 @@ impl Memory {
 
     pub(crate) fn metrics(&self) -> Metrics<'_> {
         let budget = Budget::starting_now(Duration::from_secs(20));
-        Metrics { source: self, options: Options { lookback_ms: 300_000, budget } }
+        Metrics { source: self, options: Options::new(300_000, budget), asked: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use model::labels::METRIC_NAME;
-use model::{MetricKind, MetricMeta};
+use model::{MetricKind, MetricMeta, MsRange};
 use store::{Snapshot, StoreError};
 
 use super::link::link;
@@ -27,7 +27,7 @@ pub(crate) struct MetricRow {
 
 impl MetricList {
     pub(crate) fn new(snapshot: &Snapshot, find: &str) -> Result<MetricList, StoreError> {
-        Ok(MetricList::from_names(&snapshot.label_values(METRIC_NAME)?, &snapshot.metadata()?, find))
+        Ok(MetricList::from_names(&snapshot.label_values(METRIC_NAME, &[], MsRange::ALL)?, &snapshot.metadata()?, find))
     }
 
     pub(crate) fn from_names(names: &[String], metadata: &[MetricMeta], find: &str) -> MetricList {

@@ -54,6 +54,8 @@ fn build(asked: &Asked) -> Result<OverviewPage, Failure> {
     if let Some(reason) = asked.state.store.trouble() {
         page.troubles.push(Trouble::new("The appliance cannot store data", reason));
     }
+    let warnings = asked.state.store.warnings();
+    page.troubles.extend(warnings.into_iter().map(|reason| Trouble::new("Stored data needs a look", reason)));
     let tenant = asked.store()?;
     let stats = tenant.as_ref().map(store::Tenant::stats).unwrap_or_default();
     page.show_ingest(&stats, asked.now_ms);

@@ -39,6 +39,9 @@ pub(crate) fn settings() -> ServerSettings {
             promote: Promote::All,
             ignore: Vec::new(),
             translation: Translation::UnderscoreEscapingWithSuffixes,
+            delta: codec::otlp::Delta::Cumulative,
+            promote_scope: false,
+            keep_identifying: false,
             labels_max: 40,
             label_name_bytes_max: 200,
             label_value_bytes_max: 2_000,
@@ -59,8 +62,15 @@ pub(crate) fn settings() -> ServerSettings {
 
 impl House {
     pub(crate) async fn open(settings: ServerSettings) -> House {
+        House::open_over(settings, |_| {}).await
+    }
+
+    /// Over a store with other options than the default ones.
+    pub(crate) async fn open_over(settings: ServerSettings, change: impl FnOnce(&mut store::Options)) -> House {
         let dir = tempfile::tempdir().unwrap();
-        let store = store::Store::open(store::Options::new(dir.path()), now_ms()).unwrap();
+        let mut options = store::Options::new(dir.path());
+        change(&mut options);
+        let store = store::Store::open(options, now_ms()).unwrap();
         let tenant = store.tenant(&TenantId::default()).unwrap();
         let rules_options = rules::EngineOptions {
             external_url: settings.external_url.clone(),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod client;
+mod grafana;
 mod grpc;
 mod house;
 mod listener;
@@ -12,3 +13,5 @@ mod otlp_bad;
 mod pages;
 mod payload;
 mod prometheus;
+mod remote_write;
+mod status;

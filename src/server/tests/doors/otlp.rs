@@ -2,6 +2,7 @@
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use prost::Message as _;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -143,6 +144,29 @@ async fn a_full_house_says_when_to_come_back_and_a_broken_request_leaves_nothing
     drop(stalled);
     within(async || Some(push().await).filter(|reply| reply.status == 200)).await;
     house.assert_nothing_stored("broken").await;
+}
+
+/// A sender's own limit: later it will be taken, so nothing is lost, and both transports say when.
+#[tokio::test]
+async fn over_its_samples_a_second_a_sender_is_told_when_to_come_back() {
+    let house = House::open_over(settings(), |options| options.samples_per_second_max = 1).await;
+    let points: Vec<(i64, Option<f64>)> = (0..30).map(|n| (now_ms() - n, Some(1.0))).collect();
+    let request = gauge("fast", &points);
+    let push = async || house.post("/v1/metrics", &[PROTOBUF], request.encode_to_vec()).await;
+    assert_eq!(push().await.status, 200);
+    let refused = push().await;
+    assert_eq!(refused.status, 429);
+    let seconds: u32 = refused.header("retry-after").parse().unwrap();
+    assert!((15..=22).contains(&seconds), "{seconds}");
+    assert!(refused.text().contains("limits.samples_per_second"), "{}", refused.text());
+
+    let mut client = MetricsServiceClient::connect(format!("http://{}", house.grpc)).await.unwrap();
+    let refused = client.export(request.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    // Without RetryInfo a client would drop its data.
+    let details = String::from_utf8_lossy(refused.details()).into_owned();
+    assert!(details.contains("google.rpc.RetryInfo"), "{details}");
+    assert!(refused.message().contains("limits.samples_per_second"), "{}", refused.message());
 }
 
 /// Asks until there is an answer: what is awaited is told by the other end only.

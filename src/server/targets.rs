@@ -1,0 +1,118 @@
+//! What is scraped, and how it went: told by the scraper, shown by `/api/v1/targets` and the pages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Labels, MetricMeta, TenantId};
+use parking_lot::RwLock;
+
+/// How the last scrape of a target went; the words of Prometheus' API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetHealth {
+    /// Not scraped yet.
+    #[default]
+    Unknown,
+    Up,
+    Down,
+}
+
+impl TargetHealth {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TargetHealth::Unknown => "unknown",
+            TargetHealth::Up => "up",
+            TargetHealth::Down => "down",
+        }
+    }
+}
+
+/// One endpoint that is scraped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Whose series its samples become, and who may see it.
+    pub tenant: TenantId,
+    /// The job's name in the configuration (Prometheus' scrape pool).
+    pub pool: String,
+    /// The whole URL that is asked, without credentials.
+    pub url: String,
+    /// What its samples are given: `job`, `instance`, and the configured ones.
+    pub labels: Labels,
+    /// As configured, before any of it was turned into `labels`: `__address__`, `__scheme__`, `__metrics_path__`, `job`.
+    pub discovered_labels: Labels,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub health: TargetHealth,
+    /// Empty when the last scrape went well.
+    pub last_error: String,
+    /// When the last scrape began; `None` before the first.
+    pub last_scrape_ms: Option<i64>,
+    pub last_scrape_duration: Duration,
+    /// What the last scrape said of its families.
+    pub metadata: Arc<[MetricMeta]>,
+}
+
+/// Tenant, pool, URL: what tells one target from another.
+type Key = (TenantId, String, String);
+
+/// All targets; a cheap handle. As many as the configuration names.
+#[derive(Debug, Clone, Default)]
+pub struct Targets(Arc<RwLock<BTreeMap<Key, Target>>>);
+
+impl Targets {
+    /// Adds a target, or replaces what was known of the same tenant, pool and URL.
+    pub fn put(&self, target: Target) {
+        let key = (target.tenant.clone(), target.pool.clone(), target.url.clone());
+        self.0.write().insert(key, target);
+    }
+
+    /// Keeps only what `keep` accepts, as after the configuration was read again.
+    pub fn retain(&self, keep: impl Fn(&Target) -> bool) {
+        self.0.write().retain(|_, target| keep(target));
+    }
+
+    /// A tenant's targets by pool, then URL.
+    pub fn of(&self, tenant: &TenantId) -> Vec<Target> {
+        self.0.read().values().filter(|target| target.tenant == *tenant).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_known_once_and_seen_by_its_tenant_alone() {
+        let target = |tenant: &str, pool: &str, health| Target {
+            tenant: TenantId::new(tenant).unwrap(),
+            pool: pool.into(),
+            url: "http://127.0.0.1:9100/metrics".into(),
+            labels: Labels::default(),
+            discovered_labels: Labels::default(),
+            interval: Duration::from_secs(15),
+            timeout: Duration::from_secs(10),
+            health,
+            last_error: String::new(),
+            last_scrape_ms: None,
+            last_scrape_duration: Duration::ZERO,
+            metadata: Arc::from([]),
+        };
+        let targets = Targets::default();
+        for (tenant, pool, health) in [
+            ("a", "node", TargetHealth::Unknown),
+            ("a", "node", TargetHealth::Up),
+            ("a", "api", TargetHealth::Down),
+            ("b", "node", TargetHealth::Up),
+        ] {
+            targets.put(target(tenant, pool, health));
+        }
+        let of = |tenant: &str| {
+            let found = targets.of(&TenantId::new(tenant).unwrap());
+            found.into_iter().map(|target| (target.pool, target.health)).collect::<Vec<_>>()
+        };
+        assert_eq!(of("a"), [("api".into(), TargetHealth::Down), ("node".into(), TargetHealth::Up)]);
+        assert_eq!(of("b"), [("node".into(), TargetHealth::Up)]);
+        targets.retain(|target| target.pool != "node");
+        assert_eq!((of("a").len(), of("b").len()), (1, 0));
+    }
+}

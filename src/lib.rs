@@ -9,3 +9,4 @@ pub mod demo;
 pub mod host_metrics;
 pub mod otlp_out;
 pub mod own_metrics;
+pub mod scrape;

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::scrape::Scraper;
 use crate::{clock, control, host_metrics};
 
 /// Why the appliance did not start or stopped by itself.
@@ -32,6 +33,8 @@ pub enum AppError {
     Io { what: &'static str, source: std::io::Error },
     #[error(transparent)]
     Notify(#[from] notify::ConfigError),
+    #[error(transparent)]
+    Scrape(#[from] crate::scrape::ScrapeError),
     #[error("closing the store: {0}")]
     Close(store::StoreError),
     #[error("{task} ended by itself")]
@@ -165,6 +168,18 @@ impl App {
                 "notifications"
             });
             loops.spawn(loops::upkeep(store.clone(), loops_stopped.clone()));
+            let scraper = Scraper::new(
+                &config.scrape,
+                store.clone(),
+                state.targets.clone(),
+                own_settings.clone(),
+                config.limits.future.std(),
+            )?;
+            let stopped = loops_stopped.clone();
+            loops.spawn(async move {
+                scraper.run(stopped).await;
+                "scraping"
+            });
             let own = loops::OwnReadings {
                 state: state.clone(),
                 tenant: alerts_tenant,

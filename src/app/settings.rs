@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{Config, Promote, Translation};
+use crate::config::{Config, Delta, Promote, Translation};
 
 pub(super) fn store(config: &Config) -> store::Options {
     store::Options {
@@ -11,6 +11,10 @@ pub(super) fn store(config: &Config) -> store::Options {
         bytes_max: config.retention.max_bytes.0,
         tenants_max: config.limits.tenants,
         series_max: config.limits.series,
+        samples_per_second_max: config.limits.samples_per_second,
+        delta_series_max: config.limits.delta_series,
+        exemplars_per_day_max: config.limits.exemplars_per_day,
+        series_per_day_max: config.limits.series_per_day,
         disk_free_min: config.limits.disk_free_min.0,
         intake_queue_requests: config.limits.intake_queue_requests,
         intake_queue_bytes: config.limits.intake_queue_bytes.usize(),
@@ -32,6 +36,7 @@ fn query_limits(config: &Config) -> query::Limits {
         series_max: config.query.series_max,
         samples_max: config.query.samples_max,
         bytes_max: config.query.memory_max.0,
+        threads: config.query.threads,
     }
 }
 
@@ -74,6 +79,13 @@ pub(super) fn server(
                 Translation::NoUTF8EscapingWithSuffixes => codec::otlp::Translation::NoUtf8EscapingWithSuffixes,
                 Translation::NoTranslation => codec::otlp::Translation::NoTranslation,
             },
+            delta: match config.metrics.delta {
+                Delta::Cumulative => codec::otlp::Delta::Cumulative,
+                Delta::AsIs => codec::otlp::Delta::AsIs,
+                Delta::Refuse => codec::otlp::Delta::Refuse,
+            },
+            promote_scope: config.metrics.promote_scope_metadata,
+            keep_identifying: config.metrics.keep_identifying_resource_attributes,
             labels_max: config.limits.labels,
             label_name_bytes_max: config.limits.label_name_bytes,
             label_value_bytes_max: config.limits.label_value_bytes,

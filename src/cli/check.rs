@@ -8,6 +8,7 @@ use clap::Args;
 use super::{ConfigArgs, Failure};
 use crate::app::files;
 use crate::config::Overrides;
+use crate::scrape;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -38,6 +39,15 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     }
     if args.files.is_empty() {
         failed |= !check_notify(&config.notify.file);
+        for job in &config.scrape {
+            match scrape::check(job) {
+                Ok(()) => println!("scrape {:?}: {} targets", job.job, job.targets.len()),
+                Err(error) => {
+                    failed = true;
+                    println!("{error}");
+                }
+            }
+        }
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

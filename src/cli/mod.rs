@@ -1,7 +1,11 @@
 //! The command line: what was said, and which verb does it.
 
+mod ask;
 mod check;
+mod query;
+mod series;
 mod serve;
+mod table;
 mod test_rules;
 mod token;
 
@@ -38,6 +42,18 @@ enum Verb {
         after_help = "Examples:\n  binnacle demo\n  binnacle demo --incident errors\n  binnacle demo --endpoint http://127.0.0.1:4317 --incident queue --incident-for 5m"
     )]
     Demo(demo::DemoArgs),
+    /// Ask a running server a PromQL query.
+    #[command(
+        after_help = "Examples:\n  binnacle query 'up == 0'\n  binnacle query 'sum by (job) (rate(http_requests_total[5m]))' --since 1h --step 1m\n  binnacle query up --time 2026-11-21T02:00:00Z --json\n\n\
+        Exits with 0 when the query was answered, even with nothing, and with 1 when it was not."
+    )]
+    Query(query::QueryArgs),
+    /// Show which metrics and labels hold the series of a running server.
+    #[command(
+        after_help = "Examples:\n  binnacle series --top 10\n  binnacle series --grown\n  binnacle series --never-queried --label pod\n\n\
+        Days are UTC days. Series of today had samples since midnight."
+    )]
+    Series(series::SeriesArgs),
     /// Read configuration, rule files and notify.yml, and say what is wrong with them.
     #[command(
         after_help = "Examples:\n  binnacle check\n  binnacle check --config /etc/binnacle.toml\n  binnacle check rules/*.yml"
@@ -116,6 +132,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(args),
         Verb::Demo(args) => demo::run(args),
+        Verb::Query(args) => query::run(&args),
+        Verb::Series(args) => series::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Test(TestVerb::Rules { files }) => test_rules::run(&files),
         Verb::Token(verb) => token::run(verb),

@@ -88,6 +88,7 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
             ),
         );
     }
+    super::scrape::check(&config.scrape).or_else(|(place, reason)| refuse(&place, reason))?;
     const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
     for (place, age) in [("retention.metrics", config.retention.metrics), ("retention.logs", config.retention.logs)] {
         if age.ms > CENTURY_MS {
@@ -97,6 +98,7 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
     for (place, count) in [
         ("listen.connections", config.listen.connections),
         ("query.concurrency", config.query.concurrency),
+        ("query.threads", config.query.threads),
         ("limits.tenants", config.limits.tenants),
         ("limits.labels", config.limits.labels),
     ] {
@@ -143,6 +145,10 @@ fn insert(table: &mut Table, path: &[String], value: Value) {
             table.insert(key.clone(), value);
         }
         [section, rest @ ..] => {
+            // A list of tables has no key that a variable could name; the type's own error says what it must be.
+            if table.get(section).is_some_and(Value::is_array) {
+                table.remove(section);
+            }
             let inner = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
                 insert(inner, rest, value);
@@ -203,6 +209,13 @@ mod tests {
         check_refused("[retention]\nlogs = \"200y\"\n", &[], &["retention.logs", "100y"]);
         check_refused("[limits]\nrequest_bytes = \"1 elephant\"\n", &[], &["binnacle.toml:2", "64MiB"]);
         check_refused("[auth]\nmode = \"on\"\n", &[], &["binnacle.toml:2", "did you mean"]);
+        check_refused("[[scrape]]\njob = \"a\"\ntarget = []\n", &[], &["binnacle.toml:3", "did you mean \"targets\""]);
+        check_refused("[[scrape]]\njob = \"a\"\n", &[], &["scrape \"a\": targets"]);
+        check_refused(
+            "[[scrape]]\njob = \"a\"\ntargets = [\"b:1\"]\n",
+            &[("BINNACLE_SCRAPE__JOB", "c")],
+            &["BINNACLE_SCRAPE__JOB"],
+        );
         check_refused("[listen\n", &[], &["binnacle.toml:1"]);
         check_refused("[metrics]\npromote_resource_attributes = \"some\"\n", &[], &["\"all\", \"none\""]);
         check_refused("", &[("BINNACLE_RETENTION__LOG", "1d")], &["BINNACLE_RETENTION__LOG", "did you mean \"logs\""]);

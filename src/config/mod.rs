@@ -3,6 +3,7 @@
 //! A key that is not listed here is refused, so each key is read somewhere: see `app`.
 
 mod load;
+mod scrape;
 mod value;
 
 use std::net::SocketAddr;
@@ -11,7 +12,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use load::{ConfigError, Overrides, load};
-pub use value::{Bytes, Duration, Promote, Translation};
+pub use scrape::{BasicAuth, FallbackProtocol, Scheme, Scrape, Secret};
+pub use value::{Bytes, Delta, Duration, Promote, Translation};
 
 /// The whole configuration, defaults filled in.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +25,8 @@ pub struct Config {
     pub auth: Auth,
     pub retention: Retention,
     pub metrics: Metrics,
+    /// Targets that are asked for their metrics: `[[scrape]]`, one for each job.
+    pub scrape: Vec<Scrape>,
     pub rules: Rules,
     pub notify: Notify,
     pub host_metrics: HostMetrics,
@@ -39,6 +43,7 @@ impl Default for Config {
             auth: Auth::default(),
             retention: Retention::default(),
             metrics: Metrics::default(),
+            scrape: Vec::new(),
             rules: Rules::default(),
             notify: Notify::default(),
             host_metrics: HostMetrics::default(),
@@ -125,6 +130,12 @@ pub struct Metrics {
     pub ignore_resource_attributes: Vec<String>,
     /// Names: one of Prometheus' four strategies.
     pub translation: Translation,
+    /// Delta temporality: "cumulative" sums it up, "as_is" stores each delta as a gauge, "refuse" refuses it.
+    pub delta: Delta,
+    /// Whether a scope's name, version, schema URL and attributes become `otel_scope_*` labels of its series.
+    pub promote_scope_metadata: bool,
+    /// Whether `target_info` carries `service.name`, `service.namespace` and `service.instance.id` beside `job` and `instance`.
+    pub keep_identifying_resource_attributes: bool,
 }
 
 impl Default for Metrics {
@@ -145,6 +156,9 @@ impl Default for Metrics {
             promote_resource_attributes: Promote::All,
             ignore_resource_attributes: ignored.map(String::from).into(),
             translation: Translation::UnderscoreEscapingWithSuffixes,
+            delta: Delta::Cumulative,
+            promote_scope_metadata: false,
+            keep_identifying_resource_attributes: false,
         }
     }
 }
@@ -212,8 +226,16 @@ pub struct Limits {
     pub intake_queue_bytes: Bytes,
     /// Tenants; each is a directory with open files.
     pub tenants: usize,
-    /// Series of one tenant; over it only new series are refused.
+    /// Active series of one tenant; over it only new series are refused.
     pub series: usize,
+    /// Metric samples a second of one tenant, averaged over ten seconds; over it senders are told to retry. 0 is no limit.
+    pub samples_per_second: u64,
+    /// Series of one tenant that are summed up from deltas at a time; over it deltas of further ones are refused.
+    pub delta_series: usize,
+    /// Exemplars of one tenant and day; further ones are left out and counted. 0 stores none.
+    pub exemplars_per_day: usize,
+    /// New series of one tenant on a UTC day; over it only further new ones are refused.
+    pub series_per_day: usize,
     /// Labels of one series.
     pub labels: usize,
     /// Bytes of a label's name.
@@ -242,6 +264,10 @@ impl Default for Limits {
             intake_queue_bytes: Bytes(64 << 20),
             tenants: 1_000,
             series: 1_000_000,
+            samples_per_second: 0,
+            delta_series: 200_000,
+            exemplars_per_day: 100_000,
+            series_per_day: 5_000_000,
             labels: 128,
             label_name_bytes: 1_024,
             label_value_bytes: 16_384,
@@ -266,6 +292,8 @@ pub struct Query {
     pub series_max: u64,
     pub samples_max: u64,
     pub memory_max: Bytes,
+    /// Threads of one query; a second one halves the time of a big query and leaves intake the rest.
+    pub threads: usize,
 }
 
 impl Default for Query {
@@ -277,6 +305,7 @@ impl Default for Query {
             series_max: 100_000,
             samples_max: 50_000_000,
             memory_max: Bytes(256 << 20),
+            threads: 2,
         }
     }
 }

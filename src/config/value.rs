@@ -141,6 +141,15 @@ pub enum Translation {
     NoTranslation,
 }
 
+/// What becomes of delta temporality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delta {
+    Cumulative,
+    AsIs,
+    Refuse,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

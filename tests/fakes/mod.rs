@@ -3,11 +3,11 @@
 //! Plain modules, included by the test binaries that need them (`#[path]`), not every one of which uses all.
 #![allow(dead_code)]
 
+pub(crate) mod http;
 pub(crate) mod pagerduty;
 pub(crate) mod slack;
 pub(crate) mod smtp;
 
-mod http;
 mod watched;
 
 pub(crate) use watched::Watched;

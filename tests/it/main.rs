@@ -8,9 +8,12 @@ mod alerts;
 mod appliance;
 mod auth;
 mod bad_input;
+mod cli;
 mod crash;
 mod otlp;
 mod ready;
+mod remote_write;
+mod scrape;
 mod sdk;
 mod until;
 

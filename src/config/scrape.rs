@@ -1,0 +1,245 @@
+//! `[[scrape]]`: what is asked for its metrics, and how. The keys are those of a Prometheus `scrape_config` where it has them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::path::PathBuf;
+
+use model::TenantId;
+use model::labels::METRIC_NAME;
+use serde::Deserialize;
+
+use super::{Bytes, Duration};
+
+/// Most targets of all jobs together; each is a task, and a connection while it is asked.
+const TARGETS_MAX: usize = 10_000;
+/// Shortest interval, in ms: below it the answer's own cost is what would be measured.
+const INTERVAL_MS_MIN: i64 = 100;
+
+/// One job: targets that are asked alike.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scrape {
+    /// The label `job` of its series, and its name in `/api/v1/targets`; each once.
+    pub job: String,
+    /// `host:port` each, which becomes the label `instance`.
+    pub targets: Vec<String>,
+    /// Path of the page that is asked for.
+    pub path: String,
+    /// "http" or "https".
+    pub scheme: Scheme,
+    /// Between two scrapes of a target.
+    pub interval: Duration,
+    /// How long a target may take; at most the interval. 10s, or the interval where that is shorter.
+    pub timeout: Option<Duration>,
+    /// Whether a target's own labels win over `job`, `instance` and `labels`; else they are kept as `exported_…`.
+    pub honor_labels: bool,
+    /// Whether timestamps that a target writes are used.
+    pub honor_timestamps: bool,
+    /// Added to every series.
+    pub labels: BTreeMap<String, String>,
+    /// Parameters of the query part of the URL.
+    pub params: BTreeMap<String, Vec<String>>,
+    pub basic_auth: Option<BasicAuth>,
+    /// Sent as `Authorization: Bearer`; `${NAME}` takes it from the environment.
+    pub bearer_token: Option<Secret>,
+    /// The same from a file, which is read at each scrape.
+    pub bearer_token_file: Option<PathBuf>,
+    /// Largest answer after decompression; over it the scrape fails.
+    pub body_size_limit: Bytes,
+    /// Most samples of an answer; over it the scrape fails. 0 is no limit but that of the body.
+    pub sample_limit: usize,
+    /// Most labels of a sample, the target's included; over it the scrape fails. 0 is no limit but `limits.labels`.
+    pub label_limit: usize,
+    pub follow_redirects: bool,
+    /// How an answer is read that says no known content type: "text" or "openmetrics". Without it such a scrape fails.
+    pub fallback_protocol: Option<FallbackProtocol>,
+    /// Certificates (PEM) that the target's must lead to, instead of the built-in roots.
+    pub ca_file: Option<PathBuf>,
+    /// Takes any certificate: only for targets that nobody can stand in for.
+    pub insecure_skip_verify: bool,
+    /// Whose series they become.
+    pub tenant: Option<String>,
+}
+
+impl Default for Scrape {
+    fn default() -> Self {
+        Scrape {
+            job: String::new(),
+            targets: Vec::new(),
+            path: "/metrics".into(),
+            scheme: Scheme::Http,
+            interval: Duration::seconds(15),
+            timeout: None,
+            honor_labels: false,
+            honor_timestamps: true,
+            labels: BTreeMap::new(),
+            params: BTreeMap::new(),
+            basic_auth: None,
+            bearer_token: None,
+            bearer_token_file: None,
+            body_size_limit: Bytes(64 << 20),
+            sample_limit: 0,
+            label_limit: 0,
+            follow_redirects: true,
+            fallback_protocol: None,
+            ca_file: None,
+            insecure_skip_verify: false,
+            tenant: None,
+        }
+    }
+}
+
+impl Scrape {
+    /// The timeout that holds: as configured, else 10 s or the interval.
+    pub fn timeout(&self) -> Duration {
+        let most = Duration { ms: self.interval.ms.min(10_000) };
+        self.timeout.unwrap_or(most)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FallbackProtocol {
+    Text,
+    OpenMetrics,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BasicAuth {
+    pub username: String,
+    /// `${NAME}` takes it from the environment.
+    pub password: Option<Secret>,
+    /// The same from a file, which is read at each scrape.
+    pub password_file: Option<PathBuf>,
+}
+
+/// A text that is shown nowhere.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// What types cannot say, as the place and the reason.
+pub(super) fn check(jobs: &[Scrape]) -> Result<(), (String, String)> {
+    let mut names = HashSet::new();
+    let mut count = 0;
+    for (nth, job) in jobs.iter().enumerate() {
+        if job.job.is_empty() {
+            return Err((format!("scrape number {}", nth + 1), "job is missing: the name of this job".into()));
+        }
+        let wrong = wrong(job)
+            .or_else(|| (!names.insert(&job.job)).then(|| "another job has this name; give each its own".into()));
+        if let Some(reason) = wrong {
+            return Err((format!("scrape {:?}", job.job), reason));
+        }
+        count += job.targets.len();
+    }
+    if count > TARGETS_MAX {
+        return Err(("scrape".into(), format!("{count} targets, at most {TARGETS_MAX} are scraped")));
+    }
+    Ok(())
+}
+
+fn wrong(job: &Scrape) -> Option<String> {
+    if job.targets.is_empty() {
+        return Some("targets is empty: write [\"host:port\", ...]".into());
+    }
+    let mut seen = HashSet::new();
+    for target in &job.targets {
+        let odd = |c: char| c.is_whitespace() || matches!(c, '/' | '@' | '?' | '#' | '\\');
+        if target.is_empty() || target.contains(odd) {
+            return Some(format!("targets: {target:?} is no host:port; scheme and path are keys of their own"));
+        }
+        if !seen.insert(target) {
+            return Some(format!("targets: {target:?} stands twice"));
+        }
+    }
+    if !job.path.starts_with('/') {
+        return Some(format!("path: {:?} does not begin with /", job.path));
+    }
+    if job.interval.ms < INTERVAL_MS_MIN {
+        return Some(format!("interval: at least {INTERVAL_MS_MIN}ms"));
+    }
+    if job.timeout().ms > job.interval.ms {
+        return Some("timeout: longer than the interval, so that scrapes would overtake each other".into());
+    }
+    for name in job.labels.keys() {
+        if name.is_empty() || name == METRIC_NAME || name.starts_with("__") {
+            return Some(format!("labels: {name:?} is empty or reserved (names with __ in front are)"));
+        }
+    }
+    let bearers = usize::from(job.bearer_token.is_some()) + usize::from(job.bearer_token_file.is_some());
+    if bearers + usize::from(job.basic_auth.is_some()) > 1 {
+        return Some("only one of basic_auth, bearer_token and bearer_token_file".into());
+    }
+    if let Some(basic) = &job.basic_auth
+        && (basic.username.is_empty() || basic.password.is_some() == basic.password_file.is_some())
+    {
+        return Some("basic_auth: a username, and one of password and password_file".into());
+    }
+    if let Some(tenant) = &job.tenant
+        && let Err(error) = TenantId::new(tenant)
+    {
+        return Some(format!("tenant: {error}"));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, part: &str) {
+        let job: Scrape = toml::from_str(&format!("job = \"j\"\ntargets = [\"h:1\"]\n{text}")).unwrap();
+        let (place, reason) = check(&[job]).expect_err(text);
+        assert_eq!(place, "scrape \"j\"");
+        assert!(reason.contains(part), "{reason:?} lacks {part:?}");
+    }
+
+    #[test]
+    fn jobs_that_cannot_be_scraped_are_refused_with_the_key() {
+        let good = "job = \"j\"\ntargets = [\"h:1\", \"[::1]:2\"]\ninterval = \"5s\"\nlabels = {env = \"prod\"}\n";
+        let job: Scrape = toml::from_str(good).unwrap();
+        assert_eq!(job.timeout().ms, 5_000);
+        check(std::slice::from_ref(&job)).unwrap();
+        assert!(check(&[job.clone(), job]).unwrap_err().1.contains("another job"));
+        assert!(check(&[Scrape::default()]).unwrap_err().1.contains("job is missing"));
+        refused("path = \"metrics\"", "path");
+        refused("interval = \"5s\"\ntimeout = \"6s\"", "timeout");
+        refused("interval = \"10ms\"", "100ms");
+        refused("labels = {__name__ = \"x\"}", "__name__");
+        refused("bearer_token = \"x\"\nbearer_token_file = \"y\"", "only one");
+        refused("basic_auth = {username = \"u\"}", "password_file");
+        refused("tenant = \"../x\"", "tenant");
+        for target in ["", "http://h:1", "h:1/metrics", "u@h:1", "a b"] {
+            let job = Scrape { job: "j".into(), targets: vec![target.into()], ..Scrape::default() };
+            assert!(check(&[job]).unwrap_err().1.contains("host:port"), "{target}");
+        }
+        let twice = Scrape { job: "j".into(), targets: vec!["a:1".into(), "a:1".into()], ..Scrape::default() };
+        assert!(check(&[twice]).unwrap_err().1.contains("twice"));
+        assert!(!format!("{:?}", Secret("hush".into())).contains("hush"));
+    }
+}

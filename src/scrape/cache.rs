@@ -1,0 +1,107 @@
+//! The series that a target had in its last scrapes: found again by their bytes, and ended when they are gone.
+
+use std::collections::{HashMap, HashSet};
+
+use codec::exposition::{Numbers, series_labels};
+use model::Labels;
+use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
+
+use super::labels;
+
+/// A series as its target writes it.
+pub(super) struct Cached {
+    /// Under which the store knows it.
+    pub(super) key: u128,
+    text: Box<[u8]>,
+    numbers: Numbers,
+    /// The round in which it came last.
+    seen: u64,
+    /// It came in that round without a timestamp of the target's: then its absence is its end.
+    ends: bool,
+    /// Its last stored sample is one that must be ended.
+    live: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Cache {
+    series: HashMap<u128, Cached>,
+    round: u64,
+}
+
+/// Whose labels the series get.
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'a> {
+    pub(super) labels: &'a Labels,
+    pub(super) honor_labels: bool,
+}
+
+impl Cached {
+    /// The labels, read again from the text that was good once.
+    pub(super) fn labels(&self, owner: Owner<'_>) -> Option<Labels> {
+        let pairs = series_labels(&self.text, self.numbers).ok()?;
+        labels::of_sample(pairs, owner.labels, owner.honor_labels).ok()
+    }
+}
+
+/// The key of a label set at the store's doors.
+pub(super) fn key_of(labels: &Labels) -> u128 {
+    let mut bytes = b"scrape".to_vec();
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend((text.len() as u64).to_le_bytes());
+        bytes.extend(text.as_bytes());
+    }
+    xxh3_128(&bytes)
+}
+
+impl Cache {
+    pub(super) fn begin(&mut self) {
+        self.round += 1;
+    }
+
+    pub(super) fn place(text: &[u8], numbers: Numbers) -> u128 {
+        xxh3_128_with_seed(text, numbers as u64)
+    }
+
+    pub(super) fn get(&self, place: u128) -> Option<&Cached> {
+        self.series.get(&place)
+    }
+
+    pub(super) fn insert(&mut self, place: u128, text: &[u8], numbers: Numbers, key: u128) {
+        let cached = Cached { key, text: text.into(), numbers, seen: 0, ends: false, live: false };
+        self.series.insert(place, cached);
+    }
+
+    /// Marks a series as there in this round; false when it was there already.
+    pub(super) fn see(&mut self, place: u128, ends: bool) -> bool {
+        let Some(cached) = self.series.get_mut(&place) else { return true };
+        let first = cached.seen != self.round;
+        cached.seen = self.round;
+        cached.ends = ends || !first && cached.ends;
+        first
+    }
+
+    /// Series whose end is to be marked: those not seen in this round or, when the scrape failed, all.
+    pub(super) fn ended(&self, failed: bool) -> Vec<&Cached> {
+        let is_seen = |cached: &Cached| !failed && cached.seen == self.round;
+        let mut ended: Vec<&Cached> = self.series.values().filter(|cached| cached.live && !is_seen(cached)).collect();
+        if !failed && !ended.is_empty() {
+            // The same series may have come in other words: labels in another order, say.
+            let there: HashSet<u128> =
+                self.series.values().filter(|cached| is_seen(cached)).map(|cached| cached.key).collect();
+            ended.retain(|cached| !there.contains(&cached.key));
+        }
+        // In an order that a run repeats.
+        ended.sort_by(|one, other| one.text.cmp(&other.text));
+        ended.dedup_by_key(|cached| cached.key);
+        ended
+    }
+
+    /// The round was stored: what was not in it is forgotten.
+    pub(super) fn commit(&mut self, failed: bool) {
+        let round = self.round;
+        self.series.retain(|_, cached| {
+            cached.live = cached.ends;
+            !failed && cached.seen == round
+        });
+    }
+}

@@ -1,0 +1,252 @@
+//! One request to a target, its answer bounded in time and bytes.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use codec::exposition::Format;
+use flate2::bufread::MultiGzDecoder;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{RequestBuilder, StatusCode, Url};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::tls;
+use crate::config::{FallbackProtocol, Scrape, Secret};
+
+/// The formats that are read, in the order in which Prometheus prefers them.
+const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+     application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+     text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+
+/// Largest file that a secret is read from, in bytes.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+/// Most redirects followed, as Go's client does.
+const REDIRECTS_MAX: usize = 10;
+/// How much of an answer is unpacked at a time, in bytes.
+const STEP_BYTES: usize = 64 << 10;
+
+/// How the targets of a job are asked.
+pub(super) struct Client {
+    http: reqwest::Client,
+    auth: Auth,
+    headers: HeaderMap,
+    timeout: Duration,
+    body_bytes_max: usize,
+    fallback: Option<Format>,
+}
+
+enum Auth {
+    None,
+    Basic { username: String, password: Held },
+    Bearer(Held),
+}
+
+/// Where a secret is.
+enum Held {
+    Here(String),
+    File(PathBuf),
+}
+
+/// What a target answered, with the share of memory that it holds.
+pub(super) struct Answer {
+    body: Vec<u8>,
+    is_packed: bool,
+    pub(super) format: Format,
+    share: Share,
+    body_bytes_max: usize,
+}
+
+/// A share of the memory of all answers in work.
+struct Share {
+    of: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+    bytes: usize,
+}
+
+impl Client {
+    pub(super) fn new(job: &Scrape) -> Result<Client, String> {
+        let redirects = if job.follow_redirects {
+            reqwest::redirect::Policy::limited(REDIRECTS_MAX)
+        } else {
+            reqwest::redirect::Policy::none()
+        };
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(job.ca_file.as_deref(), job.insecure_skip_verify)?)
+            .redirect(redirects)
+            // Targets are named one by one; a proxy of the environment is meant for something else.
+            .no_proxy()
+            .user_agent(concat!("binnacle/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| error.to_string())?;
+        let auth = match (&job.basic_auth, &job.bearer_token, &job.bearer_token_file) {
+            (Some(basic), _, _) => {
+                let password = Held::new(basic.password.as_ref(), basic.password_file.as_deref(), "password")?;
+                Auth::Basic { username: basic.username.clone(), password }
+            }
+            (None, None, None) => Auth::None,
+            (None, token, file) => Auth::Bearer(Held::new(token.as_ref(), file.as_deref(), "bearer_token")?),
+        };
+        let timeout = job.timeout().std();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let seconds = HeaderValue::from_str(&timeout.as_secs_f64().to_string()).map_err(|error| error.to_string())?;
+        headers.insert(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), seconds);
+        let fallback = job.fallback_protocol.map(|protocol| match protocol {
+            FallbackProtocol::Text => Format::Text,
+            FallbackProtocol::OpenMetrics => Format::OpenMetrics,
+        });
+        Ok(Client { http, auth, headers, timeout, body_bytes_max: job.body_size_limit.usize(), fallback })
+    }
+
+    /// Asks once. The answer is still packed if it came so.
+    ///
+    /// # Errors
+    /// A sentence on why there is no usable answer.
+    pub(super) async fn fetch(&self, url: &Url, bodies: &Arc<Semaphore>) -> Result<Answer, String> {
+        match tokio::time::timeout(self.timeout, self.ask(url, bodies)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(format!("no whole answer within {} s (timeout)", self.timeout.as_secs_f64())),
+        }
+    }
+
+    async fn ask(&self, url: &Url, bodies: &Arc<Semaphore>) -> Result<Answer, String> {
+        let request = self.authorized(self.http.get(url.clone()).headers(self.headers.clone())).await?;
+        let mut response = request.send().await.map_err(plain_error)?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("the target answered with HTTP status {}", response.status()));
+        }
+        let said = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type = said(header::CONTENT_TYPE);
+        let format = Format::of_content_type(content_type).or(self.fallback).ok_or_else(|| {
+            format!(
+                "the Content-Type {content_type:?} is neither text/plain nor application/openmetrics-text; if the target means one of \
+                 them, set fallback_protocol"
+            )
+        })?;
+        let is_packed = match said(header::CONTENT_ENCODING).to_ascii_lowercase().as_str() {
+            "" | "identity" => false,
+            "gzip" => true,
+            other => return Err(format!("the Content-Encoding {other:?} was not asked for")),
+        };
+        let mut answer = Answer {
+            body: Vec::new(),
+            is_packed,
+            format,
+            share: Share { of: bodies.clone(), held: None, bytes: 0 },
+            body_bytes_max: self.body_bytes_max,
+        };
+        while let Some(chunk) = response.chunk().await.map_err(plain_error)? {
+            if answer.body.len() + chunk.len() > self.body_bytes_max {
+                return Err(too_large(self.body_bytes_max));
+            }
+            answer.share.grow(chunk.len())?;
+            answer.body.extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+
+    async fn authorized(&self, request: RequestBuilder) -> Result<RequestBuilder, String> {
+        Ok(match &self.auth {
+            Auth::None => request,
+            Auth::Basic { username, password } => request.basic_auth(username, Some(password.read().await?)),
+            Auth::Bearer(token) => request.bearer_auth(token.read().await?),
+        })
+    }
+}
+
+impl Held {
+    fn new(here: Option<&Secret>, file: Option<&Path>, key: &str) -> Result<Held, String> {
+        if let Some(file) = file {
+            return Ok(Held::File(file.to_owned()));
+        }
+        let text = here.map(|secret| secret.0.as_str()).unwrap_or_default();
+        match text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+            None => Ok(Held::Here(text.to_owned())),
+            Some(name) => match std::env::var(name) {
+                Ok(secret) => Ok(Held::Here(secret)),
+                Err(_) => Err(format!("{key}: the environment has no variable {name}")),
+            },
+        }
+    }
+
+    async fn read(&self) -> Result<String, String> {
+        let path = match self {
+            Held::Here(secret) => return Ok(secret.clone()),
+            Held::File(path) => path,
+        };
+        let failed = |reason: String| format!("the secret in {}: {reason}", path.display());
+        let size = tokio::fs::metadata(path).await.map_err(|error| failed(error.to_string()))?.len();
+        if size > SECRET_BYTES_MAX {
+            return Err(failed(format!("{size} bytes, at most {SECRET_BYTES_MAX} are read")));
+        }
+        let text = tokio::fs::read_to_string(path).await.map_err(|error| failed(error.to_string()))?;
+        Ok(text.trim().to_owned())
+    }
+}
+
+impl Answer {
+    /// The plain body. CPU-bound.
+    pub(super) fn unpacked(&mut self) -> Result<&[u8], String> {
+        if self.is_packed {
+            let mut decoder = MultiGzDecoder::new(self.body.as_slice());
+            let mut plain = Vec::new();
+            loop {
+                self.share.grow(STEP_BYTES)?;
+                let read = (&mut decoder).take(STEP_BYTES as u64).read_to_end(&mut plain);
+                let read = read.map_err(|error| format!("the gzip answer is broken: {error}"))?;
+                if plain.len() > self.body_bytes_max {
+                    return Err(too_large(self.body_bytes_max));
+                }
+                if read < STEP_BYTES {
+                    break;
+                }
+            }
+            self.body = plain;
+            self.is_packed = false;
+        }
+        Ok(&self.body)
+    }
+}
+
+impl Share {
+    /// Takes `bytes` more, rounded to KiB of what is held in all.
+    fn grow(&mut self, bytes: usize) -> Result<(), String> {
+        self.bytes += bytes;
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let wanted = self.bytes.div_ceil(1 << 10).saturating_sub(held);
+        if wanted == 0 {
+            return Ok(());
+        }
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let more = self.of.clone().try_acquire_many_owned(wanted).map_err(|_| {
+            "the answers of all targets in work take too much memory; scrape fewer or smaller ones at a time".to_owned()
+        })?;
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
+        }
+        Ok(())
+    }
+}
+
+fn too_large(bytes_max: usize) -> String {
+    format!("the answer is larger than {bytes_max} bytes (body_size_limit)")
+}
+
+/// An error and what caused it, in one line; without the URL, which is told beside it.
+fn plain_error(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(next) = cause {
+        let text = next.to_string();
+        if !words.ends_with(&text) {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
+        cause = next.source();
+    }
+    words
+}

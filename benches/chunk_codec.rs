@@ -1,6 +1,7 @@
 //! Metric chunks: time and bytes per sample of the kinds of series that hosts and services send.
 
 use codec::chunk;
+use codec::page::{Packer, Page};
 use divan::counter::ItemsCount;
 
 const SAMPLES: usize = 240;
@@ -8,6 +9,10 @@ const KINDS: [&str; 8] =
     ["gauge .1", "gauge .01", "counter", "constant", "float sum", "bytes gauge", "slow counter", "float latency"];
 /// Shares of the mix, in percent, in the order of `KINDS` (storage.md 2.1).
 const SHARES: [usize; 8] = [15, 15, 20, 20, 5, 10, 10, 5];
+
+/// Points a series of the load in `benches/load/metrics.rs`: those of a flush, and of a chunk of its settled day.
+const LOAD_POINTS: [usize; 3] = [480, 960, 1_440];
+const PAGE_SIZES: &[usize] = &[65_472, 32_704, 16_320, 8_128, 4_032];
 
 fn main() {
     let mut mix = 0.0;
@@ -18,6 +23,11 @@ fn main() {
         println!("{kind:14} {each:.2} B/sample");
     }
     println!("{:14} {mix:.2} B/sample, times and checksum included", "mix");
+    for points in LOAD_POINTS {
+        let load = load(points);
+        let bytes: usize = pack(&load).iter().map(Vec::len).sum();
+        println!("load, {points:5} points a series: {:.3} B/sample in pages", bytes as f64 / samples_of(&load) as f64);
+    }
     divan::main();
 }
 
@@ -38,8 +48,99 @@ fn decode_samples(bencher: divan::Bencher<'_, '_>, kind: &str) {
     });
 }
 
+#[divan::bench(args = LOAD_POINTS)]
+fn encode_load(bencher: divan::Bencher<'_, '_>, points: usize) {
+    let load = load(points);
+    bencher.counter(ItemsCount::new(samples_of(&load))).bench(|| pack(&load));
+}
+
+#[divan::bench(args = LOAD_POINTS)]
+fn decode_load(bencher: divan::Bencher<'_, '_>, points: usize) {
+    let load = load(points);
+    let pages = pack(&load);
+    let (mut at_ms, mut values) = (Vec::new(), Vec::new());
+    bencher.counter(ItemsCount::new(samples_of(&load))).bench_local(|| {
+        for bytes in &pages {
+            let page = Page::read(bytes).expect("just packed");
+            for chunk in page.chunks() {
+                at_ms.clear();
+                values.clear();
+                page.floats(bytes, chunk, &mut at_ms, &mut values).expect("just packed");
+            }
+        }
+    });
+}
+
 fn encode((at_ms, values): &(Vec<i64>, Vec<f64>)) -> Vec<u8> {
     chunk::encode(at_ms, values)
+}
+
+fn samples_of(load: &[(Vec<i64>, Vec<f64>)]) -> usize {
+    load.iter().map(|(at_ms, _)| at_ms.len()).sum()
+}
+
+fn pack(load: &[(Vec<i64>, Vec<f64>)]) -> Vec<Vec<u8>> {
+    let mut packer = Packer::new(PAGE_SIZES);
+    let mut pages = Vec::new();
+    for (series, (at_ms, values)) in (0..).zip(load) {
+        pages.extend(packer.floats(series, at_ms, values));
+    }
+    pages.extend(packer.finish());
+    pages.into_iter().map(|page| page.bytes).collect()
+}
+
+/// SplitMix64 of a place, in `[0, 1)`.
+fn unit(place: u64) -> f64 {
+    let mut mixed = place.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The 157 series of one host of the load, for as many points.
+fn load(points: usize) -> Vec<(Vec<i64>, Vec<f64>)> {
+    let steps = || 0..points as u64;
+    let walk = |series: u64, step: u64| {
+        let (phase, t) = (unit(series) * 6.3, step as f64);
+        0.5 * (t / 57.0 + phase).sin() + 0.3 * (t / 13.0 + 2.0 * phase).sin() + 0.2 * (unit(series << 20 ^ step) - 0.5)
+    };
+    let round = |value: f64, scale: f64| (value * scale).round() / scale;
+    let mut columns: Vec<Vec<f64>> = Vec::new();
+    for n in 0..32 {
+        columns.push(steps().map(|step| round((0.3 + 0.25 * walk(n, step)).clamp(0.0, 1.0), 1e4)).collect());
+    }
+    for n in 0..14 {
+        let size = |step| (1e6 * (n + 1) as f64 * (1.0 + 0.2 * walk(100 + n, step))).round();
+        columns.push(steps().map(size).collect());
+    }
+    for n in 0..4 {
+        columns.push(steps().map(|step| round(0.5 + 0.4 * walk(200 + n, step), 1e6)).collect());
+    }
+    for n in 0..11 {
+        columns.push(vec![f64::from(n * 512); points]);
+    }
+    for n in 0..40u64 {
+        let per_step = if n.is_multiple_of(8) { 0.0 } else { 20.0 + 60.0 * unit(300 + n) };
+        let count = |step| (per_step * step as f64 + 0.3 * per_step * unit((400 + n) << 12 ^ step)).floor();
+        columns.push(steps().map(count).collect());
+    }
+    for n in 0..4u64 {
+        let mut of_histogram = vec![Vec::new(); 14];
+        for step in steps() {
+            let mut total = 0u64;
+            for bucket in 0..12u64 {
+                let weight = (-(bucket as f64 - 4.0).powi(2) / 6.0).exp();
+                let jitter = unit((500 + n) << 24 ^ bucket << 16 ^ step);
+                total += (12.0 * weight * step as f64 + 3.0 * weight * jitter) as u64;
+                of_histogram[bucket as usize].push(total as f64);
+            }
+            of_histogram[12].push(total as f64);
+            of_histogram[13].push(round(total as f64 * 0.083, 1e3));
+        }
+        columns.append(&mut of_histogram);
+    }
+    let at_ms: Vec<i64> = (0..points as i64).map(|n| 1_795_226_400_000 + n * 15_000).collect();
+    columns.into_iter().map(|values| (at_ms.clone(), values)).collect()
 }
 
 /// A random walk of one kind, the same for the same seed.

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use prost::Message as _;
 
-use crate::Body;
+use crate::push::Body;
 use crate::rng::{hash, unit};
 
 const RECORDS: usize = 2_180_000;

@@ -4,34 +4,39 @@ use binnacle::otlp_out::{self, gauge, histogram, point, sum};
 use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, Metric, ResourceMetrics};
 use prost::Message as _;
 
-use crate::Body;
+use crate::push::Body;
 use crate::rng::{unit, walk};
 
 const HOSTS: u64 = 50;
 const HOSTS_PER_REQUEST: u64 = 10;
 const SERIES_PER_HOST: usize = 157;
-const POINTS: u64 = 480;
-const STEP_NS: u64 = 15_000_000_000;
+pub(crate) const STEP_NS: u64 = 15_000_000_000;
+const DAY_NS: u64 = 86_400_000_000_000;
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const STATES: [&str; 8] = ["user", "system", "idle", "wait", "nice", "interrupt", "softirq", "steal"];
 
-pub(crate) fn requests(scale: f64) -> usize {
-    (HOSTS / HOSTS_PER_REQUEST) as usize * (POINTS as f64 * scale) as usize
+/// Requests for so many points of every series.
+pub(crate) fn requests(points: u64) -> usize {
+    (HOSTS / HOSTS_PER_REQUEST * points) as usize
 }
 
-/// The n-th request: ten hosts at one time.
-pub(crate) fn request(index: usize) -> Body {
+/// The n-th request: ten hosts at one time. `before` points of every series lie before the beginning of this day.
+pub(crate) fn request(index: usize, before: u64) -> Body {
     let groups = HOSTS / HOSTS_PER_REQUEST;
     let (step, group) = (index as u64 / groups, index as u64 % groups);
     let hosts = group * HOSTS_PER_REQUEST..(group + 1) * HOSTS_PER_REQUEST;
-    let bytes = otlp_out::request(hosts.map(|host| host_metrics(host, step)).collect()).encode_to_vec();
+    let bytes = otlp_out::request(hosts.map(|host| host_metrics(host, step, before)).collect()).encode_to_vec();
     Body { bytes, items: HOSTS_PER_REQUEST as usize * SERIES_PER_HOST }
 }
 
-fn host_metrics(host: u64, step: u64) -> ResourceMetrics {
-    // The whole load lies in the past hours, as of a fixed whole minute.
-    let base_ns = binnacle::clock::now_ns() / 86_400_000_000_000 * 86_400_000_000_000 - POINTS * STEP_NS;
-    let (at, start) = (base_ns + step * STEP_NS, base_ns);
+/// The first timestamp.
+pub(crate) fn start_ns(before: u64) -> u64 {
+    binnacle::clock::now_ns() / DAY_NS * DAY_NS - before * STEP_NS
+}
+
+fn host_metrics(host: u64, step: u64, before: u64) -> ResourceMetrics {
+    let start = start_ns(before);
+    let at = start + step * STEP_NS;
     let series = |number: u64| host << 16 | number;
     let mut metrics: Vec<Metric> = Vec::new();
     let cpu = (0..32)

@@ -7,10 +7,13 @@ use std::process::{Child, Command, Stdio};
 pub(crate) struct Server {
     child: Child,
     pub(crate) otlp_http: String,
+    pub(crate) otlp_grpc: String,
+    /// Of the UI and query APIs.
+    pub(crate) http: String,
 }
 
 impl Server {
-    /// Starts over an empty folder, with nothing else to do than what is pushed.
+    /// Starts over a folder, an empty one at first, with nothing else to do than what is pushed.
     pub(crate) fn start(home: &Path) -> Server {
         std::fs::write(
             home.join("binnacle.toml"),
@@ -26,55 +29,100 @@ impl Server {
             .expect("the binary was built beside this bench");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("it says ready");
-        let otlp_http = line
-            .split_whitespace()
-            .find_map(|part| part.strip_prefix("otlp_http="))
-            .unwrap_or_else(|| panic!("no ready line but {line:?}"))
-            .to_owned();
-        Server { child, otlp_http }
+        let addr = |key: &str| {
+            let found = line.split_whitespace().find_map(|part| part.strip_prefix(key)?.strip_prefix('='));
+            found.unwrap_or_else(|| panic!("no ready line with {key} but {line:?}")).to_owned()
+        };
+        Server { http: addr("http"), otlp_http: addr("otlp_http"), otlp_grpc: addr("otlp_grpc"), child }
     }
 
     fn process(&self) -> procfs::process::Process {
         procfs::process::Process::new(self.child.id().cast_signed()).expect("it runs")
     }
 
-    /// User and system time of all threads so far.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
-        let stat = self.process().stat().expect("a running process has its numbers");
-        (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64
+    /// Processor time of all threads so far.
+    pub(crate) fn cpu(&self) -> Cpu {
+        Cpu::of(&self.process().stat().expect("a running process has its numbers"))
     }
 
     pub(crate) fn peak_resident_bytes(&self) -> u64 {
         self.process().status().expect("a running process has its numbers").vmhwm.unwrap_or(0) * 1024
     }
 
-    /// Stops in order; CPU seconds of its whole life, and bytes of its files as the disk counts them.
-    pub(crate) fn stop(mut self, home: &Path) -> (f64, u64) {
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.process().status().expect("a running process has its numbers").vmrss.unwrap_or(0) * 1024
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ended");
+    }
+
+    /// From now on the peak is that of what follows.
+    pub(crate) fn forget_peak(&self) {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(path, "5").expect("a process of our own lets its peak be reset");
+    }
+
+    /// Stops in order; the processor time of its whole life.
+    pub(crate) fn stop(mut self) -> Cpu {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
         // A child that has ended and was not waited for keeps its numbers.
         let process = self.process();
-        let cpu_seconds = loop {
+        let cpu = loop {
             let stat = process.stat().expect("not waited for yet");
             if stat.state == 'Z' {
-                break (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+                break Cpu::of(&stat);
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         };
         assert!(self.child.wait().expect("it ended").success());
-        (cpu_seconds, disk_bytes(&home.join("data")))
+        cpu
     }
 }
 
-fn disk_bytes(path: &Path) -> u64 {
+/// Processor time, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cpu {
+    pub(crate) user_s: f64,
+    pub(crate) system_s: f64,
+}
+
+impl Cpu {
+    fn of(stat: &procfs::process::Stat) -> Cpu {
+        let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+        Cpu { user_s: seconds(stat.utime), system_s: seconds(stat.stime) }
+    }
+
+    pub(crate) fn seconds(self) -> f64 {
+        self.user_s + self.system_s
+    }
+
+    pub(crate) fn since(self, before: Cpu) -> Cpu {
+        Cpu { user_s: self.user_s - before.user_s, system_s: self.system_s - before.system_s }
+    }
+}
+
+/// The files below a folder by their paths in it, with the bytes they take as the disk counts them.
+pub(crate) fn files(folder: &Path) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    collect(folder, "", &mut found);
+    found
+}
+
+fn collect(folder: &Path, below: &str, found: &mut Vec<(String, u64)>) {
     use std::os::unix::fs::MetadataExt as _;
     /// Unit of `st_blocks`, whatever the file system's own blocks are.
     const BLOCK_BYTES: u64 = 512;
-    let metadata = std::fs::symlink_metadata(path).expect("the data folder is there");
-    let own = metadata.blocks() * BLOCK_BYTES;
-    if !metadata.is_dir() {
-        return own;
+    for entry in std::fs::read_dir(folder).expect("the data folder can be read") {
+        let entry = entry.expect("the data folder can be read");
+        let metadata = entry.metadata().expect("the data folder can be read");
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if metadata.is_dir() {
+            collect(&entry.path(), &format!("{name}/"), found);
+        }
+        found.push((name, metadata.blocks() * BLOCK_BYTES));
     }
-    let inside = std::fs::read_dir(path).expect("the data folder can be read");
-    own + inside.map(|entry| disk_bytes(&entry.expect("the data folder can be read").path())).sum::<u64>()
 }

@@ -6,6 +6,7 @@ mod alert_row;
 pub mod block;
 pub mod chunk;
 pub mod day;
+mod decimal;
 pub mod exemplar;
 pub mod exposition;
 pub mod field;

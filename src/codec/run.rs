@@ -7,16 +7,11 @@
 //! Layout: length of all that follows, u16; samples less one, u8; first time i64; how far the earliest lies before it and the latest
 //! behind it, varints; then the times, batch numbers and values as their functions say.
 
+use crate::decimal::{POWERS, QUICK_EXPONENT_MAX, quick};
 use crate::wire::{BadBytes, Reader, put_signed, put_varint, unzigzag, zigzag};
 
 /// Most samples of a run.
 pub const RUN_SAMPLES_MAX: usize = 64;
-
-/// Largest power of ten tried: a double of more digits is seldom a decimal.
-const EXPONENT_MAX: usize = 12;
-const POWERS: [f64; EXPONENT_MAX + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12];
-/// Integers up to here are exact in a double.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 const LENGTH_BYTES: usize = 2;
 
@@ -195,7 +190,9 @@ fn take_values(body: &mut Reader<'_>, rows: &mut [Row]) -> Result<(), BadBytes> 
             })
         }
         exponent => {
-            let power = *POWERS.get(usize::from(exponent)).ok_or(BadBytes("a run's exponent is too large"))?;
+            let power = *POWERS[..=QUICK_EXPONENT_MAX]
+                .get(usize::from(exponent))
+                .ok_or(BadBytes("a run's exponent is too large"))?;
             let mut integer = body.signed()?;
             let min = body.signed()?;
             rows[0].value = integer as f64 / power;
@@ -212,29 +209,16 @@ fn to_integers(rows: &[Row], integers: &mut [i64]) -> Option<usize> {
     let mut exponent = 0;
     'wider: loop {
         for (row, out) in rows.iter().zip(integers.iter_mut()) {
-            match integer(row.value, exponent) {
+            match quick(row.value, exponent) {
                 Some(integer) => *out = integer,
                 None => {
-                    exponent = (exponent + 1..=EXPONENT_MAX).find(|wider| integer(row.value, *wider).is_some())?;
+                    exponent = (exponent + 1..=QUICK_EXPONENT_MAX).find(|wider| quick(row.value, *wider).is_some())?;
                     continue 'wider;
                 }
             }
         }
         return Some(exponent);
     }
-}
-
-/// `value * 10^exponent` where dividing it back gives the same bits.
-#[inline]
-fn integer(value: f64, exponent: usize) -> Option<i64> {
-    let power = POWERS[exponent];
-    let scaled = value * power;
-    // NaN fails both.
-    if !(-EXACT_MAX..=EXACT_MAX).contains(&scaled) {
-        return None;
-    }
-    let integer = (scaled + 0.5f64.copysign(scaled)) as i64;
-    ((integer as f64 / power).to_bits() == value.to_bits()).then_some(integer)
 }
 
 /// Writes the bits that the largest number needs, u8, and so many bits of each, lowest first.

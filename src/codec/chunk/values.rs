@@ -1,6 +1,7 @@
 //! A chunk's values: constant, decimal integers in one of two forms, pco, or as they are.
 
 use super::{ints, offsets};
+use crate::decimal::{POWERS, integer};
 use crate::wire::{BadBytes, Reader, put_bytes, put_varint};
 
 const CONSTANT: u8 = 0;
@@ -14,15 +15,10 @@ const OFFSETS: u8 = 4;
 const CHEAP_BITS: usize = 4;
 const FEW_SAMPLES: usize = 64;
 
-/// Largest power of ten tried. `10^22` is the last that a double holds exactly; beyond 15 digits few values are decimals.
-const EXPONENT_MAX: usize = 15;
-/// Integers up to here are exact in a double, so a division by a power of ten rounds once, as parsing the decimal does.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+/// Largest power of ten tried.
+const EXPONENT_MAX: usize = POWERS.len() - 1;
 /// Higher levels cost two to four times as much and save 2 % (measured).
 const PCO_LEVEL: usize = 4;
-
-const POWERS: [f64; EXPONENT_MAX + 1] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// Writes values and returns their encoding.
 pub(super) fn put(out: &mut Vec<u8>, values: &[f64]) -> u8 {
@@ -156,16 +152,4 @@ fn to_decimal(values: &[f64]) -> Option<Decimal> {
         }
     }
     Some((exponent, integers, exceptions))
-}
-
-/// `value * 10^exponent` where dividing it back gives the same bits.
-#[inline]
-fn integer(value: f64, exponent: usize) -> Option<i64> {
-    let power = POWERS[exponent];
-    let scaled = (value * power).round();
-    if scaled.is_nan() || scaled.abs() > EXACT_MAX {
-        return None;
-    }
-    let integer = scaled as i64;
-    ((integer as f64 / power).to_bits() == value.to_bits()).then_some(integer)
 }

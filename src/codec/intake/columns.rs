@@ -5,14 +5,10 @@
 
 use model::Sample;
 
+use crate::decimal::{POWERS, QUICK_EXPONENT_MAX, quick};
 use crate::wire::{BadBytes, Reader, put_signed, put_varint};
 
-/// Largest power of ten of a decimal; the tag has room up to 14.
-const EXPONENT_MAX: usize = 12;
-const POWERS: [f64; EXPONENT_MAX + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12];
-/// Integers up to here are exact in a double.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-/// In the tag's upper half: the value's bits follow.
+/// In the tag's upper half, where powers of ten have room up to 14: the value's bits follow.
 const BITS: u8 = 15;
 /// A tag and at most eight bytes.
 const VALUE_BYTES_MAX: usize = 9;
@@ -151,7 +147,7 @@ impl Decimals {
         if (whole as f64).to_bits() == value.to_bits() {
             return Some((0, whole));
         }
-        if let Some(integer) = scaled(value, self.exponent) {
+        if let Some(integer) = quick(value, self.exponent) {
             return Some((self.exponent, integer));
         }
         self.search(value)
@@ -162,8 +158,8 @@ impl Decimals {
             self.pause -= 1;
             return None;
         }
-        for exponent in 1..=EXPONENT_MAX {
-            if let Some(integer) = scaled(value, exponent) {
+        for exponent in 1..=QUICK_EXPONENT_MAX {
+            if let Some(integer) = quick(value, exponent) {
                 (self.exponent, self.pause_next) = (exponent, 1);
                 return Some((exponent, integer));
             }
@@ -172,19 +168,6 @@ impl Decimals {
         self.pause_next = (self.pause_next * 2).min(PAUSE_MAX);
         None
     }
-}
-
-/// `value * 10^exponent` where dividing it back gives the same bits.
-#[inline]
-fn scaled(value: f64, exponent: usize) -> Option<i64> {
-    let power = POWERS[exponent];
-    let product = value * power;
-    // NaN fails it too.
-    if !(-EXACT_MAX..=EXACT_MAX).contains(&product) {
-        return None;
-    }
-    let integer = (product + 0.5f64.copysign(product)) as i64;
-    ((integer as f64 / power).to_bits() == value.to_bits()).then_some(integer)
 }
 
 #[inline]
@@ -200,7 +183,9 @@ fn take_value(reader: &mut Reader<'_>) -> Result<f64, BadBytes> {
     if exponent == BITS {
         return Ok(f64::from_bits(number));
     }
-    let power = POWERS.get(usize::from(exponent)).ok_or(BadBytes("a value's power of ten is too large"))?;
+    let power = POWERS[..=QUICK_EXPONENT_MAX]
+        .get(usize::from(exponent))
+        .ok_or(BadBytes("a value's power of ten is too large"))?;
     Ok(crate::wire::unzigzag(number) as f64 / power)
 }
 

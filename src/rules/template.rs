@@ -1,44 +1,26 @@
-//! Templates of labels and annotations: the part of Go's `text/template` that Prometheus rules use, with Prometheus' functions.
+//! Templates of labels and annotations: Go's `text/template` with Prometheus' functions.
 //!
 //! A template's cost is bounded whatever it says: output, steps, nesting and queries have limits. A label that does not exist
 //! is empty. Numbers are printed as Go prints them.
 
 mod functions;
-mod number;
-mod parse;
-mod printf;
-mod run;
-mod scan;
-
-use std::collections::BTreeMap;
+mod values;
 
 use model::Labels;
+use template::{Language, Set, Value};
 
-/// Longest text of a template, in bytes; an annotation that needs more is no annotation.
-pub const TEMPLATE_BYTES_MAX: usize = 64 << 10;
-/// Longest output of a template, in bytes. Slack and PagerDuty take far less.
-pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
-/// Most nodes visited by one expansion; a `range` over a large query result ends here.
-const STEPS_MAX: usize = 100_000;
-/// Deepest nesting of blocks, parentheses and template calls.
-const DEPTH_MAX: usize = 50;
+pub use template::{OUTPUT_BYTES_MAX, TEMPLATE_BYTES_MAX, TemplateError};
+
+use values::{LabelSet, Root, Sample};
+
 /// Most queries of one expansion.
 const QUERIES_MAX: usize = 20;
-
-/// What is wrong with a template, on which of its lines.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("template line {line}: {reason}")]
-pub struct TemplateError {
-    pub line: usize,
-    pub reason: String,
-}
+/// Set before every rule's template, as Prometheus does.
+const VARIABLES: [&str; 4] = ["labels", "externalLabels", "externalURL", "value"];
 
 /// A parsed template.
 #[derive(Debug, Clone)]
-pub struct Template {
-    body: Vec<parse::Node>,
-    defined: BTreeMap<String, Vec<parse::Node>>,
-}
+pub struct Template(template::Template);
 
 /// What a template speaks of: `.Labels`, `.Value` and so on, and the variables `$labels`, `$value`.
 #[derive(Debug, Clone)]
@@ -52,37 +34,54 @@ pub struct Data<'a> {
 /// Answers `query "…"` at the evaluation's time: the vector, or the error in words.
 pub type Query<'a> = dyn FnMut(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
 
-/// What a pipeline yields.
-#[derive(Debug, Clone)]
-enum Value {
-    Nil,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
-    Labels(Labels),
-    Sample(Labels, f64),
-    Samples(Vec<(Labels, f64)>),
-    /// What `args` makes.
-    Map(BTreeMap<String, Value>),
-    /// The root: [`Data`].
-    Data,
-}
-
 impl Template {
     /// Parses and checks that every function and variable exists.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
-        parse::parse(text)
+        let language = Language { functions: &functions::exists, variables: &VARIABLES };
+        template::Template::parse(text, &language, &Set::default()).map(Template)
     }
 
     pub fn expand(&self, data: &Data<'_>, query: &mut Query<'_>) -> Result<String, TemplateError> {
-        run::run(self, data, query)
+        let root = Root {
+            labels: Value::object(LabelSet(data.labels.clone())),
+            external_labels: Value::object(LabelSet(data.external_labels.clone())),
+            external_url: data.external_url.into(),
+            value: data.value,
+        };
+        let variables = vec![
+            ("labels", root.labels.clone()),
+            ("externalLabels", root.external_labels.clone()),
+            ("externalURL", data.external_url.into()),
+            ("value", Value::Float(data.value)),
+        ];
+        let mut queries = 0;
+        let mut functions = |name: &str, arguments: &[Value]| match (name, arguments) {
+            ("query", [Value::Text(text)]) => {
+                queries += 1;
+                if queries > QUERIES_MAX {
+                    return Err(format!("a template may ask {QUERIES_MAX} queries"));
+                }
+                let sample = |(labels, value)| Value::object(Sample { labels, value });
+                query(text).map(|answer| Value::List(answer.into_iter().map(sample).collect()))
+            }
+            ("externalURL", []) => Ok(data.external_url.into()),
+            ("pathPrefix", []) => Ok(path(data.external_url).into()),
+            _ => functions::call(name, arguments),
+        };
+        self.0.run(&root, variables, &mut functions)
     }
 
     /// As [`Template::expand`], with the error as the text: an alert with a broken annotation is better than none.
     pub fn expand_or_error(&self, data: &Data<'_>, query: &mut Query<'_>) -> String {
         self.expand(data, query).unwrap_or_else(|error| format!("<error expanding template: {error}>"))
     }
+}
+
+/// The path of a URL, without its trailing slash.
+fn path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find('/').map_or("", |at| &rest[at..]);
+    path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/')
 }
 
 #[cfg(test)]

@@ -228,6 +228,6 @@ fn floats_are_written_as_go_writes_them() {
         (f64::INFINITY, "+Inf"),
         (f64::NAN, "NaN"),
     ] {
-        assert_eq!(number::shortest(value), expected);
+        assert_eq!(template::number::shortest(value), expected);
     }
 }

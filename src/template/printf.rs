@@ -1,54 +1,48 @@
 //! Values as Go prints them: `fmt.Sprint` and `fmt.Sprintf` for the kinds that templates hold.
 
-use super::{OUTPUT_BYTES_MAX, Value, number};
+use crate::{OUTPUT_BYTES_MAX, Value, number};
 
 /// Widest field and longest precision of a verb; Go's own limit is a million, which would be output for nothing.
 const WIDTH_MAX: usize = 1_000;
 
 /// What an action shows.
-pub(super) fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     match value {
         Value::Nil => "<no value>".into(),
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Float(value) => number::shortest(*value),
         Value::Text(text) => text.clone(),
-        Value::Labels(labels) => {
-            let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}:{value}")).collect();
-            format!("map[{}]", pairs.join(" "))
+        Value::List(list) => {
+            let items: Vec<String> = list.iter().map(shown).collect();
+            format!("[{}]", items.join(" "))
         }
         Value::Map(map) => {
             let pairs: Vec<String> = map.iter().map(|(name, value)| format!("{name}:{}", shown(value))).collect();
             format!("map[{}]", pairs.join(" "))
         }
-        Value::Sample(labels, value) => format!("{labels} {}", number::shortest(*value)),
-        Value::Samples(samples) => {
-            let items: Vec<String> =
-                samples.iter().map(|(labels, value)| format!("{labels} {}", number::shortest(*value))).collect();
-            format!("[{}]", items.join(" "))
-        }
-        Value::Data => "{}".into(),
+        Value::Object(object) => object.show(),
+        Value::Root => "{}".into(),
     }
 }
 
 /// The type's name, for errors.
-pub(super) fn kind(value: &Value) -> &'static str {
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Nil => "nil",
         Value::Bool(_) => "bool",
         Value::Int(_) => "int",
         Value::Float(_) => "float64",
         Value::Text(_) => "string",
-        Value::Labels(_) => "map[string]string",
+        Value::List(_) => "[]interface {}",
         Value::Map(_) => "map[string]interface {}",
-        Value::Sample(..) => "sample",
-        Value::Samples(_) => "queryResult",
-        Value::Data => "data",
+        Value::Object(object) => object.kind(),
+        Value::Root => "data",
     }
 }
 
 /// `fmt.Sprintf`. A wrong verb or a missing argument is said in the output, as in Go; only a size is an error.
-pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<String, String> {
+pub fn printf(format: &str, arguments: &[Value]) -> Result<String, String> {
     let mut out = String::new();
     let mut next = 0;
     let mut chars = format.chars().peekable();
@@ -153,8 +147,8 @@ fn verb_text(verb: char, value: &Value, flags: &Flags) -> String {
             signed(number::format(*value, verb, Some(flags.precision.unwrap_or(6))), flags)
         }
         ('g' | 'G', Value::Float(value)) => signed(number::format(*value, verb, flags.precision), flags),
-        // Samples, label sets and the like print as `%v` under `%s`.
-        ('s', value @ (Value::Labels(_) | Value::Map(_) | Value::Sample(..) | Value::Samples(_))) => shown(value),
+        // What is made of texts prints as `%v` under `%s`.
+        ('s', value @ (Value::List(_) | Value::Map(_) | Value::Object(_))) => shown(value),
         (verb, Value::Nil) => return format!("%!{verb}(<nil>)"),
         (verb, value) => return format!("%!{verb}({}={})", kind(value), shown(value)),
     };

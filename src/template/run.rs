@@ -1,32 +1,32 @@
 //! Runs a parsed template.
 
-use super::parse::{Node, Operand, Pipeline};
-use super::{
-    DEPTH_MAX, Data, OUTPUT_BYTES_MAX, QUERIES_MAX, Query, STEPS_MAX, Template, TemplateError, Value, functions, printf,
+use crate::parse::{Node, Operand, Pipeline};
+use crate::{
+    DEPTH_MAX, Functions, OUTPUT_BYTES_MAX, Object, STEPS_MAX, Template, TemplateError, Value, builtin, kind, shown,
+    truth,
 };
 
-pub(super) fn run(template: &Template, data: &Data<'_>, query: &mut Query<'_>) -> Result<String, TemplateError> {
-    let variables = vec![
-        (String::new(), Value::Data),
-        ("labels".into(), Value::Labels(data.labels.clone())),
-        ("externalLabels".into(), Value::Labels(data.external_labels.clone())),
-        ("externalURL".into(), Value::Text(data.external_url.into())),
-        ("value".into(), Value::Float(data.value)),
-    ];
-    let mut run = Run { template, data, query, variables, out: String::new(), steps: 0, depth: 0, queries: 0 };
-    run.nodes(&template.body, &Value::Data)?;
+pub(crate) fn run(
+    template: &Template,
+    root: &dyn Object,
+    variables: Vec<(&str, Value)>,
+    functions: &mut Functions<'_>,
+) -> Result<String, TemplateError> {
+    let set = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let variables = std::iter::once((String::new(), Value::Root)).chain(set).collect();
+    let mut run = Run { template, root, functions, variables, out: String::new(), steps: 0, depth: 0 };
+    run.nodes(&template.body, &Value::Root)?;
     Ok(run.out)
 }
 
-struct Run<'a> {
+struct Run<'a, 'f> {
     template: &'a Template,
-    data: &'a Data<'a>,
-    query: &'a mut Query<'a>,
+    root: &'a dyn Object,
+    functions: &'a mut Functions<'f>,
     variables: Vec<(String, Value)>,
     out: String,
     steps: usize,
     depth: usize,
-    queries: usize,
 }
 
 /// Whether a loop goes on.
@@ -36,7 +36,7 @@ enum Flow {
     Continue,
 }
 
-impl Run<'_> {
+impl Run<'_, '_> {
     fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, TemplateError> {
         let scope = self.variables.len();
         let mut flow = Flow::On;
@@ -57,12 +57,14 @@ impl Run<'_> {
             Node::Show(pipeline) => {
                 let value = self.pipeline(pipeline, dot)?;
                 if pipeline.variable.is_none() {
-                    self.write(&printf::shown(&value))?;
+                    let text = self.shown(&value);
+                    self.write(&text)?;
                 }
             }
             Node::If { condition, then, otherwise } => {
                 let scope = self.variables.len();
-                let holds = truth(&self.pipeline(condition, dot)?);
+                let value = self.pipeline(condition, dot)?;
+                let holds = self.truth(&value);
                 let flow = self.nodes(if holds { then } else { otherwise }, dot)?;
                 self.variables.truncate(scope);
                 return Ok(flow);
@@ -70,14 +72,14 @@ impl Run<'_> {
             Node::With { subject, then, otherwise } => {
                 let scope = self.variables.len();
                 let value = self.pipeline(subject, dot)?;
-                let flow = if truth(&value) { self.nodes(then, &value)? } else { self.nodes(otherwise, dot)? };
+                let flow = if self.truth(&value) { self.nodes(then, &value)? } else { self.nodes(otherwise, dot)? };
                 self.variables.truncate(scope);
                 return Ok(flow);
             }
             Node::Range { key, item, over, body, otherwise } => {
                 let scope = self.variables.len();
                 let over_value = self.pipeline(over, dot)?;
-                let items = items(over_value).map_err(|reason| TemplateError { line: over.line, reason })?;
+                let items = self.items(over_value).map_err(|reason| TemplateError { line: over.line, reason })?;
                 if items.is_empty() {
                     return self.nodes(otherwise, dot);
                 }
@@ -144,8 +146,12 @@ impl Run<'_> {
         piped: Option<Value>,
         line: usize,
     ) -> Result<Value, TemplateError> {
-        let Operand::Function(name) = &command[0] else {
-            return self.operand(&command[0], dot, line);
+        let name = match &command[0] {
+            Operand::Function(name) => name,
+            Operand::Fields(of, names) if command.len() > 1 || piped.is_some() => {
+                return self.method(of, names, &command[1..], dot, piped, line);
+            }
+            other => return self.operand(other, dot, line),
         };
         if name == "and" || name == "or" {
             return self.shortcut(name == "or", &command[1..], dot, piped, line);
@@ -170,7 +176,7 @@ impl Run<'_> {
         let mut value = None;
         for operand in operands {
             let next = self.operand(operand, dot, line)?;
-            if truth(&next) == stop_at {
+            if self.truth(&next) == stop_at {
                 return Ok(next);
             }
             value = Some(next);
@@ -179,20 +185,45 @@ impl Run<'_> {
         piped.or(value).ok_or_else(|| TemplateError { line, reason: reason.into() })
     }
 
-    fn call(&mut self, name: &str, arguments: Vec<Value>, line: usize) -> Result<Value, TemplateError> {
-        let failed = |reason: String| TemplateError { line, reason: format!("error calling {name}: {reason}") };
-        match (name, arguments.as_slice()) {
-            ("query", [Value::Text(text)]) => {
-                self.queries += 1;
-                if self.queries > QUERIES_MAX {
-                    return Err(failed(format!("a template may ask {QUERIES_MAX} queries")));
-                }
-                (self.query)(text).map(Value::Samples).map_err(failed)
-            }
-            ("externalURL", []) => Ok(Value::Text(self.data.external_url.into())),
-            ("pathPrefix", []) => Ok(Value::Text(path(self.data.external_url).into())),
-            _ => functions::call(name, arguments).map_err(failed),
+    /// The last of the names is a method.
+    fn method(
+        &mut self,
+        of: &Operand,
+        names: &[String],
+        operands: &[Operand],
+        dot: &Value,
+        piped: Option<Value>,
+        line: usize,
+    ) -> Result<Value, TemplateError> {
+        let failed = |reason| TemplateError { line, reason };
+        let mut value = self.operand(of, dot, line)?;
+        let Some((method, fields)) = names.split_last() else { return Ok(value) };
+        for name in fields {
+            value = self.field(value, name).map_err(failed)?;
         }
+        let mut arguments = Vec::with_capacity(operands.len() + 1);
+        for operand in operands {
+            arguments.push(self.operand(operand, dot, line)?);
+        }
+        arguments.extend(piped);
+        match &value {
+            Value::Root => self.root.call(method, &arguments),
+            Value::Object(object) => object.call(method, &arguments),
+            other => Err(format!("{method} of {} has arguments but is no method", kind(other))),
+        }
+        .map_err(failed)
+    }
+
+    fn call(&mut self, name: &str, mut arguments: Vec<Value>, line: usize) -> Result<Value, TemplateError> {
+        let answer = match (name, arguments.as_mut_slice()) {
+            ("index", [Value::Root, key]) => self.root.index(key),
+            ("len", [Value::Root]) => match self.root.items() {
+                Some(items) => Ok(Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
+                None => Err(format!("len of type {}", self.root.kind())),
+            },
+            (_, arguments) => builtin::call(name, arguments).unwrap_or_else(|| (self.functions)(name, arguments)),
+        };
+        answer.map_err(|reason| TemplateError { line, reason: format!("error calling {name}: {reason}") })
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value, line: usize) -> Result<Value, TemplateError> {
@@ -223,18 +254,47 @@ impl Run<'_> {
     }
 
     fn field(&self, of: Value, name: &str) -> Result<Value, String> {
-        Ok(match (of, name) {
-            (Value::Data, "Labels") => Value::Labels(self.data.labels.clone()),
-            (Value::Data, "ExternalLabels") => Value::Labels(self.data.external_labels.clone()),
-            (Value::Data, "ExternalURL") => Value::Text(self.data.external_url.into()),
-            (Value::Data, "Value") => Value::Float(self.data.value),
-            (Value::Sample(labels, _), "Labels") => Value::Labels(labels),
-            (Value::Sample(_, value), "Value") => Value::Float(value),
-            // An absent label is an empty one.
-            (Value::Labels(labels), name) => Value::Text(labels.value(name).into()),
-            (Value::Map(map), name) => map.get(name).cloned().unwrap_or(Value::Nil),
-            (of, name) => return Err(format!("can't evaluate field {name} in {}", printf::kind(&of))),
-        })
+        match of {
+            Value::Root => self.root.field(name),
+            Value::Object(object) => object.field(name),
+            Value::Map(map) => Ok(map.get(name).cloned().unwrap_or(Value::Nil)),
+            of => Err(format!("can't evaluate field {name} in {}", kind(&of))),
+        }
+    }
+
+    fn truth(&self, value: &Value) -> bool {
+        match value {
+            Value::Root => self.root.truth(),
+            value => truth(value),
+        }
+    }
+
+    fn shown(&self, value: &Value) -> String {
+        match value {
+            Value::Root => self.root.show(),
+            value => shown(value),
+        }
+    }
+
+    /// What `range` walks over: index or key, and item.
+    fn items(&self, value: Value) -> Result<Vec<(Value, Value)>, String> {
+        let found = match value {
+            Value::Root => self.root.items(),
+            Value::Object(ref object) => object.items(),
+            Value::Nil => Some(Vec::new()),
+            Value::List(list) => {
+                let number = |at: usize| Value::Int(i64::try_from(at).unwrap_or(i64::MAX));
+                return Ok(list.into_iter().enumerate().map(|(at, item)| (number(at), item)).collect());
+            }
+            Value::Map(map) => {
+                return Ok(map.into_iter().map(|(name, value)| (Value::Text(name), value)).collect());
+            }
+            Value::Int(count) if count <= STEPS_MAX as i64 => {
+                Some((0..count.max(0)).map(|at| (Value::Int(at), Value::Int(at))).collect())
+            }
+            _ => None,
+        };
+        found.ok_or_else(|| format!("range can't iterate over {}", kind(&value)))
     }
 
     fn write(&mut self, text: &str) -> Result<(), TemplateError> {
@@ -254,46 +314,4 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-/// Go's truth: not zero, not empty.
-pub(super) fn truth(value: &Value) -> bool {
-    match value {
-        Value::Nil => false,
-        Value::Bool(value) => *value,
-        Value::Int(value) => *value != 0,
-        Value::Float(value) => *value != 0.0,
-        Value::Text(text) => !text.is_empty(),
-        Value::Labels(labels) => !labels.is_empty(),
-        Value::Samples(samples) => !samples.is_empty(),
-        Value::Map(map) => !map.is_empty(),
-        Value::Sample(..) | Value::Data => true,
-    }
-}
-
-/// What `range` walks over: index or key, and item.
-fn items(value: Value) -> Result<Vec<(Value, Value)>, String> {
-    let text = |text: &str| Value::Text(text.into());
-    let index = |at: usize| Value::Int(i64::try_from(at).unwrap_or(i64::MAX));
-    Ok(match value {
-        Value::Nil => Vec::new(),
-        Value::Samples(samples) => {
-            let items = samples.into_iter().enumerate();
-            items.map(|(at, (labels, value))| (index(at), Value::Sample(labels, value))).collect()
-        }
-        Value::Labels(labels) => labels.iter().map(|(name, value)| (text(name), text(value))).collect(),
-        Value::Map(map) => map.into_iter().map(|(name, value)| (Value::Text(name), value)).collect(),
-        Value::Int(count) if count <= 0 => Vec::new(),
-        Value::Int(count) if count <= STEPS_MAX as i64 => {
-            (0..count).map(|at| (Value::Int(at), Value::Int(at))).collect()
-        }
-        other => return Err(format!("range can't iterate over {}", printf::kind(&other))),
-    })
-}
-
-/// The path of a URL, without its trailing slash.
-fn path(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let path = rest.find('/').map_or("", |at| &rest[at..]);
-    path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/')
 }

@@ -7,7 +7,7 @@
 const SHORTEST_EXPONENT: i32 = 6;
 
 /// `%e`, `%f` and `%g` with a precision, or the shortest text that reads back as the same number.
-pub(super) fn format(value: f64, verb: char, precision: Option<usize>) -> String {
+pub fn format(value: f64, verb: char, precision: Option<usize>) -> String {
     if value.is_nan() {
         return "NaN".into();
     }
@@ -25,7 +25,7 @@ pub(super) fn format(value: f64, verb: char, precision: Option<usize>) -> String
 }
 
 /// `%v`: what printing a float64 gives.
-pub(super) fn shortest(value: f64) -> String {
+pub fn shortest(value: f64) -> String {
     format(value, 'g', None)
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::scan::{Token, scan};
-use super::{DEPTH_MAX, Template, TemplateError, functions};
+use crate::scan::{Token, scan};
+use crate::{DEPTH_MAX, Language, TemplateError, builtin};
 
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Text(String),
     Show(Pipeline),
     If { condition: Pipeline, then: Vec<Node>, otherwise: Vec<Node> },
@@ -18,15 +18,15 @@ pub(super) enum Node {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Pipeline {
-    pub(super) line: usize,
+pub(crate) struct Pipeline {
+    pub(crate) line: usize,
     /// Variable to set, and whether it is new.
-    pub(super) variable: Option<(String, bool)>,
-    pub(super) commands: Vec<Vec<Operand>>,
+    pub(crate) variable: Option<(String, bool)>,
+    pub(crate) commands: Vec<Vec<Operand>>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Operand {
+pub(crate) enum Operand {
     Nil,
     Bool(bool),
     Integer(i64),
@@ -39,16 +39,22 @@ pub(super) enum Operand {
     Fields(Box<Operand>, Vec<String>),
 }
 
-/// Set before every rule's template, as Prometheus does.
-pub(super) const VARIABLES: [&str; 5] = ["", "labels", "externalLabels", "externalURL", "value"];
+/// A text's own nodes, what it defines, and which templates it calls on which line.
+pub(crate) struct Parsed {
+    pub(crate) body: Vec<Node>,
+    pub(crate) defined: BTreeMap<String, Vec<Node>>,
+    pub(crate) calls: Vec<(String, usize)>,
+}
 
-pub(super) fn parse(text: &str) -> Result<Template, TemplateError> {
+pub(crate) fn parse(text: &str, language: &Language<'_>) -> Result<Parsed, TemplateError> {
+    let root = std::iter::once(String::new());
     let mut parser = Parser {
         tokens: scan(text)?,
         at: 0,
         depth: 0,
         loops: 0,
-        variables: VARIABLES.map(String::from).to_vec(),
+        language,
+        variables: root.chain(language.variables.iter().map(|name| (*name).to_owned())).collect(),
         defined: BTreeMap::new(),
         calls: Vec::new(),
     };
@@ -56,19 +62,15 @@ pub(super) fn parse(text: &str) -> Result<Template, TemplateError> {
     if let Some((word, line)) = end {
         return Err(TemplateError { line, reason: format!("unexpected {{{{{word}}}}}") });
     }
-    for (name, line) in &parser.calls {
-        if !parser.defined.contains_key(name) {
-            return Err(TemplateError { line: *line, reason: format!("template {name:?} is not defined") });
-        }
-    }
-    Ok(Template { body, defined: parser.defined })
+    Ok(Parsed { body, defined: parser.defined, calls: parser.calls })
 }
 
-struct Parser {
+struct Parser<'a> {
     tokens: Vec<(Token, usize)>,
     at: usize,
     depth: usize,
     loops: usize,
+    language: &'a Language<'a>,
     /// In scope, innermost last.
     variables: Vec<String>,
     defined: BTreeMap<String, Vec<Node>>,
@@ -78,7 +80,7 @@ struct Parser {
 /// `else` or `end`, which ends a block, and its line.
 type End = Option<(&'static str, usize)>;
 
-impl Parser {
+impl Parser<'_> {
     /// Nodes up to the `end` or `else` of this block, whose word has been read (not its closing braces after `else`).
     fn block(&mut self) -> Result<(Vec<Node>, End), TemplateError> {
         self.depth += 1;
@@ -271,7 +273,7 @@ impl Parser {
             self.variables.push(name.clone());
         }
         for command in commands.iter().skip(1) {
-            if !matches!(command[0], Operand::Function(_)) {
+            if !callable(&command[0]) {
                 return Err(TemplateError { line, reason: "only a function can take what stands before |".into() });
             }
         }
@@ -287,7 +289,7 @@ impl Parser {
         if operands.is_empty() {
             return Err(self.error("missing value"));
         }
-        if operands.len() > 1 && !matches!(operands[0], Operand::Function(_)) {
+        if operands.len() > 1 && !callable(&operands[0]) {
             return Err(self.error("can't give arguments to what is no function"));
         }
         Ok(operands)
@@ -299,7 +301,7 @@ impl Parser {
                 "true" => Operand::Bool(true),
                 "false" => Operand::Bool(false),
                 "nil" => Operand::Nil,
-                _ if functions::exists(&name) => Operand::Function(name),
+                _ if builtin::exists(&name) || (self.language.functions)(&name) => Operand::Function(name),
                 _ => return Err(self.error(format!("function {name:?} not defined"))),
             },
             Some(Token::Variable(name)) => Operand::Variable(self.known(name)?),
@@ -376,4 +378,9 @@ impl Parser {
         let line = self.tokens.get(self.at.saturating_sub(1)).map_or(1, |(_, line)| *line);
         TemplateError { line, reason: reason.into() }
     }
+}
+
+/// A function, or a field that may be a method.
+fn callable(operand: &Operand) -> bool {
+    matches!(operand, Operand::Function(_) | Operand::Fields(..))
 }

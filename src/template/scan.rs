@@ -1,9 +1,9 @@
 //! A template's text to tokens: text between the actions, and what stands inside `{{ }}`.
 
-use super::{TEMPLATE_BYTES_MAX, TemplateError};
+use crate::{TEMPLATE_BYTES_MAX, TemplateError};
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// Between actions.
     Text(String),
     Open,
@@ -27,7 +27,7 @@ pub(super) enum Token {
 }
 
 /// Tokens with the line each begins on.
-pub(super) fn scan(text: &str) -> Result<Vec<(Token, usize)>, TemplateError> {
+pub(crate) fn scan(text: &str) -> Result<Vec<(Token, usize)>, TemplateError> {
     let mut scanner = Scanner { rest: text, line: 1, tokens: Vec::new() };
     if text.len() > TEMPLATE_BYTES_MAX {
         return Err(

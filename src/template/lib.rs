@@ -1,0 +1,124 @@
+//! Go's `text/template`: rule annotations, notification templates and LogQL's `line_format` are written in it.
+//!
+//! The language and Go's built-in functions are here; every other function, and what a template speaks of, the caller brings. A
+//! template's cost is bounded whatever it says: length, output, steps and nesting have limits. Numbers are printed as Go prints them.
+//! Source: Go's documentation of `text/template` and `fmt`.
+
+mod builtin;
+mod fields;
+pub mod humanize;
+pub mod number;
+mod parse;
+mod printf;
+mod run;
+mod scan;
+pub mod text;
+mod value;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use builtin::{html, query_escape};
+pub use printf::{kind, printf, shown};
+pub use value::{Object, Value, truth};
+
+/// Longest text of a template, in bytes; an annotation that needs more is no annotation.
+pub const TEMPLATE_BYTES_MAX: usize = 64 << 10;
+/// Longest output of a template, in bytes. Slack and PagerDuty take far less.
+pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Most nodes visited by one run; a `range` over a large query result ends here.
+const STEPS_MAX: usize = 100_000;
+/// Deepest nesting of blocks, parentheses and template calls.
+const DEPTH_MAX: usize = 50;
+
+/// What is wrong with a template, on which of its lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("template line {line}: {reason}")]
+pub struct TemplateError {
+    pub line: usize,
+    pub reason: String,
+}
+
+/// What a template may use beside Go's own: checked when it is parsed, so that a mistake shows when a file is loaded.
+pub struct Language<'a> {
+    /// Whether a function of this name exists.
+    pub functions: &'a dyn Fn(&str) -> bool,
+    /// Variables set before every run, without their `$`.
+    pub variables: &'a [&'a str],
+}
+
+/// Named templates (`{{ define }}`) that others call: those of all template files together.
+#[derive(Debug, Clone, Default)]
+pub struct Set {
+    defined: Arc<BTreeMap<String, Vec<parse::Node>>>,
+}
+
+/// A parsed template.
+#[derive(Debug, Clone)]
+pub struct Template {
+    body: Vec<parse::Node>,
+    defined: Arc<BTreeMap<String, Vec<parse::Node>>>,
+}
+
+/// Answers the functions that are not Go's: name and arguments (a piped value is the last) to a value, or why not.
+pub type Functions<'a> = dyn FnMut(&str, &[Value]) -> Result<Value, String> + 'a;
+
+impl Template {
+    /// Parses and checks that every function, variable and called template exists. `set` is what other files define; what the
+    /// text itself defines goes before it.
+    pub fn parse(text: &str, language: &Language<'_>, set: &Set) -> Result<Template, TemplateError> {
+        let parsed = parse::parse(text, language)?;
+        let defined = match parsed.defined.is_empty() {
+            true => set.defined.clone(),
+            false => {
+                let mut all = (*set.defined).clone();
+                all.extend(parsed.defined);
+                Arc::new(all)
+            }
+        };
+        check_calls(&parsed.calls, &defined)?;
+        Ok(Template { body: parsed.body, defined })
+    }
+
+    /// Runs it. `root` is what `.` and `$` stand for at the start; `variables` are those of the language, with their values.
+    pub fn run(
+        &self,
+        root: &dyn Object,
+        variables: Vec<(&str, Value)>,
+        functions: &mut Functions<'_>,
+    ) -> Result<String, TemplateError> {
+        run::run(self, root, variables, functions)
+    }
+}
+
+impl Set {
+    /// The definitions of all texts; of two of one name in different texts the later one counts, as in Go. The first number of an
+    /// error is the index of the text it is in.
+    pub fn parse(texts: &[&str], language: &Language<'_>) -> Result<Set, (usize, TemplateError)> {
+        let mut defined = BTreeMap::new();
+        let mut calls = Vec::new();
+        for (at, text) in texts.iter().enumerate() {
+            let parsed = parse::parse(text, language).map_err(|error| (at, error))?;
+            defined.extend(parsed.defined);
+            calls.push(parsed.calls);
+        }
+        for (at, calls) in calls.iter().enumerate() {
+            check_calls(calls, &defined).map_err(|error| (at, error))?;
+        }
+        Ok(Set { defined: Arc::new(defined) })
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.defined.contains_key(name)
+    }
+}
+
+fn check_calls(calls: &[(String, usize)], defined: &BTreeMap<String, Vec<parse::Node>>) -> Result<(), TemplateError> {
+    match calls.iter().find(|(name, _)| !defined.contains_key(name)) {
+        Some((name, line)) => Err(TemplateError { line: *line, reason: format!("template {name:?} is not defined") }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

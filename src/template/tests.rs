@@ -1,0 +1,110 @@
+//! Expected outputs are Go's.
+
+use super::*;
+
+/// A root with a field, a method, and nothing else.
+#[derive(Debug)]
+struct Ship;
+
+impl Object for Ship {
+    fn kind(&self) -> &'static str {
+        "ship"
+    }
+
+    fn show(&self) -> String {
+        "{ship}".into()
+    }
+
+    fn field(&self, name: &str) -> Result<Value, String> {
+        match name {
+            "Name" => Ok("Beagle".into()),
+            "Self" => Ok(Value::object(Ship)),
+            "Crew" => Ok(Value::List(vec!["Ann".into(), "Bo".into()])),
+            other => Err(format!("can't evaluate field {other} in type {}", self.kind())),
+        }
+    }
+
+    fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, String> {
+        match (name, arguments) {
+            ("Hail", [Value::Text(whom)]) => Ok(format!("ahoy {whom}").into()),
+            (name, []) => self.field(name),
+            _ => Err(format!("wrong number of args for {name}")),
+        }
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+fn run(text: &str, others: &[&str]) -> Result<String, TemplateError> {
+    let language = Language { functions: &|name| name == "shout", variables: &["loud"] };
+    let set = Set::parse(others, &language).map_err(|(_, error)| error)?;
+    let mut functions = |_: &str, arguments: &[Value]| match arguments {
+        [Value::Text(text)] => Ok(Value::Text(text.to_uppercase())),
+        _ => Err("shout takes a text".into()),
+    };
+    Template::parse(text, &language, &set)?.run(&Ship, vec![("loud", Value::Bool(true))], &mut functions)
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    assert_eq!(run(text, &[]).as_deref(), Ok(expected), "{text}");
+}
+
+#[test]
+fn fields_methods_and_functions() {
+    check("{{ . }} {{ .Name }} {{ $.Self.Name }}", "{ship} Beagle Beagle");
+    check("{{ .Hail \"Bo\" }}, {{ \"Ann\" | .Self.Hail }}", "ahoy Bo, ahoy Ann");
+    check("{{ .Name | shout }}{{ if $loud }}!{{ end }}", "BEAGLE!");
+    check(
+        "{{ range .Crew }}{{ . }} {{ end }}{{ len .Crew }} {{ index .Crew 1 }} {{ slice .Name 1 3 }}",
+        "Ann Bo 2 Bo ea",
+    );
+    check("{{ range $i, $of := .Crew }}{{ $i }}{{ $of }}{{ end }}", "0Ann1Bo");
+    check("{{ js \"a<'b'\" }} {{ html \"<b>\" }} {{ urlquery \"a b&c\" }}", "a\\u003C\\'b\\' &lt;b&gt; a+b%26c");
+    check("{{ with .Self }}{{ .Name }}{{ end }}", "Beagle");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line() {
+    for (text, expected) in [
+        ("{{ nope }}", "line 1: function \"nope\" not defined"),
+        ("a\n{{ $nope }}", "line 2: undefined variable \"$nope\""),
+        ("{{ .Nope }}", "can't evaluate field Nope in type ship"),
+        ("{{ .Name.Nope }}", "can't evaluate field Nope in string"),
+        ("{{ .Hail }}", "can't evaluate field Hail"),
+        ("{{ .Crew.Hail 1 }}", "is no method"),
+        ("{{ shout 1 }}", "error calling shout: shout takes a text"),
+        ("{{ template \"nope\" . }}", "template \"nope\" is not defined"),
+        ("{{ index .Crew 7 }}", "index out of range: 7"),
+        ("{{ slice .Name 3 1 }}", "invalid slice index"),
+        ("{{ range .Name }}{{ end }}", "range can't iterate over string"),
+        ("{{ if true }}", "without {{end}}"),
+        ("{{ 1 | 2 }}", "only a function can take what stands before |"),
+    ] {
+        let error = run(text, &[]).expect_err(text).to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn files_share_their_definitions_and_the_later_one_counts() {
+    let one = "{{ define \"a\" }}one {{ template \"b\" . }}{{ end }}";
+    let two = "{{ define \"b\" }}{{ .Name }}{{ end }}";
+    assert_eq!(run("{{ template \"a\" . }}", &[one, two]).as_deref(), Ok("one Beagle"));
+    assert_eq!(run("{{ template \"a\" . }}", &[one, two, "{{ define \"a\" }}other{{ end }}"]).as_deref(), Ok("other"));
+    let own = "{{ define \"b\" }}own{{ end }}{{ template \"a\" . }}";
+    assert_eq!(run(own, &[one, two]).as_deref(), Ok("one own"));
+    assert!(run("", &[one]).is_err_and(|error| error.reason.contains("\"b\" is not defined")));
+}
+
+#[test]
+fn a_run_is_bounded() {
+    let forever = "{{ define \"x\" }}{{ template \"x\" . }}{{ end }}{{ template \"x\" . }}";
+    assert!(run(forever, &[]).is_err_and(|error| error.reason.contains("deeper than 50")));
+    let loops = "{{ range 1000 }}{{ range 1000 }}{{ end }}{{ end }}";
+    assert!(run(loops, &[]).is_err_and(|error| error.reason.contains("steps")));
+    let long = "{{ range 90000 }}0123456789{{ end }}";
+    assert!(run(long, &[]).is_err());
+}

@@ -3,13 +3,15 @@
 //! The layout is described in `src/store/FORMAT-ALERTS.md`; what is written today must be readable for good. Every field is
 //! named when a struct is taken apart, so that a new one cannot be forgotten here.
 
-use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Notice, Outcome, Progress, Transition};
+use model::alert::{
+    AlertState, Attempt, Evidence, Instance, Intent, IntentState, Notice, Outcome, Progress, Transition,
+};
 use model::{Labels, LabelsBuilder};
 
 pub use crate::alert_row::{RowError, RowReader, RowWriter};
 
-/// Version of the rows below, each row's first byte.
-pub const ROW_VERSION: u8 = 1;
+/// Version of the rows below, each row's first byte. Since 2 an instance has its evidence and an attempt may be suppressed.
+pub const ROW_VERSION: u8 = 2;
 
 pub fn encode_instance(instance: &Instance) -> Vec<u8> {
     let mut row = RowWriter::new(ROW_VERSION);
@@ -156,6 +158,8 @@ pub fn encode_attempt(attempt: &Attempt) -> Vec<u8> {
         Outcome::Transient => 3,
         Outcome::Permanent => 4,
         Outcome::Ambiguous => 5,
+        Outcome::Suppressed => 6,
+        Outcome::Expired => 7,
     });
     row.unsigned(u64::from(*took_ms));
     row.unsigned(u64::from(*status));
@@ -179,6 +183,8 @@ pub fn decode_attempt(row: &[u8]) -> Result<Attempt, RowError> {
             3 => Outcome::Transient,
             4 => Outcome::Permanent,
             5 => Outcome::Ambiguous,
+            6 => Outcome::Suppressed,
+            7 => Outcome::Expired,
             _ => return Err(reader.bad("outcome")),
         },
         took_ms: reader.narrow()?,
@@ -201,6 +207,7 @@ fn put_instance(row: &mut RowWriter, instance: &Instance) {
         resolved_at_ms,
         evaluated_at_ms,
         value,
+        evidence,
     } = instance;
     row.text(rule_id);
     put_labels(row, labels);
@@ -212,6 +219,7 @@ fn put_instance(row: &mut RowWriter, instance: &Instance) {
     row.optional_signed(*resolved_at_ms);
     row.signed(*evaluated_at_ms);
     row.float(*value);
+    put_evidence(row, evidence);
 }
 
 fn take_instance(reader: &mut RowReader<'_>) -> Result<Instance, RowError> {
@@ -226,7 +234,35 @@ fn take_instance(reader: &mut RowReader<'_>) -> Result<Instance, RowError> {
         resolved_at_ms: reader.optional_signed()?,
         evaluated_at_ms: reader.signed()?,
         value: reader.float()?,
+        evidence: if reader.version() < 2 { Evidence::default() } else { take_evidence(reader)? },
     })
+}
+
+fn put_evidence(row: &mut RowWriter, evidence: &Evidence) {
+    let Evidence { unknown_since_ms, reason, uncounted_ms, level, levels_since_ms, log_lines, context } = evidence;
+    row.optional_signed(*unknown_since_ms);
+    row.text(reason);
+    row.signed(*uncounted_ms);
+    row.optional_signed(level.map(i64::from));
+    row.unsigned(levels_since_ms.len() as u64);
+    levels_since_ms.iter().for_each(|since_ms| row.optional_signed(*since_ms));
+    row.unsigned(log_lines.len() as u64);
+    log_lines.iter().for_each(|line| row.text(line));
+    put_pairs(row, context);
+}
+
+fn take_evidence(reader: &mut RowReader<'_>) -> Result<Evidence, RowError> {
+    let unknown_since_ms = reader.optional_signed()?;
+    let reason = reader.text()?.into();
+    let uncounted_ms = reader.signed()?;
+    let level = match reader.optional_signed()? {
+        Some(level) => Some(u32::try_from(level).map_err(|_| reader.bad("level"))?),
+        None => None,
+    };
+    let levels_since_ms = (0..reader.count()?).map(|_| reader.optional_signed()).collect::<Result<_, _>>()?;
+    let log_lines = (0..reader.count()?).map(|_| reader.text().map(String::from)).collect::<Result<_, _>>()?;
+    let context = take_pairs(reader)?;
+    Ok(Evidence { unknown_since_ms, reason, uncounted_ms, level, levels_since_ms, log_lines, context })
 }
 
 fn put_progress(row: &mut RowWriter, progress: &Progress) {
@@ -301,7 +337,7 @@ fn take_want(reader: &mut RowReader<'_>) -> Result<IntentState, RowError> {
     }
 }
 
-fn put_labels(row: &mut RowWriter, labels: &Labels) {
+pub(crate) fn put_labels(row: &mut RowWriter, labels: &Labels) {
     row.unsigned(labels.len() as u64);
     for (name, value) in labels.iter() {
         row.text(name);
@@ -309,7 +345,7 @@ fn put_labels(row: &mut RowWriter, labels: &Labels) {
     }
 }
 
-fn take_labels(reader: &mut RowReader<'_>) -> Result<Labels, RowError> {
+pub(crate) fn take_labels(reader: &mut RowReader<'_>) -> Result<Labels, RowError> {
     // Sorted again rather than trusted: the order is what equality of labels rests on.
     let mut labels = LabelsBuilder::default();
     for _ in 0..reader.count()? {
@@ -319,7 +355,7 @@ fn take_labels(reader: &mut RowReader<'_>) -> Result<Labels, RowError> {
     Ok(labels.build())
 }
 
-fn put_pairs(row: &mut RowWriter, pairs: &[(String, String)]) {
+pub(crate) fn put_pairs(row: &mut RowWriter, pairs: &[(String, String)]) {
     row.unsigned(pairs.len() as u64);
     for (name, value) in pairs {
         row.text(name);
@@ -327,7 +363,7 @@ fn put_pairs(row: &mut RowWriter, pairs: &[(String, String)]) {
     }
 }
 
-fn take_pairs(reader: &mut RowReader<'_>) -> Result<Vec<(String, String)>, RowError> {
+pub(crate) fn take_pairs(reader: &mut RowReader<'_>) -> Result<Vec<(String, String)>, RowError> {
     (0..reader.count()?).map(|_| Ok((reader.text()?.into(), reader.text()?.into()))).collect()
 }
 
@@ -347,6 +383,15 @@ mod tests {
             resolved_at_ms: Some(i64::MIN),
             evaluated_at_ms: -1,
             value: -0.5,
+            evidence: Evidence {
+                unknown_since_ms: Some(-2),
+                reason: "no_data".into(),
+                uncounted_ms: 3,
+                level: Some(1),
+                levels_since_ms: vec![Some(4), None],
+                log_lines: vec!["a line\n".into()],
+                context: vec![("runbook".into(), "https://x/".into())],
+            },
         }
     }
 
@@ -413,9 +458,15 @@ mod tests {
             let intent = intent(progress);
             check(&intent, &encode_intent(&intent), decode_intent);
         }
-        for outcome in
-            [Outcome::Accepted, Outcome::Throttled, Outcome::Transient, Outcome::Permanent, Outcome::Ambiguous]
-        {
+        for outcome in [
+            Outcome::Accepted,
+            Outcome::Throttled,
+            Outcome::Transient,
+            Outcome::Permanent,
+            Outcome::Ambiguous,
+            Outcome::Suppressed,
+            Outcome::Expired,
+        ] {
             let attempt = Attempt {
                 at_ms: 1,
                 receiver: "r".into(),
@@ -431,6 +482,22 @@ mod tests {
             };
             check(&attempt, &encode_attempt(&attempt), decode_attempt);
         }
+    }
+
+    /// Rows of version 1, as the first release wrote them.
+    #[test]
+    fn rows_without_evidence_stay_readable() {
+        let plain = Instance { evidence: Evidence::default(), ..instance() };
+        // Nothing known: an absent time, an empty text, zero, an absent level, and three empty lists.
+        let evidence = [0; 7];
+        let older = |row: Vec<u8>| {
+            let mut row = row.strip_suffix(&evidence).unwrap().to_vec();
+            row[0] = 1;
+            row
+        };
+        assert_eq!(decode_instance(&older(encode_instance(&plain))).unwrap(), plain);
+        let notice = Notice { seq: 7, instance: plain.clone(), group: "g".into(), at_ms: 8 };
+        assert_eq!(decode_notice(&older(encode_notice(&notice))).unwrap(), notice);
     }
 
     #[test]

@@ -69,17 +69,23 @@ impl RowWriter {
 pub struct RowReader<'a> {
     row: &'a [u8],
     at: usize,
+    version: u8,
 }
 
 impl<'a> RowReader<'a> {
     /// Reads the version; a newer one than `supported` is an error.
     pub fn new(row: &'a [u8], supported: u8) -> Result<RowReader<'a>, RowError> {
-        let mut reader = RowReader { row, at: 0 };
+        let mut reader = RowReader { row, at: 0, version: 0 };
         match reader.byte()? {
             0 => Err(RowError::Bad { what: "version", at: 0 }),
             found if found > supported => Err(RowError::Newer { found, supported }),
-            _ => Ok(reader),
+            found => Ok(RowReader { version: found, ..reader }),
         }
+    }
+
+    /// The version it was written in.
+    pub fn version(&self) -> u8 {
+        self.version
     }
 
     pub fn byte(&mut self) -> Result<u8, RowError> {

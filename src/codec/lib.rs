@@ -3,7 +3,9 @@
 
 pub mod alert;
 mod alert_row;
+pub mod alert_silence;
 pub mod block;
+pub mod body;
 pub mod chunk;
 pub mod day;
 mod decimal;
@@ -14,10 +16,13 @@ pub mod histogram;
 pub mod histogram_chunk;
 pub mod histogram_sum;
 pub mod intake;
+pub mod loki_push;
 pub mod otlp;
+pub mod packed;
 pub mod page;
 pub mod remote_write;
 pub mod run;
 pub mod series;
+pub mod syslog;
 pub mod wire;
 pub mod words;

@@ -45,12 +45,60 @@ pub struct Instance {
     /// The evaluation that wrote this.
     pub evaluated_at_ms: i64,
     pub value: f64,
+    pub evidence: Evidence,
+}
+
+/// What stands behind an instance's state, besides its timers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// Since when nobody can tell whether the condition holds; the state is held meanwhile ("unverified").
+    pub unknown_since_ms: Option<i64>,
+    /// Why it is unverified, or why it fires other than by its condition, in one word of [`reason`]; empty otherwise.
+    pub reason: String,
+    /// Time since `active_at_ms` that does not count towards `for`, in ms: nobody could tell then.
+    pub uncounted_ms: i64,
+    /// Of a rule with levels, the one it has reached; its `severity` label moves within one episode.
+    pub level: Option<u32>,
+    /// Since when each level's own condition holds, in the rule's order; empty for a rule without levels.
+    pub levels_since_ms: Vec<Option<i64>>,
+    /// Newest matching log lines of a log rule, at most five, each cut to a bound.
+    pub log_lines: Vec<String>,
+    /// For messages and pages: `runbook`, `owner`, `chart_expr`, `chart_range`, `logs_query`, by name.
+    pub context: Vec<(String, String)>,
+}
+
+/// Words of [`Evidence::reason`].
+pub mod reason {
+    /// The expression could not be evaluated.
+    pub const QUERY_ERROR: &str = "query_error";
+    /// No selector of the expression found a series.
+    pub const NO_DATA: &str = "no_data";
+    /// The newest sample is too old to judge by.
+    pub const STALE_DATA: &str = "stale_data";
+    /// The series that this instance came from is gone.
+    pub const MISSING_SERIES: &str = "missing_series";
+    /// Everything of its host or service is gone.
+    pub const RESOURCE_GONE: &str = "resource_gone";
+    /// The process started, and data newer than that has not come.
+    pub const RESTART: &str = "restart";
+    /// There is too little traffic to judge by.
+    pub const TOO_FEW_SAMPLES: &str = "too_few_samples";
+    /// Logs are taken in but cannot be searched yet.
+    pub const INDEXING_LAG: &str = "indexing_lag";
 }
 
 impl Instance {
-    /// Stable id of the instance, 16 hex digits: rule and labels.
+    /// Stable id of the instance, 16 hex digits: rule and labels. The severity of a rule with levels moves and is left out.
     pub fn fingerprint(&self) -> String {
-        fingerprint(&self.rule_id, &self.labels)
+        match self.evidence.level {
+            Some(_) => fingerprint(&self.rule_id, &self.labels.with("severity", "")),
+            None => fingerprint(&self.rule_id, &self.labels),
+        }
+    }
+
+    /// Whether it is only held in its state, since nobody can tell.
+    pub fn is_unverified(&self) -> bool {
+        self.evidence.unknown_since_ms.is_some()
     }
 
     /// Names this firing episode, so that a late resolve of an earlier one cannot end it. `None` before it fired.
@@ -61,16 +109,21 @@ impl Instance {
 
 /// 16 hex digits over rule and labels: FNV-1a 64, the hash Alertmanager uses for label sets, here with the rule's id before them.
 pub fn fingerprint(rule_id: &str, labels: &Labels) -> String {
+    hash_of([rule_id].into_iter().chain(labels.iter().flat_map(|(name, value)| [name, value])))
+}
+
+/// 16 hex digits over labels alone: the fingerprint that Alertmanager's API shows (`LabelSet.Fingerprint` of
+/// prometheus/common).
+pub fn label_fingerprint(labels: &Labels) -> String {
+    hash_of(labels.iter().flat_map(|(name, value)| [name, value]))
+}
+
+fn hash_of<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut eat = |bytes: &[u8]| {
-        for byte in bytes.iter().chain(&[0xff]) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    for text in texts {
+        for byte in text.bytes().chain([0xff]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-    };
-    eat(rule_id.as_bytes());
-    for (name, value) in labels.iter() {
-        eat(name.as_bytes());
-        eat(value.as_bytes());
     }
     format!("{hash:016x}")
 }
@@ -184,6 +237,10 @@ pub enum Outcome {
     Permanent,
     /// Begun and never ended: the process stopped in between.
     Ambiguous,
+    /// Not tried: a silence, an inhibition, a mute time or an acknowledgement says so.
+    Suppressed,
+    /// Given up unsent: too old to help anybody.
+    Expired,
 }
 
 impl Outcome {
@@ -194,6 +251,8 @@ impl Outcome {
             Outcome::Transient => "transient",
             Outcome::Permanent => "permanent",
             Outcome::Ambiguous => "ambiguous",
+            Outcome::Suppressed => "suppressed",
+            Outcome::Expired => "expired",
         }
     }
 }
@@ -210,5 +269,7 @@ mod tests {
         assert_ne!(fingerprint("r", &a), fingerprint("r", &b));
         assert_ne!(fingerprint("r", &a), fingerprint("s", &a));
         assert_eq!(fingerprint("r", &a).len(), 16);
+        assert_eq!(label_fingerprint(&Labels::default()), "cbf29ce484222325", "the offset basis of FNV-1a");
+        assert_ne!(label_fingerprint(&a), label_fingerprint(&b));
     }
 }

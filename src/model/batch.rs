@@ -110,10 +110,12 @@ pub enum Reason {
     OutOfOrder,
     /// The tenant's limit of delta streams.
     DeltaLimit,
+    /// The tenant's limit of log streams a day.
+    StreamLimit,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 13] = [
         Reason::Unsupported,
         Reason::Malformed,
         Reason::BadName,
@@ -126,6 +128,7 @@ impl Reason {
         Reason::RecordLimit,
         Reason::OutOfOrder,
         Reason::DeltaLimit,
+        Reason::StreamLimit,
     ];
 
     /// The metric label's value.
@@ -143,6 +146,7 @@ impl Reason {
             Reason::RecordLimit => "record_limit",
             Reason::OutOfOrder => "out_of_order",
             Reason::DeltaLimit => "delta_limit",
+            Reason::StreamLimit => "stream_limit",
         }
     }
 }

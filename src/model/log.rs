@@ -1,9 +1,37 @@
 //! Log records as OpenTelemetry defines them (specification/logs/data-model).
 
 use crate::any::{AnyValue, Key};
+use crate::severity;
 
 /// Attributes in the order sent; of two of the same key the last one counts.
 pub type Attributes = Vec<(Key, AnyValue)>;
+
+/// The schema URL of a resource whose attributes are the labels of a stream that was pushed as one (Loki push): all of them are stream
+/// labels, under their own names but for those that OpenTelemetry names (`service.name` for `service_name`).
+pub const STREAM_LABELS: &str = "urn:binnacle:stream-labels";
+
+/// The resource attributes that Loki makes labels of a stream (its default `otlp_config.resource_attributes`); of a resource that is no
+/// pushed stream no other attribute is one.
+pub const STREAM_ATTRIBUTES: [&str; 18] = [
+    "service.name",
+    "service.namespace",
+    "service.instance.id",
+    "deployment.environment",
+    "deployment.environment.name",
+    "cloud.region",
+    "cloud.availability_zone",
+    "container.name",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.pod.name",
+    "k8s.container.name",
+    "k8s.replicaset.name",
+    "k8s.deployment.name",
+    "k8s.statefulset.name",
+    "k8s.daemonset.name",
+    "k8s.cronjob.name",
+    "k8s.job.name",
+];
 
 /// What produced the record. Equal resources are one stream, together with equal scopes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,6 +57,8 @@ pub struct LogRecord {
     /// Event time in ns since the epoch: the sent one, else the observed one, else when it was received. Never zero
     /// unless it was sent so in all three.
     pub time_ns: i64,
+    /// The sender gave no event time, so that `time_ns` is one of the other two.
+    pub time_is_derived: bool,
     /// As sent; 0 when it was not.
     pub observed_time_ns: i64,
     /// As sent, 1..=24 by the specification; other numbers are kept.
@@ -50,6 +80,7 @@ impl Default for LogRecord {
     fn default() -> Self {
         LogRecord {
             time_ns: 0,
+            time_is_derived: false,
             observed_time_ns: 0,
             severity_number: 0,
             severity_text: String::new(),
@@ -109,6 +140,11 @@ impl Severity {
     pub fn of_text(text: &str) -> Option<Severity> {
         let mut lower = [0u8; 16];
         let trimmed = text.trim();
+        // The specification's short names: INFO, INFO2, INFO3, INFO4.
+        let trimmed = match trimmed.strip_suffix(['2', '3', '4']) {
+            Some(name) if name.len() > 3 => name,
+            _ => trimmed,
+        };
         let word = lower.get_mut(..trimmed.len())?;
         word.copy_from_slice(trimmed.as_bytes());
         word.make_ascii_lowercase();
@@ -150,13 +186,27 @@ impl Severity {
     }
 }
 
-impl LogRecord {
-    /// The record's range: from its number, else from its text, else unspecified.
-    pub fn severity(&self) -> Severity {
-        match Severity::of_number(self.severity_number) {
-            Severity::Unspecified => Severity::of_text(&self.severity_text).unwrap_or(Severity::Unspecified),
-            known => known,
+impl Severity {
+    /// The range of a record: from its number, else from its text; `None` when only its body can tell.
+    pub fn of_sent(number: i32, text: &str) -> Option<Severity> {
+        match Severity::of_number(number) {
+            Severity::Unspecified => Severity::of_text(text),
+            known => Some(known),
         }
+    }
+}
+
+impl LogRecord {
+    /// The record's range: from its number, else from its text, else from what its body says, else unspecified.
+    pub fn severity(&self) -> Severity {
+        Severity::of_sent(self.severity_number, &self.severity_text)
+            .or_else(|| severity::of_body(&self.body))
+            .unwrap_or(Severity::Unspecified)
+    }
+
+    /// Whether [`LogRecord::severity`] is ours: the sender gave no number that says it.
+    pub fn severity_is_derived(&self) -> bool {
+        Severity::of_number(self.severity_number) == Severity::Unspecified && self.severity() != Severity::Unspecified
     }
 }
 
@@ -165,18 +215,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn severity_comes_from_the_number_then_from_the_text() {
-        for (number, text, expected) in [
-            (9, "ERROR", Severity::Info),
-            (0, "warning", Severity::Warn),
-            (0, " ERR ", Severity::Error),
-            (0, "something else entirely", Severity::Unspecified),
-            (99, "", Severity::Unspecified),
-            (-1, "crit", Severity::Fatal),
-            (24, "", Severity::Fatal),
+    fn severity_comes_from_the_number_then_from_the_text_then_from_the_body() {
+        for (number, text, body, expected, derived) in [
+            (9, "ERROR", "level=error", Severity::Info, false),
+            (0, "warning", "level=error", Severity::Warn, true),
+            (0, "INFO3", "", Severity::Info, true),
+            (0, " ERR ", "", Severity::Error, true),
+            (0, "something else entirely", "level=error", Severity::Error, true),
+            (0, "something else entirely", "", Severity::Unspecified, false),
+            (99, "", "", Severity::Unspecified, false),
+            (-1, "crit", "", Severity::Fatal, true),
+            (24, "", "", Severity::Fatal, false),
         ] {
-            let record = LogRecord { severity_number: number, severity_text: text.into(), ..LogRecord::default() };
-            assert_eq!(record.severity(), expected, "{number} {text:?}");
+            let record = LogRecord {
+                severity_number: number,
+                severity_text: text.into(),
+                body: AnyValue::Str(body.into()),
+                ..LogRecord::default()
+            };
+            let found = (record.severity(), record.severity_is_derived());
+            assert_eq!(found, (expected, derived), "{number} {text:?} {body:?}");
         }
     }
 }

@@ -137,6 +137,51 @@ pub fn rfc3339_ms(at_ms: i64) -> String {
     format!("{}Z", &full[..full.len() - 7])
 }
 
+/// A time as RFC 3339 writes it, with `T`, `t` or a space, any number of digits of a second (more than nine are cut), `Z` or an offset;
+/// a leap second is the one after it. `None` for anything else, and outside the years 1678 to 2261.
+pub fn parse_rfc3339_ns(text: &str) -> Option<i64> {
+    let digits = |from: usize, to: usize| -> Option<i64> {
+        let part = text.get(from..to)?;
+        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
+    };
+    let bytes = text.as_bytes();
+    let is = |at: usize, allowed: &[u8]| bytes.get(at).is_some_and(|byte| allowed.contains(byte));
+    if !(is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":")) {
+        return None;
+    }
+    let (year, month, day) = (digits(0, 4)?, digits(5, 7)?, digits(8, 10)?);
+    let (hour, minute, second) = (digits(11, 13)?, digits(14, 16)?, digits(17, 19)?);
+    let days = days_from_civil(year, month, day);
+    if !(1..=12).contains(&month)
+        || civil_from_days(days) != (year, month, day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
+        return None;
+    }
+    let mut rest = text.get(19..)?;
+    let mut fraction_ns = 0;
+    if let Some(fraction) = rest.strip_prefix('.') {
+        let count = fraction.bytes().take_while(u8::is_ascii_digit).count();
+        let kept = &fraction[..count.min(9)];
+        fraction_ns = kept.parse::<i64>().ok()? * 10i64.pow(9 - kept.len() as u32);
+        rest = &fraction[count..];
+    }
+    let offset_minutes = match rest.as_bytes() {
+        b"Z" | b"z" => 0,
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let at = text.len() - 5;
+            let (hours, minutes) = (digits(at, at + 2)?, digits(at + 3, at + 5)?);
+            let offset = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
+            if *sign == b'-' { -offset } else { offset }
+        }
+        _ => return None,
+    };
+    let seconds = days * 86_400 + hour * 3_600 + (minute - offset_minutes) * 60 + second;
+    seconds.checked_mul(1_000_000_000)?.checked_add(fraction_ns)
+}
+
 /// Parses a Prometheus duration (`1d2h30m`, `5m`, `1500ms`) to milliseconds.
 ///
 /// Units must come largest first, each once, as in Prometheus' `model.ParseDuration`. `None` for anything else,
@@ -204,6 +249,27 @@ pub fn format_duration_ms(duration_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rfc_3339_is_read() {
+        for (text, expected) in [
+            ("1985-04-12T23:20:50.52Z", Some("1985-04-12T23:20:50.520000000Z")),
+            ("1996-12-19T16:39:57-08:00", Some("1996-12-20T00:39:57.000000000Z")),
+            ("1990-12-31T23:59:60Z", Some("1991-01-01T00:00:00.000000000Z")),
+            ("1937-01-01t12:00:27.123456789987+00:20", Some("1937-01-01T11:40:27.123456789Z")),
+            ("2026-02-29T00:00:00Z", None),
+            ("2026-02-28T24:00:00Z", None),
+            ("2026-02-28T00:00:00", None),
+            ("2026-02-28T00:00:00.Z", None),
+            ("2026-02-28T00:00:00+1:00", None),
+            ("2026-02-28T00:00:00+99:00", None),
+            ("9999-12-31T00:00:00Z", None),
+            ("2026-02-2é T00:00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_rfc3339_ns(text).map(rfc3339_ns).as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn days_name_their_files_and_come_back() {

@@ -1,7 +1,8 @@
 //! Attributes in columns: one a key and type. A record is a shape (which columns, in which order) and its cells.
 //!
-//! Layout section: keys; columns (key, type, cells); shapes (columns); a shape a record; lengths of text cells, column by column.
-//! Text section: text cells, column by column. Typed section: the other cells, column by column.
+//! Layout section: keys; columns (key, type, cells); shapes (columns); a shape a record. Columns of texts and of integers are
+//! [`super::strings`]; the typed section has the other cells, column by column. Version 1 had lengths of text cells at the end of the
+//! layout, all texts in one section, and integers among the typed cells.
 
 use std::collections::HashMap;
 
@@ -9,14 +10,16 @@ use foldhash::fast::RandomState;
 use model::log::Attributes as Pairs;
 use model::{AnyValue, Key};
 
+use super::strings::{Streams, Strings, StringsReader, StringsWriter};
 use super::{BlockError, CELLS_MAX, value};
 use crate::wire::{Reader, put_bytes, put_varint};
 
-struct ColumnWriter {
+struct ColumnWriter<'a> {
     key: usize,
     kind: u8,
     cells: usize,
-    lengths: Vec<u8>,
+    texts: Vec<&'a [u8]>,
+    ints: Vec<i64>,
     data: Vec<u8>,
 }
 
@@ -25,7 +28,7 @@ pub(super) struct AttributesWriter<'a> {
     keys: Vec<&'a str>,
     column_of: HashMap<(&'a str, u8), usize, RandomState>,
     key_of: HashMap<&'a str, usize, RandomState>,
-    columns: Vec<ColumnWriter>,
+    columns: Vec<ColumnWriter<'a>>,
     shapes: Vec<Vec<usize>>,
     shape_of: HashMap<Vec<usize>, usize, RandomState>,
     rows: Vec<usize>,
@@ -44,10 +47,8 @@ impl<'a> AttributesWriter<'a> {
             let column = &mut self.columns[at];
             column.cells += 1;
             match value {
-                AnyValue::Str(text) => {
-                    put_varint(&mut column.lengths, text.len() as u64);
-                    column.data.extend_from_slice(text.as_bytes());
-                }
+                AnyValue::Str(text) => column.texts.push(text.as_bytes()),
+                AnyValue::Int(value) => column.ints.push(*value),
                 other => value::put_payload(&mut column.data, other),
             }
             self.scratch.push(at);
@@ -68,16 +69,17 @@ impl<'a> AttributesWriter<'a> {
             self.keys.push(key);
             self.keys.len() - 1
         });
-        self.columns.push(ColumnWriter { key: key_at, kind, cells: 0, lengths: Vec::new(), data: Vec::new() });
+        let (texts, ints, data) = (Vec::new(), Vec::new(), Vec::new());
+        self.columns.push(ColumnWriter { key: key_at, kind, cells: 0, texts, ints, data });
         self.column_of.insert((key, kind), self.columns.len() - 1);
         self.columns.len() - 1
     }
 
-    /// Layout, text, typed.
-    pub(super) fn finish(self) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-        let (mut layout, mut text, mut typed) = (Vec::new(), Vec::new(), Vec::new());
+    /// Layout, columns, typed.
+    pub(super) fn finish(self) -> (Vec<u8>, Streams, Vec<u8>) {
+        let (mut layout, mut cells, mut typed) = (Vec::new(), StringsWriter::default(), Vec::new());
         if self.columns.is_empty() {
-            return (layout, text, typed);
+            return (layout, cells.finish(), typed);
         }
         put_varint(&mut layout, self.keys.len() as u64);
         self.keys.iter().for_each(|key| put_bytes(&mut layout, key.as_bytes()));
@@ -94,10 +96,13 @@ impl<'a> AttributesWriter<'a> {
         }
         self.rows.iter().for_each(|shape| put_varint(&mut layout, *shape as u64));
         for column in &self.columns {
-            layout.extend_from_slice(&column.lengths);
-            if column.kind == value::STR { &mut text } else { &mut typed }.extend_from_slice(&column.data);
+            match column.kind {
+                value::STR => cells.texts(column.texts.iter().copied()),
+                value::INT => cells.ints(&column.ints),
+                _ => typed.extend_from_slice(&column.data),
+            }
         }
-        (layout, text, typed)
+        (layout, cells.finish(), typed)
     }
 }
 
@@ -145,7 +150,9 @@ impl ValueRef<'_> {
 
 #[derive(Debug)]
 enum Cells {
-    /// Where each text ends in the text section; the first starts at `start`.
+    /// Number of the column among the columns of texts.
+    Column(usize),
+    /// Of version 1: where each text ends in the text section; the first starts at `start`.
     Str {
         start: usize,
         ends: Vec<usize>,
@@ -161,11 +168,16 @@ struct Column {
     cells: Cells,
 }
 
+/// Key, type and cells of a column.
+type Head = (usize, u8, usize);
+
 /// The attributes of a block's records.
 #[derive(Debug, Default)]
 pub struct Attributes {
     keys: Vec<Key>,
     columns: Vec<Column>,
+    strings: Strings,
+    /// Texts of version 1.
     text: String,
     /// Of all records in order: column, and place in it.
     cells: Vec<(u32, u32)>,
@@ -174,12 +186,8 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    pub(super) fn read(records: usize, layout: &[u8], text: Vec<u8>, typed: &[u8]) -> Result<Attributes, BlockError> {
-        if layout.is_empty() {
-            return Ok(Attributes { ends: vec![0; records], ..Attributes::default() });
-        }
-        let text = String::from_utf8(text).map_err(|_| BlockError::Damaged("an attribute is not UTF-8"))?;
-        let mut reader = Reader(layout);
+    /// Keys, shapes and which cells each record has, as both versions write them; and key, type and cells of each column.
+    fn read_shapes(records: usize, reader: &mut Reader<'_>) -> Result<(Attributes, Vec<Head>), BlockError> {
         let mut keys = Vec::new();
         for _ in 0..reader.count(1)? {
             keys.push(Key::from(reader.text()?));
@@ -187,16 +195,16 @@ impl Attributes {
         // Key, type, cells of each column.
         let mut heads = Vec::new();
         for _ in 0..reader.count(3)? {
-            let key = index(&mut reader, keys.len())?;
+            let key = index(reader, keys.len())?;
             let kind = reader.byte()?;
-            let cells = index(&mut reader, CELLS_MAX + 1)?;
+            let cells = index(reader, CELLS_MAX + 1)?;
             heads.push((key, kind, cells));
         }
         let mut shapes: Vec<Vec<u32>> = Vec::new();
         for _ in 0..reader.count(1)? {
             let mut shape = Vec::new();
             for _ in 0..reader.count(1)? {
-                shape.push(index(&mut reader, heads.len())? as u32);
+                shape.push(index(reader, heads.len())? as u32);
             }
             shapes.push(shape);
         }
@@ -204,7 +212,7 @@ impl Attributes {
         let mut cells = Vec::new();
         let mut ends = Vec::new();
         for _ in 0..records {
-            let shape = &shapes[index(&mut reader, shapes.len())?];
+            let shape = &shapes[index(reader, shapes.len())?];
             if cells.len() + shape.len() > CELLS_MAX {
                 return Err(BlockError::Damaged("it has more attributes than a block may"));
             }
@@ -218,7 +226,53 @@ impl Attributes {
         if heads.iter().zip(&used).any(|((_, _, declared), used)| declared != used) {
             return Err(BlockError::Damaged("its attribute columns have other lengths than declared"));
         }
-        let mut columns = Vec::new();
+        Ok((Attributes { keys, cells, ends, ..Attributes::default() }, heads))
+    }
+
+    pub(super) fn read(
+        records: usize,
+        layout: &[u8],
+        mut cells: StringsReader<'_>,
+        typed: &[u8],
+    ) -> Result<Attributes, BlockError> {
+        if layout.is_empty() {
+            return Ok(Attributes { ends: vec![0; records], ..Attributes::default() });
+        }
+        let mut reader = Reader(layout);
+        let (mut out, heads) = Attributes::read_shapes(records, &mut reader)?;
+        let mut typed = Reader(typed);
+        let mut texts = 0;
+        for (key, kind, count) in heads {
+            let cells = match kind {
+                value::STR => {
+                    cells.texts(count)?;
+                    texts += 1;
+                    Cells::Column(texts - 1)
+                }
+                value::INT => Cells::Int(cells.ints(count)?),
+                other => typed_cells(other, count, &mut typed)?,
+            };
+            out.columns.push(Column { key, cells });
+        }
+        if !reader.is_empty() || !typed.is_empty() {
+            return Err(BlockError::Damaged("bytes follow its last attribute"));
+        }
+        out.strings = cells.finish()?;
+        Ok(out)
+    }
+
+    pub(super) fn read_version_1(
+        records: usize,
+        layout: &[u8],
+        text: Vec<u8>,
+        typed: &[u8],
+    ) -> Result<Attributes, BlockError> {
+        if layout.is_empty() {
+            return Ok(Attributes { ends: vec![0; records], ..Attributes::default() });
+        }
+        let text = String::from_utf8(text).map_err(|_| BlockError::Damaged("an attribute is not UTF-8"))?;
+        let mut reader = Reader(layout);
+        let (mut out, heads) = Attributes::read_shapes(records, &mut reader)?;
         let mut text_at = 0usize;
         let mut typed = Reader(typed);
         for (key, kind, count) in heads {
@@ -233,24 +287,44 @@ impl Attributes {
                     Cells::Str { start, ends: text_ends }
                 }
                 value::INT => Cells::Int((0..count).map(|_| typed.signed()).collect::<Result<_, _>>()?),
-                value::DOUBLE => {
-                    Cells::Double((0..count).map(|_| typed.u64_le().map(f64::from_bits)).collect::<Result<_, _>>()?)
-                }
-                other => Cells::Other(
-                    (0..count).map(|_| value::get_payload(&mut typed, other)).collect::<Result<_, BlockError>>()?,
-                ),
+                other => typed_cells(other, count, &mut typed)?,
             };
-            columns.push(Column { key, cells });
+            out.columns.push(Column { key, cells });
         }
         if !reader.is_empty() || !typed.is_empty() || text_at != text.len() {
             return Err(BlockError::Damaged("bytes follow its last attribute"));
         }
-        Ok(Attributes { keys, columns, text, cells, ends })
+        out.text = text;
+        Ok(out)
     }
 
     /// The distinct keys of all records.
     pub fn keys(&self) -> &[Key] {
         &self.keys
+    }
+
+    /// Shows every key with every value of it, each at least once; records are not told apart.
+    pub fn each(&self, show: &mut dyn FnMut(&str, ValueRef<'_>)) {
+        for column in &self.columns {
+            let key = &self.keys[column.key];
+            match &column.cells {
+                Cells::Column(number) => self.strings.each(*number, &mut |text| show(key, ValueRef::Str(text))),
+                Cells::Str { start, ends } => {
+                    let mut from = *start;
+                    for to in ends {
+                        show(key, ValueRef::Str(&self.text[std::mem::replace(&mut from, *to)..*to]));
+                    }
+                }
+                Cells::Int(values) => {
+                    let mut values = values.clone();
+                    values.sort_unstable();
+                    values.dedup();
+                    values.into_iter().for_each(|value| show(key, ValueRef::Int(value)));
+                }
+                Cells::Double(values) => values.iter().for_each(|value| show(key, ValueRef::Double(*value))),
+                Cells::Other(values) => values.iter().for_each(|value| show(key, value.into())),
+            }
+        }
     }
 
     /// The attributes of a record, as sent. `record` is below the block's count.
@@ -260,6 +334,7 @@ impl Attributes {
             let column = &self.columns[*column as usize];
             let place = *place as usize;
             let value = match &column.cells {
+                Cells::Column(number) => ValueRef::Str(self.strings.get(*number, place)),
                 Cells::Str { start, ends } => {
                     let from = place.checked_sub(1).map_or(*start, |before| ends[before]);
                     ValueRef::Str(&self.text[from..ends[place]])
@@ -271,6 +346,15 @@ impl Attributes {
             (&self.keys[column.key], value)
         })
     }
+}
+
+fn typed_cells(kind: u8, count: usize, typed: &mut Reader<'_>) -> Result<Cells, BlockError> {
+    Ok(match kind {
+        value::DOUBLE => {
+            Cells::Double((0..count).map(|_| typed.u64_le().map(f64::from_bits)).collect::<Result<_, _>>()?)
+        }
+        other => Cells::Other((0..count).map(|_| value::get_payload(typed, other)).collect::<Result<_, BlockError>>()?),
+    })
 }
 
 fn index(reader: &mut Reader<'_>, below: usize) -> Result<usize, BlockError> {

@@ -23,14 +23,15 @@ pub(super) fn times(records: usize, bytes: &[u8]) -> Result<Vec<i64>, BlockError
 /// Distinct severities, and which of them each record has.
 #[derive(Debug, Default)]
 pub(super) struct Severities {
-    pub(super) entries: Vec<(i32, String, Severity)>,
+    /// Number, text, and the range they say; without one the body may say it.
+    pub(super) entries: Vec<(i32, String, Option<Severity>)>,
     pub(super) of_record: Vec<u32>,
 }
 
 impl Severities {
     pub(super) fn read(records: usize, bytes: &[u8]) -> Result<Severities, BlockError> {
         if bytes.is_empty() {
-            let entries = vec![(0, String::new(), Severity::Unspecified)];
+            let entries = vec![(0, String::new(), None)];
             return Ok(Severities { entries, of_record: vec![0; records] });
         }
         let mut reader = Reader(bytes);
@@ -39,10 +40,7 @@ impl Severities {
             let number =
                 i32::try_from(reader.signed()?).map_err(|_| BlockError::Damaged("a severity is out of range"))?;
             let text = reader.text()?.to_owned();
-            let range = match Severity::of_number(number) {
-                Severity::Unspecified => Severity::of_text(&text).unwrap_or(Severity::Unspecified),
-                known => known,
-            };
+            let range = Severity::of_sent(number, &text);
             entries.push((number, text, range));
         }
         let mut of_record = Vec::new();
@@ -127,15 +125,19 @@ impl Streams {
     }
 }
 
-pub(super) fn observed(times: &[i64], bytes: &[u8]) -> Result<Vec<i64>, BlockError> {
-    let mut out = vec![0; times.len()];
+/// The observed time, and whether the event time is derived, of each record.
+pub(super) fn observed(times: &[i64], bytes: &[u8]) -> Result<Vec<(i64, bool)>, BlockError> {
+    let mut out = vec![(0, false); times.len()];
     if bytes.is_empty() {
         return Ok(out);
     }
     let mut reader = Reader(bytes);
     let sent = reader.take(times.len())?;
-    for (index, _) in sent.iter().enumerate().filter(|(_, sent)| **sent != 0) {
-        out[index] = times[index].wrapping_add(reader.signed()?);
+    for ((entry, bits), time_ns) in out.iter_mut().zip(sent).zip(times) {
+        if bits & 1 != 0 {
+            entry.0 = time_ns.wrapping_add(reader.signed()?);
+        }
+        entry.1 = bits & 2 != 0;
     }
     end(&reader)?;
     Ok(out)
@@ -214,6 +216,19 @@ impl Bodies {
         Ok(Bodies { text, places, typed })
     }
 
+    /// Texts already put together, with the end of each record's; the other bodies in order.
+    pub(super) fn of_parts(text: String, ends: &[Option<usize>], typed: Vec<AnyValue>) -> Bodies {
+        let (mut from, mut other) = (0, 0);
+        let place = |end: &Option<usize>| match end {
+            Some(end) => BodyPlace::Text(std::mem::replace(&mut from, *end), *end),
+            None => {
+                other += 1;
+                BodyPlace::Typed(other - 1)
+            }
+        };
+        Bodies { text, places: ends.iter().map(place).collect(), typed }
+    }
+
     /// The body of a record. `record` is below the block's count.
     pub fn of(&self, record: usize) -> Body<'_> {
         match self.places[record] {
@@ -248,6 +263,21 @@ pub(super) fn rest(records: usize, bytes: &[u8]) -> Result<Vec<(u32, String)>, B
     }
     for entry in &mut out {
         entry.1 = reader.text()?.to_owned();
+    }
+    end(&reader)?;
+    Ok(out)
+}
+
+/// Bodies that are no text, each with its type byte; `count` of them. No bytes stand for empty ones.
+pub(super) fn typed_bodies(count: usize, bytes: &[u8]) -> Result<Vec<AnyValue>, BlockError> {
+    if bytes.is_empty() {
+        return Ok(vec![AnyValue::Empty; count]);
+    }
+    let mut reader = Reader(bytes);
+    let mut out = Vec::new();
+    for _ in 0..count {
+        let kind = reader.byte()?;
+        out.push(value::get_payload(&mut reader, kind)?);
     }
     end(&reader)?;
     Ok(out)

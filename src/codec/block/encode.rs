@@ -1,12 +1,16 @@
 //! Records to a block, in the order given.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use model::{AnyValue, LogRecord, Resource, Scope};
 
+use super::BlockError;
 use super::attributes::AttributesWriter;
+use super::columns::Streams;
 use super::section::{Section, frame};
+use super::templates::{TemplateSections, TemplatesWriter};
 use super::value;
 use crate::wire::{put_bytes, put_signed, put_varint};
 
@@ -30,8 +34,10 @@ pub fn encode(resources: &[&Resource], scopes: &[&Scope], rows: &[Row<'_>]) -> V
     for row in rows {
         attributes.add(&row.record.attributes);
     }
-    let (layout, text, typed) = attributes.finish();
-    let (body_layout, body_text, body_typed) = bodies(rows);
+    let (layout, cells, typed) = attributes.finish();
+    let [cell_heads, cell_indices, cell_text, cell_numbers, cell_raw] = cells;
+    let ((templates, template_of, holes), body_typed) = bodies(rows);
+    let [hole_heads, hole_indices, hole_text, hole_numbers, hole_raw] = holes;
     frame(
         rows.len(),
         &[
@@ -41,11 +47,20 @@ pub fn encode(resources: &[&Resource], scopes: &[&Scope], rows: &[Row<'_>]) -> V
             (Section::Streams, streams(rows)),
             (Section::Observed, observed(rows)),
             (Section::Ids, ids(rows)),
-            (Section::BodyLayout, body_layout),
-            (Section::BodyText, body_text),
+            (Section::Templates, templates),
+            (Section::TemplateOf, template_of),
+            (Section::HoleHeads, hole_heads),
+            (Section::HoleIndices, hole_indices),
+            (Section::HoleText, hole_text),
+            (Section::HoleNumbers, hole_numbers),
+            (Section::HoleRaw, hole_raw),
             (Section::BodyTyped, body_typed),
             (Section::AttributeLayout, layout),
-            (Section::AttributeText, text),
+            (Section::CellHeads, cell_heads),
+            (Section::CellIndices, cell_indices),
+            (Section::CellText, cell_text),
+            (Section::CellNumbers, cell_numbers),
+            (Section::CellRaw, cell_raw),
             (Section::AttributeTyped, typed),
             (Section::Rest, rest(rows)),
             (Section::Resources, around(resources, scopes)),
@@ -116,12 +131,13 @@ fn streams(rows: &[Row<'_>]) -> Vec<u8> {
     out
 }
 
-/// A byte a record whether it was sent, then its distance from the event time.
+/// A byte a record (1: an observed time was sent, 2: no event time was), then the observed times' distances from the event times.
 fn observed(rows: &[Row<'_>]) -> Vec<u8> {
-    if rows.iter().all(|row| row.record.observed_time_ns == 0) {
+    if rows.iter().all(|row| row.record.observed_time_ns == 0 && !row.record.time_is_derived) {
         return Vec::new();
     }
-    let mut out: Vec<u8> = rows.iter().map(|row| u8::from(row.record.observed_time_ns != 0)).collect();
+    let bits = |record: &LogRecord| u8::from(record.observed_time_ns != 0) | u8::from(record.time_is_derived) << 1;
+    let mut out: Vec<u8> = rows.iter().map(|row| bits(row.record)).collect();
     for row in rows.iter().filter(|row| row.record.observed_time_ns != 0) {
         put_signed(&mut out, row.record.observed_time_ns.wrapping_sub(row.record.time_ns));
     }
@@ -148,24 +164,28 @@ fn ids(rows: &[Row<'_>]) -> Vec<u8> {
     out
 }
 
-/// A type byte a record, then the lengths of the texts; the texts; the other values in typed form.
-fn bodies(rows: &[Row<'_>]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-    let mut layout: Vec<u8> = rows.iter().map(|row| value::kind(&row.record.body)).collect();
-    let mut text = Vec::new();
+/// Texts as templates and holes; the other values in typed form, which is left out when all are empty.
+fn bodies(rows: &[Row<'_>]) -> (TemplateSections, Vec<u8>) {
+    let mut templates = TemplatesWriter::default();
     let mut typed = Vec::new();
     for row in rows {
         match &row.record.body {
-            AnyValue::Str(body) => {
-                put_varint(&mut layout, body.len() as u64);
-                text.extend_from_slice(body.as_bytes());
+            AnyValue::Str(body) => templates.text(body),
+            other => {
+                templates.other();
+                value::put(&mut typed, other);
             }
-            other => value::put_payload(&mut typed, other),
         }
     }
-    if layout.iter().all(|kind| *kind == value::EMPTY) {
-        layout.clear();
+    let mut sections = templates.finish();
+    if sections.1.is_empty() {
+        // No text at all, so no template either.
+        sections.0.clear();
+        if typed.iter().all(|kind| *kind == value::EMPTY) {
+            typed.clear();
+        }
     }
-    (layout, text, typed)
+    (sections, typed)
 }
 
 /// Dropped attribute counts, then event names: what hardly any record has.
@@ -203,4 +223,15 @@ fn around(resources: &[&Resource], scopes: &[&Scope]) -> Vec<u8> {
 /// Bytes that are equal for equal resources and scopes: records of one key are one stream.
 pub fn stream_key(resource: &Resource, scope: &Scope) -> Vec<u8> {
     around(&[resource], &[scope])
+}
+
+/// Bytes that are equal for equal resources, as in a block.
+pub fn encode_resource(resource: &Resource) -> Vec<u8> {
+    around(&[resource], &[])
+}
+
+/// What [`encode_resource`] wrote.
+pub fn decode_resource(bytes: &[u8]) -> Result<Arc<Resource>, BlockError> {
+    let streams = Streams::read(0, &[], bytes)?;
+    streams.resources.into_iter().next().ok_or(BlockError::Damaged("a resource is not there"))
 }

@@ -2,12 +2,19 @@
 
 use model::{LogRecord, Severity};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::BlockError;
 use crate::wire::{Reader, put_signed, put_varint};
 
-const VERSION: u8 = 1;
+/// Version 1 had no resources and no keys.
+const VERSION: u8 = 2;
 /// Most (minute, severity) counts kept; a block of more (a backlog spread thinly over its day) keeps none and is read instead.
 const MINUTE_COUNTS_MAX: usize = 512;
+/// Most resources named; a block of more (many small streams) names none.
+pub const RESOURCES_MAX: usize = 256;
+/// Most keys named.
+pub const KEYS_MAX: usize = 64;
 const MINUTE_NS: i64 = 60_000_000_000;
 
 /// Records of one severity within one minute.
@@ -31,13 +38,27 @@ pub struct Meta {
     pub severities: [u64; Severity::ALL.len()],
     /// In order of time; `None` when there would be more than 512.
     pub minutes: Option<Vec<MinuteCount>>,
+    /// Records of each resource, by the numbers that the day has for them; `None` when they are not known, or more than
+    /// [`RESOURCES_MAX`].
+    pub resources: Option<Vec<(u32, u64)>>,
+    /// [`Meta::key_hash`] of the keys of its records' and scopes' attributes, in order; `None` when they are not known, or more than
+    /// [`KEYS_MAX`].
+    pub keys: Option<Vec<u32>>,
 }
 
 impl Meta {
     /// The summary of records, which must be some and in order of time.
     pub fn of<'a>(raw_bytes: u64, records: impl Iterator<Item = &'a LogRecord>) -> Meta {
-        let mut meta =
-            Meta { records: 0, raw_bytes, min_ns: i64::MAX, max_ns: i64::MIN, severities: [0; 7], minutes: None };
+        let mut meta = Meta {
+            records: 0,
+            raw_bytes,
+            min_ns: i64::MAX,
+            max_ns: i64::MIN,
+            severities: [0; 7],
+            minutes: None,
+            resources: None,
+            keys: None,
+        };
         let mut minutes: Vec<(i64, [u64; 7])> = Vec::new();
         for record in records {
             let severity = record.severity() as usize;
@@ -92,13 +113,44 @@ impl Meta {
                 }
             }
         }
+        match &self.resources {
+            None => out.push(0),
+            Some(resources) => {
+                out.push(1);
+                put_varint(&mut out, resources.len() as u64);
+                for (number, count) in resources {
+                    put_varint(&mut out, u64::from(*number));
+                    put_varint(&mut out, *count);
+                }
+            }
+        }
+        match &self.keys {
+            None => out.push(0),
+            Some(keys) => {
+                out.push(1);
+                put_varint(&mut out, keys.len() as u64);
+                keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
+            }
+        }
         out
+    }
+
+    /// Stands for a key in [`Meta::keys`].
+    pub fn key_hash(key: &str) -> u32 {
+        xxh3_64(key.as_bytes()) as u32
+    }
+
+    /// Whether some record's or scope's attributes may have a path: its key, or one that leads to it; false is certain.
+    pub fn may_have_key(&self, path: &str) -> bool {
+        let Some(keys) = &self.keys else { return true };
+        let known = |key: &str| keys.binary_search(&Meta::key_hash(key)).is_ok();
+        known(path) || path.match_indices('.').any(|(at, _)| known(&path[..at]))
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Meta, BlockError> {
         let mut reader = Reader(bytes);
         let version = reader.byte()?;
-        if version != VERSION {
+        if version == 0 || version > VERSION {
             return Err(BlockError::Version { found: version });
         }
         let records = reader.varint()?;
@@ -125,9 +177,27 @@ impl Meta {
                 Some(minutes)
             }
         };
+        let mut resources = None;
+        if version > 1 && reader.byte()? != 0 {
+            let count = reader.count(2)?;
+            let mut known = Vec::with_capacity(count);
+            for _ in 0..count {
+                let number = u32::try_from(reader.varint()?)
+                    .map_err(|_| BlockError::Damaged("its summary has a resource out of range"))?;
+                known.push((number, reader.varint()?));
+            }
+            resources = Some(known);
+        }
+        let mut keys = None;
+        if version > 1 && reader.byte()? != 0 {
+            let count = reader.count(4)?;
+            let bytes = reader.take(4 * count)?;
+            let hash = |bytes: &[u8]| bytes.iter().rev().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
+            keys = Some(bytes.chunks_exact(4).map(hash).collect());
+        }
         if !reader.is_empty() || max_ns < min_ns {
             return Err(BlockError::Damaged("its summary contradicts itself"));
         }
-        Ok(Meta { records, raw_bytes, min_ns, max_ns, severities, minutes })
+        Ok(Meta { records, raw_bytes, min_ns, max_ns, severities, minutes, resources, keys })
     }
 }

@@ -10,18 +10,21 @@ mod encode;
 mod meta;
 mod read;
 mod section;
-mod value;
+mod strings;
+mod templates;
+pub(crate) mod value;
 
 pub use attributes::{Attributes, ValueRef};
 pub use columns::{Bodies, Body, Ids};
-pub use encode::{Row, encode, stream_key};
-pub use meta::{Meta, MinuteCount};
+pub use encode::{Row, decode_resource, encode, encode_resource, stream_key};
+pub use meta::{KEYS_MAX, Meta, MinuteCount, RESOURCES_MAX};
 pub use read::Block;
+pub use templates::{HOLE, Templates, can_be_hole};
 
 use crate::wire::BadBytes;
 
-/// First byte of a block.
-pub const VERSION: u8 = 1;
+/// First byte of a block that is written. Every version from 1 is read.
+pub const VERSION: u8 = 2;
 /// Most records of one block: an intake request is the largest thing encoded, and a record takes some bytes on the wire.
 pub const RECORDS_MAX: usize = 16 << 20;
 /// Most bytes of one section before compression; far above a request's limit.
@@ -32,7 +35,7 @@ pub const CELLS_MAX: usize = 64 << 20;
 /// Why bytes are not a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
-    #[error("log block of version {found}, this program reads version {VERSION}")]
+    #[error("log block of version {found}, this program reads versions up to {VERSION}")]
     Version { found: u8 },
     #[error("log block fails its checksum")]
     Checksum,
@@ -46,5 +49,7 @@ impl From<BadBytes> for BlockError {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;

@@ -1,32 +1,36 @@
 //! A block as it is read: each column decoded when first asked for, and then kept.
 
-use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use model::{LogBatch, LogRecord, Resource, Scope, Severity};
+use model::{AnyValue, LogBatch, LogRecord, Resource, Scope, Severity};
 
-use super::attributes::{Attributes, ValueRef};
+use super::attributes::Attributes;
 use super::columns::{self, Bodies, Body, Ids, Severities, Streams};
 use super::section::{Section, Table};
-use super::{BlockError, RECORDS_MAX};
+use super::strings::{Strings, StringsReader};
+use super::templates::Templates;
+use super::{BlockError, RECORDS_MAX, SECTION_BYTES_MAX};
 
 /// A block whose frame and checksum were found good. Columns are decoded lazily, so any of them can still be an error.
 pub struct Block {
     bytes: Vec<u8>,
     table: Table,
-    times: OnceCell<Vec<i64>>,
-    severities: OnceCell<Severities>,
-    order: OnceCell<Vec<(u64, u32)>>,
-    streams: OnceCell<Streams>,
-    ids: OnceCell<Vec<Ids>>,
-    observed: OnceCell<Vec<i64>>,
-    bodies: OnceCell<Bodies>,
-    attributes: OnceCell<Attributes>,
-    rest: OnceCell<Vec<(u32, String)>>,
+    times: OnceLock<Vec<i64>>,
+    severities: OnceLock<Severities>,
+    order: OnceLock<Vec<(u64, u32)>>,
+    streams: OnceLock<Streams>,
+    ids: OnceLock<Vec<Ids>>,
+    observed: OnceLock<Vec<(i64, bool)>>,
+    templates: OnceLock<Templates>,
+    holes: OnceLock<Strings>,
+    typed_bodies: OnceLock<(Vec<AnyValue>, Vec<u32>)>,
+    bodies: OnceLock<Bodies>,
+    attributes: OnceLock<Attributes>,
+    rest: OnceLock<Vec<(u32, String)>>,
 }
 
-/// `OnceCell::get_or_init` for what can fail.
-fn get_or_read<T>(cell: &OnceCell<T>, read: impl FnOnce() -> Result<T, BlockError>) -> Result<&T, BlockError> {
+/// `OnceLock::get_or_init` for what can fail.
+fn get_or_read<T>(cell: &OnceLock<T>, read: impl FnOnce() -> Result<T, BlockError>) -> Result<&T, BlockError> {
     if let Some(known) = cell.get() {
         return Ok(known);
     }
@@ -48,15 +52,18 @@ impl Block {
         Ok(Block {
             bytes,
             table,
-            times: OnceCell::new(),
-            severities: OnceCell::new(),
-            order: OnceCell::new(),
-            streams: OnceCell::new(),
-            ids: OnceCell::new(),
-            observed: OnceCell::new(),
-            bodies: OnceCell::new(),
-            attributes: OnceCell::new(),
-            rest: OnceCell::new(),
+            times: OnceLock::new(),
+            severities: OnceLock::new(),
+            order: OnceLock::new(),
+            streams: OnceLock::new(),
+            ids: OnceLock::new(),
+            observed: OnceLock::new(),
+            templates: OnceLock::new(),
+            holes: OnceLock::new(),
+            typed_bodies: OnceLock::new(),
+            bodies: OnceLock::new(),
+            attributes: OnceLock::new(),
+            rest: OnceLock::new(),
         })
     }
 
@@ -82,10 +89,17 @@ impl Block {
         get_or_read(&self.severities, || Severities::read(self.count(), &self.load(Section::Severities)?))
     }
 
-    /// The severity of a record as [`LogRecord::severity`] would say.
+    /// The severity of a record as [`LogRecord::severity`] would say. Where the sender gave none the bodies are read.
     pub fn severity(&self, record: usize) -> Result<Severity, BlockError> {
         let severities = self.severities()?;
-        Ok(severities.entries[severities.of_record[record] as usize].2)
+        if let Some(sent) = severities.entries[severities.of_record[record] as usize].2 {
+            return Ok(sent);
+        }
+        let derived = match self.bodies()?.of(record) {
+            Body::Text(text) => model::severity::of_line(text),
+            Body::Typed(value) => model::severity::of_body(value),
+        };
+        Ok(derived.unwrap_or(Severity::Unspecified))
     }
 
     /// Severity number and text as sent.
@@ -122,20 +136,116 @@ impl Block {
         Ok(get_or_read(&self.ids, || columns::ids(self.count(), &self.load(Section::Ids)?))?)
     }
 
+    /// The bodies of all records. Puts every text together: who wants few of them asks [`Block::body`], and
+    /// who wants to know which have something asks [`Block::templates`] first.
     pub fn bodies(&self) -> Result<&Bodies, BlockError> {
         self.times()?;
-        get_or_read(&self.bodies, || {
-            let layout = self.load(Section::BodyLayout)?;
-            Bodies::read(self.count(), &layout, self.load(Section::BodyText)?, &self.load(Section::BodyTyped)?)
+        get_or_read(&self.bodies, || match self.templates()? {
+            None => {
+                let layout = self.load(Section::BodyLayout)?;
+                Bodies::read(self.count(), &layout, self.load(Section::BodyText)?, &self.load(Section::BodyTyped)?)
+            }
+            Some(templates) => {
+                let holes = self.holes(templates)?;
+                let mut text = String::new();
+                let mut ends = Vec::with_capacity(self.times()?.len());
+                for record in 0..self.count() {
+                    templates.write(holes, record, &mut text);
+                    // A few bytes of templates and holes can stand for very long texts.
+                    if text.len() > SECTION_BYTES_MAX {
+                        return Err(BlockError::Damaged("its bodies are longer than a block may"));
+                    }
+                    ends.push(templates.of_record(record).map(|_| text.len()));
+                }
+                Ok(Bodies::of_parts(text, &ends, self.typed_bodies(templates)?.0.clone()))
+            }
         })
+    }
+
+    /// The templates of the text bodies; `None` for a block of version 1, which has none.
+    pub fn templates(&self) -> Result<Option<&Templates>, BlockError> {
+        if self.table.version == 1 {
+            return Ok(None);
+        }
+        self.times()?;
+        let read = || Templates::read(self.count(), self.load(Section::Templates)?, &self.load(Section::TemplateOf)?);
+        get_or_read(&self.templates, read).map(Some)
+    }
+
+    fn holes(&self, templates: &Templates) -> Result<&Strings, BlockError> {
+        get_or_read(&self.holes, || {
+            let (heads, numbers) = (self.load(Section::HoleHeads)?, self.load(Section::HoleNumbers)?);
+            let (indices, text) = (self.load(Section::HoleIndices)?, self.load(Section::HoleText)?);
+            templates.read_holes(StringsReader::new(&heads, indices, text, &numbers, self.load(Section::HoleRaw)?)?)
+        })
+    }
+
+    /// Bodies that are no text, and which of them each record has.
+    fn typed_bodies(&self, templates: &Templates) -> Result<&(Vec<AnyValue>, Vec<u32>), BlockError> {
+        get_or_read(&self.typed_bodies, || {
+            let mut count = 0;
+            let mut places = Vec::new();
+            for record in 0..self.count() {
+                places.push(count);
+                count += u32::from(templates.of_record(record).is_none());
+            }
+            Ok((columns::typed_bodies(count as usize, &self.load(Section::BodyTyped)?)?, places))
+        })
+    }
+
+    /// Puts a record's body into `scratch` if it is text, without touching other records' where the block's version allows; else
+    /// returns the body as it is.
+    pub fn body<'a>(&'a self, record: usize, scratch: &'a mut String) -> Result<Body<'a>, BlockError> {
+        match self.templates()? {
+            None => Ok(self.bodies()?.of(record)),
+            Some(templates) if templates.of_record(record).is_none() => {
+                let (typed, places) = self.typed_bodies(templates)?;
+                Ok(Body::Typed(&typed[places[record] as usize]))
+            }
+            Some(templates) => {
+                scratch.clear();
+                templates.write(self.holes(templates)?, record, scratch);
+                Ok(Body::Text(scratch))
+            }
+        }
+    }
+
+    /// The text in a hole of a record's template. `record` has a template with more than `hole` holes.
+    pub fn hole(&self, templates: &Templates, record: usize, hole: usize) -> Result<&str, BlockError> {
+        Ok(templates.hole(self.holes(templates)?, record, hole))
+    }
+
+    /// Shows what stands in the holes of all records, each text at least once.
+    pub fn each_hole(&self, templates: &Templates, show: &mut dyn FnMut(&str)) -> Result<(), BlockError> {
+        let holes = self.holes(templates)?;
+        (0..templates.column_count()).for_each(|column| holes.each(column, show));
+        Ok(())
+    }
+
+    /// Whether a text may stand inside a hole of some record of a template; false is certain. With `any_case` the text is in lower
+    /// case and matches in any.
+    pub fn holes_may_contain(
+        &self,
+        templates: &Templates,
+        template: usize,
+        part: &str,
+        any_case: bool,
+    ) -> Result<bool, BlockError> {
+        let holes = self.holes(templates)?;
+        Ok(templates.columns_of(template).any(|column| holes.may_contain(column, part, any_case)))
     }
 
     pub fn attributes(&self) -> Result<&Attributes, BlockError> {
         self.times()?;
         get_or_read(&self.attributes, || {
-            let layout = self.load(Section::AttributeLayout)?;
-            let text = self.load(Section::AttributeText)?;
-            Attributes::read(self.count(), &layout, text, &self.load(Section::AttributeTyped)?)
+            let (layout, typed) = (self.load(Section::AttributeLayout)?, self.load(Section::AttributeTyped)?);
+            if self.table.version == 1 {
+                return Attributes::read_version_1(self.count(), &layout, self.load(Section::AttributeText)?, &typed);
+            }
+            let (heads, numbers) = (self.load(Section::CellHeads)?, self.load(Section::CellNumbers)?);
+            let (indices, text) = (self.load(Section::CellIndices)?, self.load(Section::CellText)?);
+            let cells = StringsReader::new(&heads, indices, text, &numbers, self.load(Section::CellRaw)?)?;
+            Attributes::read(self.count(), &layout, cells, &typed)
         })
     }
 
@@ -148,6 +258,16 @@ impl Block {
         Ok(&self.rest()?[record].1)
     }
 
+    /// Observed time as sent, in ns; 0 when it was not.
+    pub fn observed_time_ns(&self, record: usize) -> Result<i64, BlockError> {
+        let times = self.times()?;
+        Ok(get_or_read(&self.observed, || columns::observed(times, &self.load(Section::Observed)?))?[record].0)
+    }
+
+    pub fn dropped_attributes_count(&self, record: usize) -> Result<u32, BlockError> {
+        Ok(self.rest()?[record].0)
+    }
+
     /// A whole record, as it was encoded. `record` is below [`Block::count`].
     pub fn record(&self, record: usize) -> Result<LogRecord, BlockError> {
         let (severity_number, severity_text) = self.severity_as_sent(record)?;
@@ -157,11 +277,12 @@ impl Block {
         let (dropped_attributes_count, event_name) = &self.rest()?[record];
         Ok(LogRecord {
             time_ns: times[record],
-            observed_time_ns: observed[record],
+            time_is_derived: observed[record].1,
+            observed_time_ns: observed[record].0,
             severity_number,
             severity_text: severity_text.to_owned(),
-            body: match self.bodies()?.of(record) {
-                Body::Text(text) => ValueRef::Str(text).to_value(),
+            body: match self.body(record, &mut String::new())? {
+                Body::Text(text) => AnyValue::Str(text.to_owned()),
                 Body::Typed(value) => value.clone(),
             },
             attributes: self.attributes()?.of(record).map(|(key, value)| (key.clone(), value.to_value())).collect(),

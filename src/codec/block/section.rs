@@ -29,9 +29,21 @@ pub(super) enum Section {
     AttributeTyped = 12,
     Rest = 13,
     Resources = 14,
+    Templates = 15,
+    TemplateOf = 16,
+    HoleHeads = 17,
+    HoleIndices = 18,
+    HoleText = 19,
+    HoleNumbers = 20,
+    HoleRaw = 21,
+    CellHeads = 22,
+    CellIndices = 23,
+    CellText = 24,
+    CellNumbers = 25,
+    CellRaw = 26,
 }
 
-pub(super) const SECTIONS: usize = 14;
+pub(super) const SECTIONS: usize = 26;
 
 const HEADER_BYTES: usize = 9;
 /// zstd's frame alone takes about a dozen bytes, and its start some microseconds.
@@ -48,7 +60,9 @@ pub(super) fn frame(records: usize, sections: &[(Section, Vec<u8>)]) -> Vec<u8> 
     let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("zstd knows level 1");
     let mut stored: Vec<Option<Vec<u8>>> = Vec::with_capacity(used.len());
     for (id, plain) in &used {
-        let packed = (plain.len() >= PLAIN_BELOW_BYTES)
+        // Raw bytes are what looked random to begin with.
+        let is_raw = matches!(id, Section::HoleRaw | Section::CellRaw);
+        let packed = (plain.len() >= PLAIN_BELOW_BYTES && !is_raw)
             .then(|| compressor.compress(plain).expect("its buffer has room for what does not shrink"))
             .filter(|packed| packed.len() < plain.len());
         out.push(*id as u8);
@@ -67,6 +81,7 @@ pub(super) fn frame(records: usize, sections: &[(Section, Vec<u8>)]) -> Vec<u8> 
 /// Where each section stands in the block's bytes.
 #[derive(Debug)]
 pub(super) struct Table {
+    pub(super) version: u8,
     pub(super) records: usize,
     /// By id - 1: start, bytes stored, bytes plain. Zero bytes plain: not there.
     places: [(usize, usize, usize); SECTIONS],
@@ -76,7 +91,7 @@ impl Table {
     pub(super) fn read(bytes: &[u8]) -> Result<Table, BlockError> {
         let mut reader = Reader(bytes);
         let version = reader.byte()?;
-        if version != VERSION {
+        if version == 0 || version > VERSION {
             return Err(BlockError::Version { found: version });
         }
         let sum = reader.u64_le()?;
@@ -108,7 +123,7 @@ impl Table {
         if !reader.is_empty() {
             return Err(BlockError::Damaged("bytes follow its last section"));
         }
-        Ok(Table { records, places })
+        Ok(Table { version, records, places })
     }
 
     pub(super) fn has(&self, section: Section) -> bool {

@@ -32,7 +32,7 @@ pub(super) fn kind(value: &AnyValue) -> u8 {
     }
 }
 
-pub(super) fn put(out: &mut Vec<u8>, value: &AnyValue) {
+pub(crate) fn put(out: &mut Vec<u8>, value: &AnyValue) {
     out.push(kind(value));
     put_payload(out, value);
 }
@@ -54,7 +54,7 @@ pub(super) fn put_payload(out: &mut Vec<u8>, value: &AnyValue) {
     }
 }
 
-pub(super) fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
+pub(crate) fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
     put_varint(out, attributes.len() as u64);
     for (key, value) in attributes {
         put_bytes(out, key.as_bytes());
@@ -66,7 +66,13 @@ pub(super) fn get_payload(reader: &mut Reader<'_>, kind: u8) -> Result<AnyValue,
     payload(reader, kind, 0)
 }
 
-pub(super) fn get_attributes(reader: &mut Reader<'_>) -> Result<Attributes, BlockError> {
+/// What [`put`] wrote.
+pub(crate) fn get_value(reader: &mut Reader<'_>) -> Result<AnyValue, BlockError> {
+    let kind = reader.byte()?;
+    payload(reader, kind, 0)
+}
+
+pub(crate) fn get_attributes(reader: &mut Reader<'_>) -> Result<Attributes, BlockError> {
     attributes(reader, 0)
 }
 

@@ -22,13 +22,16 @@ mod temporality;
 mod unit;
 pub(crate) mod wire;
 
-use model::{LogBatch, MetricBatch, MsRange, Rejected, SeriesId};
+use model::{MetricBatch, MsRange, Rejected, SeriesId};
 
 pub use error::DecodeError;
 pub use fingerprint::metadata_hash;
+pub use json::write::write_logs;
 pub use label::check_limits;
+pub use record::{LogRows, TRUNCATED_BYTES};
 pub use series::outside;
 
+use crate::packed::PackedLogs;
 use record::Records;
 use series::Rows;
 
@@ -92,6 +95,8 @@ pub struct LogsSettings {
     pub body_bytes_max: usize,
     pub attributes_max: usize,
     pub attribute_bytes_max: usize,
+    /// Texts and values of a record together.
+    pub record_bytes_max: usize,
 }
 
 /// What the store already knows, so that the common request builds no labels at all.
@@ -135,7 +140,7 @@ pub fn decode_logs(
     settings: &LogsSettings,
     received_ns: i64,
     accept: MsRange,
-) -> Result<(LogBatch, Rejected), DecodeError> {
+) -> Result<(PackedLogs, Rejected), DecodeError> {
     let mut records = Records::new(settings, received_ns, accept);
     let read = match encoding {
         Encoding::Protobuf => protobuf::logs::read(body, &mut records),

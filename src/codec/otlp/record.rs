@@ -1,17 +1,27 @@
-//! Log rows: records in, batch and refusals out. Both readers drive this, so a request means the same in either encoding.
+//! Log rows: records in, packed rows and refusals out. Both readers drive this, so a request means the same in either encoding.
 
 use model::log::Attributes;
-use model::{AnyValue, LogBatch, LogRecord, MsRange, Reason, Rejected, Resource, Scope, time};
+use model::{AnyValue, LogRecord, MsRange, Reason, Rejected, Resource, Scope, time};
 
 use super::LogsSettings;
 use super::label::{Refusal, shown};
 use super::series::outside;
+use crate::packed::{Draft, DraftValue, PackedLogs, Packer, size_bytes};
 
-/// A record as sent: the record's own times are still to be chosen from these.
-#[derive(Default)]
-pub(crate) struct Sent {
+/// Attribute of a record whose body was cut: how many bytes are gone.
+pub const TRUNCATED_BYTES: &str = "binnacle.truncated_bytes";
+
+/// Times as sent: the record's own are still to be chosen from these.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Times {
     pub(crate) time_ns: u64,
     pub(crate) observed_time_ns: u64,
+}
+
+/// A record as sent.
+#[derive(Default)]
+pub(crate) struct Sent {
+    pub(crate) times: Times,
     pub(crate) record: LogRecord,
 }
 
@@ -19,14 +29,14 @@ pub(crate) struct Records<'a> {
     settings: &'a LogsSettings,
     received_ns: i64,
     accept: MsRange,
-    batch: LogBatch,
+    packer: Packer,
     rejected: Rejected,
     resource: Resource,
     scope: Scope,
     /// Why no record of the current resource or scope can be stored.
     resource_refusal: Option<Refusal>,
     scope_refusal: Option<Refusal>,
-    /// Where the current resource and scope stand in the batch, once a record needed them.
+    /// The numbers of the current resource and scope, once a record needed them.
     resource_at: Option<u32>,
     scope_at: Option<u32>,
 }
@@ -37,7 +47,7 @@ impl<'a> Records<'a> {
             settings,
             received_ns,
             accept,
-            batch: LogBatch::default(),
+            packer: Packer::default(),
             rejected: Rejected::default(),
             resource: Resource::default(),
             scope: Scope::default(),
@@ -51,41 +61,47 @@ impl<'a> Records<'a> {
     /// The records that follow come from this resource.
     pub(crate) fn resource(&mut self, resource: Resource) {
         self.resource_refusal = self.over_limit("resource", &resource.attributes);
-        // One entry for equal neighbours: a sender that repeats its resource per record should not cost a copy each.
-        self.resource_at = last_equal(&self.batch.resources, &resource);
+        self.resource_at = None;
         self.resource = resource;
     }
 
     /// The records that follow come from this scope.
     pub(crate) fn scope(&mut self, scope: Scope) {
         self.scope_refusal = self.over_limit("scope", &scope.attributes);
-        self.scope_at = last_equal(&self.batch.scopes, &scope);
+        self.scope_at = None;
         self.scope = scope;
     }
 
-    pub(crate) fn push(&mut self, sent: Sent) {
-        match self.accepted(sent) {
-            Ok(record) => {
-                let resource = *self.resource_at.get_or_insert_with(|| {
-                    self.batch.resources.push(std::mem::take(&mut self.resource));
-                    self.batch.resources.len() as u32 - 1
-                });
-                let scope = *self.scope_at.get_or_insert_with(|| {
-                    self.batch.scopes.push(std::mem::take(&mut self.scope));
-                    self.batch.scopes.len() as u32 - 1
-                });
-                self.batch.records.push((resource, scope, record));
-            }
-            Err((reason, message)) => self.rejected.add(reason, 1, || message),
+    /// Number of a key at this place of its record, for [`Draft::attributes`].
+    #[inline]
+    pub(crate) fn key(&mut self, text: &str, place: usize) -> u32 {
+        self.packer.key(text, place)
+    }
+
+    /// Whether a record of so many attributes is refused whatever they are, so that their keys need not be kept.
+    pub(crate) fn has_too_many(&self, attributes: usize) -> bool {
+        attributes > self.settings.attributes_max
+    }
+
+    /// Takes a record as it was read; its times are still to be chosen.
+    pub(crate) fn push(&mut self, times: Times, draft: &mut Draft<'_>) {
+        if let Err((reason, message)) = self.accept(times, draft) {
+            self.rejected.add(reason, 1, || message);
         }
     }
 
-    pub(crate) fn finish(self) -> (LogBatch, Rejected) {
-        (self.batch, self.rejected)
+    pub(crate) fn push_sent(&mut self, sent: &Sent) {
+        let mut draft = Draft::default();
+        self.packer.draft_of(&sent.record, &mut draft);
+        self.push(sent.times, &mut draft);
     }
 
-    fn accepted(&self, sent: Sent) -> Result<LogRecord, Refusal> {
-        if self.batch.records.len() >= self.settings.records_max {
+    pub(crate) fn finish(self) -> (PackedLogs, Rejected) {
+        (self.packer.finish(), self.rejected)
+    }
+
+    fn accept(&mut self, times: Times, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+        if self.packer.len() >= self.settings.records_max {
             let records_max = self.settings.records_max;
             let message =
                 format!("a request holds at most {records_max} records (limits.request_records); send smaller batches");
@@ -94,39 +110,55 @@ impl<'a> Records<'a> {
         if let Some(refusal) = self.resource_refusal.as_ref().or(self.scope_refusal.as_ref()) {
             return Err(refusal.clone());
         }
-        let Sent { time_ns, observed_time_ns, mut record } = sent;
+        let Times { time_ns, observed_time_ns } = times;
         let (Ok(time_ns), Ok(observed_time_ns)) = (i64::try_from(time_ns), i64::try_from(observed_time_ns)) else {
             return Err((Reason::BadTime, "a time of the record is past the year 2262".into()));
         };
-        record.observed_time_ns = observed_time_ns;
-        record.time_ns = match (time_ns, observed_time_ns) {
+        draft.observed_time_ns = observed_time_ns;
+        draft.time_is_derived = time_ns == 0;
+        draft.time_ns = match (time_ns, observed_time_ns) {
             (0, 0) => self.received_ns,
             (0, observed_ns) => observed_ns,
             (time_ns, _) => time_ns,
         };
-        if let Some(refusal) = outside(self.accept, record.time_ns.div_euclid(time::NS_PER_MS)) {
+        if let Some(refusal) = outside(self.accept, draft.time_ns.div_euclid(time::NS_PER_MS)) {
             return Err(refusal);
         }
-        if let Some(refusal) = self.over_limit("record", &record.attributes) {
+        if let Some(refusal) = self.too_many("record", draft.attributes.len()) {
             return Err(refusal);
         }
-        for (what, text) in [("severity_text", &record.severity_text), ("event_name", &record.event_name)] {
+        let mut record_bytes = draft.severity_text.len() + draft.event_name.len();
+        for (key, value) in &draft.attributes {
+            let key = self.packer.key_text(*key);
+            let bytes = key.len() + value.size_bytes();
+            if bytes > self.settings.attribute_bytes_max {
+                return Err(self.too_large(&format!("attribute {:?} of the record", shown(key)), bytes));
+            }
+            record_bytes += bytes;
+        }
+        for (what, text) in [("severity_text", &draft.severity_text), ("event_name", &draft.event_name)] {
             if text.len() > self.settings.attribute_bytes_max {
                 return Err(self.too_large(what, text.len()));
             }
         }
-        self.bound_body(&mut record.body)?;
-        Ok(record)
+        self.bound_body(draft)?;
+        record_bytes += draft.body.size_bytes();
+        let max = self.settings.record_bytes_max;
+        if record_bytes > max {
+            let message = format!("the record has {record_bytes} bytes, the limit is {max} (limits.log_record_bytes)");
+            return Err((Reason::RecordLimit, message));
+        }
+        let resource = *self.resource_at.get_or_insert_with(|| self.packer.resource(self.resource.clone()));
+        let scope = *self.scope_at.get_or_insert_with(|| self.packer.scope(self.scope.clone()));
+        if !self.packer.push(resource, scope, draft) {
+            return Err((Reason::RecordLimit, "a request holds at most 4 GiB of texts; send smaller batches".into()));
+        }
+        Ok(())
     }
 
     fn over_limit(&self, of: &str, attributes: &Attributes) -> Option<Refusal> {
-        let LogsSettings { attributes_max, .. } = *self.settings;
-        if attributes.len() > attributes_max {
-            let message = format!(
-                "the {of} has {} attributes, the limit is {attributes_max} (limits.log_attributes)",
-                attributes.len()
-            );
-            return Some((Reason::RecordLimit, message));
+        if let Some(refusal) = self.too_many(of, attributes.len()) {
+            return Some(refusal);
         }
         attributes.iter().find_map(|(key, value)| {
             let bytes = key.len() + size_bytes(value);
@@ -135,49 +167,88 @@ impl<'a> Records<'a> {
         })
     }
 
+    fn too_many(&self, of: &str, attributes: usize) -> Option<Refusal> {
+        let attributes_max = self.settings.attributes_max;
+        (attributes > attributes_max).then(|| {
+            let message =
+                format!("the {of} has {attributes} attributes, the limit is {attributes_max} (limits.log_attributes)");
+            (Reason::RecordLimit, message)
+        })
+    }
+
     fn too_large(&self, what: &str, bytes: usize) -> Refusal {
         let max = self.settings.attribute_bytes_max;
         (Reason::RecordLimit, format!("{what} has {bytes} bytes, the limit is {max} (limits.log_attribute_bytes)"))
     }
 
-    /// Cuts a text that is too long and says in it how many bytes are gone; anything else too large is refused, since a cut
-    /// would make another value of it.
-    fn bound_body(&self, body: &mut AnyValue) -> Result<(), Refusal> {
+    /// Cuts a text that is too long and says in an attribute how many bytes are gone; anything else too large is refused, since a
+    /// cut would make another value of it.
+    fn bound_body(&mut self, draft: &mut Draft<'_>) -> Result<(), Refusal> {
         let max = self.settings.body_bytes_max;
-        match body {
-            AnyValue::Str(text) if text.len() > max => {
+        if draft.body.size_bytes() <= max {
+            return Ok(());
+        }
+        let cut = match &mut draft.body {
+            DraftValue::Str(text) => {
+                let keep = text.floor_char_boundary(max);
+                let cut = text.len() - keep;
+                *text = &text[..keep];
+                cut
+            }
+            DraftValue::Owned(AnyValue::Str(text)) => {
                 let keep = text.floor_char_boundary(max);
                 let cut = text.len() - keep;
                 text.truncate(keep);
-                text.push_str(&format!("…[cut, {cut} bytes]"));
-                text.shrink_to_fit();
-                Ok(())
+                cut
             }
-            AnyValue::Str(_) => Ok(()),
-            structured => match size_bytes(structured) {
-                bytes if bytes > max => Err((
-                    Reason::RecordLimit,
-                    format!("structured body of {bytes} bytes, the limit is {max} (limits.log_body_bytes)"),
-                )),
-                _ => Ok(()),
-            },
+            structured => {
+                let bytes = structured.size_bytes();
+                let message = format!("structured body of {bytes} bytes, the limit is {max} (limits.log_body_bytes)");
+                return Err((Reason::RecordLimit, message));
+            }
+        };
+        let mut cut = i64::try_from(cut).unwrap_or(i64::MAX);
+        let key = self.packer.key(TRUNCATED_BYTES, draft.attributes.len());
+        // A door that cut it before has said so.
+        if let Some(at) = draft.attributes.iter().rposition(|(known, _)| *known == key)
+            && let DraftValue::Int(before) = draft.attributes[at].1
+        {
+            cut = cut.saturating_add(before);
+            draft.attributes.remove(at);
         }
+        draft.attributes.push((key, DraftValue::Int(cut)));
+        Ok(())
     }
 }
 
-fn last_equal<T: PartialEq>(entries: &[T], wanted: &T) -> Option<u32> {
-    (entries.last() == Some(wanted)).then(|| entries.len() as u32 - 1)
-}
+/// Records of other doors than OTLP's, held to the same limits.
+pub struct LogRows<'a>(Records<'a>);
 
-/// Bytes of texts, keys and numbers, without what holds them together.
-fn size_bytes(value: &AnyValue) -> usize {
-    match value {
-        AnyValue::Empty | AnyValue::Bool(_) => 1,
-        AnyValue::Int(_) | AnyValue::Double(_) => 8,
-        AnyValue::Str(text) => text.len(),
-        AnyValue::Bytes(bytes) => bytes.len(),
-        AnyValue::Array(values) => values.iter().map(|value| 1 + size_bytes(value)).sum(),
-        AnyValue::Map(entries) => entries.iter().map(|(key, value)| 1 + key.len() + size_bytes(value)).sum(),
+impl<'a> LogRows<'a> {
+    /// `received_ns` stands in where a record has no time of its own; `accept` bounds its time.
+    pub fn new(settings: &'a LogsSettings, received_ns: i64, accept: MsRange) -> LogRows<'a> {
+        LogRows(Records::new(settings, received_ns, accept))
+    }
+
+    /// Takes a record, or counts why not. Its event time counts as sent unless `time_is_derived`.
+    pub fn push(&mut self, resource: &Resource, scope: &Scope, record: LogRecord) {
+        let rows = &mut self.0;
+        if rows.resource != *resource || rows.resource_at.is_none() {
+            rows.resource(resource.clone());
+        }
+        if rows.scope != *scope || rows.scope_at.is_none() {
+            rows.scope(scope.clone());
+        }
+        let sent_ns = |time_ns: i64| u64::try_from(time_ns).unwrap_or(0);
+        let times = Times {
+            time_ns: if record.time_is_derived { 0 } else { sent_ns(record.time_ns) },
+            observed_time_ns: sent_ns(record.observed_time_ns),
+        };
+        rows.push_sent(&Sent { times, record });
+    }
+
+    pub fn finish(self) -> (PackedLogs, Rejected) {
+        self.0.finish()
     }
 }
 

@@ -52,9 +52,40 @@ fn every_point_is_stored_or_counted() {
             support::ACCEPT,
         )
         .unwrap();
-        assert_eq!(batch.records.len() as u64 + rejected.total(), sent as u64, "seed {seed}");
+        assert_eq!(batch.len() as u64 + rejected.total(), sent as u64, "seed {seed}");
     }
     assert!(histograms > 50, "{histograms} native histograms");
+}
+
+/// What is stored is given back as it was sent.
+#[test]
+fn logs_come_back_as_otlp_json() {
+    let settings = codec::otlp::LogsSettings {
+        body_bytes_max: 1 << 20,
+        attributes_max: 100,
+        attribute_bytes_max: 1 << 20,
+        record_bytes_max: 1 << 20,
+        ..support::logs_settings()
+    };
+    let decode = |body: &[u8], encoding| {
+        let (logs, _) =
+            codec::otlp::decode_logs(body, encoding, &settings, support::RECEIVED_NS, support::ACCEPT).unwrap();
+        let of = |record: codec::packed::PackedRecord<'_>| {
+            (record.resource().clone(), record.scope().clone(), record.to_record())
+        };
+        logs.iter().map(of).collect::<Vec<_>>()
+    };
+    let mut records = 0;
+    for seed in 0..REQUESTS {
+        let sent = decode(&Random(seed).logs_request().encode_to_vec(), Protobuf);
+        records += sent.len();
+        let mut json = String::new();
+        codec::otlp::write_logs(&sent, &mut json);
+        // As text, in which all NaNs are equal.
+        let back = decode(json.as_bytes(), Json);
+        assert_eq!(format!("{back:#?}"), format!("{sent:#?}"), "seed {seed}, JSON {json}");
+    }
+    assert!(records > 500, "{records}");
 }
 
 /// What the random requests hold, so that "the same in both encodings" says something about each of these.

@@ -9,7 +9,9 @@ use model::{LogBatch, LogRecord, Rejected};
 use support::{ACCEPT, RECEIVED_NS, logs_settings};
 
 fn decode(body: &str) -> Result<(LogBatch, Rejected), String> {
-    decode_logs(body.as_bytes(), Json, &logs_settings(), RECEIVED_NS, ACCEPT).map_err(|error| error.to_string())
+    decode_logs(body.as_bytes(), Json, &logs_settings(), RECEIVED_NS, ACCEPT)
+        .map(|(logs, rejected)| (logs.to_batch(), rejected))
+        .map_err(|error| error.to_string())
 }
 
 /// One record; `Err` is why it was refused, or why the request was.
@@ -122,11 +124,16 @@ fn ids_severities_and_flags() {
 
 #[test]
 fn limits_cut_the_body_and_refuse_the_rest() {
-    let body = |text: &str| record(&format!(r#""body":{{"stringValue":"{text}"}}"#)).unwrap().body;
-    assert_eq!(body(&"x".repeat(64)), AnyValue::Str("x".repeat(64)));
-    assert_eq!(body(&"x".repeat(65)), AnyValue::Str("x".repeat(64) + "…[cut, 1 bytes]"));
     // 63 bytes and a two-byte character: the whole character goes.
-    assert_eq!(body(&("x".repeat(63) + "ü")), AnyValue::Str("x".repeat(63) + "…[cut, 2 bytes]"));
+    for (body, kept, mark) in
+        [("x".repeat(64), 64, None), ("x".repeat(65), 64, Some(1)), ("x".repeat(63) + "ü", 63, Some(2))]
+    {
+        let record = record(&format!(r#""body":{{"stringValue":"{body}"}}"#)).unwrap();
+        assert_eq!(record.body, AnyValue::Str("x".repeat(kept)));
+        let marks: Vec<_> = record.attributes.iter().map(|(key, value)| (&**key, value.clone())).collect();
+        let expected = mark.map(|bytes| ("binnacle.truncated_bytes", AnyValue::Int(bytes)));
+        assert_eq!(marks, expected.into_iter().collect::<Vec<_>>());
+    }
     let many = [r#"{"key":"k"}"#; 6].join(",");
     let long = "x".repeat(200);
     for (members, expected) in [
@@ -161,7 +168,7 @@ fn limits_cut_the_body_and_refuse_the_rest() {
     );
 }
 
-/// Rows after their resource and scope in the text; equal neighbours share an entry; equal keys share an allocation.
+/// Rows after their resource and scope in the text; equal neighbours share an entry; equal keys of records share an allocation.
 #[test]
 fn resources_and_scopes_stand_beside_the_records() {
     let of = |resource: &str, scope: &str| {
@@ -182,7 +189,7 @@ fn resources_and_scopes_stand_beside_the_records() {
     let resource = &batch.resources[0];
     assert_eq!((resource.schema_url.as_str(), resource.dropped_attributes_count), ("r", 2));
     assert_eq!((batch.scopes.len(), batch.scopes[0].name.as_str(), batch.scopes[0].schema_url.as_str()), (1, "n", "s"));
-    assert!(std::sync::Arc::ptr_eq(&resource.attributes[0].0, &batch.records[0].2.attributes[0].0));
+    assert!(std::sync::Arc::ptr_eq(&batch.records[2].2.attributes[0].0, &batch.records[0].2.attributes[0].0));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn scope_logs(cursor: &mut Cursor<'_>, records: &mut Records<'_>, keys: &mut Key
     let Some(logs) = logs else { return Ok(()) };
     let mut cursor = logs.cursor;
     let read = cursor.elements(|cursor| {
-        records.push(log_record(cursor, keys)?);
+        records.push_sent(&log_record(cursor, keys)?);
         Ok(())
     });
     read.within("logRecords")
@@ -67,8 +67,8 @@ fn log_record(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Read<Sent> {
     cursor.members(|cursor, name| {
         let record = &mut sent.record;
         match name {
-            "timeUnixNano" => cursor.set(&mut sent.time_ns, Cursor::integer),
-            "observedTimeUnixNano" => cursor.set(&mut sent.observed_time_ns, Cursor::integer),
+            "timeUnixNano" => cursor.set(&mut sent.times.time_ns, Cursor::integer),
+            "observedTimeUnixNano" => cursor.set(&mut sent.times.observed_time_ns, Cursor::integer),
             "severityNumber" => cursor.set(&mut record.severity_number, |cursor| cursor.enumeration(severity)),
             "severityText" => cursor.set(&mut record.severity_text, Cursor::string_owned),
             "body" => {

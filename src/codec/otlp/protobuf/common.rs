@@ -91,7 +91,7 @@ fn check_depth(depth: usize, name: &str, field: &Field<'_>) -> Read<()> {
     Ok(())
 }
 
-fn check_length(length: usize, name: &str, field: &Field<'_>) -> Read<()> {
+pub(super) fn check_length(length: usize, name: &str, field: &Field<'_>) -> Read<()> {
     if length >= LIST_MAX {
         return fail(name, field.start, format!("more than {LIST_MAX} entries in one list"));
     }

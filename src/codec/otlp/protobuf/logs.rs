@@ -1,20 +1,24 @@
 //! ExportLogsServiceRequest in protobuf (opentelemetry-proto logs.proto), field by field into the row builder.
 
-use model::{Resource, Scope};
+use std::borrow::Cow;
 
-use super::common::{attribute, merge_resource, merge_scope, merge_value};
+use model::{AnyValue, Resource, Scope};
+
+use super::common::{check_length, merge_resource, merge_scope, merge_value};
 use crate::otlp::error::{Read, Within};
 use crate::otlp::keys::Keys;
-use crate::otlp::record::{Records, Sent, id};
-use crate::otlp::wire::Message;
+use crate::otlp::record::{Records, Times, id};
+use crate::otlp::wire::{Field, Message};
+use crate::packed::{Draft, DraftValue};
 
 pub(crate) fn read(body: &[u8], records: &mut Records<'_>) -> Read<()> {
     let mut keys = Keys::default();
+    let mut draft = Draft::default();
     let mut request = Message::new(body);
     let mut index = 0;
     while let Some(field) = request.field()? {
         if field.number == 1 {
-            let read = field.message("").and_then(|message| resource_logs(message, records, &mut keys));
+            let read = field.message("").and_then(|message| resource_logs(message, records, &mut keys, &mut draft));
             read.within_nth("resource_logs", index)?;
             index += 1;
         }
@@ -22,7 +26,12 @@ pub(crate) fn read(body: &[u8], records: &mut Records<'_>) -> Read<()> {
     Ok(())
 }
 
-fn resource_logs(message: Message<'_>, records: &mut Records<'_>, keys: &mut Keys) -> Read<()> {
+fn resource_logs<'a>(
+    message: Message<'a>,
+    records: &mut Records<'_>,
+    keys: &mut Keys,
+    draft: &mut Draft<'a>,
+) -> Read<()> {
     let mut resource = Resource::default();
     let mut fields = message;
     while let Some(field) = fields.field()? {
@@ -40,7 +49,7 @@ fn resource_logs(message: Message<'_>, records: &mut Records<'_>, keys: &mut Key
     let mut index = 0;
     while let Some(field) = fields.field()? {
         if field.number == 2 {
-            let read = field.message("").and_then(|message| scope_logs(message, records, keys));
+            let read = field.message("").and_then(|message| scope_logs(message, records, keys, draft));
             read.within_nth("scope_logs", index)?;
             index += 1;
         }
@@ -48,7 +57,7 @@ fn resource_logs(message: Message<'_>, records: &mut Records<'_>, keys: &mut Key
     Ok(())
 }
 
-fn scope_logs(message: Message<'_>, records: &mut Records<'_>, keys: &mut Keys) -> Read<()> {
+fn scope_logs<'a>(message: Message<'a>, records: &mut Records<'_>, keys: &mut Keys, draft: &mut Draft<'a>) -> Read<()> {
     let mut scope = Scope::default();
     let mut fields = message;
     while let Some(field) = fields.field()? {
@@ -66,35 +75,82 @@ fn scope_logs(message: Message<'_>, records: &mut Records<'_>, keys: &mut Keys) 
     let mut index = 0;
     while let Some(field) = fields.field()? {
         if field.number == 2 {
-            let sent = field.message("").and_then(|message| log_record(message, keys));
-            records.push(sent.within_nth("log_records", index)?);
+            let read = field.message("").and_then(|message| log_record(message, records, keys, draft));
+            records.push(read.within_nth("log_records", index)?, draft);
             index += 1;
         }
     }
     Ok(())
 }
 
-fn log_record(mut message: Message<'_>, keys: &mut Keys) -> Read<Sent> {
-    let mut sent = Sent::default();
-    let record = &mut sent.record;
+fn log_record<'a>(
+    mut message: Message<'a>,
+    records: &mut Records<'_>,
+    keys: &mut Keys,
+    draft: &mut Draft<'a>,
+) -> Read<Times> {
+    let mut times = Times::default();
+    draft.clear();
     while let Some(field) = message.field()? {
         match field.number {
-            1 => sent.time_ns = field.fixed64("time_unix_nano")?,
-            2 => record.severity_number = field.int32("severity_number")?,
-            3 => record.severity_text = field.text("severity_text")?.to_owned(),
+            1 => times.time_ns = field.fixed64("time_unix_nano")?,
+            2 => draft.severity_number = field.int32("severity_number")?,
+            3 => draft.severity_text = Cow::Borrowed(field.text("severity_text")?),
             5 => {
                 let piece = field.message("body")?;
-                merge_value(&mut record.body, piece, 0, keys).within("body")?;
+                merge(&mut draft.body, piece, keys).within("body")?;
             }
-            6 => attribute(&field, keys, &mut record.attributes)?,
-            7 => record.dropped_attributes_count = field.uint32("dropped_attributes_count")?,
-            8 => record.flags = field.fixed32("flags")?,
-            9 => record.trace_id = id(field.bytes("trace_id")?),
-            10 => record.span_id = id(field.bytes("span_id")?),
-            11 => sent.observed_time_ns = field.fixed64("observed_time_unix_nano")?,
-            12 => record.event_name = field.text("event_name")?.to_owned(),
+            6 => attribute(&field, records, keys, draft)?,
+            7 => draft.dropped_attributes_count = field.uint32("dropped_attributes_count")?,
+            8 => draft.flags = field.fixed32("flags")?,
+            9 => draft.trace_id = id(field.bytes("trace_id")?),
+            10 => draft.span_id = id(field.bytes("span_id")?),
+            11 => times.observed_time_ns = field.fixed64("observed_time_unix_nano")?,
+            12 => draft.event_name = Cow::Borrowed(field.text("event_name")?),
             _ => {}
         }
     }
-    Ok(sent)
+    Ok(times)
+}
+
+fn attribute<'a>(field: &Field<'a>, records: &mut Records<'_>, keys: &mut Keys, draft: &mut Draft<'a>) -> Read<()> {
+    let index = draft.attributes.len();
+    check_length(index, "attributes", field)?;
+    let read = field.message("").and_then(|message| key_value(message, keys));
+    let (key, value) = read.within_nth("attributes", index)?;
+    let key = if records.has_too_many(index + 1) { 0 } else { records.key(key, index) };
+    draft.attributes.push((key, value));
+    Ok(())
+}
+
+fn key_value<'a>(mut message: Message<'a>, keys: &mut Keys) -> Read<(&'a str, DraftValue<'a>)> {
+    let mut key = "";
+    let mut value = DraftValue::Empty;
+    while let Some(field) = message.field()? {
+        match field.number {
+            1 => key = field.text("key")?,
+            2 => merge(&mut value, field.message("value")?, keys).within("value")?,
+            // key_strindex is for profiles: as good as absent.
+            3 => drop(field.varint("key_strindex")?),
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
+/// Reads an AnyValue over what was read of it before. The usual one, a single text or number, is not copied.
+fn merge<'a>(into: &mut DraftValue<'a>, message: Message<'a>, keys: &mut Keys) -> Read<()> {
+    let mut fields = message;
+    let single = fields.field()?.filter(|_| fields.raw().is_empty());
+    match single {
+        Some(field) if field.number == 1 => *into = DraftValue::Str(field.text("string_value")?),
+        Some(field) if field.number == 3 => *into = DraftValue::Int(field.varint("int_value")? as i64),
+        Some(field) if field.number == 4 => *into = DraftValue::Double(field.double("double_value")?),
+        _ => {
+            let mut value: AnyValue = std::mem::take(into).into_value();
+            merge_value(&mut value, message, 0, keys)?;
+            *into = DraftValue::Owned(value);
+        }
+    }
+    Ok(())
 }

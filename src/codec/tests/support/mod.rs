@@ -87,7 +87,13 @@ pub(crate) fn metrics_settings() -> MetricsSettings {
 }
 
 pub(crate) fn logs_settings() -> LogsSettings {
-    LogsSettings { records_max: 1_000, body_bytes_max: 64, attributes_max: 5, attribute_bytes_max: 200 }
+    LogsSettings {
+        records_max: 1_000,
+        body_bytes_max: 64,
+        attributes_max: 5,
+        attribute_bytes_max: 200,
+        record_bytes_max: 2_000,
+    }
 }
 
 /// From 2020 on, with an end.
@@ -165,5 +171,5 @@ pub(crate) fn metrics_outcome(body: &[u8], encoding: Encoding, known: &Known) ->
 pub(crate) fn logs_outcome(body: &[u8], encoding: Encoding) -> Result<String, String> {
     let (batch, rejected) =
         decode_logs(body, encoding, &logs_settings(), RECEIVED_NS, ACCEPT).map_err(|error| error.to_string())?;
-    Ok(format!("{batch:#?}\n{rejected:?}"))
+    Ok(format!("{:#?}\n{rejected:?}", batch.to_batch()))
 }

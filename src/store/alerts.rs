@@ -6,13 +6,17 @@
 
 mod database;
 mod history;
+mod reserve;
+mod silences;
 mod tables;
 
 pub(crate) use database::SmallDatabase;
+pub use silences::SilenceChange;
 pub(crate) use tables::{corrupt, failed, newer};
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use codec::alert;
 use model::alert::{Attempt, Instance, Intent, Notice, RuleId, Transition};
@@ -20,7 +24,7 @@ use redb::{Database, DatabaseError, ReadableTable, TableDefinition};
 use tokio::sync::Notify;
 
 use crate::StoreError;
-use tables::{FORMAT_VERSION, INSTANCES, INTENTS, META, NOTICE_SEQ, NOTICES, SLOTS};
+use tables::{CURSORS, FORMAT_VERSION, HEARTBEATS, INSTANCES, INTENTS, META, NOTICE_SEQ, NOTICES, SLOTS};
 
 /// Page cache of one tenant's alert file, in bytes: its rows are few and small, and tenants are many.
 const CACHE_BYTES: usize = 1 << 20;
@@ -37,12 +41,18 @@ pub struct Evaluation {
     pub transitions: Vec<Transition>,
     /// Instances that people must be told of, in their new state.
     pub notices: Vec<Instance>,
+    /// Of rules that handle each log record once: everything up to this intake sequence number is handled, by rule.
+    pub cursors: Vec<(RuleId, u64)>,
 }
 
 impl Evaluation {
     /// Nothing but the slot.
     pub fn is_unchanged(&self) -> bool {
-        self.upserts.is_empty() && self.removals.is_empty() && self.transitions.is_empty() && self.notices.is_empty()
+        self.upserts.is_empty()
+            && self.removals.is_empty()
+            && self.transitions.is_empty()
+            && self.notices.is_empty()
+            && self.cursors.is_empty()
     }
 }
 
@@ -57,6 +67,8 @@ struct Inner {
     /// For error messages.
     path: String,
     noticed: Notify,
+    changes: AtomicU64,
+    reserve: Option<reserve::Reserve>,
 }
 
 impl Alerts {
@@ -66,8 +78,9 @@ impl Alerts {
     /// `NewerStore` when a newer release wrote it; `Redb` when it cannot be opened.
     pub fn open(path: &Path) -> Result<Alerts, StoreError> {
         let name = path.display().to_string();
+        let reserve = reserve::Reserve::beside(path);
         let path = path.to_path_buf();
-        Alerts::open_with(move || Database::builder().set_cache_size(CACHE_BYTES).create(&path), &name)
+        Alerts::open_beside(Some(reserve), move || Database::builder().set_cache_size(CACHE_BYTES).create(&path), &name)
     }
 
     /// As [`Alerts::open`] with another way to open the database, used again after a failed write; `name` is for error messages.
@@ -75,9 +88,17 @@ impl Alerts {
         open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
         name: &str,
     ) -> Result<Alerts, StoreError> {
+        Alerts::open_beside(None, open, name)
+    }
+
+    fn open_beside(
+        reserve: Option<reserve::Reserve>,
+        open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
+        name: &str,
+    ) -> Result<Alerts, StoreError> {
         let db = SmallDatabase::new(open).map_err(tables::failed("opening alert state"))?;
         tables::prepare(&db, name, FORMAT_VERSION)?;
-        let inner = Inner { db, path: name.into(), noticed: Notify::new() };
+        let inner = Inner { db, path: name.into(), noticed: Notify::new(), changes: AtomicU64::new(0), reserve };
         // Notices may have been left by an earlier run.
         inner.noticed.notify_one();
         Ok(Alerts { inner: Arc::new(inner) })
@@ -102,6 +123,37 @@ impl Alerts {
         read.map_err(tables::failed("reading evaluated slots"))
     }
 
+    /// How far each rule of log events has handled the intake, by rule.
+    pub fn cursors(&self) -> Result<Vec<(RuleId, u64)>, StoreError> {
+        let read = self.inner.db.read(|txn| {
+            let mut out = Vec::new();
+            for entry in txn.open_table(CURSORS)?.iter()? {
+                let (rule_id, seq) = entry?;
+                out.push((rule_id.value().to_string(), seq.value()));
+            }
+            Ok(out)
+        });
+        read.map_err(tables::failed("reading cursors of log events"))
+    }
+
+    /// Notes that groups were evaluated at these slots though nothing changed, so that a later start knows since when nobody
+    /// looked. Slots that are known never go back.
+    pub fn note_slots(&self, slots: &[(String, i64)]) -> Result<(), StoreError> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        self.write("writing evaluated slots", |txn| {
+            let mut table = txn.open_table(SLOTS)?;
+            for (group, at_ms) in slots {
+                let known_ms = table.get(group.as_str())?.map(|slot| slot.value());
+                if known_ms.is_none_or(|known_ms| known_ms < *at_ms) {
+                    table.insert(group.as_str(), at_ms)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Writes one evaluation: states, history and notices in one durable commit. Nothing to change writes nothing, not
     /// even the slot: without a change there is no state that evaluating the slot again could damage.
     pub fn commit_evaluation(&self, evaluation: &Evaluation) -> Result<(), StoreError> {
@@ -118,25 +170,12 @@ impl Alerts {
                 let key = (instance.rule_id.as_str(), &*instance.fingerprint());
                 instances.insert(key, alert::encode_instance(instance).as_slice())?;
             }
+            let mut cursors = txn.open_table(CURSORS)?;
+            for (rule_id, seq) in &evaluation.cursors {
+                cursors.insert(rule_id.as_str(), seq)?;
+            }
             history::append_transitions(txn, &evaluation.transitions)?;
-            let mut notices = txn.open_table(NOTICES)?;
-            let mut meta = txn.open_table(META)?;
-            let mut seq = meta.get(NOTICE_SEQ)?.map_or(0, |seq| seq.value());
-            for instance in &evaluation.notices {
-                // Never used again, also after the notice is gone: `route_notices` removes by number.
-                seq += 1;
-                let notice = Notice {
-                    seq,
-                    instance: instance.clone(),
-                    group: evaluation.group.clone(),
-                    at_ms: evaluation.at_ms,
-                };
-                notices.insert(seq, alert::encode_notice(&notice).as_slice())?;
-            }
-            if !evaluation.notices.is_empty() {
-                meta.insert(NOTICE_SEQ, seq)?;
-            }
-            Ok(())
+            put_notices(txn, &evaluation.notices, &evaluation.group, evaluation.at_ms)
         })?;
         if !evaluation.notices.is_empty() {
             self.inner.noticed.notify_one();
@@ -217,6 +256,31 @@ impl Alerts {
         }
     }
 
+    /// Notes that a heartbeat came, durably: a restart must not take a job that ran for one that is overdue.
+    pub fn put_heartbeat(&self, name: &str, at_ms: i64) -> Result<(), StoreError> {
+        self.write("noting a heartbeat", |txn| {
+            txn.open_table(HEARTBEATS)?.insert(name, at_ms)?;
+            Ok(())
+        })
+    }
+
+    /// When each heartbeat last came: name and time in ms, by name. Also of names that nobody expects any more.
+    pub fn heartbeats(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let read = self.inner.db.read(|txn| {
+            let table = match txn.open_table(HEARTBEATS) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                opened => opened?,
+            };
+            let mut out = Vec::new();
+            for entry in table.iter()? {
+                let (name, at_ms) = entry?;
+                out.push((name.value().to_string(), at_ms.value()));
+            }
+            Ok(out)
+        });
+        read.map_err(tables::failed("reading heartbeats"))
+    }
+
     /// Returns when notices may have been written since the last call. For one waiting task.
     pub async fn noticed(&self) {
         self.inner.noticed.notified().await;
@@ -242,14 +306,53 @@ impl Alerts {
     fn write(
         &self,
         doing: &'static str,
-        change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+        change: impl Fn(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StoreError> {
-        self.inner.db.write(change).map_err(tables::failed(doing))
+        let mut written = self.inner.db.write(&change);
+        if written.as_ref().is_err_and(reserve::is_full)
+            && self.inner.reserve.as_ref().is_some_and(reserve::Reserve::give_up)
+        {
+            tracing::warn!(file = self.inner.path, "the disk is full: alert state goes on in its reserved space");
+            written = self.inner.db.write(&change);
+        }
+        written.map_err(tables::failed(doing))
+    }
+
+    /// Keeps space for alert state while the disk is not full; to be asked for again from time to time, as it is given up when
+    /// it is. Whether it is kept now. Takes 64 MiB of the disk, so it is for those who have somebody to tell.
+    pub fn keep_reserve(&self) -> Result<bool, StoreError> {
+        let Some(reserve) = &self.inner.reserve else { return Ok(false) };
+        reserve
+            .keep()
+            .map_err(|source| StoreError::Unavailable { reason: format!("keeping space for alert state: {source}") })
     }
 
     fn decoded<T>(&self, row: Result<T, alert::RowError>) -> Result<T, StoreError> {
         row.map_err(|error| tables::corrupt(&self.inner.path, &error))
     }
+}
+
+/// Adds notices under numbers that were never used before.
+fn put_notices(
+    txn: &redb::WriteTransaction,
+    instances: &[Instance],
+    group: &str,
+    at_ms: i64,
+) -> Result<(), redb::Error> {
+    if instances.is_empty() {
+        return Ok(());
+    }
+    let mut notices = txn.open_table(NOTICES)?;
+    let mut meta = txn.open_table(META)?;
+    let mut seq = meta.get(NOTICE_SEQ)?.map_or(0, |seq| seq.value());
+    for instance in instances {
+        // Never used again, also after the notice is gone: `route_notices` removes by number.
+        seq += 1;
+        let notice = Notice { seq, instance: instance.clone(), group: group.into(), at_ms };
+        notices.insert(seq, alert::encode_notice(&notice).as_slice())?;
+    }
+    meta.insert(NOTICE_SEQ, seq)?;
+    Ok(())
 }
 
 fn put(

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use model::Histogram;
+use model::metric::is_stale;
 
 use crate::Samples;
 
@@ -38,6 +39,18 @@ impl Columns {
         self.histograms
             .extend(later.map(|arrived| Arrived { floats_before: arrived.floats_before + before, ..arrived }));
         self
+    }
+
+    /// Puts 1 in the place of every value but stale markers.
+    pub(crate) fn count(&mut self) {
+        self.count_from(0);
+    }
+
+    /// As [`Columns::count`], of the values from a place on.
+    pub(crate) fn count_from(&mut self, place: usize) {
+        for value in self.values.iter_mut().skip(place).filter(|value| !is_stale(**value)) {
+            *value = 1.0;
+        }
     }
 
     /// In order of time, one a millisecond.

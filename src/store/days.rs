@@ -7,6 +7,7 @@
 mod aside;
 mod names;
 mod read;
+mod rollup;
 mod rows;
 mod runs;
 mod settle;
@@ -32,6 +33,7 @@ use crate::limits::DAY_CACHE_BYTES;
 use crate::{ReadGuard, StoreError, index};
 
 use aside::Aside;
+pub use rollup::STEP_MS;
 pub(crate) use runs::NewRun;
 pub(crate) use settle::Unsettled;
 pub(crate) use summary::Summary;
@@ -210,12 +212,13 @@ impl Days {
     }
 
     /// Adds the samples of `series[n]` within the range to `columns[n]`, of runs flushed up to `flushed_seq`. Opens only the
-    /// files of days in the range, and looks only at runs and chunks in it.
+    /// files of days in the range that are not `left_out`, and looks only at runs and chunks in it.
     pub(crate) fn read(
         &self,
         series: &[u32],
         range: MsRange,
         flushed_seq: u64,
+        left_out: &dyn Fn(Day) -> bool,
         guard: &mut dyn ReadGuard,
         columns: &mut [Columns],
     ) -> Result<(), StoreError> {
@@ -226,6 +229,9 @@ impl Days {
             .map(|(day, file)| (*day, file.clone()))
             .collect();
         for (day, file) in days {
+            if left_out(day) {
+                continue;
+            }
             let (summary, database) = match self.opened(&file) {
                 Ok(opened) => opened,
                 Err(error @ StoreError::Corrupt { .. }) => {

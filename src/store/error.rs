@@ -7,9 +7,9 @@ pub enum StoreError {
     /// The intake queue is full: nothing was stored, the caller may retry.
     #[error("the intake queue is full ({limit} {setting}); retry")]
     Busy { limit: usize, setting: &'static str },
-    /// More samples a second than the tenant may send: nothing was stored, the caller may retry after a while.
-    #[error("more than {limit} samples a second ({setting}); retry in {} s", retry_after.as_secs() + 1)]
-    TooFast { limit: u64, setting: &'static str, retry_after: std::time::Duration },
+    /// More a second than the tenant may send: nothing was stored, the caller may retry after a while.
+    #[error("more than {limit} {what} a second ({setting}); retry in {} s", retry_after.as_secs() + 1)]
+    TooFast { limit: u64, what: &'static str, setting: &'static str, retry_after: std::time::Duration },
     /// Nothing can be stored now: the disk is full, a commit failed, or the store is closing.
     #[error("cannot store now: {reason}")]
     Unavailable { reason: String },

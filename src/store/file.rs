@@ -12,6 +12,7 @@ use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 
 use crate::index::IndexCache;
 use crate::limits::{FILES_OPEN_MAX, MIGRATION_CACHE_BYTES};
+use crate::logs::SummaryCache;
 use crate::{Options, StoreError};
 
 /// In every redb file of ours: `format` → version.
@@ -27,11 +28,17 @@ pub(crate) struct Files {
     open: Mutex<Vec<(PathBuf, Arc<Database>)>>,
     /// Parsed parts of the day files' indexes.
     pub(crate) index_cache: IndexCache,
+    pub(crate) log_summaries: SummaryCache,
 }
 
 impl Files {
     pub(crate) fn new(options: Arc<Options>) -> Files {
-        Files { options, open: Mutex::new(Vec::new()), index_cache: IndexCache::default() }
+        Files {
+            options,
+            open: Mutex::new(Vec::new()),
+            index_cache: IndexCache::default(),
+            log_summaries: SummaryCache::default(),
+        }
     }
 
     /// The redb file of a path: opened or made with a page cache of `cache_bytes`, migrated if it is older, unless it is open

@@ -59,6 +59,9 @@ pub const PAGE_SIZES: &[usize] = &[65_536 - 64, 32_768 - 64, 16_384 - 64, 8_192 
 /// Age of a day file's last flush at which the day is settled, when no head has samples of it, in ms.
 pub const SETTLE_QUIET_MS: i64 = 10 * 60_000;
 
+/// Samples of one chunk of a rollup, at most: a day in steps of five minutes, and the first of each.
+pub const ROLLUP_CHUNK_SAMPLES: usize = 576;
+
 /// A settled day is settled again when what came later takes this share of its bytes (1 in so many), or when it is so old, in ms.
 pub const SETTLE_AGAIN_SHARE: u64 = 8;
 pub const SETTLE_AGAIN_MS: i64 = 6 * 3_600_000;
@@ -119,6 +122,9 @@ pub const EXEMPLAR_DAYS_COUNTED: usize = 16;
 
 /// Seconds of the limit on samples a second that may come at once: senders export every 10 to 60 s.
 pub const RATE_BURST_S: f64 = 10.0;
+/// Series of `binnacle_log_records_total` of one tenant; records of further services and hosts count as `other`.
+pub const LOG_COUNT_SERIES_MAX: usize = 5_000;
+
 /// Series of one segment of a day's index: more begin another. Bounds the memory of writing one, at about 500 bytes each.
 pub const INDEX_SEGMENT_SERIES: usize = 1 << 16;
 

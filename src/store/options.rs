@@ -10,6 +10,10 @@ pub struct Options {
     pub dir: PathBuf,
     /// Samples older than this are refused, and days wholly older are dropped.
     pub metrics_retention_ms: i64,
+    /// Days of samples that ended so long ago are rolled up into steps of five minutes; `None` rolls none up.
+    pub downsample_after_ms: Option<i64>,
+    /// Of days that ended so long ago the rollup alone is kept, once it is made.
+    pub raw_retention_ms: i64,
     pub logs_retention_ms: i64,
     /// Data files of one tenant together; over it the oldest day goes.
     pub bytes_max: u64,
@@ -19,6 +23,12 @@ pub struct Options {
     pub series_max: usize,
     /// Metric samples a second of one tenant, averaged over ten seconds; over it requests are told to retry. 0 is no limit.
     pub samples_per_second_max: u64,
+    /// Bytes of log records (texts and values) a second of one tenant, averaged over ten seconds; over it requests are told to retry.
+    /// 0 is no limit.
+    pub log_bytes_per_second_max: u64,
+    /// Most log streams (distinct resource and scope) of a tenant on a UTC day; records of further ones are refused with
+    /// `Reason::StreamLimit`. 0 is no limit.
+    pub log_streams_per_day_max: usize,
     /// Series of one tenant that are summed up from deltas at a time; deltas of further ones are refused with `Reason::DeltaLimit`.
     /// 40 bytes each; a native histogram counts as many as its memory would hold.
     pub delta_series_max: usize,
@@ -54,11 +64,15 @@ impl Options {
         Options {
             dir: dir.into(),
             metrics_retention_ms: 90 * DAY_MS,
+            downsample_after_ms: None,
+            raw_retention_ms: i64::MAX,
             logs_retention_ms: 30 * DAY_MS,
             bytes_max: 10 << 30,
             tenants_max: 1_000,
             series_max: 1_000_000,
             samples_per_second_max: 0,
+            log_bytes_per_second_max: 0,
+            log_streams_per_day_max: 100_000,
             delta_series_max: 200_000,
             exemplars_per_day_max: 100_000,
             series_per_day_max: 5_000_000,

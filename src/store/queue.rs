@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use model::{Labels, LogBatch, MetricBatch, Rejected, SeriesEntry, Span};
+use model::{Labels, MetricBatch, Rejected, SeriesEntry, Span};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use crate::limits::{COMMIT_BYTES_MAX, COMMIT_REQUESTS_MAX, WRITER_IDLE_MS};
+use crate::logs::LogIntake;
 use crate::{Options, StoreError};
 
 /// One request on its way to the disk.
@@ -21,8 +22,7 @@ pub(crate) struct Job {
 
 pub(crate) enum Work {
     Metrics(MetricBatch),
-    /// The batch, and its bytes for the intake log.
-    Logs(LogBatch, Vec<u8>),
+    Logs(LogIntake),
 }
 
 #[derive(Default)]

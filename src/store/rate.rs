@@ -1,4 +1,4 @@
-//! How many samples a second a tenant may send: a bucket that fills at the limit and holds ten seconds of it.
+//! How much a second a tenant may send: a bucket that fills at the limit and holds ten seconds of it.
 //!
 //! A request is taken whole while anything is in the bucket, and may overdraw it: else one larger than the bucket could never pass.
 
@@ -15,16 +15,38 @@ static REFUSED: Counter = Counter::new(
     &["limit"],
 );
 
-#[derive(Debug, Default)]
+static REFUSED_LOG_BYTES: Counter = Counter::new(
+    "binnacle_store_refused_log_bytes_total",
+    "Bytes of log records whose request was told to retry later, by the limit it met.",
+    &["limit"],
+);
+
+/// What a bucket holds.
+pub(crate) struct Measure {
+    what: &'static str,
+    setting: &'static str,
+    refused: &'static Counter,
+}
+
+pub(crate) static METRIC_SAMPLES: Measure =
+    Measure { what: "samples", setting: "limits.samples_per_second", refused: &REFUSED };
+pub(crate) static LOG_BYTES: Measure =
+    Measure { what: "bytes of log records", setting: "limits.log_bytes_per_second", refused: &REFUSED_LOG_BYTES };
+
 pub(crate) struct Rate {
-    /// Samples that may come at once, and as of when; below zero is debt.
+    measure: &'static Measure,
+    /// What may come at once, and as of when; below zero is debt.
     bucket: Option<(f64, Instant)>,
 }
 
 impl Rate {
-    /// Takes `samples` out, or says when to come again. A limit of 0 is none.
-    pub(crate) fn take(&mut self, samples: usize, per_second_max: u64, now: Instant) -> Result<(), StoreError> {
-        if per_second_max == 0 || samples == 0 {
+    pub(crate) fn new(measure: &'static Measure) -> Rate {
+        Rate { measure, bucket: None }
+    }
+
+    /// Takes an amount out, or says when to come again. A limit of 0 is none.
+    pub(crate) fn take(&mut self, amount: usize, per_second_max: u64, now: Instant) -> Result<(), StoreError> {
+        if per_second_max == 0 || amount == 0 {
             return Ok(());
         }
         let per_second = per_second_max as f64;
@@ -33,15 +55,12 @@ impl Rate {
         let left = (left + now.saturating_duration_since(since).as_secs_f64() * per_second).min(full);
         if left <= 0.0 {
             self.bucket = Some((left, now));
-            REFUSED.add(&["limits.samples_per_second"], samples as u64);
+            let Measure { what, setting, refused } = self.measure;
+            refused.add(&[setting], amount as u64);
             let retry_after = Duration::from_secs_f64((-left / per_second).max(0.0)) + Duration::from_millis(1);
-            return Err(StoreError::TooFast {
-                limit: per_second_max,
-                setting: "limits.samples_per_second",
-                retry_after,
-            });
+            return Err(StoreError::TooFast { limit: per_second_max, what, setting, retry_after });
         }
-        self.bucket = Some((left - samples as f64, now));
+        self.bucket = Some((left - amount as f64, now));
         Ok(())
     }
 }
@@ -54,7 +73,7 @@ mod tests {
     fn the_average_holds_and_no_request_is_too_large_for_ever() {
         let begun = Instant::now();
         let at = |ms| begun + Duration::from_millis(ms);
-        let mut rate = Rate::default();
+        let mut rate = Rate::new(&METRIC_SAMPLES);
         let mut take = |samples, ms| match rate.take(samples, 100, at(ms)) {
             Ok(()) => None,
             Err(StoreError::TooFast { retry_after, .. }) => Some(retry_after.as_millis()),
@@ -70,6 +89,6 @@ mod tests {
         // An idle hour fills it to the brim and no further.
         assert_eq!(take(1_000, 3_600_000), None);
         assert_eq!(take(1, 3_600_000), Some(1));
-        assert!(Rate::default().take(usize::MAX, 0, begun).is_ok());
+        assert!(Rate::new(&METRIC_SAMPLES).take(usize::MAX, 0, begun).is_ok());
     }
 }

@@ -172,7 +172,8 @@ impl Store {
         self.0.tenants.read().keys().cloned().collect()
     }
 
-    fn open_tenants(&self) -> Vec<Tenant> {
+    /// Tenants that could be opened.
+    pub fn open_tenants(&self) -> Vec<Tenant> {
         let tenants = self.0.tenants.read();
         tenants
             .values()
@@ -253,7 +254,7 @@ impl Store {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.failed_tenants();
         for tenant in self.open_tenants() {
-            let set_aside = tenant.0.days.set_aside_files();
+            let set_aside = tenant.0.set_aside();
             warnings.extend(set_aside.into_iter().map(|what| format!("tenant {}: {what}", tenant.id())));
         }
         warnings

@@ -23,6 +23,8 @@ pub(crate) struct Settling {
     quiet: BTreeMap<Day, (u64, i64)>,
     /// No attempt before, after a failed one.
     retry_at_ms: i64,
+    /// The same for rolling up.
+    pub(crate) roll_again_at_ms: i64,
 }
 
 impl Inner {
@@ -63,7 +65,7 @@ impl Inner {
         Ok(found)
     }
 
-    fn in_heads(&self, day: Day) -> bool {
+    pub(crate) fn in_heads(&self, day: Day) -> bool {
         let view = self.view.read().clone();
         let spans = view.heads().filter_map(|head| head.span_ms());
         spans.into_iter().any(|(first, last)| Day::of_ms(first) <= day && day <= Day::of_ms(last))

@@ -34,6 +34,19 @@ pub struct Samples {
     pub histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
+/// What is read of days that are rolled up, for each of their steps of [`crate::ROLLUP_STEP_MS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rollup {
+    /// The samples that selecting and counting needs: the first, the last, and those around a counter's resets.
+    Samples,
+    /// The least value, at the time of the step's last sample; so the others.
+    Min,
+    Max,
+    Sum,
+    /// How many samples there were. Where samples are read instead of a rollup, each counts 1.
+    Count,
+}
+
 /// Asked while reading, so that a query stops at its budget and not after it.
 pub trait ReadGuard {
     /// `samples` more were decoded (a native histogram counts as many floats as take its memory), `bytes` more were read. An error ends the read and is handed through.
@@ -60,8 +73,16 @@ pub struct Snapshot {
 /// Days with samples in a range, oldest first, and the series on any of them.
 struct Span {
     range: MsRange,
-    days: Vec<(Day, Arc<Summary>)>,
+    days: Vec<(Day, Arc<Summary>, Kept)>,
     present: RoaringBitmap,
+}
+
+/// How a day is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Whole,
+    /// Its samples are gone.
+    RolledUp,
 }
 
 impl Snapshot {
@@ -69,6 +90,11 @@ impl Snapshot {
         let view = tenant.view.read().clone();
         let logs = tenant.logs.view();
         Snapshot { tenant, view, logs, same: Arc::default() }
+    }
+
+    /// Intake sequence number up to which this view has everything that was taken in; logs may hold more already.
+    pub fn applied_seq(&self) -> u64 {
+        self.view.applied_seq
     }
 
     /// Series that satisfy all matchers and may have samples in the range, ordered by id, one for each label set. An empty list of
@@ -135,15 +161,22 @@ impl Snapshot {
     /// Days with samples in the range.
     fn span(&self, range: MsRange) -> Result<Span, StoreError> {
         let mut span = Span { range, days: Vec::new(), present: RoaringBitmap::new() };
-        for day in self.tenant.days.days() {
-            if Day::of_ms(range.start_ms) <= day && day <= Day::of_ms(range.end_ms) {
-                let summary = self.tenant.days.summary(day)?;
-                if summary.span_ms.is_none_or(|(first, last)| first <= range.end_ms && range.start_ms <= last) {
+        for (days, kept) in [(&self.tenant.days, Kept::Whole), (&self.tenant.rollups, Kept::RolledUp)] {
+            for day in days.days() {
+                if day < Day::of_ms(range.start_ms) || day > Day::of_ms(range.end_ms) {
+                    continue;
+                }
+                let summary = days.summary(day)?;
+                let inside =
+                    summary.span_ms.is_none_or(|(first, last)| first <= range.end_ms && range.start_ms <= last);
+                // A rollup beside its samples has the same series.
+                if inside && (kept == Kept::Whole || summary.alone.is_some()) {
                     span.present |= &summary.present;
-                    span.days.push((day, summary));
+                    span.days.push((day, summary, kept));
                 }
             }
         }
+        span.days.sort_by_key(|(day, ..)| *day);
         Ok(span)
     }
 
@@ -166,29 +199,76 @@ impl Snapshot {
         mut known: RoaringBitmap,
         mut take: impl FnMut(&DayIndex<'_>, &RoaringBitmap) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for (day, summary) in span.days.iter().rev() {
+        for (day, summary, kept) in span.days.iter().rev() {
             let left = &summary.present - &known;
             if left.is_empty() {
                 continue;
             }
-            self.tenant.days.with_index(*day, |index| take(index, &left))?;
+            let days = if *kept == Kept::Whole { &self.tenant.days } else { &self.tenant.rollups };
+            days.with_index(*day, |index| take(index, &left))?;
             known |= left;
         }
         Ok(())
     }
 
-    /// Samples of these series within the range (both ends included), in the order of `ids`.
+    /// Samples of these series within the range (both ends included), in the order of `ids`. Of days whose samples are gone, those
+    /// that their rollup kept.
     pub fn read(
         &self,
         ids: &[SeriesId],
         range: MsRange,
         guard: &mut dyn ReadGuard,
     ) -> Result<Vec<Samples>, StoreError> {
+        self.read_rollup(ids, range, (Rollup::Samples, false), guard)
+    }
+
+    /// Whether any day in the range would be read from its rollup: one whose samples are gone, or, if a rollup is `wanted`, one that has
+    /// all of its day.
+    pub fn is_rolled_up(&self, range: MsRange, wanted: bool) -> Result<bool, StoreError> {
+        Ok(!self.rolled_up(range, wanted)?.is_empty())
+    }
+
+    fn rolled_up(&self, range: MsRange, wanted: bool) -> Result<BTreeSet<Day>, StoreError> {
+        let mut found = BTreeSet::new();
+        for day in self.tenant.rollups.days() {
+            if Day::of_ms(range.start_ms) <= day && day <= Day::of_ms(range.end_ms) {
+                let alone = self.tenant.rollups.summary(day)?.alone.is_some();
+                if alone || wanted && self.tenant.rollup_covers(day)? {
+                    found.insert(day);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// As [`Snapshot::read`], one column of days that are rolled up: of those whose samples are gone, and, if it is `wanted`, of
+    /// those whose rollup has all of their day. Other days give their samples.
+    pub fn read_rollup(
+        &self,
+        ids: &[SeriesId],
+        range: MsRange,
+        (column, wanted): (Rollup, bool),
+        guard: &mut dyn ReadGuard,
+    ) -> Result<Vec<Samples>, StoreError> {
         let (numbers, ends) = self.numbers_of(ids);
         let mut columns: Vec<Columns> = Vec::new();
         columns.resize_with(numbers.len(), Columns::default);
         if range.start_ms <= range.end_ms {
-            self.tenant.days.read(&numbers, range, self.view.flushed_seq, guard, &mut columns)?;
+            let rolled_up = self.rolled_up(range, wanted)?;
+            let mut whole = BTreeSet::new();
+            for day in &rolled_up {
+                if self.tenant.rollups.summary(*day)?.alone.is_none() {
+                    whole.insert(*day);
+                }
+            }
+            let left_out = |day: Day| whole.contains(&day);
+            self.tenant.days.read(&numbers, range, self.view.flushed_seq, &left_out, guard, &mut columns)?;
+            if column == Rollup::Count {
+                columns.iter_mut().for_each(Columns::count);
+            }
+            for day in rolled_up {
+                self.tenant.rollups.read_column(day, column, &numbers, range, guard, &mut columns)?;
+            }
         }
         let mut columns = columns.into_iter();
         let mut samples = Vec::with_capacity(ids.len());
@@ -198,6 +278,7 @@ impl Snapshot {
             start = end;
             // A day has a label set under one number, so what its numbers have in the day files lies on different days.
             let mut all = columns.by_ref().take(numbers.len()).reduce(Columns::chain).unwrap_or_default();
+            let of_days = all.values.len();
             if range.start_ms <= range.end_ms {
                 for head in self.view.heads() {
                     for number in numbers {
@@ -207,6 +288,9 @@ impl Snapshot {
                         }
                     }
                 }
+            }
+            if column == Rollup::Count {
+                all.count_from(of_days);
             }
             samples.push(all.settle());
         }

@@ -15,15 +15,17 @@ use model::time::Day;
 use model::{LogBatch, MetricBatch, Rejected, TenantId};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::days::Days;
 use crate::file::{Files, corrupt, disk_bytes, make_dir, make_whole};
 use crate::head::Head;
 use crate::intake::{IntakeLog, Numbers};
-use crate::logs::LogStore;
+use crate::logs::counts::{LogCounts, count};
+use crate::logs::streams::DayStreams;
+use crate::logs::{LogIntake, LogStore};
 use crate::queue::{Job, Queue, Work, closed, metric_bytes};
-use crate::rate::Rate;
+use crate::rate::{LOG_BYTES, METRIC_SAMPLES, Rate};
 use crate::root::Shared;
 use crate::series::Catalogue;
 use crate::settling::Settling;
@@ -40,8 +42,6 @@ static NAMELESS: Counter = Counter::new(
 
 /// Log records from which encoding a batch is worth a thread of its own, so that no other request waits for it.
 const ENCODE_APART_RECORDS: usize = 200;
-/// Memory of a waiting log record besides its encoded bytes, roughly.
-const RECORD_BYTES: usize = 600;
 
 /// A cheap handle to an open tenant.
 #[derive(Clone)]
@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) intake: IntakeLog,
     pub(crate) queue: Queue,
     pub(crate) days: Days,
+    /// Days in steps of five minutes.
+    pub(crate) rollups: Days,
     pub(crate) logs: Arc<LogStore>,
     /// Held while batches are committed and applied; so whoever holds it sees heads between two commits.
     pub(crate) writer: Mutex<Writer>,
@@ -73,7 +75,13 @@ pub(crate) struct Inner {
     pub(crate) idle_series: AtomicU64,
     alerts: Mutex<Option<Alerts>>,
     rate: Mutex<Rate>,
+    log_rate: Mutex<Rate>,
+    pub(crate) log_streams: Mutex<DayStreams>,
+    pub(crate) log_counts: LogCounts,
 }
+
+/// Directory of rollups, below the day files.
+const ROLLUPS: &str = "5m";
 
 impl Tenant {
     /// Opens or makes the tenant's directory and replays its intake log.
@@ -84,13 +92,21 @@ impl Tenant {
         crate::migrate::tenant(dir, &files)?;
         let (intake, loaded) = IntakeLog::open(dir, files.clone(), &catalogue)?;
         let days = Days::open(&dir.join("metrics"), files.clone())?;
+        let rollups = Days::open(&dir.join("metrics").join(ROLLUPS), files.clone())?;
         let logs = Arc::new(LogStore::open(&dir.join("logs"), &files)?);
         // A copy of the folder that was made while it was in use may hold day files newer than its intake log. Numbers go on
         // above both, or new batches would be taken for some that are in those files.
         let mut numbers = Numbers { next_seq: loaded.next_seq, next_series: loaded.next_series };
         for day in days.days() {
             days.pack_names(day)?;
-            let summary = days.summary(day)?;
+        }
+        for summary in days
+            .days()
+            .into_iter()
+            .map(|day| days.summary(day))
+            .chain(rollups.days().into_iter().map(|day| rollups.summary(day)))
+        {
+            let summary = summary?;
             numbers.next_seq = numbers.next_seq.max(summary.covered_seq.saturating_add(1));
             let above = summary.present.max().map_or(0, |last| last.saturating_add(1));
             numbers.next_series = numbers.next_series.max(above);
@@ -106,6 +122,7 @@ impl Tenant {
             intake,
             queue: Queue::default(),
             days,
+            rollups,
             logs,
             writer: Mutex::new(Writer::new(numbers, loaded.day)),
             trouble: Mutex::new(None),
@@ -116,8 +133,12 @@ impl Tenant {
             full: AtomicBool::new(false),
             idle_series: AtomicU64::new(0),
             alerts: Mutex::new(None),
-            rate: Mutex::default(),
+            rate: Mutex::new(Rate::new(&METRIC_SAMPLES)),
+            log_rate: Mutex::new(Rate::new(&LOG_BYTES)),
+            log_streams: Mutex::default(),
+            log_counts: LogCounts::default(),
         };
+        inner.end_rolling_up()?;
         inner.replay(0, &loaded.renamed)?;
         Ok(Tenant(Arc::new(inner)))
     }
@@ -138,19 +159,54 @@ impl Tenant {
 
     /// As [`Tenant::submit_metrics`], for log records.
     pub async fn submit_logs(&self, batch: LogBatch) -> Result<Rejected, StoreError> {
-        let encode = |batch: LogBatch| {
-            let payload = LogStore::encode(&batch);
-            (batch, payload)
-        };
-        let (batch, payload) = if batch.records.len() < ENCODE_APART_RECORDS {
-            encode(batch)
+        let intake = if batch.records.len() < ENCODE_APART_RECORDS {
+            LogIntake::of_batch(&batch)
         } else {
-            tokio::task::spawn_blocking(move || encode(batch))
+            tokio::task::spawn_blocking(move || LogIntake::of_batch(&batch))
                 .await
                 .map_err(|error| StoreError::Unavailable { reason: format!("encoding log records: {error}") })?
         };
-        let bytes = payload.len() + batch.records.len() * RECORD_BYTES;
-        self.submit(Work::Logs(batch, payload), bytes).await
+        self.submit_log_intake(intake).await
+    }
+
+    /// As [`Tenant::submit_logs`], for records that are encoded already.
+    pub async fn submit_log_intake(&self, intake: LogIntake) -> Result<Rejected, StoreError> {
+        let (options, inner) = (&self.0.shared.options, &self.0);
+        let raw_bytes = usize::try_from(intake.raw_bytes()).unwrap_or(usize::MAX);
+        inner.log_rate.lock().take(raw_bytes, options.log_bytes_per_second_max, Instant::now())?;
+        let mut rejected = Rejected::default();
+        let left = inner.log_streams.lock().take(&intake.logs, options.log_streams_per_day_max, &mut rejected);
+        let intake = match left {
+            Some(left) if left.is_empty() => return Ok(rejected),
+            Some(left) => LogIntake::new(left),
+            None => intake,
+        };
+        let bytes = intake.memory_bytes();
+        rejected.merge(self.submit(Work::Logs(intake), bytes).await?);
+        Ok(rejected)
+    }
+
+    /// Stores how many log records came so far, by service, host and severity, as samples of `at_ms`; nothing when none came since
+    /// the last call. One call at a time.
+    pub async fn report_log_counts(&self, at_ms: i64) -> Result<(), StoreError> {
+        let inner = self.0.clone();
+        let report = tokio::task::spawn_blocking(move || inner.log_counts.report(&inner, at_ms))
+            .await
+            .map_err(|error| StoreError::Unavailable { reason: format!("counting log records: {error}") })??;
+        let Some(batch) = report else { return Ok(()) };
+        let bytes = metric_bytes(&batch);
+        let stored = self.submit(Work::Metrics(batch), bytes).await;
+        match stored {
+            Ok(rejected) if rejected.is_empty() => Ok(()),
+            Ok(rejected) => {
+                tracing::warn!(tenant = %self.0.id, message = rejected.message(), "counts of log records refused");
+                Ok(())
+            }
+            Err(error) => {
+                self.0.log_counts.failed();
+                Err(error)
+            }
+        }
     }
 
     async fn submit(&self, work: Work, bytes: usize) -> Result<Rejected, StoreError> {
@@ -178,6 +234,11 @@ impl Tenant {
         Ok(Snapshot::new(self.0.clone()))
     }
 
+    /// Told whenever log records became visible to snapshots; many requests may be told once.
+    pub fn log_arrivals(&self) -> watch::Receiver<()> {
+        self.0.logs.arrivals()
+    }
+
     /// The tenant's alert state; its file is opened at first use.
     pub fn alerts(&self) -> Result<Alerts, StoreError> {
         let mut alerts = self.0.alerts.lock();
@@ -199,6 +260,14 @@ impl Tenant {
 }
 
 impl Inner {
+    /// Day files that could not be read, in words.
+    pub(crate) fn set_aside(&self) -> Vec<String> {
+        let mut files = self.days.set_aside_files();
+        files.extend(self.rollups.set_aside_files());
+        files.extend(self.logs.set_aside_files());
+        files
+    }
+
     /// Applies what the intake log holds above `after`. Samples that their day file holds already are left out. `renamed` are
     /// series whose label set has another number in memory.
     pub(crate) fn replay(&self, after: u64, renamed: &HashMap<u32, u32>) -> Result<(), StoreError> {
@@ -236,7 +305,11 @@ impl Inner {
                     }
                     active.apply_exemplars(seq, rows);
                 }
-                Item::Logs(payload) => self.logs.apply(seq, LogStore::decode(&payload)?),
+                Item::Logs(payload) => {
+                    let logs = LogStore::decode(&payload)?;
+                    self.log_counts.replay(seq, count(&logs));
+                    self.logs.apply(seq, logs);
+                }
             }
             Ok(())
         })
@@ -294,6 +367,7 @@ impl Inner {
             .heads()
             .filter_map(|head| head.span_ms())
             .chain(self.days.days().into_iter().filter_map(|day| self.days.summary(day).ok()?.span_ms))
+            .chain(self.rollups.days().into_iter().filter_map(|day| self.rollups.summary(day).ok()?.span_ms))
             .collect();
         TenantStats {
             series: self.all_series(&view),
@@ -308,7 +382,7 @@ impl Inner {
             newest_sample_ms: spans.iter().map(|(_, last)| *last).max(),
             oldest_log_ns: logs.oldest_ns,
             newest_log_ns: logs.newest_ns,
-            set_aside_files: self.days.set_aside_files().len() as u64,
+            set_aside_files: self.set_aside().len() as u64,
         }
     }
 }
@@ -317,10 +391,12 @@ impl Inner {
     /// Series that a day file or a head has; one that was forgotten and came back may count once for each of its numbers.
     fn all_series(&self, view: &View) -> u64 {
         let mut all = RoaringBitmap::new();
-        for day in self.days.days() {
-            // What cannot be read shows elsewhere.
-            if let Ok(summary) = self.days.summary(day) {
-                all |= &summary.present;
+        for days in [&self.days, &self.rollups] {
+            for day in days.days() {
+                // What cannot be read shows elsewhere.
+                if let Ok(summary) = days.summary(day) {
+                    all |= &summary.present;
+                }
             }
         }
         for head in view.heads() {

@@ -41,7 +41,7 @@ pub(crate) struct Upkeep {
     /// The last batch applied, and when it was first seen to be that.
     newest: (u64, i64),
     /// The intake log was trimmed up to here.
-    trimmed_seq: u64,
+    pub(crate) trimmed_seq: u64,
     idle: Idle,
 }
 
@@ -55,8 +55,9 @@ impl Inner {
         self.forget_idle(&mut self.upkeep.lock());
         // Space must come back even when nothing can be written; that may be what writing waits for.
         self.retain(now_ms)?;
-        self.logs.index_due(now_ms);
+        at_low_priority(|| self.logs.index_due(now_ms));
         self.settle_due(now_ms);
+        self.roll_up_due(now_ms);
         flushed.and(begun)
     }
 
@@ -260,6 +261,7 @@ impl Inner {
     fn retain(&self, now_ms: i64) -> Result<(), StoreError> {
         let upkeep = self.upkeep.lock();
         self.days.look_aside();
+        self.rollups.look_aside();
         let options = &self.shared.options;
         let metrics_day = Day::of_ms(now_ms.saturating_sub(options.metrics_retention_ms));
         let logs_day = Day::of_ms(now_ms.saturating_sub(options.logs_retention_ms));
@@ -267,9 +269,9 @@ impl Inner {
         self.drop_logs(logs_day, "age")?;
         let today = Day::of_ms(now_ms);
         loop {
-            let (metrics, logs) = (self.days.sizes(), self.logs.days());
-            let bytes: u64 = metrics.iter().chain(&logs).map(|(_, bytes)| bytes).sum();
-            let oldest = metrics.first().into_iter().chain(logs.first()).map(|(day, _)| *day).min();
+            let all = [self.days.sizes(), self.rollups.sizes(), self.logs.days()];
+            let bytes: u64 = all.iter().flatten().map(|(_, bytes)| bytes).sum();
+            let oldest = all.iter().filter_map(|days| days.first()).map(|(day, _)| *day).min();
             let over = bytes > options.bytes_max;
             // The newest day stays: who is over with one day alone must hear of it instead of losing it again and again.
             let droppable = oldest.filter(|day| *day < today);
@@ -285,7 +287,8 @@ impl Inner {
     /// The oldest day before today that has files.
     pub(crate) fn oldest_day(&self, today: Day) -> Option<Day> {
         let logs = self.logs.days().first().map(|(day, _)| *day);
-        self.days.days().first().copied().into_iter().chain(logs).min().filter(|day| *day < today)
+        let rollups = self.rollups.days().first().copied();
+        self.days.days().first().copied().into_iter().chain(rollups).chain(logs).min().filter(|day| *day < today)
     }
 
     /// Drops one day for the sake of the disk.
@@ -298,7 +301,10 @@ impl Inner {
     }
 
     fn drop_metrics(&self, before: Day, why: &'static str) -> Result<(), StoreError> {
-        let dropped = self.days.drop_before(before)?;
+        let mut dropped = self.days.drop_before(before)?;
+        dropped.extend(self.rollups.drop_before(before)?);
+        dropped.sort_unstable();
+        dropped.dedup();
         if !dropped.is_empty() {
             DROPPED_DAYS.add(&[why, "metrics"], dropped.len() as u64);
             tracing::info!(tenant = %self.id, days = dropped.len(), before = %before, why, "dropped old days of metrics");
@@ -315,6 +321,23 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// Work that takes seconds and for which nobody waits, on a thread that yields to all others.
+fn at_low_priority(work: impl FnOnce() + Send) {
+    const NICER: i32 = 10;
+    std::thread::scope(|scope| {
+        let quiet = || {
+            // On Linux a thread has a priority of its own; without it the work is done all the same.
+            if let Err(error) = rustix::process::nice(NICER) {
+                tracing::debug!(%error, "no low priority");
+            }
+            work();
+        };
+        if let Err(error) = std::thread::Builder::new().name("index-logs".into()).spawn_scoped(scope, quiet) {
+            tracing::warn!(%error, "no thread to index logs; the next round of upkeep tries again");
+        }
+    });
 }
 
 /// A head as runs of pages, one a day.

@@ -25,6 +25,7 @@ use crate::intake::Numbers;
 use crate::limits::{
     FIND_DAYS, FIND_SERIES_MAX, HEAD_BYTES_MAX, HEADS_BYTES_MAX, INTAKE_BYTES_MAX, RETRY_FIRST_MS, RETRY_LAST_MS,
 };
+use crate::logs::LogIntake;
 use crate::queue::{Job, Work};
 use crate::streams::Streams;
 use crate::tenant::Inner;
@@ -78,6 +79,7 @@ pub(crate) fn start(tenant: &Arc<Inner>) {
     let spawned = std::thread::Builder::new().name(name).spawn(move || {
         while let Some(jobs) = inner.queue.next() {
             inner.commit(jobs);
+            inner.logs.relieve();
             relieve(&inner);
         }
     });
@@ -146,9 +148,9 @@ impl Inner {
                         Err(error) => answer(reply, Err(error)),
                     }
                 }
-                Work::Logs(batch, payload) => {
+                Work::Logs(LogIntake { logs, payload, counts }) => {
                     items.push(Item::Logs(payload));
-                    batches.push(Some(batch));
+                    batches.push(Some((logs, counts)));
                     replies.push((reply, Rejected::default()));
                 }
             }
@@ -198,9 +200,10 @@ impl Inner {
                     active.apply(seq, rows);
                 }
                 (Item::Exemplars(_), _) => active.apply_exemplars(seq, std::mem::take(&mut exemplars)),
-                (Item::Logs(_), Some(batch)) => {
-                    crate::logs::RECORDS.add(&[], batch.records.len() as u64);
-                    self.logs.apply(seq, batch);
+                (Item::Logs(_), Some((logs, counts))) => {
+                    crate::logs::RECORDS.add(&[], logs.len() as u64);
+                    self.log_counts.add(seq, counts);
+                    self.logs.apply(seq, logs);
                 }
                 (Item::Logs(_), None) => unreachable!("a log payload stands beside its batch"),
             }
@@ -263,6 +266,7 @@ impl Inner {
     /// Starts the count of new series anew when a UTC day begins.
     pub(crate) fn begin_day(&self, now_ms: i64) -> Result<(), StoreError> {
         let day = Day::of_ms(now_ms);
+        self.log_streams.lock().begin(day);
         let mut writer = self.writer.lock();
         // A clock that goes back counts on.
         if writer.broken.is_some() || writer.day.0.is_some_and(|known| known >= day) {

@@ -6,7 +6,7 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinitio
 
 use super::tables::{HISTORY_SEQ, META};
 
-/// Most rows of either kind; beyond it the oldest go. At some 300 bytes a row this is 30 MB, and at a change a minute
+/// Most rows of each kind; beyond it the oldest go. At some 300 bytes a row this is 30 MB, and at a change a minute
 /// more than two months.
 pub(crate) const HISTORY_ROWS_MAX: u64 = 100_000;
 
@@ -15,6 +15,8 @@ type HistoryTable = TableDefinition<'static, (i64, u64), &'static [u8]>;
 
 pub(crate) const TRANSITIONS: HistoryTable = TableDefinition::new("transitions");
 pub(crate) const ATTEMPTS: HistoryTable = TableDefinition::new("attempts");
+/// Who did what. Trimmed by number alone: it is asked for when all else is gone.
+pub(crate) const AUDIT: HistoryTable = TableDefinition::new("audit");
 
 pub(crate) fn append_transitions(txn: &WriteTransaction, transitions: &[Transition]) -> Result<(), redb::Error> {
     let rows = transitions.iter().map(|transition| (transition.at_ms, alert::encode_transition(transition)));

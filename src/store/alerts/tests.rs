@@ -21,6 +21,7 @@ fn instance(host: &str, state: AlertState) -> Instance {
         resolved_at_ms: (state == AlertState::Resolved).then_some(3_000),
         evaluated_at_ms: 3_000,
         value: 1.5,
+        evidence: Default::default(),
     }
 }
 
@@ -71,6 +72,7 @@ fn evaluation(at_ms: i64, hosts: &[&str], state: AlertState) -> Evaluation {
         removals: vec![],
         transitions: vec![transition(at_ms)],
         notices: instances,
+        cursors: vec![],
     }
 }
 
@@ -110,6 +112,41 @@ fn what_was_committed_is_there_after_reopening() {
 }
 
 #[test]
+fn cursors_and_slots_of_a_quiet_group_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alerts.redb");
+    let alerts = Alerts::open(&path).unwrap();
+    let moved =
+        |seq| Evaluation { group: "g".into(), at_ms: 5, cursors: vec![("r".into(), seq)], ..Default::default() };
+    alerts.commit_evaluation(&moved(7)).unwrap();
+    alerts.commit_evaluation(&moved(9)).unwrap();
+    alerts.note_slots(&[("g".into(), 4), ("h".into(), 6)]).unwrap();
+    // A file of the release before had no such table.
+    let older = dir.path().join("older.redb");
+    let drop_cursors = |txn: &redb::WriteTransaction| txn.delete_table(CURSORS).map(drop).map_err(redb::Error::from);
+    Alerts::open(&older).unwrap().write("testing", drop_cursors).unwrap();
+    assert_eq!(Alerts::open(&older).unwrap().cursors().unwrap(), []);
+    drop(alerts);
+    let alerts = Alerts::open(&path).unwrap();
+    assert_eq!(alerts.cursors().unwrap(), [("r".to_string(), 9)]);
+    assert_eq!(alerts.last_slots().unwrap(), [("g".to_string(), 5), ("h".to_string(), 6)]);
+}
+
+#[test]
+fn heartbeats_are_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alerts.redb");
+    let alerts = Alerts::open(&path).unwrap();
+    assert_eq!(alerts.heartbeats().unwrap(), [], "a file without the table has none");
+    for (name, at_ms) in [("backup", 10), ("rotate", 20), ("backup", 30)] {
+        alerts.put_heartbeat(name, at_ms).unwrap();
+    }
+    drop(alerts);
+    let alerts = Alerts::open(&path).unwrap();
+    assert_eq!(alerts.heartbeats().unwrap(), [("backup".to_owned(), 30), ("rotate".to_owned(), 20)]);
+}
+
+#[test]
 fn history_is_read_newest_first_and_bounded_by_number_and_age() {
     let dir = tempfile::tempdir().unwrap();
     let alerts = Alerts::open(&dir.path().join("alerts.redb")).unwrap();
@@ -127,7 +164,7 @@ fn history_is_read_newest_first_and_bounded_by_number_and_age() {
     assert_eq!(times(i64::MAX, 10), [30, 20, 20]);
 
     let rows = (100..110).map(|at_ms| (at_ms, alert::encode_transition(&transition(at_ms))));
-    alerts.write("testing", |txn| history::append(txn, history::TRANSITIONS, rows, 4)).unwrap();
+    alerts.write("testing", |txn| history::append(txn, history::TRANSITIONS, rows.clone(), 4)).unwrap();
     assert_eq!(times(i64::MAX, 10), [109, 108, 107, 106]);
 }
 
@@ -276,4 +313,79 @@ fn a_full_disk_stops_nothing_for_good() {
     assert_eq!(alerts.notices(10).unwrap().len(), 2);
     let (after, _) = opened(disk.0.lock().unwrap().synced.clone());
     assert_eq!(after.instances().unwrap().len(), 2);
+}
+
+#[test]
+fn silences_and_acks_outlive_the_process_with_their_trail() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alerts.redb");
+    let silence = model::Silence {
+        id: "s1".into(),
+        matchers: vec![model::Matcher::equal("host_name", "a")],
+        starts_ms: 1,
+        ends_ms: 2,
+        updated_ms: 1,
+        created_by: "me".into(),
+        comment: "work".into(),
+        schedule: String::new(),
+    };
+    let ack = model::Ack { episode: "e".into(), by: "me".into(), comment: String::new(), at_ms: 5, until_ms: Some(9) };
+    let entry = |at_ms| model::AuditEntry {
+        at_ms,
+        who: "me".into(),
+        action: "silence created".into(),
+        subject: "s1".into(),
+        note: String::new(),
+    };
+    let change = SilenceChange {
+        silences: vec![silence.clone()],
+        acks: vec![ack.clone()],
+        audit: vec![entry(1), entry(2)],
+        ..SilenceChange::default()
+    };
+    Alerts::open(&path).unwrap().change_silences(&change).unwrap();
+    let alerts = Alerts::open(&path).unwrap();
+    assert_eq!((alerts.silences().unwrap(), alerts.acks().unwrap()), (vec![silence], vec![ack]));
+    assert_eq!(alerts.audit(i64::MAX, 9).unwrap(), [entry(2), entry(1)]);
+    let change = SilenceChange { forgotten: vec!["s1".into()], unacked: vec!["e".into()], ..SilenceChange::default() };
+    alerts.change_silences(&change).unwrap();
+    assert!(alerts.silences().unwrap().is_empty() && alerts.acks().unwrap().is_empty());
+}
+
+#[test]
+fn pushed_alerts_are_kept_by_their_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let alerts = Alerts::open(&dir.path().join("alerts.redb")).unwrap();
+    let pushed = |ends_ms| model::PushedAlert {
+        labels: instance("a", AlertState::Firing).labels,
+        annotations: Vec::new(),
+        starts_ms: 1,
+        ends_ms,
+        updated_ms: 1,
+        generator_url: String::new(),
+        timeout: false,
+    };
+    let before = alerts.changes();
+    alerts.put_pushed(&[pushed(2)], &[]).unwrap();
+    alerts.put_pushed(&[pushed(3)], &[]).unwrap();
+    assert_eq!((alerts.pushed_alerts().unwrap(), alerts.changes()), (vec![pushed(3)], before + 2));
+    alerts.put_pushed(&[], &[model::alert::label_fingerprint(&pushed(3).labels)]).unwrap();
+    assert!(alerts.pushed_alerts().unwrap().is_empty());
+}
+
+#[test]
+fn a_file_without_the_later_tables_gets_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alerts.redb");
+    drop(Alerts::open(&path).unwrap());
+    let db = Database::open(&path).unwrap();
+    let txn = db.begin_write().unwrap();
+    for name in ["silences", "acks", "pushed"] {
+        txn.delete_table(TableDefinition::<&str, &[u8]>::new(name)).unwrap();
+    }
+    txn.delete_table(history::AUDIT).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    let alerts = Alerts::open(&path).unwrap();
+    assert!(alerts.silences().unwrap().is_empty() && alerts.audit(i64::MAX, 1).unwrap().is_empty());
 }

@@ -156,6 +156,7 @@ impl Days {
             span_ms: before.span_ms,
             runs: vec![run],
             rows: false,
+            alone: None,
         };
         let finish = || -> Result<(), redb::Error> {
             put_pages(&write, run.seq, pages)?;
@@ -175,7 +176,7 @@ impl Days {
 
 /// Hands out all samples of a day, series by series, in the order in which they were written. Damage ends it: what cannot be read
 /// stays where it is.
-fn copy_samples(
+pub(super) fn copy_samples(
     txn: &ReadTransaction,
     path: &Path,
     day: Day,
@@ -209,7 +210,7 @@ fn copy_samples(
 }
 
 /// Copies a table as it is.
-fn carry<K: Key + 'static, V: Value + 'static>(
+pub(super) fn carry<K: Key + 'static, V: Value + 'static>(
     from: &ReadTransaction,
     to: &WriteTransaction,
     definition: TableDefinition<'_, K, V>,

@@ -17,6 +17,7 @@ pub(super) const COUNTERS: TableDefinition<'_, &str, i64> = TableDefinition::new
 const COVERED: &str = "covered";
 const FIRST_MS: &str = "first_ms";
 const LAST_MS: &str = "last_ms";
+const ALONE: &str = "alone";
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Summary {
@@ -27,6 +28,8 @@ pub(crate) struct Summary {
     pub(crate) runs: Vec<Run>,
     /// It has chunks from before there were runs.
     pub(crate) rows: bool,
+    /// Of a rollup: the samples themselves are gone up to this intake number.
+    pub(crate) alone: Option<u64>,
 }
 
 /// Reads a file's summary; the default for one that a flush made and never wrote to.
@@ -40,7 +43,7 @@ pub(super) fn read_summary(database: &Database, path: &Path) -> Result<Summary, 
 }
 
 fn read_unguarded(database: &Database, path: &Path) -> Result<Summary, StoreError> {
-    type Read = (Vec<u8>, [Option<i64>; 3], Option<Vec<u8>>, bool);
+    type Read = (Vec<u8>, [Option<i64>; 4], Option<Vec<u8>>, bool);
     let read = || -> Result<Option<Read>, redb::Error> {
         let txn = database.begin_read()?;
         let table = match txn.open_table(PRESENT) {
@@ -57,7 +60,7 @@ fn read_unguarded(database: &Database, path: &Path) -> Result<Summary, StoreErro
         let present = table.get(())?.map(|row| row.value().to_vec()).unwrap_or_default();
         let table = txn.open_table(COUNTERS)?;
         let counter = |name| Ok::<_, redb::Error>(table.get(name)?.map(|value| value.value()));
-        let counters = [counter(COVERED)?, counter(FIRST_MS)?, counter(LAST_MS)?];
+        let counters = [counter(COVERED)?, counter(FIRST_MS)?, counter(LAST_MS)?, counter(ALONE)?];
         let runs = match txn.open_table(RUNS) {
             Ok(table) => table.get(())?.map(|row| row.value().to_vec()),
             Err(redb::TableError::TableDoesNotExist(_)) => None,
@@ -65,12 +68,14 @@ fn read_unguarded(database: &Database, path: &Path) -> Result<Summary, StoreErro
         };
         Ok(Some((present, counters, runs, Rows::open(&txn)?.is_some())))
     };
-    let Some((present, [covered, first, last], runs, rows)) =
+    let Some((present, [covered, first, last, alone], runs, rows)) =
         read().map_err(|error| redb_error("reading a day file", path, error))?
     else {
         return Ok(Summary::default());
     };
-    let covered_seq = u64::try_from(covered.unwrap_or(0)).map_err(|_| corrupt(path, "a counter is negative".into()))?;
+    let number = |counter: i64| u64::try_from(counter).map_err(|_| corrupt(path, "a counter is negative".into()));
+    let covered_seq = number(covered.unwrap_or(0))?;
+    let alone = alone.map(number).transpose()?;
     let mut known = Vec::new();
     match runs {
         Some(runs) => {
@@ -88,7 +93,7 @@ fn read_unguarded(database: &Database, path: &Path) -> Result<Summary, StoreErro
     }
     let present = RoaringBitmap::deserialize_from(&present[..])
         .map_err(|error| corrupt(path, format!("its list of series cannot be read: {error}")))?;
-    Ok(Summary { present, covered_seq, span_ms: first.zip(last), runs: known, rows })
+    Ok(Summary { present, covered_seq, span_ms: first.zip(last), runs: known, rows, alone })
 }
 
 /// Writes a file's summary in the transaction of what it tells of.
@@ -100,6 +105,9 @@ pub(super) fn put_summary(txn: &WriteTransaction, summary: &Summary) -> Result<(
     txn.open_table(RUNS)?.insert((), runs.as_slice())?;
     let mut counters = txn.open_table(COUNTERS)?;
     counters.insert(COVERED, i64::try_from(summary.covered_seq).unwrap_or(i64::MAX))?;
+    if let Some(alone) = summary.alone {
+        counters.insert(ALONE, i64::try_from(alone).unwrap_or(i64::MAX))?;
+    }
     if let Some((first, last)) = summary.span_ms {
         counters.insert(FIRST_MS, first)?;
         counters.insert(LAST_MS, last)?;

@@ -3,21 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::log::Attributes;
+use codec::packed::{PackedLogs, PackedRecord};
 use model::time::Day;
-use model::{AnyValue, LogBatch, LogRecord, Resource, Scope};
 
-/// One record of a request.
-#[derive(Debug)]
-pub struct HeadRecord {
-    /// Its place among the request's records.
-    pub place: u32,
-    /// Index into the part's resources.
-    pub resource: u32,
-    /// Index into the part's scopes.
-    pub scope: u32,
-    pub record: LogRecord,
-}
+/// Memory of a part besides its records, roughly: the part, its lists, its resource and scope.
+const PART_BYTES: u64 = 1_024;
 
 /// The records of one request that fall on one day, in the order sent. `min_ns` and `max_ns` are both included.
 #[derive(Debug)]
@@ -27,57 +17,77 @@ pub struct HeadPart {
     pub min_ns: i64,
     pub max_ns: i64,
     pub raw_bytes: u64,
-    pub resources: Arc<[Arc<Resource>]>,
-    pub scopes: Arc<[Arc<Scope>]>,
-    pub records: Vec<HeadRecord>,
+    logs: Arc<PackedLogs>,
+    /// Places of the records of this day; `None` for all.
+    places: Option<Vec<u32>>,
+}
+
+impl HeadPart {
+    /// Number of records; at least one.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.places.as_ref().map_or(self.logs.len(), Vec::len)
+    }
+
+    /// `at` is below [`HeadPart::len`].
+    pub fn record(&self, at: usize) -> PackedRecord<'_> {
+        self.logs.get(self.places.as_ref().map_or(at, |places| places[at] as usize))
+    }
+
+    pub fn records(&self) -> impl Iterator<Item = PackedRecord<'_>> {
+        (0..self.len()).map(|at| self.record(at))
+    }
+
+    /// Memory it takes, roughly; parts of one request share theirs.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let whole = self.logs.memory_bytes() as u64;
+        PART_BYTES + whole * self.len() as u64 / (self.logs.len() as u64).max(1)
+    }
 }
 
 /// Splits a request by day. `wanted` says of a day whether its records are needed.
-pub(super) fn split(seq: u64, batch: LogBatch, wanted: impl Fn(Day) -> bool) -> Vec<(Day, HeadPart)> {
-    let resources: Arc<[Arc<Resource>]> = batch.resources.into_iter().map(Arc::new).collect();
-    let scopes: Arc<[Arc<Scope>]> = batch.scopes.into_iter().map(Arc::new).collect();
-    let mut parts: BTreeMap<Day, HeadPart> = BTreeMap::new();
-    for (place, (resource, scope, record)) in batch.records.into_iter().enumerate() {
-        let day = Day::of_ns(record.time_ns);
-        if !wanted(day) {
-            continue;
+pub(super) fn split(seq: u64, logs: PackedLogs, wanted: impl Fn(Day) -> bool) -> Vec<(Day, HeadPart)> {
+    let mut days: BTreeMap<Day, Split> = BTreeMap::new();
+    let mut last: Option<(Day, Split)> = None;
+    for record in logs.iter() {
+        let time_ns = record.time_ns();
+        let day = Day::of_ns(time_ns);
+        // Neighbours are mostly of one day.
+        if last.as_ref().is_none_or(|(known, _)| *known != day) {
+            if let Some((known, split)) = last.take() {
+                days.insert(known, split);
+            }
+            last = Some((day, days.remove(&day).unwrap_or_default()));
         }
-        let part = parts.entry(day).or_insert_with(|| HeadPart {
-            seq,
-            min_ns: i64::MAX,
-            max_ns: i64::MIN,
-            raw_bytes: 0,
-            resources: resources.clone(),
-            scopes: scopes.clone(),
-            records: Vec::new(),
-        });
-        part.min_ns = part.min_ns.min(record.time_ns);
-        part.max_ns = part.max_ns.max(record.time_ns);
-        part.raw_bytes += raw_bytes(&record);
-        let place = u32::try_from(place).expect("a request has fewer records than bytes, and those are bounded");
-        part.records.push(HeadRecord { place, resource, scope, record });
+        if let Some((_, split)) = &mut last {
+            split.min_ns = split.min_ns.min(time_ns);
+            split.max_ns = split.max_ns.max(time_ns);
+            split.raw_bytes += record.raw_bytes();
+            split.places.push(record.place() as u32);
+        }
     }
-    parts.into_iter().collect()
+    days.extend(last);
+    let logs = Arc::new(logs);
+    let part = |Split { min_ns, max_ns, raw_bytes, places }: Split| HeadPart {
+        seq,
+        min_ns,
+        max_ns,
+        raw_bytes,
+        places: (places.len() < logs.len()).then_some(places),
+        logs: logs.clone(),
+    };
+    days.into_iter().filter(|(day, _)| wanted(*day)).map(|(day, split)| (day, part(split))).collect()
 }
 
-/// Size of a record for limits and figures: its texts and values, and a flat part for the rest.
-pub(super) fn raw_bytes(record: &LogRecord) -> u64 {
-    const FLAT_BYTES: usize = 32;
-    let texts = record.severity_text.len() + record.event_name.len();
-    (FLAT_BYTES + texts + value_bytes(&record.body) + attribute_bytes(&record.attributes)) as u64
+struct Split {
+    min_ns: i64,
+    max_ns: i64,
+    raw_bytes: u64,
+    places: Vec<u32>,
 }
 
-fn attribute_bytes(attributes: &Attributes) -> usize {
-    attributes.iter().map(|(key, value)| key.len() + value_bytes(value)).sum()
-}
-
-fn value_bytes(value: &AnyValue) -> usize {
-    match value {
-        AnyValue::Empty | AnyValue::Bool(_) => 1,
-        AnyValue::Int(_) | AnyValue::Double(_) => 8,
-        AnyValue::Str(text) => text.len(),
-        AnyValue::Bytes(bytes) => bytes.len(),
-        AnyValue::Array(values) => values.iter().map(value_bytes).sum::<usize>() + 1,
-        AnyValue::Map(entries) => attribute_bytes(entries) + 1,
+impl Default for Split {
+    fn default() -> Self {
+        Split { min_ns: i64::MAX, max_ns: i64::MIN, raw_bytes: 0, places: Vec::new() }
     }
 }

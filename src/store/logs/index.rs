@@ -1,6 +1,7 @@
 //! The index of a day: directories of one tantivy segment each, named after the blocks they cover (`0-255`).
 //!
-//! One document a block, one field of terms; document n is block `first + n`, so nothing is stored and nothing can disagree.
+//! One document a block, one field of terms; document n is block `first + n`, so nothing is stored and nothing can disagree. Terms
+//! with a digit are not in the segment's dictionary but in its file of filters.
 //! Derived data: a segment is made beside its name and renamed when whole; what does not open is removed, and its blocks are
 //! read by every search until they are indexed again. Segments are never merged: distinct terms are most of an index, so a
 //! merge would write nearly all of it anew (1.6 to 2.7 times the CPU of intake, measured).
@@ -11,17 +12,24 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use roaring::RoaringBitmap;
-use tantivy::directory::MmapDirectory;
+use tantivy::Directory as _;
+use tantivy::directory::{MmapDirectory, OwnedBytes};
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
 use tantivy::{Index, IndexBuilder, SegmentReader, TERMINATED, TantivyDocument, Term};
 
-use super::terms::END;
+use super::block_terms::BlockTerms;
+use super::filter::{self, Filters, FiltersWriter};
+use super::terms::{self, END};
 use crate::StoreError;
 use crate::file::{corrupt, io_error};
 
+/// The file of filters beside tantivy's.
+const FILTERS: &str = "filters";
 /// Terms of one prefix looked at in one segment; a wider prefix narrows nothing, since most blocks have some of it.
 const PREFIX_TERMS_MAX: usize = 4_096;
+/// Terms of a dictionary that is looked through as a whole for a part of a word: some milliseconds.
+const CONTAINING_TERMS_MAX: usize = 100_000;
 /// What tantivy sizes its first tables by; it grows with the terms. See [`Builder::is_full`].
 const WRITER_BYTES: usize = 15 << 20;
 /// Memory of a writer at which its segment ends.
@@ -39,6 +47,8 @@ pub enum IndexQuery {
     All,
     Term(String),
     Prefix(String),
+    /// Some word of a body has this inside; only for letters and `_`, folded.
+    Contains(String),
     And(Vec<IndexQuery>),
     Or(Vec<IndexQuery>),
 }
@@ -49,14 +59,18 @@ pub(super) struct Segment {
     pub(super) blocks: Range<u64>,
     reader: SegmentReader,
     field: Field,
+    filters: Filters<OwnedBytes>,
     /// It failed while it was asked: it is to be removed and made anew.
     pub(super) damaged: AtomicBool,
 }
 
 impl Segment {
     fn open(path: PathBuf, blocks: Range<u64>) -> Result<Segment, StoreError> {
-        let open = || -> tantivy::Result<(SegmentReader, Field)> {
-            let index = Index::open(MmapDirectory::open(&path)?)?;
+        let open = || -> tantivy::Result<(SegmentReader, Field, Filters<OwnedBytes>)> {
+            let directory = MmapDirectory::open(&path)?;
+            let filters = Filters::open(directory.open_read(Path::new(FILTERS))?.read_bytes()?)
+                .map_err(|error| tantivy::TantivyError::InternalError(error.to_string()))?;
+            let index = Index::open(directory)?;
             let segments = index.searchable_segments()?;
             let [segment] = &segments[..] else {
                 return Err(tantivy::TantivyError::InternalError("it is not one segment".into()));
@@ -65,14 +79,15 @@ impl Segment {
             // Opens the dictionary, so that a torn one is found now.
             let field = index.schema().get_field("terms")?;
             reader.inverted_index(field)?;
-            Ok((reader, field))
+            Ok((reader, field, filters))
         };
         let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| corrupt(&path, "tantivy stopped".into()))?;
-        let (reader, field) = opened.map_err(|error| corrupt(&path, error.to_string()))?;
-        if u64::from(reader.max_doc()) != blocks.end - blocks.start {
+        let (reader, field, filters) = opened.map_err(|error| corrupt(&path, error.to_string()))?;
+        let count = blocks.end - blocks.start;
+        if u64::from(reader.max_doc()) != count || filters.count() as u64 != count {
             return Err(corrupt(&path, "it has another number of blocks than its name says".into()));
         }
-        Ok(Segment { path, blocks, reader, field, damaged: AtomicBool::new(false) })
+        Ok(Segment { path, blocks, reader, field, filters, damaged: AtomicBool::new(false) })
     }
 
     /// The blocks that may satisfy the query, as distances from the first; `None` for all.
@@ -92,41 +107,33 @@ impl Segment {
     fn evaluate(&self, query: &IndexQuery) -> tantivy::Result<Option<RoaringBitmap>> {
         match query {
             IndexQuery::All => Ok(None),
-            IndexQuery::Term(term) => {
-                let inverted = self.reader.inverted_index(self.field)?;
-                let mut out = RoaringBitmap::new();
-                let term = Term::from_field_text(self.field, term);
-                if let Some(mut postings) = inverted.read_postings(&term, IndexRecordOption::Basic)? {
-                    collect(&mut postings, &mut out);
-                }
-                Ok(Some(out))
+            IndexQuery::Term(term) if terms::digit(term).is_some() => {
+                Ok(Some(self.filters.blocks_with(filter::key(term)).collect()))
             }
-            IndexQuery::Prefix(prefix) => {
-                let inverted = self.reader.inverted_index(self.field)?;
-                let mut out = RoaringBitmap::new();
-                let mut terms = inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
-                let mut seen = 0;
-                while terms.advance() {
-                    if !terms.key().starts_with(prefix.as_bytes()) {
-                        break;
-                    }
-                    seen += 1;
-                    if seen > PREFIX_TERMS_MAX {
-                        return Ok(None);
-                    }
-                    let mut postings = inverted.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
-                    collect(&mut postings, &mut out);
+            IndexQuery::Term(term) => self.term(term).map(Some),
+            IndexQuery::Prefix(prefix) => match terms::digit(prefix) {
+                // Whatever begins with it has the same digit first.
+                Some(digit) => self.term(&terms::head(&prefix[..digit])).map(Some),
+                None => {
+                    let Some(plain) = self.starting(prefix)? else { return Ok(None) };
+                    Ok(self.starting(&terms::head(prefix))?.map(|heads| plain | heads))
                 }
-                Ok(Some(out))
-            }
+            },
+            IndexQuery::Contains(part) => self.containing(part),
             IndexQuery::And(all) => {
                 let mut out: Option<RoaringBitmap> = None;
-                for query in all {
-                    if let Some(found) = self.evaluate(query)? {
-                        out = Some(match out {
-                            Some(before) => before & found,
-                            None => found,
-                        });
+                // What looks through the whole dictionary comes last, and not at all when nothing is left.
+                for is_costly in [false, true] {
+                    for query in all.iter().filter(|query| matches!(query, IndexQuery::Contains(_)) == is_costly) {
+                        if out.as_ref().is_some_and(RoaringBitmap::is_empty) {
+                            return Ok(out);
+                        }
+                        if let Some(found) = self.evaluate(query)? {
+                            out = Some(match out {
+                                Some(before) => before & found,
+                                None => found,
+                            });
+                        }
                     }
                 }
                 Ok(out)
@@ -140,6 +147,69 @@ impl Segment {
                 Ok(Some(out))
             }
         }
+    }
+
+    /// Reads all of it against its checksums; the filters were when it was opened.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let check = || -> tantivy::Result<_> { Index::open(MmapDirectory::open(&self.path)?)?.validate_checksum() };
+        let damaged = catch_unwind(AssertUnwindSafe(check))
+            .map_err(|_| corrupt(&self.path, "tantivy stopped".into()))?
+            .map_err(|error| corrupt(&self.path, error.to_string()))?;
+        match damaged.into_iter().next() {
+            Some(file) => Err(corrupt(&self.path, format!("{} fails its checksum", file.display()))),
+            None => Ok(()),
+        }
+    }
+
+    /// The blocks of a term of the dictionary.
+    fn term(&self, term: &str) -> tantivy::Result<RoaringBitmap> {
+        let inverted = self.reader.inverted_index(self.field)?;
+        let mut out = RoaringBitmap::new();
+        let term = Term::from_field_text(self.field, term);
+        if let Some(mut postings) = inverted.read_postings(&term, IndexRecordOption::Basic)? {
+            collect(&mut postings, &mut out);
+        }
+        Ok(out)
+    }
+
+    /// The blocks of the dictionary's terms that begin so; `None` when they are too many to tell.
+    fn starting(&self, prefix: &str) -> tantivy::Result<Option<RoaringBitmap>> {
+        let inverted = self.reader.inverted_index(self.field)?;
+        let mut out = RoaringBitmap::new();
+        let mut found = inverted.terms().range().ge(prefix.as_bytes()).into_stream()?;
+        let mut seen = 0;
+        while found.advance() {
+            if !found.key().starts_with(prefix.as_bytes()) {
+                break;
+            }
+            seen += 1;
+            if seen > PREFIX_TERMS_MAX {
+                return Ok(None);
+            }
+            collect(&mut inverted.read_postings_from_terminfo(found.value(), IndexRecordOption::Basic)?, &mut out);
+        }
+        Ok(Some(out))
+    }
+
+    /// The blocks that have a word with this inside, among the words without a digit and the parts of the others; `None` when that
+    /// is too much to look through.
+    fn containing(&self, part: &str) -> tantivy::Result<Option<RoaringBitmap>> {
+        let inverted = self.reader.inverted_index(self.field)?;
+        if inverted.terms().num_terms() > CONTAINING_TERMS_MAX {
+            return Ok(None);
+        }
+        let finder = memchr::memmem::Finder::new(part);
+        let mut out = self.term(terms::LONG)?;
+        let mut found = inverted.terms().stream()?;
+        while found.advance() {
+            let key = found.key();
+            // Terms of fields have the separator, after their key or before it.
+            let word = key.strip_prefix(terms::PART.as_bytes()).unwrap_or(key);
+            if finder.find(word).is_some() && memchr::memchr(terms::SEPARATOR as u8, word).is_none() {
+                collect(&mut inverted.read_postings_from_terminfo(found.value(), IndexRecordOption::Basic)?, &mut out);
+            }
+        }
+        Ok(Some(out))
     }
 
     pub(super) fn remove(&self) -> Result<(), StoreError> {
@@ -209,6 +279,7 @@ pub(super) struct Builder {
     unfinished: PathBuf,
     writer: tantivy::SingleSegmentIndexWriter,
     field: Field,
+    filters: FiltersWriter,
     blocks: Range<u64>,
     raw_bytes: u64,
 }
@@ -232,13 +303,22 @@ impl Builder {
             builder.single_segment_index_writer(MmapDirectory::open(&unfinished)?, WRITER_BYTES)
         };
         let writer = writer().map_err(|error| failed(&unfinished, &error))?;
-        Ok(Builder { dir: dir.to_owned(), unfinished, writer, field, blocks: first..first, raw_bytes: 0 })
+        Ok(Builder {
+            dir: dir.to_owned(),
+            unfinished,
+            writer,
+            field,
+            filters: FiltersWriter::default(),
+            blocks: first..first,
+            raw_bytes: 0,
+        })
     }
 
     /// Adds the next block, with all its terms.
-    pub(super) fn add(&mut self, terms: &str, raw_bytes: u64) -> Result<(), StoreError> {
+    pub(super) fn add(&mut self, terms: &mut BlockTerms, raw_bytes: u64) -> Result<(), StoreError> {
         let mut document = TantivyDocument::new();
-        document.add_text(self.field, terms);
+        document.add_text(self.field, &terms.dictionary);
+        self.filters.add(&mut terms.keys);
         self.writer.add_document(document).map_err(|error| failed(&self.unfinished, &error))?;
         self.blocks.end += 1;
         self.raw_bytes += raw_bytes;
@@ -254,6 +334,7 @@ impl Builder {
     /// Writes the segment, syncs it and gives it its name. At least one block must have been added.
     pub(super) fn finish(self) -> Result<Segment, StoreError> {
         self.writer.finalize().map_err(|error| failed(&self.unfinished, &error))?;
+        write_synced(&self.unfinished.join(FILTERS), &self.filters.finish())?;
         let path = self.dir.join(format!("{}-{}", self.blocks.start, self.blocks.end - 1));
         remove_dir(&path)?;
         std::fs::rename(&self.unfinished, &path).map_err(|error| io_error("rename", &self.unfinished, error))?;
@@ -262,6 +343,15 @@ impl Builder {
             .map_err(|error| io_error("sync", &self.dir, error))?;
         Segment::open(path, self.blocks)
     }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let write = || {
+        let mut file = std::fs::File::create(path)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|error| io_error("write", path, error))
 }
 
 fn failed(path: &Path, error: &tantivy::TantivyError) -> StoreError {

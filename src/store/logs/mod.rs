@@ -6,51 +6,71 @@
 //! A day is sealed whole: its blocks and the sequence number up to which they hold the intake log's records of that day are one
 //! commit. So at replay a record is known to be in a block or not, and none is doubled or lost.
 
+mod aside;
+mod block_terms;
+pub(crate) mod counts;
 mod day;
+mod filter;
+mod follow;
 mod head;
 mod index;
+mod intake;
 mod seal;
+pub(crate) mod streams;
+mod summaries;
 pub mod terms;
 mod upkeep;
+mod verify;
 mod view;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use codec::block::{self, Row};
-use model::LogBatch;
+use codec::block::Block;
+use codec::packed::PackedLogs;
 use model::meter::Counter;
 use model::time::Day;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
-pub use head::{HeadPart, HeadRecord};
+pub use head::HeadPart;
 pub use index::IndexQuery;
+pub use intake::LogIntake;
+pub use summaries::Summary;
+pub(crate) use summaries::SummaryCache;
 pub use view::{BlockRef, LogView};
 
 use day::{DayFile, Info};
+use follow::Seal;
 use index::Segment;
 use view::DayView;
 
 use crate::StoreError;
 use crate::file::{Files, corrupt, disk_bytes, io_error};
 
-/// Bytes of records in the heads of all days at which whoever applies seals first, when upkeep does not keep up; in memory they
-/// take about three times that.
-const HEAD_BYTES_MAX: u64 = 24 << 20;
+/// Memory of the heads of all days at which the writer waits until they are sealed, when nobody else kept up.
+const HEAD_BYTES_MAX: u64 = 56 << 20;
 /// Counted by the writer, since a replay applies records again.
-pub(crate) static RECORDS: Counter = Counter::new("binnacle_log_records_total", "Log records made durable.", &[]);
+pub(crate) static RECORDS: Counter = Counter::new("binnacle_store_log_records_total", "Log records made durable.", &[]);
 
 /// Open log data of one tenant; shared by its writer, its upkeep and its readers.
 pub(crate) struct LogStore {
     dir: PathBuf,
     files: Arc<Files>,
     state: Mutex<State>,
+    /// Day files that could not be read.
+    aside: Mutex<Vec<aside::Aside>>,
+    /// Told after each request that was applied.
+    arrivals: watch::Sender<()>,
     /// Held while segments are made or days dropped; before `writing`. Apart from it, since a segment takes seconds and intake
     /// must not wait for one.
     indexing: Mutex<()>,
     /// Held while blocks are written or days dropped; before `state`, never after.
     writing: Mutex<()>,
+    /// Sealing that the writer asked for.
+    relief: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct State {
@@ -71,6 +91,8 @@ struct DayState {
     /// When a flush first saw the head not empty.
     head_since_ms: Option<i64>,
     blocks: Arc<Vec<Info>>,
+    /// How far each run of blocks reaches in the order of intake.
+    seals: Arc<Vec<Seal>>,
     segments: Arc<Vec<Arc<Segment>>>,
     /// When a flush first saw blocks outside the index.
     unindexed_since_ms: Option<i64>,
@@ -85,6 +107,7 @@ impl DayState {
             head_bytes: 0,
             head_since_ms: None,
             blocks: Arc::default(),
+            seals: Arc::default(),
             segments: Arc::default(),
             unindexed_since_ms: None,
         }
@@ -127,6 +150,7 @@ impl LogStore {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(io_error("list", dir, error)),
         };
+        let mut aside = aside::list(dir)?;
         let mut indexes = Vec::new();
         for entry in entries {
             let path = entry.path();
@@ -134,8 +158,15 @@ impl LogStore {
             match (stem, path.extension().and_then(|extension| extension.to_str())) {
                 (Some(day), Some("redb")) => {
                     let mut state = DayState::new(DayFile::new(path, files.clone()));
-                    let (blocks, covered_seq) = state.file.load()?;
+                    let (blocks, covered_seq) = match state.file.load() {
+                        Ok(loaded) => loaded,
+                        Err(error) => {
+                            aside.push(aside::set_aside(dir, day, files, error)?);
+                            continue;
+                        }
+                    };
                     state.covered_seq = covered_seq;
+                    state.seals = Arc::new(Seal::of_opened(covered_seq));
                     state.blocks = Arc::new(blocks);
                     days.insert(day, state);
                 }
@@ -158,58 +189,78 @@ impl LogStore {
             dir: dir.to_owned(),
             files: files.clone(),
             state: Mutex::new(state),
+            arrivals: watch::Sender::new(()),
             indexing: Mutex::new(()),
             writing: Mutex::new(()),
+            relief: Mutex::new(None),
+            aside: Mutex::new(aside),
         })
     }
 
-    /// The bytes of a batch inside an intake record: versioned, compressed. The record around them has the checksum.
-    pub(crate) fn encode(batch: &LogBatch) -> Vec<u8> {
-        let rows: Vec<Row<'_>> = batch
-            .records
-            .iter()
-            .map(|(resource, scope, record)| Row { resource: *resource, scope: *scope, seq: 0, place: 0, record })
-            .collect();
-        let resources: Vec<_> = batch.resources.iter().collect();
-        let scopes: Vec<_> = batch.scopes.iter().collect();
-        block::encode(&resources, &scopes, &rows)
-    }
-
-    /// What [`LogStore::encode`] wrote, at replay.
-    pub(crate) fn decode(payload: &[u8]) -> Result<LogBatch, StoreError> {
-        block::Block::parse(payload.to_vec())
-            .and_then(|block| block.batch())
-            .map_err(|error| corrupt(Path::new("intake record of logs"), error.to_string()))
+    /// The records of an intake record's log part, at replay: packed, or a block as the first release wrote.
+    pub(crate) fn decode(payload: &[u8]) -> Result<PackedLogs, StoreError> {
+        let decoded = if PackedLogs::is_packed(payload) {
+            PackedLogs::decode(payload)
+        } else {
+            Block::parse(payload.to_vec()).and_then(|block| block.batch()).map(|batch| PackedLogs::of_batch(&batch).0)
+        };
+        decoded.map_err(|error| corrupt(Path::new("intake record of logs"), error.to_string()))
     }
 
     /// Takes a durable batch into the head, so that the next snapshot sees it. Called by one thread at a time, with ever
     /// growing `seq`; at replay a `seq` that an earlier flush covered comes again and is ignored.
-    pub(crate) fn apply(&self, seq: u64, batch: LogBatch) {
-        let head_bytes = {
-            let mut state = self.state.lock();
-            state.applied_seq = state.applied_seq.max(seq);
-            let covers = |day: Day| {
-                let covered_seq = state.days.get(&day).and_then(|known| known.covered_seq);
-                covered_seq.is_some_and(|covered_seq| seq <= covered_seq)
-            };
-            for (day, part) in head::split(seq, batch, |day| !covers(day)) {
-                let file = || DayFile::new(self.dir.join(format!("{day}.redb")), self.files.clone());
-                let known = state.days.entry(day).or_insert_with(|| DayState::new(file()));
-                known.head_bytes += part.raw_bytes;
-                let bytes = part.raw_bytes;
-                Arc::make_mut(&mut known.head).push(Arc::new(part));
-                state.head_bytes += bytes;
-            }
-            state.head_bytes
+    pub(crate) fn apply(&self, seq: u64, logs: PackedLogs) {
+        let mut state = self.state.lock();
+        state.applied_seq = state.applied_seq.max(seq);
+        let covers = |day: Day| {
+            let covered_seq = state.days.get(&day).and_then(|known| known.covered_seq);
+            covered_seq.is_some_and(|covered_seq| seq <= covered_seq)
         };
-        if head_bytes >= HEAD_BYTES_MAX {
-            let writing = self.writing.lock();
-            // The records stay in the head and in the intake log, and the next flush tries again and reports.
-            if let Err(error) = self.seal(|_| true) {
-                tracing::warn!(%error, "cannot write log blocks");
-            }
-            drop(writing);
+        for (day, part) in head::split(seq, logs, |day| !covers(day)) {
+            let file = || DayFile::new(self.dir.join(format!("{day}.redb")), self.files.clone());
+            let known = state.days.entry(day).or_insert_with(|| DayState::new(file()));
+            let bytes = part.memory_bytes();
+            known.head_bytes += bytes;
+            Arc::make_mut(&mut known.head).push(Arc::new(part));
+            state.head_bytes += bytes;
         }
+        drop(state);
+        self.arrivals.send_replace(());
+    }
+
+    /// Has full heads sealed beside the writer when upkeep does not keep up; at the heads' limit the writer waits for it.
+    pub(crate) fn relieve(self: &Arc<Self>) {
+        let (full, over) = {
+            let state = self.state.lock();
+            (state.days.values().any(|day| day.head_bytes >= upkeep::HEAD_BYTES), state.head_bytes >= HEAD_BYTES_MAX)
+        };
+        if !full && !over {
+            return;
+        }
+        let mut relief = self.relief.lock();
+        let at_work = relief.as_ref().is_some_and(|relief| !relief.is_finished());
+        if !over {
+            if !at_work {
+                let store = self.clone();
+                let spawned = std::thread::Builder::new()
+                    .name("seal-logs".into())
+                    .spawn(move || store.seal_reported(|day| day.head_bytes >= upkeep::HEAD_BYTES));
+                // Without a thread upkeep does it, or the writer at the limit.
+                *relief = spawned.ok();
+            }
+            return;
+        }
+        drop(relief);
+        self.seal_reported(|_| true);
+    }
+
+    /// The records of what fails stay in the head and in the intake log, and the next flush tries again and reports.
+    fn seal_reported(&self, due: impl Fn(&DayState) -> bool) {
+        let writing = self.writing.lock();
+        if let Err(error) = self.seal(due) {
+            tracing::warn!(%error, "cannot write log blocks");
+        }
+        drop(writing);
     }
 
     /// Days that have files, oldest first, with the bytes they take on the disk.
@@ -235,12 +286,18 @@ impl LogStore {
             state.head_bytes -= old.values().map(|day| day.head_bytes).sum::<u64>();
             old.into_iter().collect()
         };
+        aside::drop_before(&mut self.aside.lock(), day)?;
         for (number, state) in old {
             state.file.remove()?;
             index::remove_dir(&self.dir.join(format!("{number}.idx")))?;
         }
         drop((writing, indexing));
         Ok(())
+    }
+
+    /// Day files that could not be read, in words.
+    pub(crate) fn set_aside_files(&self) -> Vec<String> {
+        aside::describe_all(&mut self.aside.lock())
     }
 
     pub(crate) fn stats(&self) -> LogStats {
@@ -252,7 +309,7 @@ impl LogStore {
                 stats.oldest_ns = Some(stats.oldest_ns.map_or(min_ns, |known| known.min(min_ns)));
                 stats.newest_ns = Some(stats.newest_ns.map_or(max_ns, |known| known.max(max_ns)));
             }
-            stats.head_records += day.head.iter().map(|part| part.records.len() as u64).sum::<u64>();
+            stats.head_records += day.head.iter().map(|part| part.len() as u64).sum::<u64>();
             let since_ms = day.unindexed_since_ms.into_iter().chain(day.head_since_ms).min();
             let lag_ms = since_ms.map_or(0, |since_ms| state.now_ms.saturating_sub(since_ms));
             stats.index_lag_ms = stats.index_lag_ms.max(u64::try_from(lag_ms).unwrap_or(0));
@@ -268,9 +325,11 @@ impl LogStore {
             file: day.file.clone(),
             head: day.head.clone(),
             blocks: day.blocks.clone(),
+            seals: day.seals.clone(),
             segments: day.segments.clone(),
         });
-        LogView { days: Arc::new(days.collect()) }
+        let covered = state.days.values().filter_map(|day| day.covered_seq).max().unwrap_or(0);
+        LogView { days: Arc::new(days.collect()), newest_seq: state.applied_seq.max(covered) }
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use codec::block::{self, Meta, Row};
+use codec::packed::PackedRecord;
 use foldhash::fast::RandomState;
-use model::{Resource, Scope};
+use model::{LogRecord, Resource, Scope};
 
-use super::head::{HeadPart, HeadRecord, raw_bytes};
+use super::head::HeadPart;
 
 /// Size of a block before encoding, in bytes: 1 MB saves 7 % of disk and makes a search read four times as much for a hit.
 const BLOCK_RAW_BYTES: u64 = 256 << 10;
@@ -21,16 +22,21 @@ pub(super) struct Sealed {
 
 #[derive(Clone, Copy)]
 struct Item<'a> {
-    part: &'a HeadPart,
-    record: &'a HeadRecord,
+    time_ns: i64,
+    seq: u64,
+    record: PackedRecord<'a>,
     /// Number of the stream.
     stream: usize,
-    raw_bytes: u64,
 }
 
 impl Item<'_> {
+    fn place(&self) -> u32 {
+        // A request has fewer records than that.
+        self.record.place() as u32
+    }
+
     fn key(&self) -> (i64, u64, u32) {
-        (self.record.record.time_ns, self.part.seq, self.record.place)
+        (self.time_ns, self.seq, self.place())
     }
 }
 
@@ -40,19 +46,18 @@ pub(super) fn seal(parts: &[Arc<HeadPart>]) -> Vec<Sealed> {
     let mut streams: Vec<(u64, Vec<Item<'_>>)> = Vec::new();
     for part in parts {
         // Requests name few resources and scopes many times.
-        let mut known: HashMap<(u32, u32), usize, RandomState> = HashMap::default();
-        for record in &part.records {
-            let stream = *known.entry((record.resource, record.scope)).or_insert_with(|| {
-                let (resource, scope) = around(part, record);
+        let mut known: HashMap<(usize, usize), usize, RandomState> = HashMap::default();
+        for record in part.records() {
+            let stream = *known.entry((record.resource_at(), record.scope_at())).or_insert_with(|| {
+                let (resource, scope) = around(record);
                 let next = number_of.len();
                 *number_of.entry(block::stream_key(resource, scope)).or_insert(next)
             });
             if stream == streams.len() {
                 streams.push((0, Vec::new()));
             }
-            let raw_bytes = raw_bytes(&record.record);
-            streams[stream].0 += raw_bytes;
-            streams[stream].1.push(Item { part, record, stream, raw_bytes });
+            streams[stream].0 += record.raw_bytes();
+            streams[stream].1.push(Item { time_ns: record.time_ns(), seq: part.seq, record, stream });
         }
     }
     let mut out = Vec::new();
@@ -68,21 +73,21 @@ pub(super) fn seal(parts: &[Arc<HeadPart>]) -> Vec<Sealed> {
     out
 }
 
-fn around<'a>(part: &'a HeadPart, record: &HeadRecord) -> (&'a Resource, &'a Scope) {
-    (&part.resources[record.resource as usize], &part.scopes[record.scope as usize])
+fn around(record: PackedRecord<'_>) -> (&Resource, &Scope) {
+    (record.resource(), record.scope())
 }
 
 /// Cuts records into blocks of nearly equal size, in order of time.
 fn cut(mut items: Vec<Item<'_>>, out: &mut Vec<Sealed>) {
     items.sort_unstable_by_key(Item::key);
-    let total: u64 = items.iter().map(|item| item.raw_bytes).sum();
+    let total: u64 = items.iter().map(|item| item.record.raw_bytes()).sum();
     let target = total.div_ceil(total.div_ceil(BLOCK_RAW_BYTES).max(1));
     let mut rest = &items[..];
     while !rest.is_empty() {
         let mut bytes = 0;
         let mut count = 0;
         while count < rest.len() && bytes < target {
-            bytes += rest[count].raw_bytes;
+            bytes += rest[count].record.raw_bytes();
             count += 1;
         }
         let (taken, left) = rest.split_at(count);
@@ -94,25 +99,21 @@ fn cut(mut items: Vec<Item<'_>>, out: &mut Vec<Sealed>) {
 fn encode(items: &[Item<'_>], raw_bytes: u64) -> Sealed {
     let mut place_of: HashMap<usize, u32, RandomState> = HashMap::default();
     let (mut resources, mut scopes) = (Vec::new(), Vec::new());
+    let records: Vec<LogRecord> = items.iter().map(|item| item.record.to_record()).collect();
     let rows: Vec<Row<'_>> = items
         .iter()
-        .map(|item| {
+        .zip(&records)
+        .map(|(item, record)| {
             // One entry a stream in both lists: equal resources under many scopes repeat, which compresses to nothing.
             let place = *place_of.entry(item.stream).or_insert_with(|| {
-                let (resource, scope) = around(item.part, item.record);
+                let (resource, scope) = around(item.record);
                 resources.push(resource);
                 scopes.push(scope);
                 resources.len() as u32 - 1
             });
-            Row {
-                resource: place,
-                scope: place,
-                seq: item.part.seq,
-                place: item.record.place,
-                record: &item.record.record,
-            }
+            Row { resource: place, scope: place, seq: item.seq, place: item.place(), record }
         })
         .collect();
-    let meta = Meta::of(raw_bytes, items.iter().map(|item| &item.record.record));
+    let meta = Meta::of(raw_bytes, records.iter());
     Sealed { bytes: block::encode(&resources, &scopes, &rows), meta }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use codec::words::fold;
-use model::{AnyValue, LogRecord, NsRange, Resource, Scope};
+use model::{AnyValue, LogBatch, LogRecord, NsRange, Resource, Scope};
 
 use super::*;
 use crate::Options;
@@ -36,6 +36,10 @@ fn batch(seq: u64, count: usize, days: usize) -> LogBatch {
     }
 }
 
+fn packed(batch: &LogBatch) -> PackedLogs {
+    PackedLogs::of_batch(batch).0
+}
+
 fn blocks(view: &LogView, query: &IndexQuery) -> (Vec<BlockRef>, u64) {
     view.blocks(NsRange::ALL, query, || Ok::<(), StoreError>(())).unwrap()
 }
@@ -45,7 +49,7 @@ fn bodies(store: &Arc<LogStore>) -> BTreeMap<String, usize> {
     let view = store.view();
     let mut out = BTreeMap::new();
     for part in view.head(NsRange::ALL) {
-        part.records.iter().for_each(|known| *out.entry(known.record.body.to_text()).or_default() += 1);
+        part.records().for_each(|known| *out.entry(known.to_record().body.to_text()).or_default() += 1);
     }
     for block in blocks(&view, &IndexQuery::All).0 {
         let block = block.read().unwrap().unwrap();
@@ -76,7 +80,7 @@ fn replay_after_any_number_of_seals_doubles_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let batches: Vec<LogBatch> = (1..=12).map(|seq| batch(seq, 30, 1 + seq as usize % 3)).collect();
     let apply = |store: &LogStore, seqs: std::ops::RangeInclusive<u64>| {
-        seqs.for_each(|seq| store.apply(seq, batches[seq as usize - 1].clone()));
+        seqs.for_each(|seq| store.apply(seq, packed(&batches[seq as usize - 1])));
     };
     let store = open(dir.path());
     apply(&store, 1..=4);
@@ -103,18 +107,18 @@ fn a_day_that_cannot_be_written_waits_while_others_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let batches = [batch(1, 30, 3), batch(2, 30, 3)];
     let store = open(dir.path());
-    store.apply(1, batches[0].clone());
+    store.apply(1, packed(&batches[0]));
     // The second day's file is in the way of itself.
     let second = dir.path().join(format!("logs/{}.redb", Day::of_ms(NOON_MS + 86_400_000)));
     fs::create_dir_all(&second).unwrap();
     assert!(store.flush(NOON_MS, true).is_err());
-    store.apply(2, batches[1].clone());
+    store.apply(2, packed(&batches[1]));
     assert_eq!(bodies(&store), once_each(&batches));
     fs::remove_dir(&second).unwrap();
     // The first day has request 1 and not request 2.
     drop(store);
     let store = open(dir.path());
-    batches.iter().zip(1..).for_each(|(batch, seq)| store.apply(seq, batch.clone()));
+    batches.iter().zip(1..).for_each(|(batch, seq)| store.apply(seq, packed(batch)));
     assert_eq!(bodies(&store), once_each(&batches));
     assert_eq!(store.flush(NOON_MS, true).unwrap(), None);
     assert_eq!(bodies(&store), once_each(&batches));
@@ -127,7 +131,7 @@ fn the_index_narrows_and_is_made_anew_when_damaged() {
     let store = open(dir.path());
     let batches: Vec<LogBatch> = (1..=6).map(|seq| batch(seq, 10, 1)).collect();
     for (batch, seq) in batches.iter().zip(1..) {
-        store.apply(seq, batch.clone());
+        store.apply(seq, packed(batch));
         upkeep(&store, NOON_MS, true);
     }
     assert_eq!(candidates(&store, "request_3"), (6, 0), "outside the index all are candidates");
@@ -167,9 +171,9 @@ fn the_index_narrows_and_is_made_anew_when_damaged() {
 fn a_dropped_day_is_gone_for_new_and_old_readers() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.apply(1, batch(1, 30, 3));
+    store.apply(1, packed(&batch(1, 30, 3)));
     store.flush(NOON_MS, true).unwrap();
-    store.apply(2, batch(2, 30, 3));
+    store.apply(2, packed(&batch(2, 30, 3)));
     let days = store.days();
     assert_eq!(days.len(), 3);
     assert!(days.iter().all(|(_, bytes)| *bytes > 0));
@@ -190,7 +194,10 @@ fn a_damaged_block_is_an_error_that_names_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let mut sealed = seal::seal(
-        &head::split(1, batch(1, 30, 1), |_| true).into_iter().map(|(_, part)| Arc::new(part)).collect::<Vec<_>>(),
+        &head::split(1, packed(&batch(1, 30, 1)), |_| true)
+            .into_iter()
+            .map(|(_, part)| Arc::new(part))
+            .collect::<Vec<_>>(),
     );
     let middle = sealed[0].bytes.len() / 2;
     sealed[0].bytes[middle] ^= 1;
@@ -206,10 +213,161 @@ fn a_damaged_block_is_an_error_that_names_its_file() {
 }
 
 #[test]
-fn payloads_come_back_and_garbage_is_refused() {
-    let sent = batch(1, 20, 2);
-    assert_eq!(LogStore::decode(&LogStore::encode(&sent)).unwrap(), sent);
-    assert_eq!(LogStore::decode(&LogStore::encode(&LogBatch::default())).unwrap(), LogBatch::default());
-    assert!(LogStore::decode(b"").is_err());
-    assert!(LogStore::decode(&[1; 40]).is_err());
+fn intake_records_hold_packed_records_and_once_held_blocks() {
+    let batch = batch(1, 30, 3);
+    let rows: Vec<codec::block::Row<'_>> = batch
+        .records
+        .iter()
+        .map(|(resource, scope, record)| codec::block::Row {
+            resource: *resource,
+            scope: *scope,
+            seq: 0,
+            place: 0,
+            record,
+        })
+        .collect();
+    let resources: Vec<_> = batch.resources.iter().collect();
+    let scopes: Vec<_> = batch.scopes.iter().collect();
+    let block = codec::block::encode(&resources, &scopes, &rows);
+    for payload in [block, packed(&batch).encode()] {
+        assert_eq!(LogStore::decode(&payload).unwrap().to_batch(), batch);
+        assert!(LogStore::decode(&payload[..payload.len() / 2]).is_err());
+    }
+    for garbage in [&b""[..], &[1; 40], &[0x81; 40]] {
+        assert!(LogStore::decode(garbage).is_err());
+    }
+}
+
+#[test]
+fn starts_and_parts_of_words_narrow_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (seq, body) in ["user-ab12cd left", "Connection refused", "blk_77 moved"].into_iter().enumerate() {
+        let mut batch = batch(1, 1, 1);
+        batch.records[0].2.body = AnyValue::Str(body.into());
+        batch.records[0].2.attributes = vec![("id".into(), AnyValue::Str(format!("x{seq}yz")))];
+        store.apply(seq as u64 + 1, packed(&batch));
+        store.flush(NOON_MS, true).unwrap();
+    }
+    store.index_due(NOON_MS);
+    store.index_due(NOON_MS + 3_600_000);
+    let long = "b".repeat(300);
+    let check = |query: IndexQuery, expected: &[u64]| {
+        let found: Vec<u64> = blocks(&store.view(), &query).0.iter().map(|block| block.id()).collect();
+        assert_eq!(found, expected, "{query:?}");
+    };
+    check(IndexQuery::Prefix("conn".into()), &[1]);
+    check(IndexQuery::Prefix("ab".into()), &[0]);
+    check(IndexQuery::Prefix("ab1".into()), &[0]);
+    check(IndexQuery::Prefix("blk_".into()), &[2]);
+    check(IndexQuery::Prefix(terms::value("id", "x")), &[0, 1, 2]);
+    check(IndexQuery::Contains("ove".into()), &[2]);
+    check(IndexQuery::Contains("cd".into()), &[0]);
+    check(IndexQuery::Contains("lk".into()), &[2]);
+    check(IndexQuery::Contains("yz".into()), &[]);
+    check(IndexQuery::Contains(long), &[]);
+    check(IndexQuery::And(vec![IndexQuery::Contains("e".into()), IndexQuery::Prefix("left".into())]), &[0]);
+    check(IndexQuery::Term(terms::word("ab12cd")), &[0]);
+    check(IndexQuery::Term(terms::value("id", "X1YZ")), &[1]);
+}
+
+#[test]
+fn summaries_count_by_resource_and_grow_with_the_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let counts = |store: &Arc<LogStore>| {
+        let mut out: BTreeMap<String, u64> = BTreeMap::new();
+        for block in blocks(&store.view(), &IndexQuery::All).0 {
+            let summary = block.meta().unwrap().unwrap();
+            assert!(!summary.may_have_key("service.name") && summary.records == block.records());
+            for (resource, count) in summary.by_resource().unwrap() {
+                *out.entry(resource.attributes[0].1.to_text()).or_default() += count;
+            }
+        }
+        out.into_iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    for (seq, expected) in [(1, "a 15, b 15"), (2, "a 30, b 30"), (3, "a 45, b 45")] {
+        store.apply(seq, packed(&batch(seq, 30, 1)));
+        store.flush(NOON_MS, true).unwrap();
+        assert_eq!(counts(&store), expected);
+        if seq == 2 {
+            drop(store);
+            store = open(dir.path());
+            assert_eq!(counts(&store), expected);
+        }
+    }
+}
+
+#[test]
+fn a_day_that_cannot_be_read_is_set_aside_and_the_others_serve() {
+    let dir = tempfile::tempdir().unwrap();
+    let batches = [batch(1, 30, 2), batch(2, 30, 2)];
+    let store = open(dir.path());
+    store.apply(1, packed(&batches[0]));
+    store.flush(NOON_MS, true).unwrap();
+    store.index_due(NOON_MS);
+    store.index_due(NOON_MS + 3_600_000);
+    drop(store);
+    let first = Day::of_ms(NOON_MS);
+    let path = dir.path().join(format!("logs/{first}.redb"));
+    fs::write(&path, vec![7; 5_000]).unwrap();
+    let store = open(dir.path());
+    let told = store.set_aside_files();
+    assert!(told.len() == 1 && told[0].contains(&first.to_string()) && told[0].contains("set-aside"), "{told:?}");
+    let on_day = |at: i32| {
+        let records = batches.iter().flat_map(|batch| &batch.records);
+        let bodies = records.filter(move |(_, _, record)| Day::of_ns(record.time_ns) == Day(first.0 + at));
+        bodies.map(|(_, _, record)| (record.body.to_text(), 1)).collect::<BTreeMap<_, _>>()
+    };
+    let second_of_first: BTreeMap<_, _> =
+        on_day(1).into_iter().filter(|(body, _)| body.ends_with("request_1")).collect();
+    assert_eq!(bodies(&store), second_of_first);
+    // The day takes new records, and its index is its own.
+    store.apply(2, packed(&batches[1]));
+    upkeep(&store, NOON_MS + 7_200_000, true);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.set_aside_files().len(), 1, "still there after a start");
+    assert_eq!(bodies(&store).len(), 45);
+    store.drop_before(Day(first.0 + 1)).unwrap();
+    assert_eq!((store.set_aside_files(), bodies(&store).len()), (Vec::new(), 30));
+    assert_eq!(fs::read_dir(dir.path().join("logs/set-aside")).unwrap().count(), 0);
+}
+
+#[test]
+fn verify_tells_damage_and_makes_the_index_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for seq in 1..=3 {
+        store.apply(seq, packed(&batch(seq, 10, 1)));
+        store.flush(NOON_MS, true).unwrap();
+    }
+    let verified = |store: &Arc<LogStore>, rebuild: bool| {
+        let mut found = crate::Verified::default();
+        store.verify(rebuild, &mut found).unwrap();
+        (found.log_records, found.log_segments, found.log_blocks_outside_index, found.damage)
+    };
+    assert_eq!(verified(&store, false), (30, 0, 3, vec![]));
+    assert_eq!(verified(&store, true), (30, 1, 0, vec![]));
+    assert_eq!(candidates(&store, "request_3"), (1, 2));
+    let index = dir.path().join(format!("logs/{}.idx/0-2", Day::of_ms(NOON_MS)));
+    let dictionary = fs::read_dir(&index)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "term"))
+        .unwrap();
+    let mut bytes = fs::read(&dictionary).unwrap();
+    bytes[3] ^= 1;
+    fs::write(&dictionary, bytes).unwrap();
+    let (_, _, outside, damage) = verified(&store, false);
+    assert!(outside == 3 && damage.len() == 1 && damage[0].contains("--rebuild-index"), "{outside} {damage:?}");
+    assert_eq!(verified(&store, true), (30, 1, 0, vec![]));
+    // Filters are checked when they are opened.
+    let mut filters = fs::read(index.join("filters")).unwrap();
+    *filters.last_mut().unwrap() ^= 1;
+    fs::write(index.join("filters"), filters).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(verified(&store, false), (30, 0, 3, vec![]));
+    assert_eq!(candidates(&store, "request_3"), (3, 0));
 }

@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 use model::meter::Counter;
 use model::time::Day;
 
-use super::{DayState, LogStore, index, seal, terms};
+use super::block_terms::BlockTerms;
+use super::follow::Seal;
+use super::{DayState, LogStore, index, seal};
 use crate::StoreError;
 use crate::file::corrupt;
 
-/// Records waiting in the head of one day at which it is sealed, in bytes; in memory they take about three times that.
-const HEAD_BYTES: u64 = 8 << 20;
+/// Memory of the head of one day at which it is sealed: about 100,000 records. With less, a hundred streams at once fill no blocks.
+pub(super) const HEAD_BYTES: u64 = 32 << 20;
 /// Age at which a day's head is sealed however small, in ms: bounds replay, and a quiet stream's blocks are a few a day.
 const HEAD_AGE_MS: i64 = 15 * 60_000;
 /// Age of the oldest block outside the index at which a segment is made however small, in ms.
@@ -108,7 +110,8 @@ impl LogStore {
             // Only a drop removes days, and that waits for `writing`.
             let day = state.days.get_mut(&number).expect("a day stays while it is written");
             Arc::make_mut(&mut day.blocks).extend(infos);
-            let bytes: u64 = head.iter().map(|part| part.raw_bytes).sum();
+            Seal::note(Arc::make_mut(&mut day.seals), first, applied_seq);
+            let bytes: u64 = head.iter().map(|part| part.memory_bytes()).sum();
             let count = head.len();
             drop(head);
             // What was applied meanwhile stands behind.
@@ -122,7 +125,7 @@ impl LogStore {
     }
 
     /// Indexes a day's blocks that no good segment covers. The caller holds `indexing`.
-    fn index(&self, number: Day) -> Result<(), StoreError> {
+    pub(super) fn index(&self, number: Day) -> Result<(), StoreError> {
         let dir = self.dir.join(format!("{number}.idx"));
         loop {
             let (file, blocks, run) = {
@@ -138,11 +141,11 @@ impl LogStore {
                 (day.file.clone(), day.blocks.clone(), run)
             };
             let mut builder = index::Builder::new(&dir, run.start)?;
+            let mut terms = BlockTerms::default();
             for id in run {
                 let Some(block) = file.block(id)? else { return Ok(()) };
-                let terms =
-                    terms::of_block(&block).map_err(|error| corrupt(file.path(), format!("block {id}: {error}")))?;
-                builder.add(&terms, blocks[id as usize].raw_bytes)?;
+                terms.fill(&block).map_err(|error| corrupt(file.path(), format!("block {id}: {error}")))?;
+                builder.add(&mut terms, blocks[id as usize].raw_bytes)?;
                 if builder.is_full() {
                     break;
                 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use codec::block::{Block, Meta};
+use codec::block::Block;
 use model::time::Day;
 use model::{NsRange, Severity};
 
 use super::day::{DayFile, Info};
+use super::follow::Seal;
 use super::head::HeadPart;
 use super::index::{IndexQuery, Segment};
+use super::summaries::Summary;
 use crate::StoreError;
 
 /// One consistent view of a tenant's logs; cheap to clone.
@@ -16,6 +18,8 @@ use crate::StoreError;
 pub struct LogView {
     /// Oldest first.
     pub(super) days: Arc<Vec<DayView>>,
+    /// The last request that was applied before the view was taken.
+    pub(super) newest_seq: u64,
 }
 
 pub(super) struct DayView {
@@ -23,17 +27,23 @@ pub(super) struct DayView {
     pub(super) file: Arc<DayFile>,
     pub(super) head: Arc<Vec<Arc<HeadPart>>>,
     pub(super) blocks: Arc<Vec<Info>>,
+    pub(super) seals: Arc<Vec<Seal>>,
     pub(super) segments: Arc<Vec<Arc<Segment>>>,
 }
 
 /// A block that may hold what is searched.
 #[derive(Clone)]
 pub struct BlockRef {
-    file: Arc<DayFile>,
-    info: Info,
+    pub(super) file: Arc<DayFile>,
+    pub(super) info: Info,
 }
 
 impl BlockRef {
+    /// Number of the block within its day.
+    pub fn id(&self) -> u64 {
+        self.info.id
+    }
+
     /// Time of the oldest record.
     pub fn min_ns(&self) -> i64 {
         self.info.min_ns
@@ -62,8 +72,8 @@ impl BlockRef {
         self.info.severities >> (severity as u8) & 1 != 0
     }
 
-    /// Counts by minute and severity; `None` when retention dropped the day since the view was taken.
-    pub fn meta(&self) -> Result<Option<Meta>, StoreError> {
+    /// Counts by minute and severity, and by resource; `None` when retention dropped the day since the view was taken.
+    pub fn meta(&self) -> Result<Option<Summary>, StoreError> {
         self.file.meta(self.info.id)
     }
 

@@ -95,8 +95,8 @@ impl World {
     /// Every acknowledged record once; an unacknowledged batch whole and once, or not at all.
     fn check_logs(&mut self, tenant: &Tenant) {
         let snapshot = tenant.snapshot().unwrap();
-        let head = snapshot.logs().head(NsRange::ALL).flat_map(|part| &part.records);
-        let mut found: Vec<i64> = head.map(|record| record.record.observed_time_ns).collect();
+        let head = snapshot.logs().head(NsRange::ALL).flat_map(|part| part.records());
+        let mut found: Vec<i64> = head.map(|record| record.observed_time_ns()).collect();
         let never = || Ok::<(), StoreError>(());
         for block in snapshot.logs().blocks(NsRange::ALL, &IndexQuery::All, never).unwrap().0 {
             let batch = block.read().unwrap().unwrap().batch().unwrap();

@@ -1,7 +1,7 @@
 //! What one query may cost. The only place that says "too much".
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::QueryError;
@@ -14,12 +14,51 @@ pub struct Budget {
     pub timeout: Duration,
     pub series_max: u64,
     pub samples_max: u64,
-    /// Memory for intermediate and final results, and bytes of blocks read.
+    /// Memory for intermediate and final results; of metrics, bytes of chunks read too.
     pub bytes_max: u64,
     /// Threads that read and compute at once, the asking one included.
     pub threads: usize,
     /// Set by whoever asked and went away.
     pub cancelled: Arc<AtomicBool>,
+    /// Told as the query goes on; whoever waits may look.
+    pub progress: Arc<Progress>,
+}
+
+/// How far a query is. Log queries tell it; what they sum up they may find to be less work than it seemed.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bytes_total: AtomicU64,
+    bytes_scanned: AtomicU64,
+    matches: AtomicU64,
+}
+
+impl Progress {
+    /// So many bytes are to be read.
+    pub(crate) fn expect(&self, bytes: u64) {
+        self.bytes_total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn scanned(&self, bytes: u64) {
+        self.bytes_scanned.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn matched(&self) {
+        self.matches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Bytes that the query may have to read, as far as it knows; 0 before it knows.
+    pub fn bytes_total(&self) -> u64 {
+        self.bytes_total.load(Ordering::Relaxed)
+    }
+
+    pub fn bytes_scanned(&self) -> u64 {
+        self.bytes_scanned.load(Ordering::Relaxed)
+    }
+
+    /// Records found that match.
+    pub fn matches(&self) -> u64 {
+        self.matches.load(Ordering::Relaxed)
+    }
 }
 
 /// What every query may cost, before one begins: `query.timeout`, `query.series_max`, `query.samples_max`, `query.memory_max`,
@@ -58,6 +97,7 @@ impl Limits {
             bytes_max: self.bytes_max,
             threads: self.threads,
             cancelled: Arc::new(AtomicBool::new(false)),
+            progress: Arc::default(),
         }
     }
 }

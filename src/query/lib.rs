@@ -2,8 +2,9 @@
 
 pub mod budget;
 pub mod error;
+pub mod logql;
 pub mod logs;
 pub mod promql;
 
-pub use budget::{Budget, Limits};
+pub use budget::{Budget, Limits, Progress};
 pub use error::QueryError;

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use codec::block::Meta;
-use model::{NsRange, Severity};
+use codec::block::{Meta, ValueRef};
+use codec::field;
+use model::{NsRange, Resource, Severity};
 use store::LogView;
+use store::logs::Summary;
 
-use super::expr::{Expr, Field, severity_only};
+use super::expr::{ALL_SEVERITIES, Expr, Field, severity_only};
 use super::guard::{Guard, Source};
+use super::mask::Mask;
 use super::row::Rows;
-use super::{Bucket, SearchStats, judge};
+use super::{Bucket, SearchStats, select, sources};
 use crate::{Budget, QueryError};
 
 /// Most buckets of a histogram: what Prometheus allows as points of a series.
@@ -46,51 +49,73 @@ pub(super) fn histogram(
     let bucket_of = |at_ns: i64| (at_ns.div_euclid(width_ns) - first) as usize;
     let by_severity = severity_only(expr);
     let mut guard = Guard::new(budget);
-    for source in guard.sources(view, expr, range)? {
-        if let (Some(mask), Source::Block(block)) = (by_severity, &source)
+    let sources = guard.sources(view, expr, range)?;
+    let counted = |guard: &mut Guard<'_>, source: &Source| {
+        let mut counts = Counts::new();
+        if let (Some(mask), Source::Block(block)) = (by_severity, source)
             && range.contains(block.min_ns())
             && range.contains(block.max_ns())
         {
             guard.look()?;
-            let Some(meta) = block.meta()? else { continue };
+            let Some(meta) = block.meta()? else { return Ok(counts) };
             if add_summary(&meta, width_ns, mask, &bucket_of, &mut counts) {
                 guard.stats.blocks_skipped += 1;
-                continue;
+                return Ok(counts);
             }
         }
-        let Some(rows) = guard.read(source)? else { continue };
-        for at in 0..rows.count() {
-            guard.tick()?;
-            let time_ns = rows.time(at)?;
-            if range.contains(time_ns) && judge::matches(expr, &rows, at)? {
-                counts[bucket_of(time_ns)][rows.severity(at)? as usize] += 1;
-            }
+        let Some(rows) = guard.read(source.clone())? else { return Ok(counts) };
+        for at in matching(expr, &rows, range, guard)?.iter() {
+            add_count(&mut counts, bucket_of(rows.time(at)?), rows.severity(at)? as usize, 1);
         }
-    }
+        Ok(counts)
+    };
+    sources::each(&mut guard, budget, sources, counted, |more: Counts| {
+        for (bucket, severity, count) in more {
+            counts[bucket][severity] += count;
+        }
+        Ok(())
+    })?;
     let start = |at: usize| (first + at as i64).saturating_mul(width_ns);
     let buckets = counts.into_iter().enumerate().map(|(at, counts)| Bucket { start_ns: start(at), counts });
     Ok((buckets.collect(), guard.stats))
 }
 
+/// Buckets, severities and counts; a pair may come more than once.
+type Counts = Vec<(usize, usize, u64)>;
+
+fn add_count(counts: &mut Counts, bucket: usize, severity: usize, count: u64) {
+    // Records of one time stand together; of so few severities the last entries have it.
+    match counts.iter_mut().rev().take(Severity::ALL.len()).find(|entry| (entry.0, entry.1) == (bucket, severity)) {
+        Some(entry) => entry.2 += count,
+        None => counts.push((bucket, severity, count)),
+    }
+}
+
+/// The records of a place that are in the range and satisfy the search.
+fn matching(expr: &Expr, rows: &Rows, range: NsRange, guard: &mut Guard<'_>) -> Result<Mask, QueryError> {
+    let mut within = Mask::none(rows.count());
+    for at in 0..rows.count() {
+        guard.tick()?;
+        if range.contains(rows.time(at)?) {
+            within.insert(at);
+        }
+    }
+    select::select(expr, rows, &within)
+}
+
 /// Counts a block by its summary, if that is fine enough.
-fn add_summary(
-    meta: &Meta,
-    width_ns: i64,
-    mask: u8,
-    bucket_of: &impl Fn(i64) -> usize,
-    counts: &mut [[u64; Severity::ALL.len()]],
-) -> bool {
+fn add_summary(meta: &Meta, width_ns: i64, mask: u8, bucket_of: &impl Fn(i64) -> usize, counts: &mut Counts) -> bool {
     let wanted = |severity: usize| mask >> severity & 1 != 0;
     if bucket_of(meta.min_ns) == bucket_of(meta.max_ns) {
         for (severity, count) in meta.severities.iter().enumerate().filter(|(severity, _)| wanted(*severity)) {
-            counts[bucket_of(meta.min_ns)][severity] += count;
+            add_count(counts, bucket_of(meta.min_ns), severity, *count);
         }
         return true;
     }
     let Some(minutes) = meta.minutes.as_ref().filter(|_| width_ns % MINUTE_NS == 0) else { return false };
     for entry in minutes.iter().filter(|entry| wanted(entry.severity as usize)) {
         // The block's first minute may start before its bucket's range does.
-        counts[bucket_of(entry.start_ns.max(meta.min_ns))][entry.severity as usize] += entry.count;
+        add_count(counts, bucket_of(entry.start_ns.max(meta.min_ns)), entry.severity as usize, entry.count);
     }
     true
 }
@@ -104,38 +129,113 @@ pub(super) fn top_values(
     budget: &Budget,
 ) -> Result<Vec<(String, u64)>, QueryError> {
     let wanted = Field::of_name(field);
-    let mut counts: HashMap<String, u64, foldhash::fast::RandomState> = HashMap::default();
+    let mut counts: Values = HashMap::default();
     let mut guard = Guard::new(budget);
-    let mut text = String::new();
-    for source in guard.sources(view, expr, range)? {
-        let Some(rows) = guard.read(source)? else { continue };
-        for at in 0..rows.count() {
-            guard.tick()?;
-            if !range.contains(rows.time(at)?) || !judge::matches(expr, &rows, at)? {
-                continue;
+    let sources = guard.sources(view, expr, range)?;
+    // What the guard has to say while results are put together, on a guard of its own.
+    let mut spending = Guard::sharing(budget, &guard.share());
+    let everything = severity_only(expr) == Some(ALL_SEVERITIES);
+    let counted = |guard: &mut Guard<'_>, source: &Source| {
+        let mut counts: Values = HashMap::default();
+        if let (true, Source::Block(block), Field::Resource(path) | Field::Any(path)) = (everything, source, &wanted)
+            && range.contains(block.min_ns())
+            && range.contains(block.max_ns())
+        {
+            guard.look()?;
+            let Some(meta) = block.meta()? else { return Ok(counts) };
+            let only_resources = matches!(wanted, Field::Resource(_));
+            if (only_resources || !meta.may_have_key(path))
+                && count_resources(&meta, path, only_resources, &mut counts, field)?
+            {
+                guard.stats.blocks_skipped += 1;
+                return Ok(counts);
             }
-            if !first_value(&rows, at, &wanted, &mut text)? {
-                continue;
-            }
-            text.truncate(text.floor_char_boundary(VALUE_BYTES_MAX));
-            if let Some(count) = counts.get_mut(&text) {
-                *count += 1;
-                continue;
-            }
-            if counts.len() == VALUES_MAX {
-                let message = format!(
-                    "{field} has more than {VALUES_MAX} values here, no more are counted; narrow the time range or the search"
-                );
-                return Err(QueryError::TooMuch { message });
-            }
-            guard.spend(text.len() as u64 + 32)?;
-            counts.insert(text.clone(), 1);
+            counts.clear();
         }
-    }
+        let Some(rows) = guard.read(source.clone())? else { return Ok(counts) };
+        let mut text = String::new();
+        // Of records that have the value from their resource or scope, a count for each pair of them.
+        let mut of_streams: HashMap<(usize, usize), (usize, u64), foldhash::fast::RandomState> = HashMap::default();
+        for at in matching(expr, &rows, range, guard)?.iter() {
+            match rows.shared_value(at, &wanted)? {
+                Some(stream) => of_streams.entry(stream).or_insert((at, 0)).1 += 1,
+                None if first_value(&rows, at, &wanted, &mut text)? => add_value(&mut counts, &text, 1, field)?,
+                None => {}
+            }
+        }
+        for (at, count) in of_streams.into_values() {
+            if first_value(&rows, at, &wanted, &mut text)? {
+                add_value(&mut counts, &text, count, field)?;
+            }
+        }
+        Ok(counts)
+    };
+    sources::each(&mut guard, budget, sources, counted, |more: Values| {
+        for (value, count) in more {
+            if !counts.contains_key(&value) {
+                spending.spend(value.len() as u64 + 32)?;
+            }
+            add_value(&mut counts, &value, count, field)?;
+        }
+        Ok(())
+    })?;
     let mut out: Vec<(String, u64)> = counts.into_iter().collect();
     out.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
     out.truncate(limit);
     Ok(out)
+}
+
+type Values = HashMap<String, u64, foldhash::fast::RandomState>;
+
+fn add_value(counts: &mut Values, text: &str, count: u64, field: &str) -> Result<(), QueryError> {
+    let text = &text[..text.floor_char_boundary(VALUE_BYTES_MAX)];
+    if let Some(known) = counts.get_mut(text) {
+        *known += count;
+        return Ok(());
+    }
+    if counts.len() == VALUES_MAX {
+        let message = format!(
+            "{field} has more than {VALUES_MAX} values here, no more are counted; narrow the time range or the search"
+        );
+        return Err(QueryError::TooMuch { message });
+    }
+    counts.insert(text.to_owned(), count);
+    Ok(())
+}
+
+/// Counts a block by its summary; false when that does not tell. A record without the attribute in its resource may have the value
+/// elsewhere, unless `only_resources` are asked.
+fn count_resources(
+    meta: &Summary,
+    path: &str,
+    only_resources: bool,
+    counts: &mut Values,
+    field: &str,
+) -> Result<bool, QueryError> {
+    let Some(resources) = meta.by_resource() else { return Ok(false) };
+    let mut text = String::new();
+    for (resource, count) in resources {
+        if resource_value(resource, path, &mut text) {
+            add_value(counts, &text, count, field)?;
+        } else if !only_resources {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Puts the first value of a resource's attribute into `text`; whether there was one.
+fn resource_value(resource: &Resource, path: &str, text: &mut String) -> bool {
+    let mut found = false;
+    text.clear();
+    let pairs = resource.attributes.iter().map(|(key, value)| (key, ValueRef::from(value)));
+    field::lookup(pairs, path, &mut |value| {
+        if !found {
+            found = true;
+            value.write_text(text);
+        }
+    });
+    found
 }
 
 /// Puts the first value of a field into `text`; whether there was one.

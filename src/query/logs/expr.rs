@@ -1,10 +1,16 @@
 //! A parsed search: what must hold of a record, and what of that the index and a block's summary can tell.
 
+use std::sync::Arc;
+
 use codec::words::{in_word, number, words};
 use memchr::memmem::Finder;
-use model::Severity;
+use model::{AnyValue, Resource, Scope, Severity};
+use regex::Regex;
 use store::IndexQuery;
 use store::logs::terms;
+
+use super::logql::Logql;
+use super::pattern::Glob;
 
 /// What must hold of a record.
 #[derive(Debug, Clone)]
@@ -16,6 +22,14 @@ pub(crate) enum Expr {
     Word(Word),
     /// Text in the body exactly as it stands.
     Phrase(Phrase),
+    /// Words of the body around a `*`, in any case.
+    Glob(Box<Glob>),
+    /// A pattern somewhere in the body.
+    Regex(Box<Regex>),
+    /// The record is of this resource and scope.
+    Stream(Arc<Stream>),
+    /// LogQL's selector takes its stream, and the pipeline lets it through.
+    Logql(Box<Logql>),
     /// Bit n: `Severity::ALL[n]` will do.
     Severity(u8),
     Time(Compare, i64),
@@ -86,13 +100,13 @@ impl Word {
 /// Where a field's values come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// The first place that has the key: the record, its scope, its resource.
+    /// The first place that has the key: the record, its scope, its resource, its body.
     Any(String),
     Record(String),
     Scope(String),
     Resource(String),
     Body,
-    /// A path into a body that is a map.
+    /// A path into a body that is a map, or text with fields (`codec::body`).
     BodyPath(String),
     SeverityName,
     SeverityNumber,
@@ -179,8 +193,19 @@ pub(crate) enum Test {
     Exact(String),
     /// The value as folded text.
     Text(Box<Word>),
+    /// The value as folded text with a `*` inside.
+    Glob(Box<Glob>),
+    /// A pattern somewhere in the value as text.
+    Regex(Box<Regex>),
     /// A number in any type, and in text that is one.
     Number(Compare, f64),
+}
+
+/// What a record comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stream {
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) scope: Arc<Scope>,
 }
 
 /// Blocks that can hold a match have these terms.
@@ -189,6 +214,14 @@ pub(crate) fn index_query(expr: &Expr) -> IndexQuery {
         Expr::And(all) => IndexQuery::And(all.iter().map(index_query).collect()),
         Expr::Or(any) => IndexQuery::Or(any.iter().map(index_query).collect()),
         Expr::Not(_) | Expr::Severity(_) | Expr::Time(..) => IndexQuery::All,
+        Expr::Regex(regex) => match super::select::needed_text(regex.as_str()) {
+            // Either end may lie inside a word of the body.
+            Some(text) => body_terms(&codec::words::fold(&text), true, true),
+            None => IndexQuery::All,
+        },
+        Expr::Glob(glob) => glob_terms(glob),
+        Expr::Stream(stream) => stream_terms(stream),
+        Expr::Logql(logql) => logql.index_query(),
         Expr::Word(word) => body_terms(&word.folded, word.open_start, word.open_end),
         // Either end may lie inside a word of the body.
         Expr::Phrase(phrase) => body_terms(&codec::words::fold(&phrase.text), true, true),
@@ -197,31 +230,83 @@ pub(crate) fn index_query(expr: &Expr) -> IndexQuery {
 }
 
 /// The words that a text's presence in a body implies: whole ones inside, parts at the open ends.
-fn body_terms(folded: &str, open_start: bool, open_end: bool) -> IndexQuery {
+pub(crate) fn body_terms(folded: &str, open_start: bool, open_end: bool) -> IndexQuery {
     let part_first = open_start && folded.chars().next().is_some_and(in_word);
     let part_last = open_end && folded.chars().next_back().is_some_and(in_word);
     let found: Vec<&str> = words(folded).collect();
     let last = found.len().saturating_sub(1);
     let of_word = |(at, word): (usize, &&str)| match (at == 0 && part_first, at == last && part_last) {
-        // The end of a longer word, or its middle: terms are in order of their starts.
-        (true, _) => IndexQuery::All,
+        // The end of a longer word, or its middle: terms are in order of their starts, and only those without digits are few.
+        (true, _) if word.bytes().any(|byte| byte.is_ascii_digit()) => IndexQuery::All,
+        (true, _) => IndexQuery::Contains(terms::word(word)),
         (false, true) => IndexQuery::Prefix(terms::word(word)),
         (false, false) => IndexQuery::Term(terms::word(word)),
     };
     IndexQuery::And(found.iter().enumerate().map(of_word).collect())
 }
 
+/// The words around and between the stars.
+fn glob_terms(glob: &Glob) -> IndexQuery {
+    let last = glob.pieces.len().saturating_sub(1);
+    let of_piece =
+        |(at, piece): (usize, &String)| body_terms(piece, at > 0 || glob.open_start, at < last || glob.open_end);
+    IndexQuery::And(glob.pieces.iter().enumerate().map(of_piece).collect())
+}
+
+fn stream_terms(stream: &Stream) -> IndexQuery {
+    let of_text = |(key, value): &(model::Key, AnyValue)| match value {
+        AnyValue::Str(text) => Some(IndexQuery::Term(terms::value(key, text))),
+        _ => None,
+    };
+    IndexQuery::And(stream.resource.attributes.iter().filter_map(of_text).collect())
+}
+
 fn field_terms(field: &Field, test: &Test) -> IndexQuery {
     let Some(key) = field.index_key() else { return IndexQuery::All };
-    match test {
-        Test::Exact(text) => IndexQuery::Term(terms::value(&key, text)),
-        Test::Text(word) if !word.open_start && word.open_end => IndexQuery::Prefix(terms::value(&key, &word.folded)),
-        Test::Text(word) if !word.open_start => IndexQuery::Term(terms::value(&key, &word.folded)),
-        Test::Number(Compare::Equal, wanted) => IndexQuery::Term(terms::numeric(&key, *wanted)),
-        // Ids have no term for being there.
-        Test::Exists | Test::Text(_) | Test::Number(..) if *field == Field::TraceId => IndexQuery::All,
-        Test::Exists | Test::Text(_) | Test::Number(..) => IndexQuery::Term(terms::exists(&key)),
+    let of_key = key_terms(&key, *field == Field::TraceId, test);
+    match field {
+        // What no attribute has may stand in the body: in a map, or in text.
+        Field::Any(path) => {
+            let in_map = key_terms(&format!("body.{path}"), false, test);
+            IndexQuery::Or(vec![of_key, in_map, text_terms(path, test)])
+        }
+        Field::BodyPath(path) => IndexQuery::Or(vec![of_key, text_terms(path, test)]),
+        _ => of_key,
     }
+}
+
+fn key_terms(key: &str, is_id: bool, test: &Test) -> IndexQuery {
+    match test {
+        Test::Exact(text) => IndexQuery::Term(terms::value(key, text)),
+        Test::Text(word) if !word.open_start && word.open_end => IndexQuery::Prefix(terms::value(key, &word.folded)),
+        Test::Text(word) if !word.open_start => IndexQuery::Term(terms::value(key, &word.folded)),
+        Test::Number(Compare::Equal, wanted) => IndexQuery::Term(terms::numeric(key, *wanted)),
+        // Ids have no term for being there.
+        _ if is_id => IndexQuery::All,
+        _ => IndexQuery::Term(terms::exists(key)),
+    }
+}
+
+/// The words that a field in a body that is text implies: those of its key, and of its value where no writer escapes it.
+fn text_terms(path: &str, test: &Test) -> IndexQuery {
+    let written_as_is = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+            && !text.contains(['"', '\\', '<', '>', '&', '\'', '/'])
+    };
+    if !written_as_is(path) {
+        return IndexQuery::All;
+    }
+    let of_value = match test {
+        Test::Exact(text) if written_as_is(text) => body_terms(&codec::words::fold(text), false, false),
+        Test::Text(word) if written_as_is(&word.folded) => body_terms(&word.folded, word.open_start, word.open_end),
+        // See `codec::body` for why a number is written like this.
+        Test::Number(Compare::Equal, wanted) => {
+            let plain = model::any::double_text(if *wanted == 0.0 { 0.0 } else { *wanted });
+            body_terms(&plain, false, false)
+        }
+        _ => IndexQuery::All,
+    };
+    IndexQuery::And(vec![body_terms(&codec::words::fold(path), false, false), of_value])
 }
 
 /// Severities that a matching record can have.
@@ -245,10 +330,13 @@ pub(crate) fn severity_only(expr: &Expr) -> Option<u8> {
     }
 }
 
-/// A test for an unquoted value without a comparison: a number if it is one, else text.
+/// A test for an unquoted value without a comparison: a number if it is one, else text. Long whole numbers are ids: a float would
+/// take neighbours for equal.
 pub(crate) fn text_test(word: Word) -> Test {
+    const EXACT_DIGITS: usize = 15;
+    let is_id = word.folded.len() > EXACT_DIGITS && word.folded.bytes().all(|byte| byte.is_ascii_digit());
     match number(&word.folded) {
-        Some(wanted) if !word.open_start && !word.open_end => Test::Number(Compare::Equal, wanted),
+        Some(wanted) if !word.open_start && !word.open_end && !is_id => Test::Number(Compare::Equal, wanted),
         _ => Test::Text(Box::new(word)),
     }
 }

@@ -1,7 +1,7 @@
 //! What one search reads, and its budget: asked before each block and every so many records.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use model::{NsRange, Severity};
@@ -16,45 +16,65 @@ use crate::{Budget, QueryError};
 const RECORDS_BETWEEN_LOOKS: u64 = 256;
 
 /// Where records are read from.
-pub(super) enum Source {
+#[derive(Clone)]
+pub(crate) enum Source {
     Block(BlockRef),
     Head(Arc<HeadPart>),
 }
 
 impl Source {
-    pub(super) fn min_ns(&self) -> i64 {
+    pub(crate) fn min_ns(&self) -> i64 {
         match self {
             Source::Block(block) => block.min_ns(),
             Source::Head(part) => part.min_ns,
         }
     }
 
-    pub(super) fn max_ns(&self) -> i64 {
+    pub(crate) fn max_ns(&self) -> i64 {
         match self {
             Source::Block(block) => block.max_ns(),
             Source::Head(part) => part.max_ns,
         }
     }
 
-    pub(super) fn is_block(&self) -> bool {
+    /// Bytes that reading it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Source::Block(block) => block.stored_bytes(),
+            Source::Head(part) => part.raw_bytes,
+        }
+    }
+
+    pub(crate) fn is_block(&self) -> bool {
         matches!(self, Source::Block(_))
     }
 }
 
-pub(super) struct Guard<'a> {
+pub(crate) struct Guard<'a> {
     budget: &'a Budget,
-    spent_bytes: u64,
+    /// Shared by all threads of a query.
+    spent_bytes: Arc<AtomicU64>,
     ticks: u64,
-    pub(super) stats: SearchStats,
+    pub(crate) stats: SearchStats,
 }
 
 impl<'a> Guard<'a> {
-    pub(super) fn new(budget: &'a Budget) -> Guard<'a> {
-        Guard { budget, spent_bytes: 0, ticks: 0, stats: SearchStats::default() }
+    pub(crate) fn new(budget: &'a Budget) -> Guard<'a> {
+        Guard::sharing(budget, &Arc::default())
+    }
+
+    /// What the threads of this query have spent together.
+    pub(crate) fn share(&self) -> Arc<AtomicU64> {
+        self.spent_bytes.clone()
+    }
+
+    /// A guard for another thread of a query.
+    pub(crate) fn sharing(budget: &'a Budget, spent_bytes: &Arc<AtomicU64>) -> Guard<'a> {
+        Guard { budget, spent_bytes: spent_bytes.clone(), ticks: 0, stats: SearchStats::default() }
     }
 
     /// All places that can hold a match in the range.
-    pub(super) fn sources(&mut self, view: &LogView, expr: &Expr, range: NsRange) -> Result<Vec<Source>, QueryError> {
+    pub(crate) fn sources(&mut self, view: &LogView, expr: &Expr, range: NsRange) -> Result<Vec<Source>, QueryError> {
         let (blocks, ruled_out) = view.blocks(range, &index_query(expr), || self.look())?;
         let mask = severities(expr);
         let has_any = |block: &BlockRef| {
@@ -64,34 +84,32 @@ impl<'a> Guard<'a> {
         let mut out: Vec<Source> = blocks.into_iter().filter(has_any).map(Source::Block).collect();
         self.stats.blocks_skipped += ruled_out + (before - out.len()) as u64;
         out.extend(view.head(range).cloned().map(Source::Head));
+        self.budget.progress.expect(out.iter().map(Source::bytes).sum());
         Ok(out)
     }
 
     /// Reads a source; `None` when retention dropped it meanwhile.
-    pub(super) fn read(&mut self, source: Source) -> Result<Option<Rows>, QueryError> {
+    pub(crate) fn read(&mut self, source: Source) -> Result<Option<Rows>, QueryError> {
         self.look()?;
+        self.stats.bytes_scanned += source.bytes();
+        self.budget.progress.scanned(source.bytes());
         Ok(match source {
             Source::Block(block) => {
-                self.spend(block.stored_bytes())?;
                 self.stats.blocks_scanned += 1;
-                self.stats.bytes_scanned += block.stored_bytes();
                 block.read()?.map(Rows::of_block)
             }
-            Source::Head(part) => {
-                self.stats.bytes_scanned += part.raw_bytes;
-                Some(Rows::Head(part))
-            }
+            Source::Head(part) => Some(Rows::Head(part)),
         })
     }
 
     /// Counts a record, and looks at the clock now and then.
-    pub(super) fn tick(&mut self) -> Result<(), QueryError> {
+    pub(crate) fn tick(&mut self) -> Result<(), QueryError> {
         self.stats.records_scanned += 1;
         self.ticks += 1;
         if self.ticks.is_multiple_of(RECORDS_BETWEEN_LOOKS) { self.look() } else { Ok(()) }
     }
 
-    pub(super) fn look(&self) -> Result<(), QueryError> {
+    pub(crate) fn look(&self) -> Result<(), QueryError> {
         if self.budget.cancelled.load(Ordering::Relaxed) {
             return Err(QueryError::Cancelled);
         }
@@ -101,13 +119,24 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
-    pub(super) fn spend(&mut self, bytes: u64) -> Result<(), QueryError> {
-        self.spent_bytes += bytes;
-        if self.spent_bytes > self.budget.bytes_max {
+    /// A record was found that matches.
+    pub(crate) fn matched(&mut self) {
+        self.budget.progress.matched();
+    }
+
+    /// What was spent is free again.
+    pub(crate) fn give_back(&mut self, bytes: u64) {
+        self.spent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes memory that is held until the end, or given back.
+    pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), QueryError> {
+        let spent_bytes = self.spent_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if spent_bytes > self.budget.bytes_max {
             return Err(QueryError::TooMuch {
                 message: format!(
-                    "the search reads more than {} bytes of log blocks and rows (query.memory_max); narrow the time range or \
-                     add a word that few records have",
+                    "the search holds more than {} bytes of rows and values (query.memory_max); ask for fewer rows, or narrow the \
+                     time range or the search",
                     self.budget.bytes_max
                 ),
             });

@@ -3,25 +3,45 @@
 //! The index and the blocks' summaries only narrow what is read; every record is judged by itself. So records answer alike
 //! whether they are in the head, in a block outside the index, or indexed.
 
+mod context;
 mod count;
-mod expr;
-mod guard;
+pub(crate) mod expr;
+mod facets;
+mod few_bodies;
+mod fields;
+mod follow;
+pub(crate) mod guard;
 mod judge;
+mod logql;
+mod mask;
 mod parse;
-mod row;
+mod pattern;
+pub mod patterns;
+pub(crate) mod row;
+mod row_values;
+mod search;
+mod select;
+mod sources;
+mod window_patterns;
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use codec::block::BlockError;
 use model::{LogRecord, NsRange, Resource, Scope, Severity};
-use store::{LogView, Snapshot};
+use store::Snapshot;
+
+pub use context::{Context, around, context, trace, trace_id};
+pub use facets::{Facet, facets};
+pub use fields::{SeenField, fields, unknown_fields};
+pub use follow::{Arrivals, Position, arrivals};
+pub use window_patterns::{WindowPattern, WindowPatterns, window_patterns};
 
 use crate::{Budget, QueryError};
 use expr::Expr;
-use guard::{Guard, Source};
-use row::{RowKey, Rows};
+pub(crate) use expr::body_terms;
+use logql::Logql;
+pub(crate) use mask::Mask;
+pub(crate) use select::{needed_text, with_texts};
 
 /// A parsed search.
 #[derive(Debug, Clone)]
@@ -55,12 +75,32 @@ pub struct SearchStats {
     pub blocks_skipped: u64,
 }
 
+impl SearchStats {
+    fn add(&mut self, other: &SearchStats) {
+        self.records_scanned += other.records_scanned;
+        self.bytes_scanned += other.bytes_scanned;
+        self.blocks_scanned += other.blocks_scanned;
+        self.blocks_skipped += other.blocks_skipped;
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchAnswer {
     pub rows: Vec<Row>,
     /// Whether more rows matched than `limit`.
     pub more: bool,
     pub stats: SearchStats,
+    /// Set when the budget ended before the search did.
+    pub partial: Option<Partial>,
+}
+
+/// What an answer is whole for, that is not whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partial {
+    /// The limit that was hit, and the way round it.
+    pub reason: String,
+    /// All matching records of this range were found; nothing is said of the rest.
+    pub covered: NsRange,
 }
 
 /// Counts of one span of time, by severity.
@@ -75,7 +115,12 @@ pub struct Bucket {
 ///
 /// Words match whole words of the body in any case, `"phrases"` exactly; `field:value` compares the whole value in any case or as
 /// a number, `field:"value"` exactly; see `parse.rs` for the grammar.
+///
+/// A text that begins with `{` is LogQL: a selector and its pipeline, whose errors are in Loki's words.
 pub fn parse(text: &str) -> Result<Search, QueryError> {
+    if text.trim_start().starts_with('{') {
+        return Ok(Search { expr: Expr::Logql(Box::new(Logql::parse(text)?)) });
+    }
     Ok(Search { expr: parse::parse(text)? })
 }
 
@@ -93,99 +138,29 @@ pub fn search(
     cursor: Option<&str>,
     budget: &Budget,
 ) -> Result<SearchAnswer, QueryError> {
-    search_view(snapshot.logs(), search, range, direction, limit, cursor, budget)
+    let (answer, cut) = search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)?;
+    match cut {
+        Some((error, _)) => Err(error),
+        None => Ok(answer),
+    }
 }
 
-fn search_view(
-    view: &LogView,
+/// As [`search`]; where the budget's time or memory ends first, the rows found until then, with the range that they are all of.
+///
+/// # Errors
+/// `Evaluation` for a cursor that no answer gave, and `Cancelled`.
+pub fn search_in_part(
+    snapshot: &Snapshot,
     search: &Search,
-    mut range: NsRange,
+    range: NsRange,
     direction: Direction,
     limit: usize,
     cursor: Option<&str>,
     budget: &Budget,
 ) -> Result<SearchAnswer, QueryError> {
-    let after = cursor
-        .map(|text| {
-            let reason = || format!("cursor {text:?} is not one that a search returned");
-            RowKey::of_cursor(text).ok_or_else(|| QueryError::Evaluation { reason: reason() })
-        })
-        .transpose()?;
-    let newest = direction == Direction::NewestFirst;
-    if let Some(after) = after {
-        match newest {
-            true => range.end_ns = range.end_ns.min(after.time_ns.saturating_add(1)),
-            false => range.start_ns = range.start_ns.max(after.time_ns),
-        }
-    }
-    let mut guard = Guard::new(budget);
-    let mut sources = guard.sources(view, &search.expr, range)?;
-    match newest {
-        true => sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns())),
-        false => sources.sort_by_key(Source::min_ns),
-    }
-    // One more than asked for tells whether there are more. What is found stays in its place until it is known to stay.
-    let wanted = limit.saturating_add(1);
-    let mut found: BTreeMap<RowKey, (Rc<Rows>, usize)> = BTreeMap::new();
-    let mut rest = sources.into_iter();
-    while let Some(source) = rest.next() {
-        let worst = |found: &BTreeMap<RowKey, _>| {
-            let key = if newest { found.first_key_value() } else { found.last_key_value() };
-            key.map(|(key, _)| *key).filter(|_| found.len() >= wanted)
-        };
-        if let Some(worst) = worst(&found)
-            && (if newest { source.max_ns() < worst.time_ns } else { source.min_ns() > worst.time_ns })
-        {
-            guard.stats.blocks_skipped += rest.chain([source]).filter(Source::is_block).count() as u64;
-            break;
-        }
-        let Some(rows) = guard.read(source)? else { continue };
-        let rows = Rc::new(rows);
-        for at in 0..rows.count() {
-            guard.tick()?;
-            // Blocks are in order of time: the best come first, and the first that is too late ends it.
-            let at = if newest { rows.count() - 1 - at } else { at };
-            if !range.contains(rows.time(at)?) {
-                continue;
-            }
-            let key = rows.key(at)?;
-            if after.is_some_and(|after| if newest { key >= after } else { key <= after }) {
-                continue;
-            }
-            if worst(&found).is_some_and(|worst| if newest { key < worst } else { key > worst }) {
-                match &*rows {
-                    Rows::Block { .. } => break,
-                    Rows::Head(_) => continue,
-                }
-            }
-            if judge::matches(&search.expr, &rows, at)? {
-                found.insert(key, (rows.clone(), at));
-                if found.len() > wanted {
-                    if newest {
-                        found.pop_first()
-                    } else {
-                        found.pop_last()
-                    };
-                }
-            }
-        }
-    }
-    let more = found.len() > limit;
-    let ordered: Box<dyn Iterator<Item = _>> =
-        if newest { Box::new(found.into_iter().rev()) } else { Box::new(found.into_iter()) };
-    let mut answer = Vec::new();
-    for (key, (rows, at)) in ordered.take(limit) {
-        let record = rows.record(at)?;
-        guard.spend(row_bytes(&record))?;
-        let (resource, scope) = (rows.resource(at)?.clone(), rows.scope(at)?.clone());
-        answer.push(Row { record, resource, scope, cursor: key.to_cursor() });
-    }
-    Ok(SearchAnswer { rows: answer, more, stats: guard.stats })
-}
-
-fn row_bytes(record: &LogRecord) -> u64 {
-    let attributes: usize = record.attributes.iter().map(|(key, value)| key.len() + value.to_text().len()).sum();
-    (size_of::<Row>() + record.body.to_text().len() + attributes) as u64
+    let (mut answer, cut) = search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)?;
+    answer.partial = cut.map(|(error, covered)| Partial { reason: error.to_string(), covered });
+    Ok(answer)
 }
 
 /// Matching records counted by time and severity: buckets of `width_ns` aligned to its multiples, oldest first, empty ones included.

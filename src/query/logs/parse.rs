@@ -4,15 +4,21 @@
 //! search  = [ or ]
 //! or      = and { "OR" and }
 //! and     = not { ["AND"] not }
-//! not     = ("-" | "NOT") not | "(" or ")" | field ":" value | word | phrase
-//! value   = "*" | phrase | compare (number | name of a severity | time) | word
+//! not     = ("-" | "NOT") not | "(" or ")" | field ":" value | regex | word | phrase
+//! value   = "*" | phrase | regex | compare (number | name of a severity | time) | word
+//! regex   = "/" pattern "/" [ "i" ]
 //! ```
-//! A word may have a `*` at its start, its end, or both. `AND`, `OR`, `NOT` are words when not in capitals.
+//! A word may have a `*` at its start, its end, or inside. `AND`, `OR`, `NOT` are words when not in capitals. A pattern ends at a
+//! `/` (not `\\/`) with a space, a parenthesis or nothing behind it; so `/api/orders` is a word. Patterns match anywhere, in the
+//! case that they are written in unless an `i` follows.
 
-use codec::words::{fold, number};
-use model::Severity;
+mod field;
 
-use super::expr::{ALL_SEVERITIES, Compare, Expr, Field, Phrase, Test, Word, text_test};
+use codec::words::fold;
+use regex::Regex;
+
+use super::expr::{Expr, Phrase, Word};
+use super::pattern::{self, Glob};
 use crate::QueryError;
 
 /// Longest search, in bytes.
@@ -145,6 +151,9 @@ impl<'a> Parser<'a> {
             }
             return Ok(Expr::Phrase(Phrase::new(text)));
         }
+        if let Some(regex) = self.regex()? {
+            return Ok(Expr::Regex(Box::new(regex)));
+        }
         let word = self.bare();
         if word.is_empty() {
             return Err(self.error(start, start + 1, "a word, a phrase or a field is missing here".into()));
@@ -156,7 +165,7 @@ impl<'a> Parser<'a> {
             self.at = start + name.len() + 1;
             return self.field(name, start);
         }
-        self.word(word, start).map(Expr::Word)
+        self.word(word, start)
     }
 
     /// A run of characters up to space or parenthesis; a quote inside belongs to it.
@@ -187,102 +196,41 @@ impl<'a> Parser<'a> {
         Err(self.error(start, start + 1, "this quote is never closed".into()))
     }
 
-    fn word(&self, text: &str, start: usize) -> Result<Word, QueryError> {
+    /// Takes `/pattern/` or `/pattern/i`, if that is what stands here.
+    fn regex(&mut self) -> Result<Option<Regex>, QueryError> {
+        let start = self.at;
+        let Some(inner) = self.rest().strip_prefix('/') else { return Ok(None) };
+        let mut escaped = false;
+        let end = inner.find(|c: char| {
+            let ends = c == '/' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        let Some(end) = end.filter(|end| *end > 0) else { return Ok(None) };
+        let after = &inner[end + 1..];
+        let (any_case, after) = after.strip_prefix('i').map_or((false, after), |rest| (true, rest));
+        if !(after.is_empty() || after.starts_with(ends_word)) {
+            return Ok(None);
+        }
+        self.at = self.text.len() - after.len();
+        let written = inner[..end].replace("\\/", "/");
+        let compiled = pattern::compile(&if any_case { format!("(?i){written}") } else { written });
+        compiled.map(Some).map_err(|reason| self.error(start, self.at, reason))
+    }
+
+    fn word(&self, text: &str, start: usize) -> Result<Expr, QueryError> {
         let inner = text.trim_matches('*');
         if inner.contains('*') {
-            let reason = "a * may stand at the start or the end of a word only; quote the text to find a star".into();
-            return Err(self.error(start, start + text.len(), reason));
+            let glob = Glob::of_body(&fold(text)).map_err(|reason| self.error(start, start + text.len(), reason))?;
+            return Ok(Expr::Glob(Box::new(glob)));
         }
-        Ok(Word::new(fold(inner), text.starts_with('*'), text.ends_with('*')))
+        Ok(Expr::Word(whole_word(text)))
     }
+}
 
-    fn field(&mut self, name: &str, start: usize) -> Result<Expr, QueryError> {
-        let field = Field::of_name(name);
-        let value_start = self.at;
-        if self.rest().starts_with('"') {
-            let text = self.quoted()?;
-            return match field {
-                Field::Body => Ok(Expr::Phrase(Phrase::new(text))),
-                Field::SeverityName => self.severity(Compare::Equal, &text, value_start),
-                Field::Time => self.time(Compare::Equal, &text, value_start),
-                field => Ok(Expr::Field(field, Test::Exact(text))),
-            };
-        }
-        let compare = [
-            (">=", Compare::GreaterOrEqual),
-            ("<=", Compare::LessOrEqual),
-            (">", Compare::Greater),
-            ("<", Compare::Less),
-            ("=", Compare::Equal),
-        ];
-        let compare = compare.into_iter().find(|(sign, _)| self.rest().starts_with(sign));
-        self.at += compare.map_or(0, |(sign, _)| sign.len());
-        let value_at = self.at;
-        let quoted = compare.is_some() && self.rest().starts_with('"');
-        let owned = if quoted { self.quoted()? } else { self.bare().to_owned() };
-        if owned.is_empty() && !quoted {
-            return Err(self.error(
-                start,
-                value_at.max(start + 1),
-                format!("{name}: needs a value; {name}:* finds any"),
-            ));
-        }
-        match (field, compare) {
-            (Field::SeverityName | Field::SeverityNumber | Field::Time | Field::Body, None) if owned == "*" => {
-                Ok(if name == "body" { Expr::Field(Field::Body, Test::Exists) } else { Expr::And(Vec::new()) })
-            }
-            (Field::SeverityName, compare) => {
-                self.severity(compare.map_or(Compare::Equal, |(_, compare)| compare), &owned, value_at)
-            }
-            (Field::Time, compare) => {
-                self.time(compare.map_or(Compare::Equal, |(_, compare)| compare), &owned, value_at)
-            }
-            (Field::Body, None) => self.word(&owned, value_at).map(Expr::Word),
-            (field, None) if owned.chars().all(|c| c == '*') => Ok(Expr::Field(field, Test::Exists)),
-            // An id of digits is no number.
-            (field @ (Field::TraceId | Field::SpanId), None) => {
-                Ok(Expr::Field(field, Test::Text(Box::new(self.word(&owned, value_at)?))))
-            }
-            (field, None) => Ok(Expr::Field(field, text_test(self.word(&owned, value_at)?))),
-            (field, Some((sign, compare))) => match number(&owned) {
-                Some(wanted) => Ok(Expr::Field(field, Test::Number(compare, wanted))),
-                None => Err(self.error(
-                    value_at,
-                    self.at,
-                    format!("{sign} compares numbers, and {owned:?} is none; use {name}:{owned}"),
-                )),
-            },
-        }
-    }
-
-    /// `warn` and other names of a range, or a number.
-    fn severity(&self, compare: Compare, text: &str, start: usize) -> Result<Expr, QueryError> {
-        if let Some(wanted) = number(text) {
-            return Ok(Expr::Field(Field::SeverityNumber, Test::Number(compare, wanted)));
-        }
-        let unspecified = text.eq_ignore_ascii_case(Severity::Unspecified.as_str()).then_some(Severity::Unspecified);
-        let Some(wanted) = Severity::of_text(text).or(unspecified) else {
-            let names: Vec<&str> = Severity::ALL.iter().map(|severity| severity.as_str()).collect();
-            let reason = format!("no severity is called {text:?}; there are {} and numbers", names.join(", "));
-            return Err(self.error(start, start + text.len().max(1), reason));
-        };
-        let mask = Severity::ALL.iter().filter(|severity| compare.holds(*severity, &wanted));
-        let mask = mask.fold(0, |mask, severity| mask | 1 << *severity as u8);
-        Ok(Expr::Severity(mask & ALL_SEVERITIES))
-    }
-
-    fn time(&self, compare: Compare, text: &str, start: usize) -> Result<Expr, QueryError> {
-        let parsed: Option<i64> =
-            text.parse::<jiff::Timestamp>().ok().and_then(|time| i64::try_from(time.as_nanosecond()).ok());
-        match parsed {
-            Some(time_ns) => Ok(Expr::Time(compare, time_ns)),
-            None => Err(self.error(
-                start,
-                start + text.len().max(1),
-                format!("{text:?} is no time; write 2026-11-21T02:00:00Z"),
-            )),
-        }
-    }
+/// A word without a star inside.
+fn whole_word(text: &str) -> Word {
+    Word::new(fold(text.trim_matches('*')), text.starts_with('*'), text.ends_with('*'))
 }
 
 fn ends_word(c: char) -> bool {

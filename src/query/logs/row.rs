@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use codec::block::{Block, BlockError, Body, Ids, ValueRef};
 use codec::field;
@@ -12,6 +13,7 @@ use model::{AnyValue, Key, LogRecord, Resource, Scope, Severity};
 use store::HeadPart;
 
 use super::expr::Field;
+use super::few_bodies::FewBodies;
 
 /// Orders records: time, then intake sequence, then place in the request. No two records of a tenant share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,28 +37,54 @@ impl RowKey {
     }
 }
 
+/// Which rows they are. The address of a part of the head stays taken as long as this is kept, its records do not.
+pub(crate) enum RowsId {
+    Block(u64),
+    Head(Weak<HeadPart>),
+}
+
+impl RowsId {
+    pub(crate) fn is_of(&self, rows: &Rows) -> bool {
+        match (self, rows) {
+            (RowsId::Block(known), Rows::Block { number, .. }) => known == number,
+            (RowsId::Head(known), Rows::Head(part)) => std::ptr::eq(known.as_ptr(), Arc::as_ptr(part)),
+            _ => false,
+        }
+    }
+}
+
 /// Records of one place, with what is computed once for all of them.
 pub(crate) enum Rows {
-    Block { block: Box<Block>, lower: OnceCell<String> },
+    Block { block: Box<Block>, lower: OnceCell<String>, few: FewBodies, number: u64 },
     Head(Arc<HeadPart>),
 }
 
 impl Rows {
     pub(crate) fn of_block(block: Block) -> Rows {
-        Rows::Block { block: Box::new(block), lower: OnceCell::new() }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Rows::Block { block: Box::new(block), lower: OnceCell::new(), few: FewBodies::default(), number }
+    }
+
+    /// Tells this place from all others that were read.
+    pub(crate) fn source(&self) -> RowsId {
+        match self {
+            Rows::Block { number, .. } => RowsId::Block(*number),
+            Rows::Head(part) => RowsId::Head(Arc::downgrade(part)),
+        }
     }
 
     pub(crate) fn count(&self) -> usize {
         match self {
             Rows::Block { block, .. } => block.count(),
-            Rows::Head(part) => part.records.len(),
+            Rows::Head(part) => part.len(),
         }
     }
 
     pub(crate) fn time(&self, at: usize) -> Result<i64, BlockError> {
         match self {
             Rows::Block { block, .. } => Ok(block.times()?[at]),
-            Rows::Head(part) => Ok(part.records[at].record.time_ns),
+            Rows::Head(part) => Ok(part.record(at).time_ns()),
         }
     }
 
@@ -64,7 +92,7 @@ impl Rows {
         let time_ns = self.time(at)?;
         let (seq, place) = match self {
             Rows::Block { block, .. } => block.order()?[at],
-            Rows::Head(part) => (part.seq, part.records[at].place),
+            Rows::Head(part) => (part.seq, part.record(at).place() as u32),
         };
         Ok(RowKey { time_ns, seq, place })
     }
@@ -72,43 +100,37 @@ impl Rows {
     pub(crate) fn severity(&self, at: usize) -> Result<Severity, BlockError> {
         match self {
             Rows::Block { block, .. } => block.severity(at),
-            Rows::Head(part) => Ok(part.records[at].record.severity()),
+            Rows::Head(part) => Ok(part.record(at).severity()),
         }
     }
 
-    fn severity_as_sent(&self, at: usize) -> Result<(i32, &str), BlockError> {
+    pub(crate) fn severity_as_sent(&self, at: usize) -> Result<(i32, &str), BlockError> {
         match self {
             Rows::Block { block, .. } => block.severity_as_sent(at),
-            Rows::Head(part) => {
-                let record = &part.records[at].record;
-                Ok((record.severity_number, &record.severity_text))
-            }
+            Rows::Head(part) => Ok(part.record(at).severity_as_sent()),
         }
     }
 
-    fn ids(&self, at: usize) -> Result<Ids, BlockError> {
+    pub(crate) fn ids(&self, at: usize) -> Result<Ids, BlockError> {
         match self {
             Rows::Block { block, .. } => block.ids().map(|ids| ids[at]),
             Rows::Head(part) => {
-                let record = &part.records[at].record;
-                Ok((record.trace_id, record.span_id, record.flags))
+                let record = part.record(at);
+                Ok((record.trace_id(), record.span_id(), record.flags()))
             }
         }
     }
 
     pub(crate) fn body(&self, at: usize) -> Result<Body<'_>, BlockError> {
         Ok(match self {
-            Rows::Block { block, .. } => block.bodies()?.of(at),
-            Rows::Head(part) => match &part.records[at].record.body {
-                AnyValue::Str(text) => Body::Text(text),
-                other => Body::Typed(other),
-            },
+            Rows::Block { block, few, .. } => few.of(block, at)?,
+            Rows::Head(part) => part.record(at).body(),
         })
     }
 
     /// A body that is text, folded.
     pub(crate) fn folded_body<'a>(&'a self, at: usize, text: &'a str) -> Result<Cow<'a, str>, BlockError> {
-        if let Rows::Block { block, lower } = self
+        if let Rows::Block { block, lower, .. } = self
             && text.is_ascii()
         {
             let bodies = block.bodies()?;
@@ -124,21 +146,21 @@ impl Rows {
     pub(crate) fn resource(&self, at: usize) -> Result<&Arc<Resource>, BlockError> {
         match self {
             Rows::Block { block, .. } => Ok(&block.resources()?[block.stream(at)?.0]),
-            Rows::Head(part) => Ok(&part.resources[part.records[at].resource as usize]),
+            Rows::Head(part) => Ok(part.record(at).resource()),
         }
     }
 
     pub(crate) fn scope(&self, at: usize) -> Result<&Arc<Scope>, BlockError> {
         match self {
             Rows::Block { block, .. } => Ok(&block.scopes()?[block.stream(at)?.1]),
-            Rows::Head(part) => Ok(&part.scopes[part.records[at].scope as usize]),
+            Rows::Head(part) => Ok(part.record(at).scope()),
         }
     }
 
     pub(crate) fn record(&self, at: usize) -> Result<LogRecord, BlockError> {
         match self {
             Rows::Block { block, .. } => block.record(at),
-            Rows::Head(part) => Ok(part.records[at].record.clone()),
+            Rows::Head(part) => Ok(part.record(at).to_record()),
         }
     }
 
@@ -153,9 +175,36 @@ impl Rows {
                     field::lookup(attributes.of(at), path, found);
                 }
             }
-            Rows::Head(part) => field::lookup(pairs(&part.records[at].record.attributes), path, found),
+            Rows::Head(part) => field::lookup(part.record(at).attributes(), path, found),
         }
         Ok(())
+    }
+
+    /// The values at a path in a body: in a map, or in text that is JSON or has `key=value`.
+    fn lookup_in_body(&self, at: usize, path: &str, found: &mut dyn FnMut(ValueRef<'_>)) -> Result<(), BlockError> {
+        match self.body(at)? {
+            Body::Text(text) => codec::body::lookup(text, path, found),
+            Body::Typed(value) => field::within(value.into(), path, found, 0),
+        }
+        Ok(())
+    }
+
+    /// Resource and scope of a record whose values of a field are those that all records of them have; `None` when its own attributes
+    /// or body may have a say.
+    pub(crate) fn shared_value(&self, at: usize, field: &Field) -> Result<Option<(usize, usize)>, BlockError> {
+        let Rows::Block { block, .. } = self else { return Ok(None) };
+        let own = match field {
+            Field::Resource(_) | Field::Scope(_) | Field::ScopeName | Field::ScopeVersion => false,
+            Field::Any(path) => {
+                let leads_there =
+                    |key: &Key| path.strip_prefix(&**key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+                let mut in_resource = false;
+                field::lookup(pairs(&self.resource(at)?.attributes), path, &mut |_| in_resource = true);
+                !in_resource || block.attributes()?.keys().iter().any(leads_there)
+            }
+            _ => true,
+        };
+        if own { Ok(None) } else { block.stream(at).map(Some) }
     }
 
     /// Shows the values of a field; nothing when the record has it not.
@@ -186,7 +235,14 @@ impl Rows {
                     field::lookup(pairs(&self.scope(at)?.attributes), path, &mut note);
                 }
                 if !any {
-                    field::lookup(pairs(&self.resource(at)?.attributes), path, found);
+                    let mut note = |value: ValueRef<'_>| {
+                        any = true;
+                        found(value);
+                    };
+                    field::lookup(pairs(&self.resource(at)?.attributes), path, &mut note);
+                }
+                if !any {
+                    self.lookup_in_body(at, path, found)?;
                 }
             }
             Field::Record(path) => self.lookup_in_record(at, path, found)?,
@@ -197,11 +253,7 @@ impl Rows {
                 Body::Typed(AnyValue::Empty) => {}
                 Body::Typed(value) => found(value.into()),
             },
-            Field::BodyPath(path) => {
-                if let Body::Typed(value) = self.body(at)? {
-                    field::within(value.into(), path, found, 0);
-                }
-            }
+            Field::BodyPath(path) => self.lookup_in_body(at, path, found)?,
             Field::SeverityName => found(ValueRef::Str(self.severity(at)?.as_str())),
             Field::SeverityNumber => found(ValueRef::Int(i64::from(self.severity_as_sent(at)?.0))),
             Field::SeverityText => text(self.severity_as_sent(at)?.1, found),
@@ -209,7 +261,7 @@ impl Rows {
             Field::SpanId => text(&self.ids(at)?.1.map_or(String::new(), |id| hex(&id)), found),
             Field::EventName => match self {
                 Rows::Block { block, .. } => text(block.event_name(at)?, found),
-                Rows::Head(part) => text(&part.records[at].record.event_name, found),
+                Rows::Head(part) => text(part.record(at).event_name(), found),
             },
             Field::Time => found(ValueRef::Int(self.time(at)?)),
             Field::ScopeName => text(&self.scope(at)?.name, found),

@@ -184,13 +184,13 @@ fn string(rest: &str, at: usize) -> Result<(Token, usize), Fault> {
     Ok((Token::Text(text), i + 1))
 }
 
-enum Escape {
+pub(crate) enum Escape {
     Byte(u8),
     Char(char),
 }
 
 /// What follows a backslash, and how many bytes of it belong to the escape.
-fn escape(bytes: &[u8]) -> Option<(Escape, usize)> {
+pub(crate) fn escape(bytes: &[u8]) -> Option<(Escape, usize)> {
     let digits = |from: usize, count: usize, radix: u32| {
         let text = std::str::from_utf8(bytes.get(from..from + count)?).ok()?;
         text.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(text, radix).ok()).flatten()

@@ -43,6 +43,16 @@ impl Looks {
         }
     }
 
+    /// Whether every window begins and ends where steps of a rollup do, so that it is made of whole ones.
+    pub(crate) fn are_whole_steps(&self) -> bool {
+        let is_whole = |ms: i64| ms.rem_euclid(store::ROLLUP_STEP_MS) == 0;
+        let moves = self.pinned_ms.is_none() && self.grid.count > 1;
+        is_whole(self.end_ms(0))
+            && is_whole(self.back_ms)
+            && (!moves || is_whole(self.grid.step_ms))
+            && (self.before_ms, self.after_ms) == (0, 0)
+    }
+
     /// The samples of every step's window, found by moving two pointers. Asks the clock now and then: a function walks
     /// each window from end to end, and a long one at many steps takes long.
     pub(crate) fn each<'s>(

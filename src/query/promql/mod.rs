@@ -14,14 +14,15 @@ mod format;
 mod functions;
 mod joined;
 mod kahan;
-mod lexer;
+pub(crate) mod lexer;
 mod looks;
 mod meter;
 mod modifiers;
 mod native;
+pub mod notation;
 mod notes;
-mod number;
-mod parallel;
+pub(crate) mod number;
+pub(crate) mod parallel;
 mod parser;
 mod pick;
 mod report;
@@ -29,14 +30,14 @@ mod select;
 mod selector;
 mod shared;
 mod tree;
-mod value;
+pub(crate) mod value;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{Histogram, Labels, Matcher, MsRange, Sample};
-use store::{ReadGuard, Samples, Series, StoreError};
+use store::{ReadGuard, Rollup, Samples, Series, StoreError};
 
 use crate::{Budget, QueryError};
 use ast::{Kind, Node, Type};
@@ -53,6 +54,22 @@ pub use tree::{Tree, TreeAt, TreeFunction, TreeKind, TreeMatching, TreeSelector,
 pub trait Source: Sync {
     fn select(&self, matchers: &[Matcher], range: MsRange, series_max: usize) -> Result<Vec<Series>, StoreError>;
     fn read(&self, series: &[Series], range: MsRange, guard: &mut dyn ReadGuard) -> Result<Vec<Samples>, StoreError>;
+
+    /// As [`Snapshot::is_rolled_up`](store::Snapshot::is_rolled_up); a source of samples alone has no rollups.
+    fn is_rolled_up(&self, _range: MsRange, _wanted: bool) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// As [`Snapshot::read_rollup`](store::Snapshot::read_rollup). Asked for another column than the samples only where a rollup is.
+    fn read_rollup(
+        &self,
+        series: &[Series],
+        range: MsRange,
+        _column: (Rollup, bool),
+        guard: &mut dyn ReadGuard,
+    ) -> Result<Vec<Samples>, StoreError> {
+        self.read(series, range, guard)
+    }
 }
 
 /// A parsed and type-checked expression. A clone is one reference count.
@@ -314,5 +331,20 @@ impl Source for store::Snapshot {
     fn read(&self, series: &[Series], range: MsRange, guard: &mut dyn ReadGuard) -> Result<Vec<Samples>, StoreError> {
         let ids: Vec<_> = series.iter().map(|series| series.id).collect();
         store::Snapshot::read(self, &ids, range, guard)
+    }
+
+    fn is_rolled_up(&self, range: MsRange, wanted: bool) -> Result<bool, StoreError> {
+        store::Snapshot::is_rolled_up(self, range, wanted)
+    }
+
+    fn read_rollup(
+        &self,
+        series: &[Series],
+        range: MsRange,
+        column: (Rollup, bool),
+        guard: &mut dyn ReadGuard,
+    ) -> Result<Vec<Samples>, StoreError> {
+        let ids: Vec<_> = series.iter().map(|series| series.id).collect();
+        store::Snapshot::read_rollup(self, &ids, range, column, guard)
     }
 }

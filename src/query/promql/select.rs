@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use model::{Labels, MsRange};
-use store::{Samples, Series};
+use store::{Rollup, Samples, Series};
 
 use super::Source;
 use super::ast::{At, Edges, Kind, Node, Selector, Subquery};
@@ -73,6 +73,25 @@ pub(crate) enum Pick {
     FloatTimeMs,
 }
 
+/// What is read of days that are rolled up.
+#[derive(Clone, Copy)]
+pub(crate) struct Reads {
+    pub(crate) column: Rollup,
+    /// Whether the column will do where the samples are there too, if the windows are made of whole steps.
+    pub(crate) will_do: bool,
+}
+
+impl Reads {
+    /// Samples as far as they are there.
+    pub(crate) const SAMPLES: Reads = Reads { column: Rollup::Samples, will_do: false };
+    /// Samples; the first and last of each step will do.
+    pub(crate) const ENDS: Reads = Reads { column: Rollup::Samples, will_do: true };
+
+    fn of(self, looks: &Looks) -> (Rollup, bool) {
+        (self.column, self.will_do && looks.are_whole_steps())
+    }
+}
+
 /// How many series to read at a time over a span, so that a long one does not need all memory for raw samples.
 fn batch_series(count: usize, span: MsRange, threads: usize) -> usize {
     let samples = usual_samples(span).saturating_mul(threads as i64);
@@ -88,11 +107,11 @@ fn read<'m, 'a>(
     source: &dyn Source,
     meter: &'m Meter<'a>,
     batch: &[Series],
-    span: MsRange,
+    (span, column): (MsRange, (Rollup, bool)),
 ) -> Result<(Vec<Samples>, Reading<'m, 'a>), QueryError> {
     meter.check()?;
     let mut reading = meter.reading();
-    let read = source.read(batch, span, &mut reading).map_err(|error| reading.error(error))?;
+    let read = source.read_rollup(batch, span, column, &mut reading).map_err(|error| reading.error(error))?;
     if read.len() != batch.len() {
         return Err(wrong("the store answered for another number of series"));
     }
@@ -127,7 +146,7 @@ impl<'a> Engine<'a> {
     fn each_series<T: Send>(
         &mut self,
         selector: &Selector,
-        span: MsRange,
+        (span, column): (MsRange, (Rollup, bool)),
         make: impl Fn(&mut Worker<'_, 'a>, Found<'_>) -> Result<Option<T>, QueryError> + Sync,
         mut take: impl FnMut(&Meter<'_>, T) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
@@ -144,7 +163,7 @@ impl<'a> Engine<'a> {
             |worker, index| {
                 let batch = batches[index];
                 let mut made = Vec::with_capacity(batch.len());
-                let (read, _reading) = read(source, meter, batch, span)?;
+                let (read, _reading) = read(source, meter, batch, (span, column))?;
                 for (Series { labels, .. }, samples) in batch.iter().zip(read) {
                     made.extend(make(worker, Found { labels, drop_name: false, samples })?);
                 }
@@ -188,7 +207,34 @@ impl<'a> Engine<'a> {
             found.tell_resets(selector);
             worker.newest(&looks, pick, &found)
         };
-        self.each_series(selector, self.told_span(selector, looks), make, take)
+        let reads = Reads { will_do: pick == Pick::Value && !selector.stats, ..Reads::SAMPLES };
+        self.each_series(selector, (self.told_span(selector, looks), reads.of(&looks)), make, take)
+    }
+
+    /// Where a range of samples looks. An instant between samples looks both ways.
+    fn range_looks(&self, node: &Node, selector: &Selector, grid: Grid) -> Result<Looks, QueryError> {
+        let offset_ms = self.offset_ms(selector.offset.as_ref())?;
+        let (back_ms, edges) = match &node.kind {
+            Kind::Range { range, edges, .. } => (self.positive_ms(range)?, *edges),
+            _ => (self.lookback_ms, selector.edges),
+        };
+        let mut looks = self.looks(grid, selector.at, offset_ms, back_ms);
+        if edges != Edges::Plain && matches!(node.kind, Kind::Range { .. }) {
+            looks.before_ms = self.lookback_ms;
+        }
+        if edges == Edges::Smoothed {
+            looks.after_ms = self.lookback_ms;
+        }
+        Ok(looks)
+    }
+
+    /// Whether a range vector's windows touch days that would be read from their rollups.
+    pub(crate) fn is_rolled_up(&self, node: &Node, grid: Grid) -> Result<bool, QueryError> {
+        let node = node.bare();
+        let Kind::Range { selector, edges: Edges::Plain, .. } = &node.kind else { return Ok(false) };
+        let looks = self.range_looks(node, selector, grid)?;
+        let rolled_up = self.source.is_rolled_up(looks.span(), looks.are_whole_steps());
+        rolled_up.map_err(|error| self.meter.select_error(error))
     }
 
     /// The series of a range vector, each turned into something by `make`.
@@ -196,32 +242,21 @@ impl<'a> Engine<'a> {
         &mut self,
         node: &Node,
         grid: Grid,
+        reads: Reads,
         make: impl Fn(&mut Worker<'_, 'a>, &Looks, Found<'_>) -> Result<Option<T>, QueryError> + Sync,
         mut take: impl FnMut(&Meter<'_>, T) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let node = node.bare();
         match &node.kind {
-            // An instant between samples looks both ways.
             Kind::Range { selector, .. } | Kind::Select(selector) => {
-                let offset_ms = self.offset_ms(selector.offset.as_ref())?;
-                let (back_ms, edges) = match &node.kind {
-                    Kind::Range { range, edges, .. } => (self.positive_ms(range)?, *edges),
-                    _ => (self.lookback_ms, selector.edges),
-                };
-                let mut looks = self.looks(grid, selector.at, offset_ms, back_ms);
-                if edges != Edges::Plain && matches!(node.kind, Kind::Range { .. }) {
-                    looks.before_ms = self.lookback_ms;
-                }
-                if edges == Edges::Smoothed {
-                    looks.after_ms = self.lookback_ms;
-                }
+                let looks = self.range_looks(node, selector, grid)?;
                 let make = |worker: &mut Worker<'_, 'a>, mut found: Found<'_>| {
                     found.tell_resets(selector);
                     found.samples = without_markers(found.samples);
                     make(worker, &looks, found)
                 };
-                let span = self.told_span(selector, looks);
-                self.explained(node, grid, |engine| engine.each_series(selector, span, make, take))
+                let reads = (self.told_span(selector, looks), reads.of(&looks));
+                self.explained(node, grid, |engine| engine.each_series(selector, reads, make, take))
             }
             Kind::Subquery(subquery) => {
                 let (looks, columns, inner) = self.explained(node, grid, |engine| engine.subquery(subquery, grid))?;
@@ -285,7 +320,7 @@ impl<'a> Engine<'a> {
         compute: impl Fn(&mut Notes<'_>, &Labels, usize, &Window<'_>) -> Option<Point> + Sync,
     ) -> Result<Vec<Column>, QueryError> {
         let mut columns = Vec::new();
-        self.each_point(node, grid, keep_name, (None, &compute), &mut |_, column| {
+        self.each_point((node, Reads::SAMPLES), grid, keep_name, (None, &compute), &mut |_, column| {
             columns.push(column);
             Ok(())
         })?;
@@ -296,7 +331,7 @@ impl<'a> Engine<'a> {
     /// The whole-column form computes where there are floats alone.
     pub(crate) fn each_point(
         &mut self,
-        node: &Node,
+        (node, reads): (&Node, Reads),
         grid: Grid,
         keep_name: bool,
         (columnar, compute): (Option<Columnar>, &Compute<'_>),
@@ -311,7 +346,7 @@ impl<'a> Engine<'a> {
                 _ => worker.each(looks, &found, drop_name, compute),
             }
         };
-        self.ranges(node, grid, make, take)
+        self.ranges(node, grid, reads, make, take)
     }
 
     /// A range vector as the answer itself: the samples of one window.
@@ -338,7 +373,7 @@ impl<'a> Engine<'a> {
             Ok((!is_empty).then(|| (found.labels.clone(), found.drop_name, row)))
         };
         let mut kept = 0;
-        self.ranges(node, grid, make, |meter, row| {
+        self.ranges(node, grid, Reads::SAMPLES, make, |meter, row| {
             // Nothing shrinks the answer here, so what is kept counts.
             kept += (row.2.values.len() + row.2.histograms.len()) as u64 * SAMPLE_BYTES;
             rows.push(row);

@@ -10,6 +10,7 @@ use crate::QueryError;
 use crate::promql::ast::{Kind, Node};
 use crate::promql::engine::Engine;
 use crate::promql::notes::Notes;
+use crate::promql::select::Reads;
 use crate::promql::value::{Column, Grid, Point, is_absent};
 
 pub(crate) fn of_vector(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Result<Vec<Column>, QueryError> {
@@ -27,7 +28,7 @@ pub(crate) fn of_vector(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Resu
 pub(crate) fn over_time(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Result<Vec<Column>, QueryError> {
     let mut present = vec![false; grid.count];
     let one = |_: &mut Notes<'_>, _: &Labels, _: usize, _: &Window<'_>| Some(Point::Float(1.0));
-    engine.each_point(arg, grid, false, (None, &one), &mut |_, column| {
+    engine.each_point((arg, Reads::ENDS), grid, false, (None, &one), &mut |_, column| {
         for (present, value) in present.iter_mut().zip(column.steps.iter()) {
             *present |= !is_absent(*value);
         }

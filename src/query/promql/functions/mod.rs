@@ -13,6 +13,7 @@ pub(crate) mod mixed;
 pub(crate) mod native;
 pub(crate) mod order;
 pub(crate) mod regression;
+mod rolled;
 pub(crate) mod special;
 pub(crate) mod window;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use model::Labels;
 
 use super::window::Window;
-use super::{Call, Function, absent, columnar, edges, histogram, info, labels, math, mixed, order, regression};
+use super::{Call, Function, absent, columnar, edges, histogram, info, labels, math, mixed, order, regression, rolled};
 use crate::QueryError;
 use crate::promql::ast::{Edges, Kind, Node};
 use crate::promql::engine::{Engine, wrong};
@@ -133,7 +133,13 @@ pub(crate) fn over_windows(
             _ => None,
         };
         let keep_name = matches!(function.call, Call::Keep(_));
-        engine.each_point(arg, grid, keep_name, (columnar::find(function.name), &compute), take)?;
+        match rolled::column(function.name) {
+            Some(column) if engine.is_rolled_up(arg, grid)? => rolled::eval(engine, column, arg, grid, take)?,
+            _ => {
+                let reads = rolled::reads(function.name);
+                engine.each_point((arg, reads), grid, keep_name, (columnar::find(function.name), &compute), take)?;
+            }
+        }
     }
     for name in misnamed {
         let text = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}");

@@ -3,11 +3,13 @@
 mod classic;
 mod limits;
 mod memory;
-mod notation;
 mod reference;
+mod rolled;
 mod script;
 mod stored;
 mod syntax;
+
+use query::promql::notation;
 
 use std::path::PathBuf;
 

@@ -1,23 +1,27 @@
-//! The notation of series in test scripts: `name{label="value"} 0+10x5 _ stale NaN {{schema:1 count:2}}`.
+//! The notation of series in tests of queries and rules: `name{label="value"} 0+10x5 _ stale NaN {{schema:1 count:2}}`
+//! (promtool's and promqltest's).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::parse_selector;
 use model::metric::stale_marker;
 use model::{CounterReset, Histogram, Labels};
-use query::promql;
+
+/// Most points of one series.
+const POINTS_MAX: usize = 100_000;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
     Float(f64),
     Histogram(Arc<Histogram>),
 }
 
 /// A value at a step, or none there.
-pub(crate) type Point = Option<Value>;
+pub type Point = Option<Value>;
 
 /// Labels at the start of a line, and the points after them.
-pub(crate) fn series(line: &str) -> Result<(Labels, Vec<Point>), String> {
+pub fn series(line: &str) -> Result<(Labels, Vec<Point>), String> {
     let (labels, rest) = labels(line)?;
     Ok((labels, points(rest)?))
 }
@@ -32,7 +36,7 @@ fn labels(line: &str) -> Result<(Labels, &str), String> {
     if written == "{}" || written.is_empty() {
         return Ok((Labels::default(), rest));
     }
-    let matchers = promql::parse_selector(written).map_err(|error| format!("{written}: {error}"))?;
+    let matchers = parse_selector(written).map_err(|error| format!("{written}: {error}"))?;
     Ok((Labels::from_pairs(matchers.into_iter().map(|matcher| (matcher.name, matcher.value))), rest))
 }
 
@@ -53,10 +57,14 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-pub(crate) fn points(text: &str) -> Result<Vec<Point>, String> {
+/// Points in order, one a step.
+pub fn points(text: &str) -> Result<Vec<Point>, String> {
     let mut out = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
+        if out.len() > POINTS_MAX {
+            return Err(too_many());
+        }
         if let Some(inside) = rest.strip_prefix("{{") {
             rest = histograms(inside, &mut out)?.trim_start();
             continue;
@@ -66,6 +74,16 @@ pub(crate) fn points(text: &str) -> Result<Vec<Point>, String> {
         rest = rest[end..].trim_start();
     }
     Ok(out)
+}
+
+fn too_many() -> String {
+    format!("a series has at most {POINTS_MAX} points")
+}
+
+/// How often something is repeated.
+fn count(times: &str) -> Result<usize, String> {
+    let times = times.parse().map_err(|error| format!("{times:?}: {error}"))?;
+    if times > POINTS_MAX { Err(too_many()) } else { Ok(times) }
 }
 
 /// What follows `{{`: one histogram, or a progression of them (`{{…}}+{{…}}x5`). Answers with what comes after.
@@ -82,7 +100,7 @@ fn histograms<'t>(text: &'t str, out: &mut Vec<Point>) -> Result<&'t str, String
     }
     let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
     let times = match rest[..end].strip_prefix('x') {
-        Some(times) => times.parse::<usize>().map_err(|error| format!("{times:?}: {error}"))?,
+        Some(times) => count(times)?,
         None => 0,
     };
     for i in 0..=times {
@@ -107,7 +125,7 @@ fn plus(a: &[(i32, f64)], b: &[(i32, f64)], by: f64) -> Vec<(i32, f64)> {
 }
 
 /// `schema:1 sum:3 count:2 offset:1 buckets:[1 0 1] …`: an offset is the index of the first bucket.
-fn histogram(text: &str) -> Result<Histogram, String> {
+pub fn histogram(text: &str) -> Result<Histogram, String> {
     let mut histogram = Histogram::default();
     let (mut offset, mut n_offset, mut rest) = (0, 0, text.trim());
     while !rest.is_empty() {
@@ -152,7 +170,7 @@ fn histogram(text: &str) -> Result<Histogram, String> {
 fn word(word: &str, out: &mut Vec<Point>) -> Result<(), String> {
     let (what, times) = match word.rsplit_once('x') {
         Some((what, times)) if !what.is_empty() && times.bytes().all(|b| b.is_ascii_digit()) => {
-            (what, Some(times.parse::<usize>().map_err(|error| error.to_string())?))
+            (what, Some(count(times)?))
         }
         _ => (word, None),
     };
@@ -189,7 +207,8 @@ fn progression(text: &str) -> Option<(f64, f64)> {
     Some((number(&text[..at])?, number(&text[at..])?))
 }
 
-pub(crate) fn number(text: &str) -> Option<f64> {
+/// A number, `Inf` and `NaN` included, or a hex one.
+pub fn number(text: &str) -> Option<f64> {
     if let Some(hex) = text.strip_prefix("0x") {
         return u64::from_str_radix(hex, 16).ok().map(|value| value as f64);
     }
@@ -197,7 +216,7 @@ pub(crate) fn number(text: &str) -> Option<f64> {
 }
 
 /// `5m`, `10s53ms`, or a bare number of seconds; either sign.
-pub(crate) fn duration_ms(text: &str) -> Result<i64, String> {
+pub fn duration_ms(text: &str) -> Result<i64, String> {
     let (sign, magnitude) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     if let Ok(seconds) = magnitude.parse::<f64>() {
         return Ok(sign * (seconds * 1e3) as i64);

@@ -1,0 +1,161 @@
+//! Vector aggregations, with Loki's arithmetic.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use model::Labels;
+
+use super::ast::{Grouping, VectorAggregation, VectorOp};
+use super::value::{Series, absent, is_absent};
+
+pub(crate) fn apply(aggregation: &VectorAggregation, series: Vec<Series>, steps: usize) -> Vec<Series> {
+    match aggregation.op {
+        // Their order is made at the end, where one is shown.
+        VectorOp::Sort | VectorOp::SortDesc => series,
+        VectorOp::TopK | VectorOp::BottomK | VectorOp::ApproxTopK => pick(aggregation, series, steps),
+        _ => fold(aggregation, &series, steps),
+    }
+}
+
+/// What a grouping leaves of a series' labels.
+pub(crate) fn grouped(grouping: &Grouping, labels: &Labels) -> Labels {
+    if grouping.is_single() {
+        return Labels::default();
+    }
+    labels.filtered(|name| grouping.labels.iter().any(|label| label == name) != grouping.without)
+}
+
+/// The labels of each group, in order of first appearance, and the group of each series.
+fn groups(grouping: &Grouping, series: &[Series]) -> (Vec<Labels>, Vec<usize>) {
+    let mut known: HashMap<Labels, usize, RandomState> = HashMap::default();
+    let mut labels = Vec::new();
+    let of = series
+        .iter()
+        .map(|one| {
+            *known.entry(grouped(grouping, &one.labels)).or_insert_with_key(|group| {
+                labels.push(group.clone());
+                labels.len() - 1
+            })
+        })
+        .collect();
+    (labels, of)
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    count: f64,
+    value: f64,
+    mean: f64,
+}
+
+fn fold(aggregation: &VectorAggregation, series: &[Series], steps: usize) -> Vec<Series> {
+    let (labels, of) = groups(&aggregation.grouping, series);
+    let mut out: Vec<Series> = labels.into_iter().map(|labels| Series::empty(labels, steps)).collect();
+    let none = State { count: 0.0, value: 0.0, mean: 0.0 };
+    let mut states = vec![none; out.len()];
+    for step in 0..steps {
+        states.fill(none);
+        for (one, group) in series.iter().zip(&of).filter(|(one, _)| !is_absent(one.values[step])) {
+            add(aggregation.op, &mut states[*group], one.values[step]);
+        }
+        for (state, one) in states.iter().zip(&mut out).filter(|(state, _)| state.count > 0.0) {
+            one.values[step] = match aggregation.op {
+                VectorOp::Avg => state.mean,
+                VectorOp::Count => state.count,
+                VectorOp::Stddev => (state.value / state.count).sqrt(),
+                VectorOp::Stdvar => state.value / state.count,
+                _ => state.value,
+            };
+        }
+    }
+    out
+}
+
+fn add(op: VectorOp, state: &mut State, value: f64) {
+    state.count += 1.0;
+    if state.count == 1.0 {
+        state.mean = value;
+        state.value = if matches!(op, VectorOp::Stddev | VectorOp::Stdvar) { 0.0 } else { value };
+        return;
+    }
+    match op {
+        VectorOp::Sum => state.value += value,
+        VectorOp::Avg => state.mean += (value - state.mean) / state.count,
+        VectorOp::Max if state.value < value || state.value.is_nan() => state.value = value,
+        VectorOp::Min if state.value > value || state.value.is_nan() => state.value = value,
+        VectorOp::Stddev | VectorOp::Stdvar => {
+            let delta = value - state.mean;
+            state.mean += delta / state.count;
+            state.value += delta * (value - state.mean);
+        }
+        _ => {}
+    }
+}
+
+/// Keeps at each step the k largest or smallest of each group; NaN is the first to go.
+fn pick(aggregation: &VectorAggregation, mut series: Vec<Series>, steps: usize) -> Vec<Series> {
+    let k = aggregation.k.unwrap_or(1);
+    let (labels, of) = groups(&aggregation.grouping, &series);
+    let smallest = aggregation.op == VectorOp::BottomK;
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); labels.len()];
+    for step in 0..steps {
+        members.iter_mut().for_each(Vec::clear);
+        for (at, group) in of.iter().enumerate().filter(|(at, _)| !is_absent(series[*at].values[step])) {
+            members[*group].push(at);
+        }
+        for group in members.iter_mut().filter(|group| group.len() > k) {
+            let worse = |left: &usize, right: &usize| {
+                let (left, right) = (series[*left].values[step], series[*right].values[step]);
+                let order = if smallest { left.total_cmp(&right) } else { right.total_cmp(&left) };
+                left.is_nan().cmp(&right.is_nan()).then(order)
+            };
+            group.sort_by(worse);
+            for at in &group[k..] {
+                series[*at].values[step] = absent();
+            }
+        }
+    }
+    series.retain(Series::has_any);
+    series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ast::Metric;
+    use super::*;
+
+    #[test]
+    fn series_aggregate_by_group_and_step() {
+        let series = || {
+            [("x", "1", [3.0, absent()]), ("x", "2", [5.0, 7.0]), ("y", "3", [f64::NAN, 1.0]), ("y", "4", [2.0, 4.0])]
+                .map(|(group, id, values)| Series {
+                    labels: Labels::from_pairs([("g", group), ("id", id)]),
+                    values: values.to_vec(),
+                })
+                .to_vec()
+        };
+        let run = |op, k, labels: &[&str], without| {
+            let grouping = Grouping { without, labels: labels.iter().map(|name| (*name).into()).collect() };
+            let aggregation = VectorAggregation { op, k, grouping, inner: Box::new(Metric::Literal(0.0)) };
+            let text = |value: &f64| if is_absent(*value) { "_".into() } else { value.to_string() };
+            let all = apply(&aggregation, series(), 2);
+            let line =
+                |one: &Series| format!("{} {}", one.labels, one.values.iter().map(text).collect::<Vec<_>>().join(" "));
+            all.iter().map(line).collect::<Vec<_>>().join("; ")
+        };
+        for (op, k, labels, without, expected) in [
+            (VectorOp::Sum, None, &["g"][..], false, r#"{g="x"} 8 7; {g="y"} NaN 5"#),
+            (VectorOp::Sum, None, &["id"], true, r#"{g="x"} 8 7; {g="y"} NaN 5"#),
+            (VectorOp::Count, None, &[], false, "{} 4 3"),
+            (VectorOp::Max, None, &["g"], false, r#"{g="x"} 5 7; {g="y"} 2 4"#),
+            (VectorOp::Min, None, &["g", "none"], false, r#"{g="x"} 3 7; {g="y"} 2 1"#),
+            (VectorOp::Avg, None, &["g"], false, r#"{g="x"} 4 7; {g="y"} NaN 2.5"#),
+            (VectorOp::Stdvar, None, &["g"], false, r#"{g="x"} 1 0; {g="y"} NaN 2.25"#),
+            (VectorOp::TopK, Some(1), &[], false, r#"{g="x",id="2"} 5 7"#),
+            (VectorOp::TopK, Some(1), &["g"], false, r#"{g="x",id="2"} 5 7; {g="y",id="4"} 2 4"#),
+            (VectorOp::BottomK, Some(1), &[], false, r#"{g="y",id="3"} _ 1; {g="y",id="4"} 2 _"#),
+        ] {
+            assert_eq!(run(op, k, labels, without), expected, "{op:?} {labels:?}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Go's regular expressions (RE2) on the `regex` crate, whose syntax is nearly the same.
+//!
+//! Where the two differ, the pattern is translated: `\d`, `\w`, `\s` and `\b` are ASCII, `\<` is `<`, `\Q...\E` quotes, `\012` is an octal
+//! number, a brace that is no repetition and a bracket inside a class stand for themselves. What RE2 refuses is refused.
+//! Source: Go's documentation of `regexp/syntax`.
+
+use regex::{Regex, RegexBuilder};
+
+/// Largest compiled pattern, in bytes: a hostile `a{1000}{1000}` is refused instead of filling memory.
+const PATTERN_BYTES_MAX: usize = 8 << 20;
+/// Highest count of a repetition, as in RE2.
+const REPEAT_MAX: u32 = 1000;
+
+/// Compiles a pattern; a dot does not match a newline.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
+    build(&translate(pattern)?)
+}
+
+/// Compiles a pattern that has to match a whole text.
+///
+/// # Errors
+/// As of [`compile`].
+pub(crate) fn compile_anchored(pattern: &str) -> Result<Regex, String> {
+    build(&format!("^(?:{})$", translate(pattern)?))
+}
+
+fn build(pattern: &str) -> Result<Regex, String> {
+    RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(limit) => {
+            format!("error parsing regexp: expression is too large: it compiles to more than {limit} bytes")
+        }
+        // The last line says what is wrong, those before it show the place.
+        error => {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("error parsing regexp: {reason}")
+        }
+    })
+}
+
+/// A pattern of RE2 as one of the `regex` crate.
+///
+/// # Errors
+/// For what RE2 refuses and the crate would take: its flags beyond `imsU`, a repetition of a repetition, counts above 1,000.
+pub(crate) fn translate(pattern: &str) -> Result<String, String> {
+    let mut translation = Translation { rest: pattern, out: String::with_capacity(pattern.len() + 16) };
+    translation.run()?;
+    Ok(translation.out)
+}
+
+struct Translation<'a> {
+    rest: &'a str,
+    out: String,
+}
+
+impl<'a> Translation<'a> {
+    fn run(&mut self) -> Result<(), String> {
+        // Whether the last thing written was a repetition, and its text.
+        let mut repeated: Option<&'a str> = None;
+        while let Some(c) = self.rest.chars().next() {
+            let before = self.rest;
+            let mut repetition = false;
+            match c {
+                '\\' => self.escape(false)?,
+                '[' => self.class()?,
+                '(' => self.group()?,
+                '*' | '+' | '?' => {
+                    self.copy(1);
+                    repetition = true;
+                }
+                '{' => match counts(self.rest) {
+                    Some((length, most)) => {
+                        if most > REPEAT_MAX {
+                            let shown = &self.rest[..length];
+                            return Err(format!("error parsing regexp: invalid repeat count: `{shown}`"));
+                        }
+                        self.copy(length);
+                        repetition = true;
+                    }
+                    None => {
+                        self.out.push('\\');
+                        self.copy(1);
+                    }
+                },
+                c => self.copy(c.len_utf8()),
+            }
+            if repetition {
+                // One `?` makes it lazy.
+                if self.rest.starts_with('?') {
+                    self.copy(1);
+                }
+                let written = &before[..before.len() - self.rest.len()];
+                if let Some(earlier) = repeated {
+                    let shown = format!("{earlier}{written}");
+                    return Err(format!("error parsing regexp: invalid nested repetition operator: `{shown}`"));
+                }
+                repeated = Some(written);
+            } else {
+                repeated = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, length: usize) {
+        let (copied, rest) = self.rest.split_at(length);
+        self.out.push_str(copied);
+        self.rest = rest;
+    }
+
+    fn skip(&mut self, length: usize) {
+        self.rest = &self.rest[length..];
+    }
+
+    /// What begins with a backslash.
+    fn escape(&mut self, in_class: bool) -> Result<(), String> {
+        let mut chars = self.rest.chars().skip(1);
+        let Some(c) = chars.next() else {
+            return Err("error parsing regexp: trailing backslash at end of expression: ``".into());
+        };
+        let set = match c {
+            'd' => "[0-9]",
+            'D' => "[^0-9]",
+            's' => r"[\t\n\f\r ]",
+            'S' => r"[^\t\n\f\r ]",
+            'w' => "[0-9A-Za-z_]",
+            'W' => "[^0-9A-Za-z_]",
+            'b' if !in_class => r"(?-u:\b)",
+            'B' if !in_class => r"(?-u:\B)",
+            '<' => "<",
+            '>' => ">",
+            _ => "",
+        };
+        if !set.is_empty() {
+            self.out.push_str(set);
+            self.skip(2);
+            return Ok(());
+        }
+        match c {
+            'Q' if !in_class => {
+                let quoted = &self.rest[2..];
+                let (text, length) = match quoted.find(r"\E") {
+                    Some(end) => (&quoted[..end], end + 4),
+                    None => (quoted, quoted.len() + 2),
+                };
+                self.out.push_str(&regex::escape(text));
+                self.skip(length);
+            }
+            // RE2 drops an end without a start.
+            'E' if !in_class => self.skip(2),
+            '0'..='7' => {
+                let digits = self.rest[1..].bytes().take(3).take_while(|b| matches!(b, b'0'..=b'7')).count();
+                // A single digit other than 0 would be a backreference.
+                if c != '0' && digits == 1 {
+                    return Err(format!("error parsing regexp: invalid escape sequence: `\\{c}`"));
+                }
+                let code = u32::from_str_radix(&self.rest[1..=digits], 8).unwrap_or_default();
+                self.out.push_str(&format!("\\x{{{code:x}}}"));
+                self.skip(1 + digits);
+            }
+            // The crate knows letters that RE2 does not.
+            c if c.is_ascii_alphanumeric() && !"AzafnrtvxpPCQE".contains(c) => {
+                return Err(format!("error parsing regexp: invalid escape sequence: `\\{c}`"));
+            }
+            'p' | 'P' | 'x' => {
+                self.copy(2);
+                if self.rest.starts_with('{') {
+                    let length = self.rest.find('}').map_or(self.rest.len(), |end| end + 1);
+                    self.copy(length);
+                }
+            }
+            c => self.copy(1 + c.len_utf8()),
+        }
+        Ok(())
+    }
+
+    /// A group's opening, up to where its content begins.
+    fn group(&mut self) -> Result<(), String> {
+        let Some(flags) = self.rest.strip_prefix("(?") else {
+            self.copy(1);
+            return Ok(());
+        };
+        if flags.starts_with("P<") || flags.starts_with('<') {
+            let length = flags.find('>').map_or(self.rest.len(), |end| end + 3);
+            self.copy(length);
+            return Ok(());
+        }
+        let length = flags.find([':', ')']).unwrap_or(flags.len());
+        if !flags[..length].chars().all(|c| "imsU-".contains(c)) {
+            let shown = &self.rest[..(length + 3).min(self.rest.len())];
+            return Err(format!("error parsing regexp: invalid or unsupported Perl syntax: `{shown}`"));
+        }
+        self.copy((length + 3).min(self.rest.len()));
+        Ok(())
+    }
+
+    /// A bracketed class.
+    fn class(&mut self) -> Result<(), String> {
+        self.copy(1);
+        if self.rest.starts_with('^') {
+            self.copy(1);
+        }
+        // A bracket that comes first is a member.
+        if self.rest.starts_with(']') {
+            self.out.push('\\');
+            self.copy(1);
+        }
+        while let Some(c) = self.rest.chars().next() {
+            match c {
+                ']' => {
+                    self.copy(1);
+                    return Ok(());
+                }
+                '\\' => self.escape(true)?,
+                '[' if self.rest.starts_with("[:") && self.rest.contains(":]") => {
+                    let length = self.rest.find(":]").map_or(1, |end| end + 2);
+                    self.copy(length);
+                }
+                // Set operations are the crate's own.
+                '[' | '&' | '~' => {
+                    self.out.push('\\');
+                    self.copy(1);
+                }
+                '-' if self.rest.starts_with("--") => {
+                    self.out.push_str("\\-");
+                    self.skip(1);
+                }
+                c => self.copy(c.len_utf8()),
+            }
+        }
+        Err("error parsing regexp: missing closing ]".into())
+    }
+}
+
+/// The length of `{2}`, `{2,}` or `{2,5}` and its highest number.
+fn counts(text: &str) -> Option<(usize, u32)> {
+    let end = text.find('}')?;
+    let inner = &text[1..end];
+    let (least, most) = inner.split_once(',').map_or((inner, None), |(least, most)| (least, Some(most)));
+    let number = |digits: &str| {
+        let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| digits.parse().unwrap_or(u32::MAX))
+    };
+    let least = number(least)?;
+    let most = match most {
+        None | Some("") => least,
+        Some(most) => number(most)?,
+    };
+    Some((end + 1, least.max(most)))
+}

@@ -1,0 +1,48 @@
+//! LogQL: Loki's query language over log records.
+//!
+//! [`parse`] turns text into an [`Expr`]; [`pipeline`] runs a log expression's stages over one entry at a time. What is accepted, what is
+//! refused and what comes out follow Loki 3.7, its quirks included, since the answers stand beside those of a Loki.
+//!
+//! [`select`] answers log queries, [`instant`] and [`range`] metric queries; [`volumes`] and [`detected_fields`] what browsers of logs ask.
+//! Records are shown as Loki would have kept them: see `labels`.
+
+mod aggregate;
+pub mod ast;
+mod binary;
+mod context;
+mod detected;
+mod error;
+mod eval;
+mod go_regex;
+pub(crate) mod labels;
+mod lex;
+pub(crate) mod narrow;
+mod parse;
+pub mod pipeline;
+mod print;
+mod range;
+pub(crate) mod sampler;
+mod scan;
+mod select;
+mod spans;
+mod streams;
+mod tail;
+mod taken;
+pub mod units;
+mod value;
+mod window;
+
+pub use ast::Expr;
+pub use detected::{DetectedField, detected_fields};
+pub use error::ParseError;
+pub use eval::{MetricAnswer, Points, Value, instant, instant_of, range};
+pub use parse::{parse, parse_log, parse_selector};
+pub use select::{LogAnswer, LogEntry, select};
+pub use streams::{Volume, streams, volumes};
+pub use tail::{Look, Tail};
+pub use taken::{Taken, TakenIn};
+
+#[cfg(test)]
+mod stored;
+#[cfg(test)]
+mod tests;

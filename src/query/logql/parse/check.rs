@@ -1,0 +1,62 @@
+//! What a tree must fulfil beyond its grammar.
+
+use super::super::ast::{Expr, LogExpr, Metric, RangeAggregation, RangeOp};
+use super::super::error::ParseError;
+use super::super::pipeline::{Extractor, Pipeline};
+
+pub(super) fn expr(expr: &Expr) -> Result<(), ParseError> {
+    match expr {
+        Expr::Log(log) => {
+            self::log(log)?;
+            Pipeline::new(log).map(|_| ())
+        }
+        Expr::Metric(metric) => self::metric(metric),
+    }
+}
+
+fn metric(metric: &Metric) -> Result<(), ParseError> {
+    match metric {
+        Metric::Range(range) => self::range(range),
+        Metric::Vector(vector) => self::metric(&vector.inner),
+        Metric::Binary(binary) => {
+            self::metric(&binary.lhs)?;
+            self::metric(&binary.rhs)
+        }
+        Metric::LabelReplace(replace) => self::metric(&replace.inner),
+        Metric::Literal(_) | Metric::VectorLiteral(_) => Ok(()),
+    }
+}
+
+/// A selector must not take every stream.
+fn log(log: &LogExpr) -> Result<(), ParseError> {
+    if log.matchers.iter().all(|matcher| matcher.matcher.matches_empty()) {
+        return Err(ParseError::whole(
+            "queries require at least one regexp or equality matcher that does not have an empty-compatible value. \
+             For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will",
+        ));
+    }
+    Ok(())
+}
+
+fn range(range: &RangeAggregation) -> Result<(), ParseError> {
+    use RangeOp::{
+        Absent, Avg, Bytes, BytesRate, Count, First, Last, Max, Min, Quantile, Rate, RateCounter, Stddev, Stdvar, Sum,
+    };
+    let name = range.op.as_str();
+    let groups = matches!(range.op, Avg | Stddev | Stdvar | Quantile | Max | Min | First | Last);
+    if range.grouping.is_some() && !groups {
+        return Err(ParseError::whole(format!("grouping not allowed for {name} aggregation")));
+    }
+    let unwraps = groups || matches!(range.op, Sum | Rate | RateCounter | Absent);
+    match range.range.unwrap {
+        Some(_) if !unwraps => {
+            return Err(ParseError::whole(format!("invalid aggregation {name} with unwrap")));
+        }
+        None if !matches!(range.op, Bytes | BytesRate | Count | Rate | Absent) => {
+            return Err(ParseError::whole(format!("invalid aggregation {name} without unwrap")));
+        }
+        _ => {}
+    }
+    log(&range.range.log)?;
+    Extractor::new(range, None).map(|_| ())
+}

@@ -1,0 +1,224 @@
+//! `| json name="a.b[0]"`: paths into JSON.
+
+use super::json_scan::{self, Kind, block_end, each_item, text_end, token, unescape, value};
+
+/// A step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Step {
+    fn is_key(&self, key: &str) -> bool {
+        matches!(self, Step::Key(wanted) if wanted == key)
+    }
+
+    fn is_index(&self) -> bool {
+        matches!(self, Step::Index(_))
+    }
+}
+
+/// Reads `a.b["c d"][0]`.
+///
+/// # Errors
+/// What is unexpected in it.
+pub(super) fn parse(text: &str) -> Result<Vec<Step>, String> {
+    let mut steps = Vec::new();
+    let blank = [' ', '\t', '\n'];
+    let mut rest = text.trim_start_matches(blank);
+    while !rest.is_empty() {
+        let dotted = !steps.is_empty() && rest.starts_with('.');
+        if dotted {
+            rest = rest[1..].trim_start_matches(blank);
+        }
+        let unexpected = |rest: &str| match rest.chars().next() {
+            Some(c) => format!("syntax error: unexpected char {c}"),
+            None => "syntax error: unexpected $end".to_string(),
+        };
+        if let Some(inner) = rest.strip_prefix('[').filter(|_| !dotted) {
+            let inner = inner.trim_start_matches(blank);
+            let (step, after) = if let Some(quoted) = inner.strip_prefix('"') {
+                // As in Loki a bracket ends the text too.
+                let end = quoted.find(['"', ']']).unwrap_or(quoted.len());
+                let after = &quoted[end..];
+                (Step::Key(quoted[..end].into()), after.strip_prefix('"').unwrap_or(after))
+            } else {
+                let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
+                let index = inner[..digits].parse().map_err(|_| unexpected(inner))?;
+                if inner[digits..].starts_with('.') {
+                    return Err("cannot use float as array index".into());
+                }
+                (Step::Index(index), &inner[digits..])
+            };
+            let after = after.trim_start_matches(blank);
+            rest = after.strip_prefix(']').ok_or_else(|| unexpected(after))?;
+            steps.push(step);
+        } else {
+            // A field comes first or behind a dot.
+            if !dotted && !steps.is_empty() {
+                return Err(unexpected(rest));
+            }
+            let length = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+            if length == 0 || rest.as_bytes()[0].is_ascii_digit() {
+                return Err(unexpected(rest));
+            }
+            steps.push(Step::Key(rest[..length].into()));
+            rest = &rest[length..];
+        }
+        rest = rest.trim_start_matches(blank);
+    }
+    if steps.is_empty() { Err("syntax error: unexpected $end".into()) } else { Ok(steps) }
+}
+
+/// Shows what stands at each of the paths, each at most once, in the order of the text: which path, the value and its kind, or why it cannot
+/// be read (where a key stands outside of any object, of a path beyond the last). One pass over the text, as the `jsonparser` package makes it; malformed text ends it without an error.
+pub(super) fn each_match<'t>(
+    text: &'t str,
+    paths: &[Vec<Step>],
+    found: &mut dyn FnMut(usize, Result<(&'t str, Kind), &'static str>),
+) {
+    let bytes = text.as_bytes();
+    let longest = paths.iter().map(Vec::len).max().unwrap_or(0);
+    let mut seen = vec![false; paths.len()];
+    let mut matched = 0;
+    // The keys and indexes that lead to where the walk is.
+    let mut trail: Vec<Step> = vec![Step::Key(String::new()); longest];
+    let mut level: usize = 0;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let Some(end) = text_end(text, at + 1) else { return };
+                let Some(behind) = token(text, end) else { return };
+                if bytes[behind] != b':' {
+                    // A text that is no key.
+                    at = behind;
+                    continue;
+                }
+                let Some(key) = unescape(&text[at + 1..end - 1]) else { return };
+                at = behind;
+                let mut any = false;
+                if longest >= level {
+                    if level < 1 {
+                        found(paths.len(), Err(json_scan::MALFORMED));
+                        return;
+                    }
+                    trail[level - 1] = Step::Key(key.clone().into_owned());
+                    for (which, path) in paths.iter().enumerate() {
+                        let here = path.len() == level && !seen[which] && path[level - 1].is_key(&key);
+                        if !here || !same(path, &trail[..level]) {
+                            continue;
+                        }
+                        any = true;
+                        matched += 1;
+                        seen[which] = true;
+                        found(which, value(text, at + 1).map(|(value, kind, _)| (value, kind)));
+                    }
+                    if matched == paths.len() {
+                        return;
+                    }
+                }
+                at += 1;
+                if !any {
+                    // What no path leads into deeper is still walked through, save an object below the longest path.
+                    match token(text, at) {
+                        Some(next) if bytes[next] == b'{' && !leads_deeper(paths, &trail, level) => {
+                            match block_end(text, next, b'{', b'}') {
+                                Some(end) => at = end,
+                                None => return,
+                            }
+                        }
+                        Some(next) => at = next,
+                        None => return,
+                    }
+                }
+                continue;
+            }
+            b'{' => level += 1,
+            b'}' => match level.checked_sub(1) {
+                Some(less) => level = less,
+                None => return,
+            },
+            b'[' => {
+                let wanted: Vec<usize> = (0..paths.len())
+                    .filter(|which| {
+                        let path = &paths[*which];
+                        path.len() > level
+                            && !seen[*which]
+                            && path[level].is_index()
+                            && same(path, &trail[..level.min(longest)])
+                    })
+                    .collect();
+                if wanted.is_empty() {
+                    match block_end(text, at, b'[', b']') {
+                        Some(end) => at = end,
+                        None => return,
+                    }
+                    continue;
+                }
+                let mut index = 0;
+                at = each_item(text, at, &mut |item, kind| {
+                    for which in &wanted {
+                        let path = &paths[*which];
+                        if path[level] == Step::Index(index) {
+                            matched += 1;
+                            seen[*which] = true;
+                            if let Some((value, kind)) = within(item, kind, &path[level + 1..]) {
+                                found(*which, Ok((value, kind)));
+                            }
+                        }
+                    }
+                    index += 1;
+                });
+                if matched == paths.len() {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+fn same(path: &[Step], trail: &[Step]) -> bool {
+    path.iter().zip(trail).all(|(step, at)| step == at)
+}
+
+/// Whether a path goes through the key at this level.
+fn leads_deeper(paths: &[Vec<Step>], trail: &[Step], level: usize) -> bool {
+    level >= 1 && paths.iter().any(|path| path.len() > level && level <= trail.len() && same(path, &trail[..level]))
+}
+
+/// What stands at a path within a value.
+fn within<'t>(text: &'t str, kind: Kind, path: &[Step]) -> Option<(&'t str, Kind)> {
+    let Some((step, rest)) = path.split_first() else { return Some((text, kind)) };
+    let mut at_step = None;
+    match (kind, step) {
+        (Kind::Object, Step::Key(wanted)) => {
+            let walked = json_scan::each_pair(text, &mut |key, value, kind| {
+                if key != wanted.as_str() {
+                    return Ok(json_scan::Walk::On);
+                }
+                at_step = Some((value, kind));
+                Ok(json_scan::Walk::Stop)
+            });
+            // What was found before it went wrong counts.
+            if walked.is_err() && at_step.is_none() {
+                return None;
+            }
+        }
+        (Kind::Array, Step::Index(wanted)) => {
+            let mut index = 0;
+            each_item(text, 0, &mut |item, kind| {
+                if index == *wanted {
+                    at_step = Some((item, kind));
+                }
+                index += 1;
+            });
+        }
+        _ => {}
+    }
+    let (value, kind) = at_step?;
+    within(value, kind, rest)
+}

@@ -1,0 +1,189 @@
+//! `key=value key="a value" flag`, as Loki reads it.
+//!
+//! Source: Loki's `log/logfmt/decode.go`, which comes from `go-logfmt`.
+
+use std::borrow::Cow;
+
+/// Reads pairs one by one. A pair that is wrong is passed over up to the next blank, and the last such fault is kept.
+pub(super) struct Decoder<'l> {
+    line: &'l str,
+    at: usize,
+    fault: Option<String>,
+}
+
+pub(super) struct Pair<'l> {
+    pub(super) key: &'l str,
+    /// Empty when there is none.
+    pub(super) value: Cow<'l, str>,
+}
+
+impl<'l> Decoder<'l> {
+    pub(super) fn new(line: &'l str) -> Decoder<'l> {
+        Decoder { line, at: 0, fault: None }
+    }
+
+    pub(super) fn fault(self) -> Option<String> {
+        self.fault
+    }
+
+    fn wrong(&mut self, what: &str) {
+        self.fault = Some(format!("logfmt syntax error at pos {} : {what}", self.at + 1));
+    }
+
+    /// Notes an unexpected byte where the decoder stands, and goes to the next blank.
+    fn unexpected(&mut self, byte: u8) {
+        self.wrong(&format!("unexpected '{}'", byte as char));
+        self.at = self.find(|b| b <= b' ');
+    }
+
+    /// The place of the first byte from here that fits, else of the end.
+    fn find(&self, fits: impl Fn(u8) -> bool) -> usize {
+        let rest = &self.line.as_bytes()[self.at..];
+        rest.iter().position(|b| fits(*b)).map_or(self.line.len(), |length| self.at + length)
+    }
+
+    /// The next pair; `Some(None)` where one is wrong, `None` at the end.
+    #[expect(clippy::option_option, reason = "the end, and a wrong pair, are different answers")]
+    pub(super) fn next(&mut self) -> Option<Option<Pair<'l>>> {
+        if self.at >= self.line.len() {
+            return None;
+        }
+        let bytes = self.line.as_bytes();
+        self.at = self.find(|b| b > b' ');
+        let start = self.at;
+        if start == self.line.len() {
+            return Some(None);
+        }
+        self.at = self.find(|b| b <= b' ' || matches!(b, b'=' | b'"'));
+        let key = &self.line[start..self.at];
+        let ended_by = bytes.get(self.at).copied();
+        match ended_by {
+            Some(b'"') => {
+                self.unexpected(b'"');
+                return Some(None);
+            }
+            Some(b'=') if key.is_empty() => {
+                self.unexpected(b'=');
+                return Some(None);
+            }
+            _ => {}
+        }
+        if key.contains(char::REPLACEMENT_CHARACTER) {
+            self.wrong("invalid key");
+            if ended_by == Some(b'=') {
+                self.at = self.find(|b| b <= b' ');
+            }
+            return Some(None);
+        }
+        if ended_by != Some(b'=') {
+            return Some(Some(Pair { key, value: Cow::Borrowed("") }));
+        }
+        self.at += 1;
+        match bytes.get(self.at) {
+            None | Some(0..=b' ') => Some(Some(Pair { key, value: Cow::Borrowed("") })),
+            Some(b'"') => Some(self.quoted().map(|value| Pair { key, value })),
+            Some(_) => {
+                let start = self.at;
+                self.at = self.find(|b| b <= b' ' || matches!(b, b'=' | b'"'));
+                match bytes.get(self.at) {
+                    Some(&byte @ (b'=' | b'"')) => {
+                        self.unexpected(byte);
+                        Some(None)
+                    }
+                    _ => Some(Some(Pair { key, value: Cow::Borrowed(&self.line[start..self.at]) })),
+                }
+            }
+        }
+    }
+
+    /// The value whose opening quote is here.
+    fn quoted(&mut self) -> Option<Cow<'l, str>> {
+        let start = self.at + 1;
+        let Some(end) = super::json_scan::text_end(self.line, start) else {
+            self.at = self.line.len();
+            self.wrong("unterminated quoted value");
+            return None;
+        };
+        self.at = end;
+        let value = &self.line[start..end - 1];
+        if !value.contains('\\') {
+            return Some(Cow::Borrowed(value));
+        }
+        let unquoted = unquote(value);
+        if unquoted.is_none() {
+            self.wrong("invalid quoted value");
+        }
+        unquoted.map(Cow::Owned)
+    }
+}
+
+/// Resolves escapes; control characters are refused beside them.
+fn unquote(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if c < ' ' || c == '"' {
+            return None;
+        }
+        rest = &rest[c.len_utf8()..];
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        let escape = *rest.as_bytes().first()?;
+        rest = rest.get(1..)?;
+        out.push(match escape {
+            b'"' | b'\\' | b'/' | b'\'' => escape as char,
+            b'b' => '\x08',
+            b'f' => '\x0c',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let high = hex(rest)?;
+                rest = &rest[4..];
+                match char::from_u32(high) {
+                    Some(c) => c,
+                    // Half of a pair; without its other half it is a replacement character.
+                    None => match rest.strip_prefix("\\u").and_then(hex).filter(|low| (0xdc00..0xe000).contains(low)) {
+                        Some(low) if high < 0xdc00 => {
+                            rest = &rest[6..];
+                            char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))?
+                        }
+                        _ => char::REPLACEMENT_CHARACTER,
+                    },
+                }
+            }
+            _ => return None,
+        });
+    }
+    Some(out)
+}
+
+fn hex(text: &str) -> Option<u32> {
+    let digits = text.get(..4)?;
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// Reads the path of `| logfmt name="path"`: one key, perhaps in quotes.
+///
+/// # Errors
+/// What is unexpected in it.
+pub(super) fn path(text: &str) -> Result<String, String> {
+    let trimmed = text.trim_matches([' ', '\t', '\n']);
+    if let Some(quoted) = trimmed.strip_prefix('"') {
+        let end = quoted.find(['"', ']']).unwrap_or(quoted.len());
+        return match quoted.get(end + 1..) {
+            None | Some("") => Ok(quoted[..end].into()),
+            Some(rest) => Err(format!("unexpected char {}", rest.chars().next().unwrap_or('"'))),
+        };
+    }
+    match trimmed
+        .char_indices()
+        .find(|(at, c)| !(c.is_ascii_alphabetic() || *c == '_' || *at > 0 && c.is_ascii_digit()))
+    {
+        Some((_, c)) => Err(format!("unexpected char {c}")),
+        None if trimmed.is_empty() => Err("syntax error: unexpected $end".into()),
+        None => Ok(trimmed.into()),
+    }
+}

@@ -1,0 +1,216 @@
+//! Runs pipelines over stored records: brings each what it reads, and no more.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use model::Labels;
+
+use super::ast::{Grouping, LogExpr, RangeAggregation, RangeOp};
+use super::labels::{Names, Need, PairRef, Stream};
+use super::pipeline::{ERROR, Entry, Extractor, PRESERVE_ERROR, Passed, Pipeline, Reads, Scratch};
+use super::select::LogEntry;
+use crate::QueryError;
+use crate::logs::row::Rows;
+
+/// What a record gives.
+pub(crate) enum Sampled {
+    No,
+    Value(f64),
+}
+
+/// Samples of a range aggregation.
+pub(crate) struct Sampler {
+    extractor: Extractor,
+    need: Need,
+    /// Every record is a sample.
+    takes_all: bool,
+    reads_line: bool,
+    is_bytes: bool,
+    scratch: Scratch,
+    memory: Memory,
+}
+
+impl Sampler {
+    pub(crate) fn new(
+        aggregation: &RangeAggregation,
+        outer: Option<&Grouping>,
+        now_ns: i64,
+    ) -> Result<Sampler, QueryError> {
+        let extractor = Extractor::new(aggregation, outer)?;
+        let need = match extractor.reads() {
+            Reads::All => Need::All,
+            Reads::Only(names) => Need::Only(names),
+        };
+        let range = &aggregation.range;
+        let is_bytes = matches!(aggregation.op, RangeOp::Bytes | RangeOp::BytesRate);
+        let has_no_stages = extractor.pipeline().is_empty() && range.unwrap.is_none();
+        Ok(Sampler {
+            extractor,
+            need,
+            takes_all: has_no_stages,
+            reads_line: is_bytes || !has_no_stages,
+            is_bytes,
+            scratch: Scratch::new(now_ns),
+            memory: Memory::default(),
+        })
+    }
+
+    /// Whether all records of a stream are samples with the labels of the first: structured metadata gets a suffix where the stream has
+    /// its name, so what is read is the stream's.
+    pub(crate) fn is_plain(&self, stream: &Stream) -> bool {
+        match &self.need {
+            Need::Only(names) => self.takes_all && names.iter().all(|name| stream.labels.get(name).is_some()),
+            Need::All => false,
+        }
+    }
+
+    /// The value of a record, where the labels are known.
+    pub(crate) fn plain_value(&self, rows: &Rows, at: usize) -> Result<f64, QueryError> {
+        Ok(if self.is_bytes { rows.line(at)?.len() as f64 } else { 1.0 })
+    }
+
+    /// The pipeline's part in what blocks are asked for.
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        self.extractor.pipeline()
+    }
+
+    /// Whether the line filters at the start let a record's line through: the cheapest question, and twins answer it alike.
+    pub(crate) fn may_pass(&self, rows: &Rows, at: usize) -> Result<bool, QueryError> {
+        Ok(self.takes_all || self.extractor.pipeline().may_pass(&rows.line(at)?))
+    }
+
+    /// The value of a record that [`Sampler::may_pass`] let through; `key` is filled with its labels.
+    ///
+    /// # Errors
+    /// `Evaluation` for an entry whose pipeline failed, in Loki's words.
+    pub(crate) fn sample(
+        &mut self,
+        rows: &Rows,
+        at: usize,
+        stream: &Stream,
+        names: &Names,
+        key: &mut Vec<(String, String)>,
+    ) -> Result<Sampled, QueryError> {
+        let line = if self.reads_line { rows.line(at)? } else { Cow::Borrowed("") };
+        let (mut of_stream, mut metadata) = self.memory.take();
+        of_stream.extend(stream.labels.iter().map(borrowed));
+        if !self.is_plain(stream) {
+            rows.metadata(at, stream, &self.need, names, &mut metadata)?;
+        }
+        let entry = Entry { ts_ns: rows.time(at)?, line: &line, stream: &of_stream, metadata: &metadata };
+        let value = self.extractor.run(&entry, &mut self.scratch, key);
+        self.memory.give(of_stream, metadata);
+        let Some(value) = value else { return Ok(Sampled::No) };
+        let has = |name: &str| key.iter().any(|(known, _)| known == name);
+        if has(ERROR) && !has(PRESERVE_ERROR) {
+            return Err(failed(key));
+        }
+        Ok(Sampled::Value(value))
+    }
+}
+
+fn failed(key: &[(String, String)]) -> QueryError {
+    let pairs: Vec<String> = key.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let error = key.iter().find(|(name, _)| name == ERROR).map_or("", |(_, value)| value);
+    QueryError::Evaluation {
+        reason: format!(
+            "pipeline error: '{error}' for series: '{{{}}}'.\nUse a label filter to intentionally skip this error. (e.g | \
+             __error__!=\"{error}\").\nTo skip all potential errors you can match empty errors.(e.g __error__=\"\")\nThe label filter \
+             can also be specified after unwrap. (e.g | unwrap latency | __error__=\"\" )\n",
+            pairs.join(", ")
+        ),
+    }
+}
+
+/// Entries of a log query.
+pub(crate) struct Runner {
+    pipeline: Pipeline,
+    scratch: Scratch,
+    memory: Memory,
+}
+
+impl Runner {
+    pub(crate) fn new(log: &LogExpr, now_ns: i64) -> Result<Runner, QueryError> {
+        Ok(Runner { pipeline: Pipeline::new(log)?, scratch: Scratch::new(now_ns), memory: Memory::default() })
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// As [`Sampler::may_pass`].
+    pub(crate) fn may_pass(&self, rows: &Rows, at: usize) -> Result<bool, QueryError> {
+        Ok(self.pipeline.is_empty() || self.pipeline.may_pass(&rows.line(at)?))
+    }
+
+    /// What the pipeline makes of a record that [`Runner::may_pass`] let through; `None` when it refuses it.
+    pub(crate) fn entry(
+        &mut self,
+        rows: &Rows,
+        at: usize,
+        stream: &Stream,
+        names: &Names,
+    ) -> Result<Option<LogEntry>, QueryError> {
+        let line = rows.line(at)?;
+        let (mut of_stream, mut metadata) = self.memory.take();
+        of_stream.extend(stream.labels.iter().map(borrowed));
+        rows.metadata(at, stream, &Need::All, names, &mut metadata)?;
+        let time_ns = rows.time(at)?;
+        let entry = Entry { ts_ns: time_ns, line: &line, stream: &of_stream, metadata: &metadata };
+        let found = self.pipeline.run_passing(&entry, &mut self.scratch).map(|Passed { line, labels }| {
+            let entry = LogEntry {
+                time_ns,
+                line: line.into_owned(),
+                stream: whole(labels.stream()),
+                metadata: whole(labels.metadata()),
+                parsed: whole(labels.parsed()),
+            };
+            self.scratch.recycle(labels);
+            entry
+        });
+        self.memory.give(of_stream, metadata);
+        Ok(found)
+    }
+
+    /// What the pipeline makes of a line alone: its labels, if none failed.
+    pub(crate) fn parsed(&mut self, line: &str) -> Option<Labels> {
+        let entry = Entry { ts_ns: 0, line, stream: &[], metadata: &[] };
+        let Passed { labels, .. } = self.pipeline.run(&entry, &mut self.scratch)?;
+        let found = labels.error().is_empty().then(|| whole(labels.parsed()));
+        self.scratch.recycle(labels);
+        found
+    }
+}
+
+/// Labels with those that are empty: Loki shows what a parser found so, and an empty label is another series than none.
+pub(crate) fn whole<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
+    let sorted: BTreeMap<&str, &str> = pairs.collect();
+    Labels::from_sorted(sorted.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+}
+
+fn borrowed<'a>((name, value): (&'a str, &'a str)) -> PairRef<'a> {
+    (Cow::Borrowed(name), Cow::Borrowed(value))
+}
+
+/// Lists of pairs between two records.
+#[derive(Default)]
+struct Memory {
+    stream: Vec<PairRef<'static>>,
+    metadata: Vec<PairRef<'static>>,
+}
+
+impl Memory {
+    fn take<'a>(&mut self) -> (Vec<PairRef<'a>>, Vec<PairRef<'a>>) {
+        (std::mem::take(&mut self.stream), std::mem::take(&mut self.metadata))
+    }
+
+    fn give(&mut self, stream: Vec<PairRef<'_>>, metadata: Vec<PairRef<'_>>) {
+        // Collecting an emptied list into one of another lifetime keeps its memory.
+        fn emptied(mut used: Vec<PairRef<'_>>) -> Vec<PairRef<'static>> {
+            used.clear();
+            used.into_iter().map(|_| (Cow::Borrowed(""), Cow::Borrowed(""))).collect()
+        }
+        self.stream = emptied(stream);
+        self.metadata = emptied(metadata);
+    }
+}

@@ -1,0 +1,146 @@
+//! Records of the streams that a query selects, as Loki has them: one of each stream, time and line.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use foldhash::fast::RandomState;
+use model::{Matcher, NsRange};
+use store::{IndexQuery, LogView};
+
+use super::labels::{Names, Stream};
+use super::spans::Spans;
+use crate::logs::guard::{Guard, Source};
+use crate::logs::row::{RowKey, Rows};
+use crate::{Budget, QueryError};
+
+/// What one remembered record counts for in the budget, in bytes.
+const SEEN_BYTES: u64 = 32;
+
+pub(crate) struct Scan<'a> {
+    pub(crate) guard: Guard<'a>,
+    matchers: &'a [Matcher],
+    pub(crate) range: NsRange,
+    spans: Spans,
+    seen: HashMap<u64, RowKey, RandomState>,
+}
+
+/// Rows of one source, with what is known of their streams.
+pub(crate) struct Piece {
+    pub(crate) rows: Rc<Rows>,
+    pub(crate) names: Rc<Names>,
+    /// By resource and scope; `None` for a stream that is not selected.
+    streams: HashMap<(usize, usize), Option<Rc<Stream>>, RandomState>,
+}
+
+impl Piece {
+    fn new(rows: Rows) -> Piece {
+        Piece { rows: Rc::new(rows), names: Rc::default(), streams: HashMap::default() }
+    }
+
+    /// The stream of a row, if the matchers take it.
+    fn stream(&mut self, at: usize, matchers: &[Matcher]) -> Result<Option<Rc<Stream>>, QueryError> {
+        let place = self.rows.place(at)?;
+        if let Some(known) = self.streams.get(&place) {
+            return Ok(known.clone());
+        }
+        let stream = Stream::new(self.rows.resource(at)?, self.rows.scope(at)?);
+        let selected = matchers.iter().all(|matcher| matcher.matches_labels(&stream.labels));
+        let stream = selected.then(|| Rc::new(stream));
+        self.streams.insert(place, stream.clone());
+        Ok(stream)
+    }
+}
+
+/// Whether a neighbour in the same source has the same time, or might have.
+fn has_twin(rows: &Rows, at: usize, time_ns: i64) -> Result<bool, QueryError> {
+    if matches!(rows, Rows::Head(_)) {
+        return Ok(true);
+    }
+    let before = at.checked_sub(1).map(|before| rows.time(before)).transpose()?;
+    let after = if at + 1 < rows.count() { Some(rows.time(at + 1)?) } else { None };
+    Ok(before == Some(time_ns) || after == Some(time_ns))
+}
+
+/// What a record is to those seen before it.
+pub(crate) enum Twin {
+    New,
+    /// Came before this one and stays.
+    Known,
+    /// Came after this one, though it was seen first.
+    Replaces(RowKey),
+}
+
+impl<'a> Scan<'a> {
+    /// `narrow` must hold of each record that is looked for. The sources come in order of intake, so that of twins the first comes first.
+    pub(crate) fn new(
+        view: &LogView,
+        matchers: &'a [Matcher],
+        narrow: &[IndexQuery],
+        range: NsRange,
+        budget: &'a Budget,
+    ) -> Result<(Scan<'a>, Vec<Source>), QueryError> {
+        let mut guard = Guard::new(budget);
+        let mut sources = Vec::new();
+        if range.start_ns < range.end_ns {
+            let narrow = IndexQuery::And(narrow.iter().filter(|query| **query != IndexQuery::All).cloned().collect());
+            let (blocks, ruled_out) = view.blocks(range, &narrow, || guard.look())?;
+            guard.stats.blocks_skipped += ruled_out;
+            sources.extend(blocks.into_iter().map(Source::Block));
+            sources.extend(view.head(range).cloned().map(Source::Head));
+        }
+        let before = sources.len();
+        let spans = Spans::of(&mut sources, matchers)?;
+        guard.stats.blocks_skipped += (before - sources.len()) as u64;
+        let scan = Scan { guard, matchers, range, spans, seen: HashMap::default() };
+        Ok((scan, sources))
+    }
+
+    /// Over sources that are known already; those without a selected stream are taken out.
+    pub(crate) fn over(
+        sources: &mut Vec<Source>,
+        matchers: &'a [Matcher],
+        range: NsRange,
+        budget: &'a Budget,
+    ) -> Result<Scan<'a>, QueryError> {
+        let spans = Spans::of(sources, matchers)?;
+        Ok(Scan { guard: Guard::new(budget), matchers, range, spans, seen: HashMap::default() })
+    }
+
+    /// Reads a source; `None` when retention dropped it meanwhile.
+    pub(crate) fn read(&mut self, source: Source) -> Result<Option<Piece>, QueryError> {
+        Ok(self.guard.read(source)?.map(Piece::new))
+    }
+
+    /// The stream of a row that is in the range and selected.
+    pub(crate) fn stream(&mut self, piece: &mut Piece, at: usize) -> Result<Option<Rc<Stream>>, QueryError> {
+        self.guard.tick()?;
+        if !self.range.contains(piece.rows.time(at)?) {
+            return Ok(None);
+        }
+        piece.stream(at, self.matchers)
+    }
+
+    /// Whether the stream has a record of this time and line already. Loki drops the later one.
+    pub(crate) fn twin(&mut self, rows: &Rows, at: usize, stream: &Stream) -> Result<Twin, QueryError> {
+        let time_ns = rows.time(at)?;
+        if !has_twin(rows, at, time_ns)? && !self.spans.is_shared(stream.hash, time_ns) {
+            return Ok(Twin::New);
+        }
+        let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
+        hasher.update(&stream.hash.to_le_bytes());
+        hasher.update(&time_ns.to_le_bytes());
+        hasher.update(rows.line(at)?.as_bytes());
+        let key = rows.key(at)?;
+        match self.seen.entry(hasher.digest()) {
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(key);
+                self.guard.spend(SEEN_BYTES)?;
+                Ok(Twin::New)
+            }
+            std::collections::hash_map::Entry::Occupied(mut place) if key < *place.get() => {
+                Ok(Twin::Replaces(place.insert(key)))
+            }
+            std::collections::hash_map::Entry::Occupied(_) => Ok(Twin::Known),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Log queries: the first entries that a pipeline lets through, in order of time.
+
+use std::collections::BTreeMap;
+
+use model::{Labels, Matcher, NsRange};
+use store::Snapshot;
+
+use super::ast::LogExpr;
+use super::narrow;
+use super::sampler::Runner;
+use super::scan::{Scan, Twin};
+use crate::logs::guard::Source;
+use crate::logs::row::RowKey;
+use crate::logs::{Direction, Mask, SearchStats, with_texts};
+use crate::{Budget, QueryError};
+
+/// Entries kept beyond those asked for.
+const SPARE: usize = 16;
+/// What one entry counts for in the budget beside its texts, in bytes.
+const ENTRY_BYTES: u64 = 256;
+
+/// One line of an answer, as the pipeline left it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogEntry {
+    pub time_ns: i64,
+    pub line: String,
+    /// Labels of its stream that still are.
+    pub stream: Labels,
+    /// Structured metadata that still is.
+    pub metadata: Labels,
+    /// What the pipeline made.
+    pub parsed: Labels,
+}
+
+impl LogEntry {
+    /// All its labels; a name stands in one of the three sets only.
+    pub fn all(&self) -> Labels {
+        let sets = [&self.stream, &self.metadata, &self.parsed];
+        let pairs: BTreeMap<_, _> = sets.iter().flat_map(|set| set.pairs().iter().cloned()).collect();
+        Labels::from_sorted(pairs.into_iter().collect())
+    }
+
+    fn bytes(&self) -> u64 {
+        let sets = [&self.stream, &self.metadata, &self.parsed];
+        let texts: usize =
+            sets.iter().flat_map(|set| set.iter()).map(|(name, value)| name.len() + value.len() + 64).sum();
+        ENTRY_BYTES + (self.line.len() + texts) as u64
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LogAnswer {
+    /// In the order asked for.
+    pub entries: Vec<LogEntry>,
+    pub stats: SearchStats,
+}
+
+/// The first `limit` entries in the range, newest or oldest first; entries of one time in order of intake. With an interval, the first
+/// in each: every entry lies at least so far from the one before. Without a snapshot there is no data.
+///
+/// # Errors
+/// `TooMuch`, `Timeout`, `Cancelled` by the budget.
+pub fn select(
+    snapshot: Option<&Snapshot>,
+    log: &LogExpr,
+    range: NsRange,
+    direction: Direction,
+    limit: usize,
+    interval_ns: i64,
+    budget: &Budget,
+) -> Result<LogAnswer, QueryError> {
+    let Some(snapshot) = snapshot else { return Ok(LogAnswer::default()) };
+    let newest = direction == Direction::NewestFirst;
+    let mut runner = Runner::new(log, range.end_ns)?;
+    let matchers: Vec<Matcher> = log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
+    let narrow = [narrow::streams(&matchers), runner.pipeline().index_query()];
+    let (mut scan, mut sources) = Scan::new(snapshot.logs(), &matchers, &narrow, range, budget)?;
+    match newest {
+        true => sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns())),
+        false => sources.sort_by_key(Source::min_ns),
+    }
+    // Which entries an interval leaves is known when all are. Some more than asked for, since a twin that came first takes away one that
+    // was found before.
+    let wanted = if interval_ns > 0 { usize::MAX } else { limit.saturating_add(SPARE) };
+    let texts = runner.pipeline().line_texts();
+    let mut found: BTreeMap<RowKey, LogEntry> = BTreeMap::new();
+    let mut rest = sources.into_iter();
+    while let Some(source) = rest.next() {
+        let worst = |found: &BTreeMap<RowKey, LogEntry>| {
+            let key = if newest { found.first_key_value() } else { found.last_key_value() };
+            key.map(|(key, _)| *key).filter(|_| found.len() >= wanted)
+        };
+        if let Some(worst) = worst(&found)
+            && (if newest { source.max_ns() < worst.time_ns } else { source.min_ns() > worst.time_ns })
+        {
+            scan.guard.stats.blocks_skipped += rest.chain([source]).filter(Source::is_block).count() as u64;
+            break;
+        }
+        let is_block = source.is_block();
+        let Some(mut piece) = scan.read(source)? else { continue };
+        let (rows, names) = (piece.rows.clone(), piece.names.clone());
+        let passing = with_texts(&texts, &rows, &Mask::all(rows.count()))?;
+        let places: Box<dyn Iterator<Item = usize>> =
+            if newest { Box::new(passing.iter().rev()) } else { Box::new(passing.iter()) };
+        for at in places {
+            // Blocks are in order of time: the best come first, and the first that is too late ends it.
+            let Some(stream) = scan.stream(&mut piece, at)? else { continue };
+            let key = rows.key(at)?;
+            // One of the same time may be a twin that came first.
+            let is_late =
+                |worst: RowKey| if newest { key.time_ns < worst.time_ns } else { key.time_ns > worst.time_ns };
+            if worst(&found).is_some_and(is_late) {
+                if is_block {
+                    break;
+                }
+                continue;
+            }
+            if !runner.may_pass(&rows, at)? {
+                continue;
+            }
+            match scan.twin(&rows, at, &stream)? {
+                Twin::New => {}
+                Twin::Known => continue,
+                Twin::Replaces(other) => drop(found.remove(&other)),
+            }
+            let Some(entry) = runner.entry(&rows, at, &stream, &names)? else { continue };
+            scan.guard.spend(entry.bytes())?;
+            found.insert(key, entry);
+            while found.len() > wanted {
+                let over = found.len() - wanted;
+                let edge = if newest { found.iter().nth(over) } else { found.iter().rev().nth(over) };
+                let (Some((edge, _)), Some(worst)) = (edge, worst(&found)) else { break };
+                if edge.time_ns == worst.time_ns {
+                    break;
+                }
+                if let Some(entry) = found.remove(&worst) {
+                    scan.guard.give_back(entry.bytes());
+                }
+            }
+        }
+    }
+    let mut entries: Vec<LogEntry> = found.into_values().collect();
+    if newest {
+        entries.reverse();
+    }
+    if interval_ns > 0 {
+        let mut before: Option<i64> = None;
+        entries.retain(|entry| {
+            let is_far = before.is_none_or(|before| entry.time_ns.abs_diff(before) >= interval_ns.unsigned_abs());
+            if is_far {
+                before = Some(entry.time_ns);
+            }
+            is_far
+        });
+    }
+    entries.truncate(limit);
+    Ok(LogAnswer { entries, stats: scan.guard.stats })
+}

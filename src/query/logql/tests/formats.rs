@@ -1,0 +1,227 @@
+//! Templates, and the stages that change labels.
+
+use super::entry::{check_all, run};
+
+/// The line that a template makes of the line `a=1 m="Hello World" n=-2.5 j="{\"k\":[1,{\"x\":\"y\"}],\"f\":1.5}"`.
+fn line(template: &str, _: &str) -> String {
+    let line = r#"a=1 m="Hello World" n=-2.5 d=1m30s b=1.5KiB j="{\"k\":[1,{\"x\":\"y\"}],\"f\":1.5,\"n\":null}""#;
+    let shown = run(&format!("| logfmt | line_format `{template}` | keep __nothing__"), line);
+    let (line, errors) = shown.rsplit_once(" {").expect("labels");
+    match errors.contains("__error__=TemplateFormatErr") {
+        true => format!("! {}", errors.split_once("__error_details__=").map_or("", |(_, details)| details)),
+        false => line.into(),
+    }
+}
+
+#[test]
+fn templates() {
+    check_all(
+        &[
+            ("plain", "", "plain"),
+            ("{{.m}}", "", "Hello World"),
+            ("{{ .m }}-{{.a}}", "", "Hello World-1"),
+            ("{{.none}}", "", ""),
+            ("[{{.none}}]", "", "[]"),
+            ("{{.app}} {{.pod}} {{.size}}", "", "x p1 12KB"),
+            ("{{__line__ | trunc 3}}", "", "a=1"),
+            ("{{__timestamp__}}", "", "2026-11-21 12:34:56.789 +0000 UTC"),
+            ("{{__timestamp__ | date \"2006-01-02T15:04:05.000Z07:00\"}}", "", "2026-11-21T12:34:56.789Z"),
+            (
+                "{{__timestamp__ | unixEpoch}} {{__timestamp__ | unixEpochMillis}} {{__timestamp__ | unixEpochNanos}}",
+                "",
+                "1795264496 1795264496789 1795264496789000000",
+            ),
+            ("{{(__timestamp__).Unix}} {{(__timestamp__).Year}}", "", "1795264496 2026"),
+            ("{{ now | date \"Jan _2 Mon 3:04PM\" }}", "", "Nov 22 Sun 12:34PM"),
+            (
+                "{{ToLower .m}}{{ToUpper .m}}{{lower .m}}{{.m | upper}}",
+                "",
+                "hello worldHELLO WORLDhello worldHELLO WORLD",
+            ),
+            (
+                "{{Replace .m \"l\" \"L\" 2}} {{Replace .m \"l\" \"L\" -1}} {{replace \"o\" \"0\" .m}}",
+                "",
+                "HeLLo World HeLLo WorLd Hell0 W0rld",
+            ),
+            (
+                "{{Trim .m \"Hd\"}} {{TrimLeft .m \"Hel\"}}|{{TrimRight .m \"dl\"}} {{trimAll \"Hd\" .m}}",
+                "",
+                "ello Worl o World|Hello Wor ello Worl",
+            ),
+            (
+                "{{TrimPrefix .m \"Hello\"}} {{TrimSuffix .m \"World\"}}|{{trimPrefix \"Hello\" .m}} {{trimSuffix \"World\" .m}}",
+                "",
+                " World Hello | World Hello ",
+            ),
+            ("[{{TrimSpace \" x \"}}][{{trim \" y \"}}]", "", "[x][y]"),
+            ("{{title \"hello big world\"}} {{repeat 3 \"ab\"}}", "", "Hello Big World ababab"),
+            (
+                "{{trunc 5 .m}} {{trunc -5 .m}} {{trunc 50 .m}} {{trunc 1 \"é\"}}",
+                "",
+                "Hello World Hello World \u{fffd}",
+            ),
+            (
+                "{{substr 0 5 .m}} {{substr 6 -1 .m}} {{substr -1 5 .m}} {{substr 6 99 .m}}",
+                "",
+                "Hello World Hello World",
+            ),
+            (
+                "{{substr 5 2 .m}}",
+                "",
+                "! template line 1: error calling substr: slice bounds out of range [5:2] with length 11}",
+            ),
+            ("{{contains \"ell\" .m}} {{hasPrefix \"He\" .m}} {{hasSuffix \"x\" .m}}", "", "true true false"),
+            ("{{indent 2 .m}}|{{nindent 1 \"a\\nb\"}}", "", "  Hello World|\n a\n b"),
+            (
+                "{{regexReplaceAll \"(l+)\" .m \"<$1>\"}} {{regexReplaceAllLiteral \"(l+)\" .m \"$1\"}}",
+                "",
+                "He<ll>o Wor<l>d He$1o Wor$1d",
+            ),
+            (
+                "{{regexReplaceAll \"(\" .m \"x\"}}",
+                "",
+                "! template line 1: error calling regexReplaceAll: error parsing regexp: unclosed group}",
+            ),
+            ("{{count \"o\" .m}} {{ .m | count \"l+\"}}", "", "2 2"),
+            ("{{urlencode \"a b&c\"}} {{urldecode \"a+b%26c\"}}", "", "a+b%26c a b&c"),
+            ("{{urldecode \"%zz\"}}", "", "! template line 1: error calling urldecode: invalid URL escape \"%zz\"}"),
+            (
+                "{{b64enc \"hé\"}} {{b64dec \"aMOp\"}} {{b64dec \"a\"}}",
+                "",
+                "aMOp hé illegal base64 data at input byte 1",
+            ),
+            (
+                "{{alignLeft 5 \"abc\"}}|{{alignRight 5 \"abc\"}}|{{alignLeft 2 \"abc\"}}|{{alignRight 2 \"abc\"}}",
+                "",
+                "abc  |  abc|ab|bc",
+            ),
+            ("{{duration .d}} {{duration_seconds .d}} {{bytes .b}}", "", "90 90 1536"),
+            (
+                "{{duration .m}}",
+                "",
+                "! template line 1: error calling duration: time: invalid duration \"Hello World\"}",
+            ),
+            ("{{add 1 2 .a}} {{sub 5 .a}} {{mul 2 3 4}} {{div 7 2}} {{mod 7 2}}", "", "4 4 24 3 1"),
+            ("{{div 1 0}}", "", "! template line 1: error calling div: runtime error: integer divide by zero}"),
+            (
+                "{{addf 0.1 0.2}} {{subf 1 0.9}} {{mulf 1.1 1.1}} {{divf 1 3}} {{addf 1 .n}}",
+                "",
+                "0.3 0.1 1.21 0.3333333333333333 -1.5",
+            ),
+            ("{{max 1 5 3}} {{min 4 2}} {{maxf 1.5 .n}} {{minf 1.5 .n}}", "", "5 2 1.5 -2.5"),
+            ("{{ceil 1.2}} {{floor 1.8}} {{round 3.14159 2}} {{round 1.5 0}} {{round .n 0}}", "", "2 1 3.14 2 -3"),
+            (
+                "{{int \"12.00\"}} {{int .n}} {{int \"x\"}} {{int \"010\"}} {{int \"0x1f\"}} {{float64 .n}} {{int 2.9}}",
+                "",
+                "12 0 0 8 31 -2.5 2",
+            ),
+            ("{{default \"none\" .none}} {{default \"none\" .a}} {{.none | default \"d\"}}", "", "none 1 d"),
+            ("{{(index (fromJson .j).k 1).x}} {{(fromJson .j).f}} {{(fromJson .j).none}}", "", "y 1.5 <no value>"),
+            ("{{range $i, $v := fromJson \"[1,2]\"}}{{$i}}={{$v}};{{end}}", "", "0=1;1=2;"),
+            ("{{range $k, $v := fromJson .j}}{{$k}} {{end}}", "", "f k n "),
+            ("{{fromJson \"no\"}}", "", "<no value>"),
+            ("{{if eq .a \"1\"}}one{{else}}other{{end}} {{if and .none .a}}x{{else}}y{{end}}", "", "one y"),
+            ("{{with .m}}{{.}}{{end}}{{with .none}}x{{else}}none{{end}}", "", "Hello Worldnone"),
+            ("{{$x := .a}}{{$x}}{{ $x | printf \"%s-%s\" .m }}", "", "1Hello World-1"),
+            ("{{printf \"%-5s|%5.2f|%d\" .a 1.5 7}}", "", "1    | 1.50|7"),
+            (
+                "{{unixToTime \"1673798889\"}} {{unixToTime \"19373\" | date \"06/1/2\"}}",
+                "",
+                "2023-01-15 16:08:09 +0000 UTC 23/1/16",
+            ),
+            ("{{unixToTime \"12\"}}", "", "! template line 1: error calling unixToTime: unable to parse time '12'}"),
+            ("{{toDate \"2006-01-02\" \"2021-11-02\" | unixEpoch}}", "", "1635811200"),
+            ("{{toDate \"2006-01-02T15:04:05Z07:00\" \"2021-11-02T10:00:00+02:00\" | unixEpoch}}", "", "1635840000"),
+            (
+                "{{toDateInZone \"2006-01-02 15:04\" \"Europe/Berlin\" \"2021-11-02 10:00\" | unixEpoch}}",
+                "",
+                "1635843600",
+            ),
+            (
+                "{{toDateInZone \"2006-01-02 15:04\" \"No/Where\" \"2021-11-02 10:00\" | date \"15:04 MST -0700\"}}",
+                "",
+                "10:00 UTC +0000",
+            ),
+            ("{{toDate \"2006-01-02\" \"x\" | date \"2006\"}}", "", "0001"),
+            ("{{date \"15:04\" 3600}}", "", "01:00"),
+            (
+                "{{ .a | ToUpper 5 }}",
+                "",
+                "! template line 1: error calling ToUpper: wrong number or type of arguments for ToUpper (int, string)}",
+            ),
+            ("{{len .m}} {{not .none}} {{index . \"pod\"}}", "", "11 true p1"),
+            ("{{range $k, $v := .}}{{$k}},{{end}}", "", "a,app,b,d,j,m,n,pod,size,"),
+            (
+                "{{repeat 100000 \"ab\"}}",
+                "",
+                "! template line 1: error calling repeat: the text is longer than 65536 bytes}",
+            ),
+            ("{{/* nothing */}}x {{- \" y \" -}} z", "", "x y z"),
+        ],
+        line,
+    );
+}
+
+#[test]
+fn lines_and_labels() {
+    check_all(
+        &[
+            ("| line_format `{{.pod}}`", "l", "p1 {}"),
+            (
+                "| line_format `{{.pod}} {{div 1 0}}`",
+                "l",
+                "l {__error__=TemplateFormatErr __error_details__=template line 1: error calling div: runtime error: integer divide by zero}",
+            ),
+            (
+                "| json | line_format `{{.__error__}} {{.__error_details__ | trunc 5}}` | drop __error__,__error_details__",
+                "l",
+                "JSONParserErr Value {}",
+            ),
+            ("| label_format a=`{{.pod}}-{{.app}}`", "l", "l {a=p1-x}"),
+            ("| label_format a=pod", "l", "l {!pod a=p1}"),
+            ("| label_format a=none", "l", "l {}"),
+            ("| label_format pod=`x`", "l", "l {pod=x}"),
+            ("| label_format app=`y`", "l", "l {app=y}"),
+            // All templates of one stage see what was before it; renames are done at once.
+            ("| label_format a=`1`, b=`{{.a}}`", "l", "l {a=1 b=}"),
+            ("| label_format a=`1` | label_format b=`{{.a}}`", "l", "l {a=1 b=1}"),
+            ("| label_format a=pod, b=`{{.a}}{{.pod}}`", "l", "l {!pod a=p1 b=p1}"),
+            (
+                "| label_format a=`{{div 1 0}}`",
+                "l",
+                "l {__error__=TemplateFormatErr __error_details__=template line 1: error calling div: runtime error: integer divide by zero}",
+            ),
+            ("| label_format a=`{{__line__}}!`", "l", "l {a=l!}"),
+            ("| drop pod", "l", "l {!pod}"),
+            ("| drop app, none", "l", "l {!app}"),
+            ("| drop pod=\"p2\", size=~\"12.*\"", "l", "l {!size}"),
+            (
+                "| json | drop __error__",
+                "l",
+                "l {__error_details__=Value looks like object, but can't find closing '}' symbol}",
+            ),
+            ("| json | drop __error__, __error_details__", "l", "l {}"),
+            (
+                "| json | drop __error__=\"other\"",
+                "l",
+                "l {__error__=JSONParserErr __error_details__=Value looks like object, but can't find closing '}' symbol}",
+            ),
+            ("| keep pod", "l", "l {!app !size}"),
+            ("| keep pod=\"p2\", app=~\"x|y\"", "l", "l {!pod !size}"),
+            (
+                "| json | keep pod",
+                "l",
+                "l {!app !size __error__=JSONParserErr __error_details__=Value looks like object, but can't find closing '}' symbol}",
+            ),
+            ("| logfmt | keep a", "a=1 b=2", "a=1 b=2 {!app !pod !size a=1}"),
+            ("| decolorize", "\u{1b}[1;31mred\u{1b}[0m \u{9b}0mx", "red x {}"),
+            ("| decolorize", "plain é", "plain é {}"),
+            ("| decolorize | logfmt", "\u{1b}[31ma=1\u{1b}[0m", "a=1 {a=1}"),
+            // A filter behind a format of its label sees the label as the parser made it.
+            ("| logfmt | label_format a=`2` | a=`2`", "a=1", "-"),
+            ("| logfmt | label_format a=`2` | a=`1`", "a=1", "-"),
+            ("| logfmt | label_format c=a | c=`1`", "a=1", "a=1 {c=1}"),
+        ],
+        run,
+    );
+}

@@ -1,0 +1,10 @@
+mod entry;
+mod filters;
+mod formats;
+mod hints;
+mod parsers;
+mod random;
+mod refusals;
+mod samples;
+mod syntax;
+mod units;

@@ -1,0 +1,247 @@
+//! What is refused, and in which words.
+
+use super::super::parse;
+
+fn check(query: &str, message: &str) {
+    match parse(query) {
+        Ok(expr) => panic!("{query} is taken as {expr}"),
+        Err(error) => assert_eq!(error.to_string(), message, "{query}"),
+    }
+}
+
+#[test]
+fn as_loki_says_it() {
+    let no_matcher = "parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. \
+                      For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will";
+    for (query, message) in [
+        ("{}", no_matcher),
+        (r#"{a=""}"#, no_matcher),
+        (r#"{a=~".*"}"#, no_matcher),
+        (r#"{a!="b"} |= "c""#, no_matcher),
+        (r#"sum(rate({a=~".*"}[5m]))"#, no_matcher),
+        (r#"{a="b",}"#, "parse error at line 1, col 8: syntax error: unexpected }, expecting IDENTIFIER"),
+        (r#"{a="b""#, "parse error at line 1, col 7: syntax error: unexpected $end, expecting } or ,"),
+        (r#"unk({ foo = "bar" }[5m])"#, "parse error at line 1, col 1: syntax error: unexpected IDENTIFIER"),
+        (r#"min({ foo = "bar" }[5m])"#, "parse error at line 0, col 20: syntax error: unexpected RANGE"),
+        (r#"rate({ foo = "bar" }[5)"#, "parse error at line 0, col 21: missing closing ']' in duration"),
+        (
+            r#"rate({ foo = "bar" }[5minutes])"#,
+            "parse error at line 0, col 21: unknown unit \"minutes\" in duration \"5minutes\"",
+        ),
+        (r#"rate({a="b"}[5000000ns])"#, "parse error at line 0, col 13: unknown unit \"ns\" in duration \"5000000ns\""),
+        (r#"rate({a="b"}[1.5h])"#, "parse error at line 0, col 13: unknown unit \".\" in duration \"1.5h\""),
+        (
+            r#"absent_over_time({ foo = "bar" }[5h]) by (foo)"#,
+            "parse error : grouping not allowed for absent_over_time aggregation",
+        ),
+        (r#"rate({a="b"}[5m]) by (c)"#, "parse error : grouping not allowed for rate aggregation"),
+        (
+            r#"sum_over_time({a="b"} | unwrap c [5m]) by (c)"#,
+            "parse error : grouping not allowed for sum_over_time aggregation",
+        ),
+        (
+            r#"approx_topk(2, count_over_time({ foo = "bar" }[5h])) by (foo)"#,
+            "parse error : grouping not allowed for approx_topk aggregation",
+        ),
+        (r#"sort by (a) (rate({a="b"}[5m]))"#, "parse error : sort and sort_desc doesn't allow grouping by "),
+        (r#"avg_over_time({a="b"}[5m])"#, "parse error : invalid aggregation avg_over_time without unwrap"),
+        (
+            r#"count_over_time({a="b"} | unwrap c [5m])"#,
+            "parse error : invalid aggregation count_over_time with unwrap",
+        ),
+        (r#"bytes_rate({a="b"} | unwrap c [5m])"#, "parse error : invalid aggregation bytes_rate with unwrap"),
+        (
+            r#"quantile_over_time({a="b"} | unwrap c [5m])"#,
+            "parse error : parameter required for operation quantile_over_time",
+        ),
+        (r#"rate(1, {a="b"}[5m])"#, "parse error : parameter 1 not supported for operation rate"),
+        (r#"topk(rate({a="b"}[5m]))"#, "parse error : parameter required for operation topk"),
+        (r#"topk(0, rate({a="b"}[5m]))"#, "parse error : invalid parameter (must be greater than 0) topk(0"),
+        (r#"topk(1.5, rate({a="b"}[5m]))"#, "parse error : invalid parameter topk(1.5,"),
+        (r#"sum(2, rate({a="b"}[5m]))"#, "parse error : unsupported parameter for operation sum(2,"),
+        (
+            r#"1 or rate({a="b"}[5m])"#,
+            "parse error : unexpected literal for left leg of logical/set binary operation (or): 1.000000",
+        ),
+        (
+            r#"{a="b"} and {c="d"}"#,
+            "parse error : unexpected type for left leg of binary operation (and): *syntax.MatchersExpr",
+        ),
+        (
+            r#"rate({a="b"}[5m]) + {a="b"} |= "c""#,
+            "parse error : unexpected type for right leg of binary operation (+): *syntax.PipelineExpr",
+        ),
+        (
+            r#"label_replace(rate({ foo = "bar" }[5m]),"")"#,
+            "parse error at line 1, col 43: syntax error: unexpected ), expecting ,",
+        ),
+        (r#"{ foo = "bar" }|logfmt|addr>=ip("1.2.3.4")"#, "parse error at line 1, col 30: syntax error: unexpected ip"),
+        (r#"{a=~"b("}"#, "parse error : error parsing regexp: unclosed group"),
+        (
+            r#"{a="b"} | regexp "(.*)""#,
+            "parse error : invalid regexp parser: at least one named capture must be supplied",
+        ),
+        (r#"{a="b"} | pattern "c""#, "parse error : invalid pattern parser: at least one capture is required"),
+        (
+            r#"{a="b"} | pattern "<c><d>""#,
+            "parse error : invalid pattern parser: found consecutive capture: invalid expression",
+        ),
+        (
+            r#"{a="b"} | pattern "<c> <c>""#,
+            "parse error : invalid pattern parser: duplicate capture name (c): invalid expression",
+        ),
+        (
+            r#"{a="b"} | label_format c=d,c=e"#,
+            "parse error : stage '| label_format c=d,c=e' : multiple label name 'c' not allowed in a single format operation",
+        ),
+        (
+            r#"{a="b"} | label_format __error__=d"#,
+            "parse error : stage '| label_format __error__=d' : __error__ cannot be formatted",
+        ),
+        (r#"{a="b"} |= ip("1.2.3")"#, "parse error : stage '|= ip(\"1.2.3\")' : ip: invalid pattern: \"1.2.3\""),
+        (r#"{a="b"} |~ ip("1.2.3.4")"#, "parse error : stage '|~ ip(\"1.2.3.4\")' : ip: invalid operation"),
+        (
+            r#"{a="b"} | logfmt u="user.id""#,
+            "parse error : stage '| logfmt u=\"user.id\"' : cannot parse expression [user.id]: unexpected char .",
+        ),
+        (
+            r#"variants(rate({a="b"}[5m])) of ({a="b"}[5m])"#,
+            "parse error : multi variant queries are disabled for this instance",
+        ),
+    ] {
+        check(query, message);
+    }
+}
+
+#[test]
+fn and_many_more() {
+    for query in [
+        "",
+        "   ",
+        "{",
+        "}",
+        "app=\"x\"",
+        "{app}",
+        "{app=}",
+        "{app=x}",
+        "{app='x'}",
+        "{app=\"x}",
+        "{app=\"x\" b=\"y\"}",
+        "{app=\"x\"}}",
+        "{app=\"x\"} extra",
+        "{app=\"x\"} |",
+        "{app=\"x\"} | ",
+        "{app=\"x\"} |= ",
+        "{app=\"x\"} |= a",
+        "{app=\"x\"} |= \"a\" or",
+        "{app=\"x\"} | = \"a\"",
+        "{app==\"x\"}",
+        "{app>\"x\"}",
+        "{by=\"x\"}",
+        "{json=\"x\"}",
+        "{app=~\"(\"}",
+        "{app=~\"(?x)a\"}",
+        "{app=\"x\"} |~ \"[\"",
+        "{app=\"x\"} |~ \"a**\"",
+        "{app=\"x\"} |~ \"a{1001}\"",
+        "{app=\"x\"} |~ \"(?=a)\"",
+        "{app=\"x\"} |~ \"\\\\1\"",
+        "{app=\"x\"} |~ \"(a\"",
+        "{app=\"x\"} |> \"<a>\"",
+        "{app=\"x\"} |> \"<_><_>\"",
+        "{app=\"x\"} | json a=",
+        "{app=\"x\"} | json a=\"b.\"",
+        "{app=\"x\"} | json a=\"b[x]\"",
+        "{app=\"x\"} | json a=\"b[0\"",
+        "{app=\"x\"} | json a=\"\"",
+        "{app=\"x\"} | logfmt --lax",
+        "{app=\"x\"} | logfmt a=\"b c\"",
+        "{app=\"x\"} | regexp \"a\"",
+        "{app=\"x\"} | regexp a",
+        "{app=\"x\"} | unpack \"a\"",
+        "{app=\"x\"} | line_format \"{{\"",
+        "{app=\"x\"} | line_format \"{{.a | nothing}}\"",
+        "{app=\"x\"} | line_format \"{{if .a}}\"",
+        "{app=\"x\"} | label_format a",
+        "{app=\"x\"} | label_format a=1",
+        "{app=\"x\"} | label_format a=\"{{\"",
+        "{app=\"x\"} | drop",
+        "{app=\"x\"} | keep a,",
+        "{app=\"x\"} | a",
+        "{app=\"x\"} | a=",
+        "{app=\"x\"} | a==\"b\"",
+        "{app=\"x\"} | a=~5",
+        "{app=\"x\"} | a>\"b\"",
+        "{app=\"x\"} | a=1 or",
+        "{app=\"x\"} | (a=1",
+        "{app=\"x\"} | a=ip(5)",
+        "{app=\"x\"} | a=ip(\"x\")",
+        "{app=\"x\"} | a > 0x10",
+        "{app=\"x\"} | a > 0B",
+        "{app=\"x\"} | distinct a",
+        "{app=\"x\"} | unwrap a",
+        "{app=\"x\"}[5m]",
+        "({app=\"x\"}) |= \"a\"",
+        "rate({app=\"x\"})",
+        "rate({app=\"x\"}[])",
+        "rate({app=\"x\"}[5])",
+        "rate({app=\"x\"}[ 5m ])",
+        "rate({app=\"x\"}[-5m])",
+        "rate({app=\"x\"}[5m:1m])",
+        "rate({app=\"x\"}[5m]) offset 5m",
+        "rate({app=\"x\"}[5m] offset)",
+        "rate({app=\"x\"}[5m] offset 5)",
+        "rate({app=\"x\"}[5m] offset -1d)",
+        "rate({app=\"x\"} |= \"a\" [5m] |= \"b\")",
+        "rate(({app=\"x\"})[5m] |= \"b\")",
+        "rate()",
+        "rate",
+        "sum()",
+        "sum({app=\"x\"})",
+        "sum(rate({app=\"x\"}[5m])",
+        "sum by a (rate({app=\"x\"}[5m]))",
+        "sum by (a,) (rate({app=\"x\"}[5m]))",
+        "sum by (a) (rate({app=\"x\"}[5m])) by (a)",
+        "sum(rate({app=\"x\"}[5m])) by (a) by (b)",
+        "topk(-1, rate({app=\"x\"}[5m]))",
+        "quantile_over_time(-0.5, {app=\"x\"} | unwrap a [5m])",
+        "sum_over_time({app=\"x\"} | unwrap [5m])",
+        "sum_over_time({app=\"x\"} | unwrap minutes(a) [5m])",
+        "sum_over_time({app=\"x\"} | unwrap a | json [5m])",
+        "sum_over_time({app=\"x\"} | unwrap a |= \"b\" [5m])",
+        "sum_over_time({app=\"x\"} | unwrap a | unwrap b [5m])",
+        "vector(-1)",
+        "vector(rate({app=\"x\"}[5m]))",
+        "1 +",
+        "+ + 1",
+        "-rate({app=\"x\"}[5m])",
+        "1 and 2",
+        "vector(1) group_left vector(2)",
+        "vector(1) on a vector(2)",
+        "label_replace(vector(1), \"a\", \"b\", \"c\")",
+        "label_replace(vector(1), \"a\", \"b\", \"c\", \"(\")",
+        "label_join(vector(1), \"a\", \"b\")",
+        "{app=\"x\"} /* open",
+        "{app=\"x\"} |= \"a\\q\"",
+        "{app=\"x\"} |= \"a\\'\"",
+        "{app=\"x\"} |= \"\\xff\"",
+        "{app=\"x\"} | é…",
+    ] {
+        assert!(parse(query).is_err(), "{query} is taken");
+    }
+}
+
+#[test]
+fn what_is_too_much() {
+    let long = format!("{{app=\"x\"}} |= \"{}\"", "a".repeat(16 << 10));
+    assert!(parse(&long).unwrap_err().message.contains("input size too long"));
+    let deep = format!("{}1{}", "(".repeat(200), ")".repeat(200));
+    assert!(parse(&deep).unwrap_err().message.contains("nested deeper than 100"));
+    let wide = format!("1{}", "+1".repeat(600));
+    assert!(parse(&wide).unwrap_err().message.contains("more than 500 operators"));
+    let stages = format!("{{app=\"x\"}}{}", "|json".repeat(300));
+    assert!(parse(&stages).unwrap_err().message.contains("more than 200 stages"));
+    let filters = format!("{{app=\"x\"}} | {}a=1", "(".repeat(150));
+    assert!(parse(&filters).is_err());
+    assert!(parse("{app=\"x\"} |~ \"(a{1000}){1000}\"").unwrap_err().message.contains("too large"));
+}

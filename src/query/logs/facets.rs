@@ -1,0 +1,134 @@
+//! The top values of several fields in one pass.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use model::NsRange;
+use store::Snapshot;
+
+use super::expr::Field;
+use super::guard::Guard;
+use super::row::Rows;
+use super::{Partial, Search, judge};
+use crate::{Budget, QueryError};
+
+/// Values of one field that are counted; those that come later are counted together.
+const VALUES_MAX: usize = 10_000;
+const VALUE_BYTES_MAX: usize = 256;
+/// Bytes that an entry of the count takes beside its text.
+const ENTRY_BYTES: u64 = 48;
+
+/// How one field's values spread over the matching records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facet {
+    pub field: String,
+    /// Most frequent first, of equally frequent ones in order of text.
+    pub top: Vec<(String, u64)>,
+    /// Records with values that are not in `top`.
+    pub others: u64,
+    /// Records without the field.
+    pub without: u64,
+    /// Distinct values counted; with [`Facet::overflows`] there are more.
+    pub values: usize,
+    /// More than 10,000 values: those that came late were not told apart, so `top` may miss some.
+    pub overflows: bool,
+}
+
+#[derive(Default)]
+struct Tally {
+    counts: HashMap<String, u64, RandomState>,
+    late: u64,
+    without: u64,
+}
+
+/// The most frequent values of each field among matching records. Of an array, the array as a whole counts. Where the budget's time
+/// or memory ends first, what was counted until then, newest records first, and the range it is whole for.
+///
+/// # Errors
+/// `Cancelled`.
+pub fn facets(
+    snapshot: &Snapshot,
+    search: &Search,
+    range: NsRange,
+    names: &[String],
+    limit: usize,
+    budget: &Budget,
+) -> Result<(Vec<Facet>, Option<Partial>), QueryError> {
+    let fields: Vec<Field> = names.iter().map(|name| Field::of_name(name)).collect();
+    let mut tallies: Vec<Tally> = names.iter().map(|_| Tally::default()).collect();
+    let partial = match count(snapshot, search, range, &fields, &mut tallies, budget) {
+        Ok(()) => None,
+        Err((error @ (QueryError::Timeout { .. } | QueryError::TooMuch { .. }), edge_ns)) => {
+            let start_ns = edge_ns.saturating_add(1).clamp(range.start_ns, range.end_ns);
+            Some(Partial { reason: error.to_string(), covered: NsRange { start_ns, end_ns: range.end_ns } })
+        }
+        Err((error, _)) => return Err(error),
+    };
+    let of_name = |(name, tally): (&String, Tally)| {
+        let Tally { counts, late, without } = tally;
+        let (values, total) = (counts.len(), counts.values().sum::<u64>() + late);
+        let mut top: Vec<(String, u64)> = counts.into_iter().collect();
+        top.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+        top.truncate(limit);
+        let others = total - top.iter().map(|(_, count)| count).sum::<u64>();
+        Facet { field: name.clone(), top, others, without, values, overflows: late > 0 }
+    };
+    Ok((names.iter().zip(tallies).map(of_name).collect(), partial))
+}
+
+/// An error comes with the time of the newest record not counted.
+fn count(
+    snapshot: &Snapshot,
+    search: &Search,
+    range: NsRange,
+    fields: &[Field],
+    tallies: &mut [Tally],
+    budget: &Budget,
+) -> Result<(), (QueryError, i64)> {
+    let mut guard = Guard::new(budget);
+    let mut sources = guard.sources(snapshot.logs(), &search.expr, range).map_err(|error| (error, range.end_ns))?;
+    sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns()));
+    let mut text = String::new();
+    for source in sources {
+        let edge_ns = source.max_ns();
+        let one = || -> Result<(), QueryError> {
+            let Some(rows) = guard.read(source)? else { return Ok(()) };
+            for at in 0..rows.count() {
+                guard.tick()?;
+                if !range.contains(rows.time(at)?) || !judge::matches(&search.expr, &rows, at)? {
+                    continue;
+                }
+                guard.matched();
+                for (field, tally) in fields.iter().zip(&mut *tallies) {
+                    if !first_value(&rows, at, field, &mut text)? {
+                        tally.without += 1;
+                    } else if let Some(count) = tally.counts.get_mut(&text) {
+                        *count += 1;
+                    } else if tally.counts.len() == VALUES_MAX {
+                        tally.late += 1;
+                    } else {
+                        guard.spend(text.len() as u64 + ENTRY_BYTES)?;
+                        tally.counts.insert(text.clone(), 1);
+                    }
+                }
+            }
+            Ok(())
+        };
+        one().map_err(|error| (error, edge_ns))?;
+    }
+    Ok(())
+}
+
+/// Puts the first value of a field into `text`, cut if it is long; whether there was one.
+fn first_value(rows: &Rows, at: usize, field: &Field, text: &mut String) -> Result<bool, QueryError> {
+    let mut found = false;
+    text.clear();
+    rows.values(at, field, &mut |value| {
+        if !found {
+            found = true;
+            value.write_text(text);
+        }
+    })?;
+    text.truncate(text.floor_char_boundary(VALUE_BYTES_MAX));
+    Ok(found)
+}

@@ -10,15 +10,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use model::alert::{self, RuleId, Transition};
+use model::alert::{RuleId, Transition};
 use model::{AlertState, Instance, Labels, LabelsBuilder, Sample, labels, metric};
 use query::promql::{self, Source, Value};
 use store::Evaluation;
 
+use crate::alerting;
+use crate::condition::Condition;
 use crate::file::{Group, Rule, RuleKind};
 use crate::ground::Ground;
-use crate::state::{self, Present, Timers};
-use crate::template::{Data, Template, TemplateError};
+use crate::log_rules::EventMemory;
+use crate::state;
+use crate::template::{Template, TemplateError};
+use crate::touched::Watched;
 
 /// Most instances of one rule in a group without a `limit`; more are a mistake in the rule.
 const INSTANCES_MAX: usize = 10_000;
@@ -30,6 +34,8 @@ pub(crate) type Instances = BTreeMap<String, Instance>;
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) external_url: String,
+    /// `$externalLabels` of templates.
+    pub(crate) external_labels: Labels,
     pub(crate) lookback_ms: i64,
     pub(crate) query_limits: query::Limits,
 }
@@ -47,8 +53,10 @@ pub(crate) struct Prepared {
 pub(crate) struct PreparedRule {
     /// The rule's, made unique over all files.
     pub(crate) id: RuleId,
-    labels: Vec<(String, Result<Template, TemplateError>)>,
-    annotations: Vec<(String, Result<Template, TemplateError>)>,
+    pub(crate) labels: Vec<(String, Result<Template, TemplateError>)>,
+    pub(crate) annotations: Vec<(String, Result<Template, TemplateError>)>,
+    /// What its alerts carry for messages.
+    pub(crate) context: Vec<(String, String)>,
 }
 
 impl PreparedRule {
@@ -56,7 +64,8 @@ impl PreparedRule {
         let parsed = |pairs: &[(String, String)]| {
             pairs.iter().map(|(name, text)| (name.clone(), Template::parse(text))).collect()
         };
-        PreparedRule { id, labels: parsed(&rule.labels), annotations: parsed(&rule.annotations) }
+        let context = rule.extension.context();
+        PreparedRule { id, labels: parsed(&rule.labels), annotations: parsed(&rule.annotations), context }
     }
 }
 
@@ -66,13 +75,43 @@ pub(crate) struct Memory {
     pub(crate) instances: HashMap<RuleId, Instances>,
     /// Series that each rule wrote last, to end those that are gone.
     pub(crate) written: HashMap<RuleId, HashSet<Labels>>,
-    /// Successful evaluations of each rule since the start, up to [`STEADY_EVALUATIONS`].
-    pub(crate) successes: HashMap<RuleId, u32>,
+    /// How far each rule has come since the start.
+    pub(crate) watch: HashMap<RuleId, Watch>,
+    /// How far each rule of log events has come.
+    pub(crate) events: HashMap<RuleId, EventMemory>,
 }
 
-/// Until a rule was evaluated so often, nothing that fires resolves: after a start, data that senders still hold back must not
-/// look like an end.
-pub(crate) const STEADY_EVALUATIONS: u32 = 2;
+/// What is known of a rule since the start.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watch {
+    /// Evaluations without an error, up to [`alerting::STEADY_EVALUATIONS`].
+    pub(crate) successes: u32,
+    /// It has seen data newer than the start.
+    pub(crate) has_fresh_data: bool,
+    /// Since when its selectors find no series at all.
+    pub(crate) empty_since_ms: Option<i64>,
+    /// When it was last asked whether the selectors found anything in a day, and those that did not.
+    pub(crate) dead_asked_ms: Option<i64>,
+    pub(crate) dead: Vec<String>,
+    /// Why it cannot be judged now, in one word; empty when it can.
+    pub(crate) unknown: &'static str,
+}
+
+/// When an evaluation takes place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) at_ms: i64,
+    /// Time since the last evaluation in which nobody looked: it does not count towards `for`.
+    pub(crate) lost_ms: i64,
+    /// When the process started, in ms; what fires cannot end before data newer than that is there. `None` in tests of rules.
+    pub(crate) started_ms: Option<i64>,
+}
+
+impl From<i64> for Slot {
+    fn from(at_ms: i64) -> Slot {
+        Slot { at_ms, lost_ms: 0, started_ms: None }
+    }
+}
 
 /// How one rule went.
 #[derive(Debug, Clone)]
@@ -80,56 +119,83 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
     /// Empty when all went well.
     pub(crate) error: String,
+    /// Why the rule cannot be judged, in one word; empty when it can.
+    pub(crate) unknown: &'static str,
+    /// Since when its selectors find no series.
+    pub(crate) empty_since_ms: Option<i64>,
+    /// Selectors that found nothing for a day.
+    pub(crate) dead: Vec<String>,
 }
 
 /// What an evaluation leads to, once its changes are committed.
 pub(crate) struct Outcome {
     pub(crate) evaluation: Evaluation,
     pub(crate) instances: HashMap<RuleId, Instances>,
+    /// How far rules of log events are once it is committed.
+    pub(crate) events: Vec<(RuleId, EventMemory)>,
     /// In the order of the rules.
     pub(crate) reports: Vec<Report>,
 }
 
-/// Evaluates all rules of a group. `memory.written` and `memory.successes` are kept up to date; instances are given back.
+/// Evaluates all rules of a group. `memory.written` and `memory.watch` are kept up to date; instances are given back.
 pub(crate) fn evaluate(
     prepared: &Prepared,
     memory: &mut Memory,
-    at_ms: i64,
+    slot: impl Into<Slot>,
     settings: &Settings,
     ground: &dyn Ground,
 ) -> Outcome {
-    let evaluation = Evaluation { group: prepared.key.clone(), at_ms, ..Evaluation::default() };
-    let mut run =
-        Run { prepared, at_ms, query_at_ms: at_ms - prepared.group.query_offset_ms, settings, ground, evaluation };
+    let slot = slot.into();
+    let evaluation = Evaluation { group: prepared.key.clone(), at_ms: slot.at_ms, ..Evaluation::default() };
+    let query_at_ms = slot.at_ms - prepared.group.query_offset_ms;
+    let mut run = Run { prepared, slot, query_at_ms, settings, ground, evaluation, alive: HashMap::new() };
     let mut instances = HashMap::new();
     let mut reports = Vec::new();
+    let mut events = Vec::new();
     for (rule, ready) in prepared.group.rules.iter().zip(&prepared.rules) {
         let started = Instant::now();
-        let before = memory.instances.get(&ready.id);
+        let mut watch = memory.watch.remove(&ready.id).unwrap_or_default();
         let result = match rule.kind {
-            RuleKind::Recording => run.record(rule, ready, memory),
-            RuleKind::Alerting { for_ms, keep_firing_for_ms } => {
-                let successes = memory.successes.entry(ready.id.clone()).or_default();
-                let may_resolve = *successes + 1 >= STEADY_EVALUATIONS;
-                let timers = Timers { for_ms, keep_firing_for_ms };
-                match run.alert(rule, ready, before, timers, may_resolve) {
-                    Ok((after, degraded)) => {
-                        *successes = (*successes + 1).min(STEADY_EVALUATIONS);
-                        let written = run.write(ready, alert_series(&after, run.query_at_ms), memory);
-                        instances.insert(ready.id.clone(), after);
-                        degraded.and(written)
-                    }
-                    Err(error) => {
-                        // A rule that cannot be evaluated holds its states.
-                        instances.extend(before.map(|before| (ready.id.clone(), before.clone())));
-                        Err(error)
-                    }
-                }
+            RuleKind::Recording => run.record(rule, ready, &mut watch, memory),
+            RuleKind::Alerting { .. } => {
+                let stepped = match &rule.condition {
+                    Condition::Events(log) => run.events(rule, ready, log, memory, &mut events),
+                    _ => run.alert(rule, ready, memory.instances.get(&ready.id), &mut watch),
+                };
+                let alerting::Stepped { after, error, is_judged } = stepped;
+                // As in Prometheus, a rule that fails writes no series.
+                let written = match is_judged {
+                    true => run.write(ready, alert_series(&after, run.query_at_ms), memory),
+                    false => Ok(()),
+                };
+                instances.insert(ready.id.clone(), after);
+                error.map_or(written, Err)
             }
         };
-        reports.push(Report { took: started.elapsed(), error: result.err().unwrap_or_default() });
+        let unknown = watch.unknown;
+        let (empty_since_ms, dead) = (watch.empty_since_ms, watch.dead.clone());
+        memory.watch.insert(ready.id.clone(), watch);
+        let error = result.err().unwrap_or_default();
+        reports.push(Report { took: started.elapsed(), error, unknown, empty_since_ms, dead });
     }
-    Outcome { evaluation: run.evaluation, instances, reports }
+    Outcome { evaluation: run.evaluation, instances, events, reports }
+}
+
+/// Evaluates the recording rules of a group at a slot that was missed, over data that came since. What fails stays missing.
+pub(crate) fn record_late(prepared: &Prepared, at_ms: i64, settings: &Settings, ground: &dyn Ground) {
+    let query_at_ms = at_ms - prepared.group.query_offset_ms;
+    let evaluation = Evaluation::default();
+    let slot = Slot::from(at_ms);
+    let mut run = Run { prepared, slot, query_at_ms, settings, ground, evaluation, alive: HashMap::new() };
+    for (rule, ready) in prepared.group.rules.iter().zip(&prepared.rules) {
+        if rule.kind == RuleKind::Recording {
+            // A memory of its own: no series ends in the past.
+            let recorded = run.record(rule, ready, &mut Watch::default(), &mut Memory::default());
+            if let Err(error) = recorded {
+                tracing::debug!(rule = rule.name, at_ms, error, "a missed slot could not be recorded");
+            }
+        }
+    }
 }
 
 /// The series that stand for alerts in PromQL.
@@ -155,20 +221,29 @@ fn alert_series(instances: &Instances, at_ms: i64) -> Vec<(Labels, Sample)> {
     series
 }
 
-struct Run<'a> {
-    prepared: &'a Prepared,
-    at_ms: i64,
-    query_at_ms: i64,
-    settings: &'a Settings,
-    ground: &'a dyn Ground,
-    evaluation: Evaluation,
+pub(crate) struct Run<'a> {
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) slot: Slot,
+    pub(crate) query_at_ms: i64,
+    pub(crate) settings: &'a Settings,
+    pub(crate) ground: &'a dyn Ground,
+    pub(crate) evaluation: Evaluation,
+    /// Whether a host or service sends anything, by its label and value; asked at most once.
+    pub(crate) alive: HashMap<(String, String), bool>,
 }
 
 impl Run<'_> {
-    fn record(&mut self, rule: &Rule, ready: &PreparedRule, memory: &mut Memory) -> Result<(), String> {
+    fn record(
+        &mut self,
+        rule: &Rule,
+        ready: &PreparedRule,
+        watch: &mut Watch,
+        memory: &mut Memory,
+    ) -> Result<(), String> {
         let source = self.ground.source().map_err(|error| error.to_string())?;
+        let watched = Watched::new(&*source);
         let mut found = BTreeMap::new();
-        for (labels, value) in self.answer(&*source, &rule.expr)? {
+        for (labels, value) in self.ask(&watched, rule)? {
             let mut builder = LabelsBuilder::from(&labels);
             builder.push(labels::METRIC_NAME, rule.name.as_str());
             for (name, value) in &rule.labels {
@@ -178,7 +253,14 @@ impl Run<'_> {
                 return Err("vector contains metrics with the same labelset after applying rule labels".into());
             }
         }
+        watch.note(&watched.into_touched(), self.slot.at_ms);
+        if let Some(expr) = rule.condition.promql() {
+            watch.look_for_dead(&*source, expr, &rule.expr_text, self.slot.at_ms);
+        }
         let over = self.over_limit(found.len());
+        if over.is_err() && self.prepared.group.limit_clears {
+            return over;
+        }
         let kept = found.into_iter().take(self.limit());
         let at_ms = self.query_at_ms;
         let series = kept.map(|(labels, value)| (labels, Sample { at_ms, value })).collect();
@@ -186,78 +268,7 @@ impl Run<'_> {
         over
     }
 
-    /// The rule's instances after this evaluation, and whether some were left out.
-    fn alert(
-        &mut self,
-        rule: &Rule,
-        ready: &PreparedRule,
-        before: Option<&Instances>,
-        timers: Timers,
-        may_resolve: bool,
-    ) -> Result<(Instances, Result<(), String>), String> {
-        let source = self.ground.source().map_err(|error| error.to_string())?;
-        let mut found: BTreeMap<String, Present> = BTreeMap::new();
-        for (labels, value) in self.answer(&*source, &rule.expr)? {
-            let present = self.rendered(rule, ready, &*source, &labels, value);
-            let fingerprint = alert::fingerprint(&ready.id, &present.labels);
-            if found.insert(fingerprint, present).is_some() {
-                return Err("vector contains metrics with the same labelset after applying alert labels".into());
-            }
-        }
-        // By fingerprint, so that the same ones stay from evaluation to evaluation.
-        let over = self.over_limit(found.len());
-        let known = |fingerprint: &str| before.and_then(|before| before.get(fingerprint));
-        let mut after = Instances::new();
-        for (fingerprint, present) in found.into_iter().take(self.limit()) {
-            let known = known(&fingerprint);
-            let next = state::present(&ready.id, known, present, timers, self.at_ms);
-            self.note(known, Some(&next));
-            after.insert(fingerprint, next);
-        }
-        for (fingerprint, known) in before.into_iter().flatten() {
-            if after.contains_key(fingerprint) {
-                continue;
-            }
-            let next = state::absent(known, timers, may_resolve, self.at_ms);
-            self.note(Some(known), next.as_ref());
-            match next {
-                Some(next) => drop(after.insert(fingerprint.clone(), next)),
-                None => self.evaluation.removals.push((ready.id.clone(), fingerprint.clone())),
-            }
-        }
-        Ok((after, over))
-    }
-
-    /// Labels and annotations of one sample; a template that fails leaves its error as the text.
-    fn rendered(
-        &self,
-        rule: &Rule,
-        ready: &PreparedRule,
-        source: &dyn Source,
-        sample_labels: &Labels,
-        value: f64,
-    ) -> Present {
-        let external_labels = Labels::default();
-        let external_url = &self.settings.external_url;
-        let data = Data { labels: sample_labels, value, external_labels: &external_labels, external_url };
-        let mut query = |text: &str| {
-            let expr = promql::parse(text).map_err(|error| error.to_string())?;
-            self.answer(source, &expr)
-        };
-        let mut text = |template: &Result<Template, TemplateError>| match template {
-            Ok(template) => template.expand_or_error(&data, &mut query),
-            Err(error) => format!("<error expanding template: {error}>"),
-        };
-        let mut labels = LabelsBuilder::from(&sample_labels.without_name());
-        for (name, template) in &ready.labels {
-            labels.push(name.as_str(), text(template));
-        }
-        labels.push("alertname", rule.name.as_str());
-        let annotations = ready.annotations.iter().map(|(name, template)| (name.clone(), text(template))).collect();
-        Present { labels: labels.build(), annotations, value }
-    }
-
-    fn answer(&self, source: &dyn Source, expr: &promql::Expr) -> Result<Vec<(Labels, f64)>, String> {
+    pub(crate) fn answer(&self, source: &dyn Source, expr: &promql::Expr) -> Result<Vec<(Labels, f64)>, String> {
         let options = promql::Options::new(self.settings.lookback_ms, self.settings.query_limits.start());
         let answer = promql::instant(source, expr, self.query_at_ms, &options).map_err(|error| error.to_string())?;
         match answer.value {
@@ -267,7 +278,7 @@ impl Run<'_> {
         }
     }
 
-    fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         match self.prepared.group.limit {
             0 => INSTANCES_MAX,
             limit => limit.min(INSTANCES_MAX),
@@ -275,10 +286,13 @@ impl Run<'_> {
     }
 
     /// Prometheus drops all results of a rule over its limit, and with them what fires; here the first ones stay.
-    fn over_limit(&self, found: usize) -> Result<(), String> {
+    pub(crate) fn over_limit(&self, found: usize) -> Result<(), String> {
         let limit = self.limit();
         if found <= limit {
             return Ok(());
+        }
+        if self.prepared.group.limit_clears {
+            return Err(format!("exceeded limit of {limit} with {found} results"));
         }
         Err(format!("exceeded limit of {limit} with {found} results; kept the first {limit} (the group's \"limit\")"))
     }
@@ -304,39 +318,107 @@ impl Run<'_> {
     }
 
     /// Takes down what one instance's step means for store, history and people.
-    fn note(&mut self, before: Option<&Instance>, after: Option<&Instance>) {
+    pub(crate) fn note(&mut self, before: Option<&Instance>, after: Option<&Instance>, is_shadow: bool) {
         let (from, to) = (before.map(|before| before.state), after.map(|after| after.state));
         if let Some(after) = after
             && before.is_none_or(|before| !same_episode_state(before, after))
         {
             self.evaluation.upserts.push(after.clone());
         }
-        if from == to || (from == Some(AlertState::Resolved) && to.is_none()) {
+        let Some(shown) = after.or(before) else { return };
+        let note = changed(before, after);
+        let is_new = before.is_some_and(is_shadow_of) && !is_shadow;
+        if !is_new && note.is_empty() && (from == to || (from == Some(AlertState::Resolved) && to.is_none())) {
             return;
         }
-        let Some(shown) = after.or(before) else { return };
         self.evaluation.transitions.push(Transition {
-            at_ms: self.at_ms,
+            at_ms: self.slot.at_ms,
             rule_id: shown.rule_id.clone(),
             labels: shown.labels.clone(),
             from,
             to,
             value: shown.value,
-            note: match (from, to) {
-                (Some(AlertState::Firing), Some(AlertState::Pending)) => "\"for\" was raised".into(),
-                _ => String::new(),
-            },
+            note,
         });
+        if is_shadow {
+            return;
+        }
         match (before, after) {
+            // That it cannot be verified, or can again, is for the history; a severity that moved is for people.
+            (Some(before), Some(after)) if from == to && !is_new && before.labels == after.labels => {}
             (_, Some(after)) if to == Some(AlertState::Firing) || to == Some(AlertState::Resolved) => {
                 self.evaluation.notices.push(after.clone());
             }
             // Back to pending: whoever was told that it fires is told that it does not.
             (Some(before), _) if from == Some(AlertState::Firing) => {
-                self.evaluation.notices.push(state::resolved(before, self.at_ms));
+                self.evaluation.notices.push(state::resolved(before, self.slot.at_ms));
             }
             _ => {}
         }
+    }
+}
+
+/// A rule whose selectors find nothing is asked so far back whether they ever do.
+const DEAD_MS: i64 = 86_400_000;
+/// And so often.
+const DEAD_ASKED_MS: i64 = 3_600_000;
+
+impl Watch {
+    /// Finds selectors that matched nothing in a day, of a rule that finds nothing now.
+    pub(crate) fn look_for_dead(&mut self, source: &dyn Source, expr: &promql::Expr, text: &str, at_ms: i64) {
+        if self.empty_since_ms.is_none() {
+            self.dead_asked_ms = None;
+            self.dead.clear();
+            return;
+        }
+        // Of these, nothing found is the point.
+        let is_for_absence = text.contains("absent(") || text.contains("absent_over_time(");
+        if is_for_absence || self.dead_asked_ms.is_some_and(|asked_ms| at_ms - asked_ms < DEAD_ASKED_MS) {
+            return;
+        }
+        self.dead_asked_ms = Some(at_ms);
+        let range = model::MsRange { start_ms: at_ms - DEAD_MS, end_ms: at_ms };
+        let selectors = promql::selectors(expr);
+        let dead = selectors.into_iter().filter(|matchers| {
+            // Too many is more than none.
+            source.select(matchers, range, 1).is_ok_and(|found| found.is_empty())
+        });
+        self.dead = dead.map(crate::alerting::selector).collect();
+        self.dead.dedup();
+    }
+
+    /// Keeps since when a rule's selectors find nothing.
+    pub(crate) fn note(&mut self, touched: &crate::touched::Touched, at_ms: i64) {
+        match touched.has_selectors() && touched.newest_ms().is_none() {
+            true => _ = self.empty_since_ms.get_or_insert(at_ms),
+            false => self.empty_since_ms = None,
+        }
+    }
+}
+
+fn is_shadow_of(instance: &Instance) -> bool {
+    instance.evidence.context.iter().any(|(name, value)| name == "mode" && value == "shadow")
+}
+
+/// Why an instance's step stands in the history, where the states alone do not say it.
+fn changed(before: Option<&Instance>, after: Option<&Instance>) -> String {
+    let (Some(before), Some(after)) = (before, after) else { return String::new() };
+    let reason = &after.evidence.reason;
+    match (before.state, after.state) {
+        (AlertState::Firing, AlertState::Pending) => "\"for\" was raised".into(),
+        (AlertState::Firing, AlertState::Resolved) if !reason.is_empty() => reason.clone(),
+        (AlertState::Firing, AlertState::Firing) => {
+            let severity = |of: &Instance| of.labels.value("severity").to_string();
+            match (before.is_unverified(), after.is_unverified()) {
+                (false, true) => format!("unverified: {reason}"),
+                (true, false) if before.evidence.reason != model::alert::reason::RESTART => "verified again".into(),
+                _ if before.labels != after.labels => {
+                    format!("severity {} to {}", severity(before), severity(after))
+                }
+                _ => String::new(),
+            }
+        }
+        _ => String::new(),
     }
 }
 
@@ -345,4 +427,7 @@ impl Run<'_> {
 fn same_episode_state(a: &Instance, b: &Instance) -> bool {
     (a.state, a.active_at_ms, a.fired_at_ms, a.keep_since_ms, a.resolved_at_ms)
         == (b.state, b.active_at_ms, b.fired_at_ms, b.keep_since_ms, b.resolved_at_ms)
+        && (a.evidence.unknown_since_ms, &a.evidence.reason, a.evidence.uncounted_ms)
+            == (b.evidence.unknown_since_ms, &b.evidence.reason, b.evidence.uncounted_ms)
+        && (a.evidence.level, &a.evidence.levels_since_ms) == (b.evidence.level, &b.evidence.levels_since_ms)
 }

@@ -3,6 +3,8 @@
 //! Whatever can be wrong with a rule is found here, when the file is read: keys, durations, expressions, templates. Each file
 //! stands for itself, so a bad one stops no other.
 
+mod extension;
+mod slo;
 mod yaml;
 
 use std::collections::HashSet;
@@ -12,6 +14,8 @@ use model::alert::RuleId;
 use model::{labels, time};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::condition::{self, Condition};
+use crate::extension::Extension;
 use crate::template::Template;
 
 /// Longest rule file, in bytes: well over the largest mixins.
@@ -51,8 +55,12 @@ pub struct Group {
     pub interval_ms: i64,
     /// Most instances of one alerting rule, 0 for no limit.
     pub limit: usize,
+    /// Over the limit, a rule fails and its alerts are forgotten, as in Prometheus; otherwise the first ones stay.
+    pub limit_clears: bool,
     /// Evaluated this long before the slot.
     pub query_offset_ms: i64,
+    /// Where in the interval the slots lie; by name where nothing is said.
+    pub eval_offset_ms: Option<i64>,
     pub rules: Vec<Rule>,
 }
 
@@ -64,11 +72,12 @@ pub struct Rule {
     pub kind: RuleKind,
     /// The expression as written, and parsed.
     pub expr_text: String,
-    pub expr: query::promql::Expr,
+    pub condition: Condition,
     /// Static labels, the group's among them; values are templates for alerting rules.
     pub labels: Vec<(String, String)>,
     /// Templates.
     pub annotations: Vec<(String, String)>,
+    pub extension: Extension,
     pub line: usize,
 }
 
@@ -80,7 +89,8 @@ pub enum RuleKind {
 
 /// Reads one file. `default_interval_ms` is for groups that name none.
 ///
-/// Groups of another type than `prometheus` (log and event rules) are left out with a warning.
+/// Groups of type `logs` and `events` are in LogQL; a rule of a group without a type that is LogQL and not PromQL is taken for what it
+/// is, so that Loki's files load. Groups of types that other programs know are left out with a warning.
 pub fn parse(text: &str, file: &str, default_interval_ms: i64) -> Result<Vec<Group>, RuleFileError> {
     let mut mistakes = Mistakes(Vec::new());
     let mut groups = Vec::new();
@@ -151,16 +161,21 @@ fn checked(read: yaml::File, file: &str, default_interval_ms: i64, mistakes: &mu
             mistakes.add(group.line, format!("group {name:?} stands twice in this file"));
         }
         let of = format!("group {name:?}: ");
-        if let Some(kind) = group.kind.as_ref().filter(|kind| kind.text != "prometheus" && !kind.text.is_empty()) {
-            tracing::warn!(
-                file,
-                line = kind.line,
-                group = name,
-                "group of type {:?} is left out: only Prometheus rules are evaluated yet",
-                kind.text
-            );
-            continue;
-        }
+        let language = match group.kind.as_ref().map_or("", |kind| kind.text.as_str()) {
+            "" | "prometheus" => Language::Metrics,
+            "logs" | "loki" => Language::Logs,
+            "events" => Language::Events,
+            other => {
+                let line = group.kind.as_ref().map_or(group.line, |kind| kind.line);
+                tracing::warn!(
+                    file,
+                    line,
+                    group = name,
+                    "group of type {other:?} is left out: it is none of prometheus, logs and events"
+                );
+                continue;
+            }
+        };
         mistakes.unknown(&group.unknown, &yaml::GROUP_KEYS, &of);
         warn_ignored(&group.ignored, file);
         let interval_ms = match mistakes.duration(&group.interval, "interval", &of) {
@@ -173,20 +188,75 @@ fn checked(read: yaml::File, file: &str, default_interval_ms: i64, mistakes: &mu
                 0
             })
         });
-        let query_offset_ms = mistakes.duration(&group.query_offset, "query_offset", &of);
+        // vmalert's name for the same.
+        let query_offset = group.query_offset.as_ref().or(group.eval_delay.as_ref()).cloned();
+        let query_offset_ms = mistakes.duration(&query_offset, "query_offset", &of);
+        let eval_offset_ms =
+            group.eval_offset.is_some().then(|| mistakes.duration(&group.eval_offset, "eval_offset", &of));
+        if let Some(offset) = group.eval_offset.as_ref().filter(|_| eval_offset_ms >= Some(interval_ms)) {
+            mistakes.add(offset.line, format!("{of}eval_offset: must be shorter than the interval"));
+        }
+        let limit_clears = match group.limit_mode.as_ref() {
+            None => false,
+            Some(mode) => {
+                if mode.text != "prometheus" && mode.text != "keep" {
+                    let reason = format!("{of}x: limit_mode: {:?} is neither \"keep\" nor \"prometheus\"", mode.text);
+                    mistakes.add(mode.line, reason);
+                }
+                mode.text == "prometheus"
+            }
+        };
         check_label_names(&group.labels, &of, mistakes);
-        let rules = group
-            .rules
-            .into_iter()
-            .filter_map(|rule| checked_rule(rule, &name, &group.labels, file, &mut ids, mistakes))
-            .collect();
-        groups.push(Group { file: file.into(), name, interval_ms, limit, query_offset_ms, rules });
+        let mut rules = Vec::with_capacity(group.rules.len());
+        for mut rule in group.rules {
+            rule.extension = match (rule.extension, &group.extension) {
+                (Some(own), Some(all)) => Some(own.over(all)),
+                (None, Some(all)) => Some(all.clone()),
+                (own, None) => own,
+            };
+            for rule in slo::expanded(rule, mistakes) {
+                rules.extend(checked_rule(rule, language, &name, &group.labels, file, &mut ids, mistakes));
+            }
+        }
+        groups.push(Group {
+            file: file.into(),
+            name,
+            interval_ms,
+            limit,
+            limit_clears,
+            query_offset_ms,
+            eval_offset_ms,
+            rules,
+        });
     }
     groups
 }
 
+/// What a group's expressions are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Metrics,
+    Logs,
+    Events,
+}
+
+impl Language {
+    fn parse(self, text: &str) -> Result<Condition, String> {
+        match self {
+            Language::Logs => condition::metric_of_logs(text).map(Condition::Logs),
+            Language::Events => condition::log(text).map(Condition::Events),
+            Language::Metrics => match query::promql::parse(text) {
+                Ok(expr) => Ok(Condition::Metrics(expr)),
+                // Loki's rule files name no type. What is no LogQL either is told as PromQL.
+                Err(error) => condition::metric_of_logs(text).map(Condition::Logs).map_err(|_| error.to_string()),
+            },
+        }
+    }
+}
+
 fn checked_rule(
     rule: yaml::Rule,
+    language: Language,
     group: &str,
     group_labels: &[(yaml::Text, yaml::Text)],
     file: &str,
@@ -247,12 +317,19 @@ fn checked_rule(
         mistakes.add(expr_line, format!("{of}\"expr\" is missing"));
         return None;
     }
-    let expr = match query::promql::parse(&expr_text) {
-        Ok(expr) => expr,
+    if language == Language::Events && !is_alert {
+        mistakes.add(line, format!("{of}a rule of type events cannot be recorded"));
+    }
+    let condition = match language.parse(&expr_text) {
+        Ok(condition) => condition,
         Err(error) => {
             mistakes.add(expr_line, format!("{of}expr: {error}"));
             return None;
         }
+    };
+    let extension = match &rule.extension {
+        Some(raw) if is_alert => extension::checked(raw, condition.promql(), for_ms, &of, mistakes),
+        _ => Extension::default(),
     };
     if mistakes.0.len() > before {
         return None;
@@ -263,7 +340,7 @@ fn checked_rule(
     let labels = pairs(all_labels);
     let kind = if is_alert { RuleKind::Alerting { for_ms, keep_firing_for_ms } } else { RuleKind::Recording };
     let id = rule_id(group, &name, is_alert, &labels, ids);
-    Some(Rule { id, name, kind, expr_text, expr, labels, annotations: pairs(rule.annotations), line })
+    Some(Rule { id, name, kind, expr_text, condition, labels, annotations: pairs(rule.annotations), extension, line })
 }
 
 /// Hash of group, name and static labels. Of several rules alike in all of these the first has it, the next are counted.

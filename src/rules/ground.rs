@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use model::batch::{MetricBatch, SeriesEntry};
-use model::{Labels, Sample};
+use model::{Labels, Matcher, MsRange, Sample};
 use query::promql::Source;
+use store::{ReadGuard, Samples, Series, StoreError};
 use tokio::runtime::Handle;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -14,8 +15,23 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) trait Ground {
     /// One consistent view, which sees everything written before.
     fn source(&self) -> Result<Box<dyn Source>, store::StoreError>;
+    /// A view of the logs; `None` where there are none.
+    fn logs(&self) -> Result<Option<store::Snapshot>, StoreError>;
     /// Writes samples, and returns when the next view sees them. An error in words, for the rule's health.
     fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String>;
+}
+
+/// A source without series: what is left when the real one cannot be asked.
+pub(crate) struct Nothing;
+
+impl Source for Nothing {
+    fn select(&self, _: &[Matcher], _: MsRange, _: usize) -> Result<Vec<Series>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, series: &[Series], _: MsRange, _: &mut dyn ReadGuard) -> Result<Vec<Samples>, StoreError> {
+        Ok(series.iter().map(|_| Samples::default()).collect())
+    }
 }
 
 /// A tenant's store, from a blocking thread.
@@ -28,6 +44,10 @@ pub(crate) struct TenantGround {
 impl Ground for TenantGround {
     fn source(&self) -> Result<Box<dyn Source>, store::StoreError> {
         Ok(Box::new(self.tenant.snapshot()?))
+    }
+
+    fn logs(&self) -> Result<Option<store::Snapshot>, StoreError> {
+        self.tenant.snapshot().map(Some)
     }
 
     fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {

@@ -3,15 +3,27 @@
 //! Pure where it can be: [`state`] and [`template`] take the time as an argument; only [`engine`] reads a clock.
 //! Never imports `notify`: what people must be told is left as notices in the store.
 
+pub mod condition;
 pub mod engine;
+pub mod export;
+pub mod extension;
 pub mod file;
+pub mod lint;
 pub mod pack;
+pub mod replay;
 pub mod state;
 pub mod template;
 pub mod test_runner;
 
+mod alerting;
 mod evaluate;
 mod ground;
+mod levels;
+mod log_rules;
+mod touched;
 
+pub use condition::Condition;
 pub use engine::{Engine, EngineOptions, GroupView, Health, RuleView};
+pub use extension::Extension;
 pub use file::{Group, Rule, RuleFileError, RuleKind};
+pub use touched::Freshness;

@@ -7,11 +7,12 @@ pub(crate) mod memory;
 mod notation;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{AlertState, Labels, Sample, time};
+use model::{AlertState, Labels, time};
 use query::Limits;
+use query::promql::notation::Value as Point;
 use query::promql::{self, Value};
 use serde::Deserialize;
 
@@ -75,8 +76,12 @@ struct Test {
     alert_rule_test: Vec<AlertTest>,
     #[serde(default)]
     promql_expr_test: Vec<ExprTest>,
+    /// When the test begins: RFC 3339 or seconds; 1970 by default.
+    start_timestamp: Option<String>,
     #[serde(default)]
     external_url: String,
+    #[serde(default)]
+    external_labels: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +95,7 @@ struct InputSeries {
 #[serde(deny_unknown_fields)]
 struct AlertTest {
     eval_time: String,
+    #[serde(default)]
     alertname: String,
     #[serde(default)]
     exp_alerts: Vec<ExpectedAlert>,
@@ -117,7 +123,10 @@ struct ExprTest {
 #[serde(deny_unknown_fields)]
 struct ExpectedSample {
     labels: String,
+    #[serde(default)]
     value: f64,
+    /// A native histogram instead of a value: `{{schema:0 count:1 sum:1 buckets:[1]}}`.
+    histogram: Option<String>,
 }
 
 /// Runs all tests of one file; its `rule_files` are relative to `dir`. No failure means that all passed.
@@ -145,12 +154,39 @@ pub fn run(text: &str, dir: &Path) -> Result<Vec<Failure>, TestError> {
 fn rule_groups(files: &[String], dir: &Path, interval_ms: i64) -> Result<Vec<Group>, TestError> {
     let mut groups = Vec::new();
     for file in files {
-        let path = dir.join(file);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| TestError::Read { path: path.display().to_string(), reason: error.to_string() })?;
-        groups.extend(file::parse(&text, file, interval_ms)?);
+        for path in matching(dir, file)? {
+            let read_error =
+                |error: std::io::Error| TestError::Read { path: path.display().to_string(), reason: error.to_string() };
+            let text = std::fs::read_to_string(&path).map_err(read_error)?;
+            groups.extend(file::parse(&text, &path.display().to_string(), interval_ms)?);
+        }
     }
     Ok(groups)
+}
+
+/// Files that a path with `*` in its last part names, in order; promtool only warns when there is none, and so a file without a
+/// star must be there.
+fn matching(dir: &Path, pattern: &str) -> Result<Vec<PathBuf>, TestError> {
+    let path = dir.join(pattern);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if !name.contains('*') {
+        return Ok(vec![path]);
+    }
+    let (first, last) = name.split_once('*').unwrap_or((name, ""));
+    let folder = path.parent().unwrap_or(dir);
+    let read_error =
+        |error: std::io::Error| TestError::Read { path: folder.display().to_string(), reason: error.to_string() };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read_error)? {
+        let entry = entry.map_err(read_error)?.path();
+        let fits =
+            |name: &str| name.len() >= first.len() + last.len() && name.starts_with(first) && name.ends_with(last);
+        if entry.file_name().and_then(|name| name.to_str()).is_some_and(fits) {
+            found.push(entry);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn duration(text: &Option<String>, of: &str) -> Result<i64, TestError> {
@@ -162,18 +198,33 @@ fn duration(text: &Option<String>, of: &str) -> Result<i64, TestError> {
 
 fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> Result<Vec<String>, String> {
     let memory = Memory::default();
-    let step_ms = duration(&test.interval, "interval").map_err(|error| error.to_string())?;
+    let step_ms = match &test.interval {
+        Some(_) => duration(&test.interval, "interval").map_err(|error| error.to_string())?,
+        None => interval_ms,
+    };
+    let start_ms = match &test.start_timestamp {
+        None => 0,
+        Some(text) => text
+            .parse::<jiff::Timestamp>()
+            .ok()
+            .map(|at| at.as_millisecond())
+            .or_else(|| text.parse::<f64>().ok().map(|seconds| (seconds * 1e3) as i64))
+            .ok_or_else(|| format!("start_timestamp: {text:?} is neither RFC 3339 nor seconds since 1970"))?,
+    };
     for input in &test.input_series {
         let labels = notation::labels(&input.series)?;
         for (value, at) in notation::values(&input.values)?.into_iter().zip(0..) {
             if let Some(value) = value {
-                memory.add(&labels, Sample { at_ms: at * step_ms, value });
+                memory.put(&labels, start_ms + at * step_ms, value);
             }
         }
     }
     let time_of = |text: &str| time::parse_duration_ms(text).ok_or_else(|| format!("{text:?} is no duration"));
     let mut alert_tests = Vec::new();
     for expected in &test.alert_rule_test {
+        if expected.alertname.is_empty() {
+            return Err(format!("an alert_rule_test at {} has no alertname", expected.eval_time));
+        }
         alert_tests.push((time_of(&expected.eval_time)?, expected));
     }
     let mut expr_tests = Vec::new();
@@ -186,6 +237,9 @@ fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> R
     }
     let settings = Settings {
         external_url: test.external_url.clone(),
+        external_labels: Labels::from_pairs(
+            test.external_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+        ),
         lookback_ms: LOOKBACK_MS,
         query_limits: Limits { timeout: QUERY_TIMEOUT, ..Limits::default() },
     };
@@ -194,7 +248,7 @@ fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> R
     let mut failures = Vec::new();
     for at_ms in (0..=last_ms).step_by(usize::try_from(interval_ms).unwrap_or(usize::MAX)) {
         for (group, state) in prepared.iter().zip(&mut states) {
-            let outcome = evaluate::evaluate(group, state, at_ms, &settings, &memory);
+            let outcome = evaluate::evaluate(group, state, start_ms + at_ms, &settings, &memory);
             state.instances = outcome.instances;
             for (rule, report) in group.group.rules.iter().zip(outcome.reports) {
                 if !report.error.is_empty() {
@@ -209,7 +263,7 @@ fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> R
         }
     }
     for (at_ms, expected) in expr_tests {
-        failures.extend(check_expr(expected, at_ms, fuzzy, &settings, &memory)?);
+        failures.extend(check_expr(expected, start_ms + at_ms, fuzzy, &settings, &memory)?);
     }
     Ok(failures)
 }
@@ -260,22 +314,39 @@ fn check_expr(
     let options = promql::Options::new(settings.lookback_ms, settings.query_limits.start());
     let failed = |error: query::QueryError| format!("{:?}: {error}", expected.expr);
     let expr = promql::parse(&expected.expr).map_err(failed)?;
-    let mut found: Vec<(Labels, f64)> = match promql::instant(memory, &expr, at_ms, &options).map_err(failed)?.value {
-        Value::Vector(samples) => samples.into_iter().map(|(labels, sample)| (labels, sample.value)).collect(),
-        Value::Scalar(sample) => vec![(Labels::default(), sample.value)],
+    let answer = promql::instant(memory, &expr, at_ms, &options).map_err(failed)?;
+    let mut found: Vec<(Labels, Point)> = match answer.value {
+        Value::Vector(samples) => {
+            samples.into_iter().map(|(labels, sample)| (labels, Point::Float(sample.value))).collect()
+        }
+        Value::Scalar(sample) => vec![(Labels::default(), Point::Float(sample.value))],
         _ => return Err(format!("{:?} gives neither a vector nor a scalar", expected.expr)),
     };
+    for (labels, histograms) in answer.histograms {
+        found.extend(histograms.into_iter().map(|(_, histogram)| (labels.clone(), Point::Histogram(histogram))));
+    }
     let mut wanted = Vec::new();
     for sample in &expected.exp_samples {
-        wanted.push((notation::labels(&sample.labels)?, sample.value));
+        let point = match &sample.histogram {
+            None => Point::Float(sample.value),
+            Some(text) => match promql::notation::points(text)?.pop().flatten() {
+                Some(point @ Point::Histogram(_)) => point,
+                _ => return Err(format!("{text:?} is no histogram")),
+            },
+        };
+        wanted.push((notation::labels(&sample.labels)?, point));
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     wanted.sort_by(|a, b| a.0.cmp(&b.0));
     let same = found.len() == wanted.len()
-        && found.iter().zip(&wanted).all(|(a, b)| a.0 == b.0 && same_value(a.1, b.1, fuzzy));
-    let shown = |samples: &[(Labels, f64)]| match samples {
+        && found.iter().zip(&wanted).all(|(a, b)| a.0 == b.0 && same_point(&a.1, &b.1, fuzzy));
+    let shown = |samples: &[(Labels, Point)]| match samples {
         [] => "nothing".to_string(),
-        samples => samples.iter().map(|(labels, value)| format!("{labels} {value}")).collect::<Vec<_>>().join("\n    "),
+        samples => samples
+            .iter()
+            .map(|(labels, point)| format!("{labels} {}", shown_point(point)))
+            .collect::<Vec<_>>()
+            .join("\n    "),
     };
     Ok((!same).then(|| {
         let ExprTest { expr, eval_time, .. } = expected;
@@ -286,6 +357,32 @@ fn check_expr(
 /// Equal, both NaN, or with `fuzzy` within a relative 1e-6 (promtool's).
 fn same_value(a: f64, b: f64, fuzzy: bool) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (fuzzy && (a - b).abs() <= 1e-6 * a.abs().max(b.abs()))
+}
+
+/// Histograms are alike when their counts, sums and buckets are, whatever holds empty ones.
+fn same_point(a: &Point, b: &Point, fuzzy: bool) -> bool {
+    match (a, b) {
+        (Point::Float(a), Point::Float(b)) => same_value(*a, *b, fuzzy),
+        (Point::Histogram(a), Point::Histogram(b)) => {
+            let (left, right) = (promql::buckets(a), promql::buckets(b));
+            same_value(a.count, b.count, fuzzy)
+                && same_value(a.sum, b.sum, fuzzy)
+                && left.len() == right.len()
+                && left.iter().zip(&right).all(|(a, b)| {
+                    same_value(a.lower, b.lower, true)
+                        && same_value(a.upper, b.upper, true)
+                        && same_value(a.count, b.count, fuzzy)
+                })
+        }
+        _ => false,
+    }
+}
+
+fn shown_point(point: &Point) -> String {
+    match point {
+        Point::Float(value) => value.to_string(),
+        Point::Histogram(histogram) => format!("{histogram:?}"),
+    }
 }
 
 fn shown_time(at_ms: i64) -> String {

@@ -2,7 +2,8 @@
 //!
 //! The slot is the evaluation's time, not the moment it starts, so a late evaluation gives what a punctual one would. Slots that
 //! pass while a group still runs, or while the process is held up, are skipped and counted: `for` counts differences of slots
-//! and stays right.
+//! and stays right. Slots that a clock set ahead passes over are neither evaluated nor counted, and the time it jumped does not
+//! count towards `for`; one set back stops a group until it has caught up, or for five minutes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Engine, MISSED, Member, lock};
+use super::{Engine, MISSED, MISSED_IN_A_ROW, Member, lock};
 
 /// Groups evaluated at the same time: what a small machine bears beside intake.
 const CONCURRENT_MAX: usize = 2;
@@ -43,6 +44,8 @@ struct Timetable {
     offset_ms: i64,
     next_ms: i64,
     running: bool,
+    /// The clock was set ahead since the last evaluation.
+    jumped: bool,
     /// Since when the clock stands before the last slot.
     behind_since: Option<Instant>,
 }
@@ -51,9 +54,9 @@ impl Timetable {
     fn new(member: Arc<Member>, now_ms: i64) -> Timetable {
         let group = &member.prepared.group;
         let interval_ms = group.interval_ms.max(1);
-        let offset_ms = offset_ms(&group.file, &group.name, interval_ms);
+        let offset_ms = group.eval_offset_ms.unwrap_or_else(|| offset_ms(&group.file, &group.name, interval_ms));
         let next_ms = slot_at(now_ms, interval_ms, offset_ms) + interval_ms;
-        Timetable { member, interval_ms, offset_ms, next_ms, running: false, behind_since: None }
+        Timetable { member, interval_ms, offset_ms, next_ms, running: false, jumped: false, behind_since: None }
     }
 
     /// The slot to evaluate now, if one is due; slots passed over are counted.
@@ -62,13 +65,27 @@ impl Timetable {
             return None;
         }
         let slot_ms = slot_at(now_ms, self.interval_ms, self.offset_ms);
-        let missed = u64::try_from((slot_ms - self.next_ms) / self.interval_ms).unwrap_or(0);
+        let passed = u64::try_from((slot_ms - self.next_ms) / self.interval_ms).unwrap_or(0);
+        let missed = if self.jumped { 0 } else { passed };
         if missed > 0 {
             MISSED.add(&[], missed);
             lock(&self.member.shown).missed_slots += missed;
         }
+        MISSED_IN_A_ROW.set(&[&self.member.prepared.key], missed as f64);
         self.next_ms = slot_ms + self.interval_ms;
         Some(slot_ms)
+    }
+
+    /// Takes a clock that was set ahead by `by_ms` for what it is, if that is more than late timers could be.
+    fn leap(&mut self, by_ms: i64) {
+        if by_ms > 2 * self.interval_ms {
+            tracing::warn!(
+                group = self.member.prepared.group.name,
+                by_ms,
+                "the clock was set ahead; rules go on at its new time"
+            );
+            self.jumped = true;
+        }
     }
 
     /// A clock that was set back would stop the rules until it has caught up. After five minutes they go on at its new time.
@@ -86,7 +103,9 @@ impl Timetable {
             return;
         }
         tracing::warn!(group = self.member.prepared.group.name, "the clock was set back; rules go on at its new time");
-        work.last_at_ms = None;
+        if let Some(last_ms) = work.last_at_ms.take() {
+            work.shift(now_ms.saturating_sub(last_ms));
+        }
         self.next_ms = slot_at(now_ms, self.interval_ms, self.offset_ms) + self.interval_ms;
         self.behind_since = None;
     }
@@ -95,8 +114,13 @@ impl Timetable {
 pub(super) async fn run(engine: &Engine, mut stop: watch::Receiver<bool>) {
     let mut tables = timetables(engine);
     let mut tasks: JoinSet<Arc<Member>> = JoinSet::new();
+    let mut looked = (clock_ms(), Instant::now());
     while !*stop.borrow() {
         let now_ms = clock_ms();
+        let passed_ms = i64::try_from(looked.1.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let leap_ms = now_ms.saturating_sub(looked.0).saturating_sub(passed_ms);
+        looked = (now_ms, Instant::now());
+        tables.iter_mut().for_each(|table| table.leap(leap_ms));
         tables.iter_mut().for_each(|table| table.follow_clock(now_ms));
         // The one that waits longest first.
         tables.sort_by_key(|table| table.next_ms);
@@ -106,7 +130,8 @@ pub(super) async fn run(engine: &Engine, mut stop: watch::Receiver<bool>) {
             }
             if let Some(slot_ms) = table.due(now_ms) {
                 table.running = true;
-                tasks.spawn(evaluate(engine.clone(), table.member.clone(), slot_ms));
+                let jumped = std::mem::take(&mut table.jumped);
+                tasks.spawn(evaluate(engine.clone(), table.member.clone(), slot_ms, jumped));
             }
         }
         let next_ms = tables.iter().filter(|table| !table.running).map(|table| table.next_ms).min();
@@ -140,8 +165,8 @@ fn timetables(engine: &Engine) -> Vec<Timetable> {
     lock(&engine.inner.groups).iter().map(|member| Timetable::new(member.clone(), now_ms)).collect()
 }
 
-async fn evaluate(engine: Engine, member: Arc<Member>, slot_ms: i64) -> Arc<Member> {
-    if let Err(error) = engine.evaluate_member(member.clone(), slot_ms).await {
+async fn evaluate(engine: Engine, member: Arc<Member>, slot_ms: i64, jumped: bool) -> Arc<Member> {
+    if let Err(error) = engine.evaluate_member(member.clone(), slot_ms, jumped).await {
         let group = &member.prepared.group.name;
         tracing::error!(group, %error, "rules were evaluated and their states could not be stored; the next slot tries again");
     }
@@ -156,6 +181,32 @@ fn clock_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn table(now_ms: i64) -> Timetable {
+        let text = "groups: [{name: g, interval: 10s, eval_offset: 0s, rules: [{record: a, expr: vector(1)}]}]";
+        let text = text.replace(", eval_offset: 0s", ", x: {eval_offset: 4s}");
+        let prepared = super::super::prepare::prepare(crate::file::parse(&text, "f.yml", 30_000).unwrap());
+        let member = Member {
+            prepared: prepared.into_iter().next().unwrap(),
+            work: Default::default(),
+            shown: Default::default(),
+        };
+        Timetable::new(Arc::new(member), now_ms)
+    }
+
+    #[test]
+    fn slots_passed_over_are_counted_unless_the_clock_jumped() {
+        let mut table = table(100_000);
+        let missed = |table: &Timetable| lock(&table.member.shown).missed_slots;
+        assert_eq!((table.due(103_999), table.due(104_000)), (None, Some(104_000)));
+        assert_eq!(table.due(104_001), None);
+        assert_eq!((table.due(139_000), missed(&table)), (Some(134_000), 2));
+        // Late by less than two intervals is no jump.
+        table.leap(15_000);
+        assert!(!table.jumped);
+        table.leap(3_600_000);
+        assert_eq!((table.due(3_740_000), missed(&table)), (Some(3_734_000), 2));
+    }
 
     #[test]
     fn slots_are_stable_and_spread() {

@@ -43,9 +43,14 @@ impl Bench {
         // The file is locked while it is open.
         self.inner = None;
         let alerts = Alerts::open(&self.dir.path().join("alerts.redb")).unwrap();
-        let settings =
-            Settings { external_url: String::new(), lookback_ms: 300_000, query_limits: query::Limits::default() };
-        self.inner = Some(Inner::new(alerts, groups(&self.rules), settings).unwrap());
+        let settings = Settings {
+            external_url: String::new(),
+            external_labels: Labels::default(),
+            lookback_ms: 300_000,
+            query_limits: query::Limits::default(),
+        };
+        let started_ms = self.minute * 60_000;
+        self.inner = Some(Inner::new(alerts, groups(&self.rules), settings, started_ms).unwrap());
     }
 
     fn inner(&self) -> &Inner {
@@ -172,8 +177,11 @@ fn nothing_is_written_when_nothing_changes() {
         bench.minute(&["a"], &[]);
     }
     assert_eq!(bench.inner().alerts.last_slots().unwrap(), [("hosts".to_string(), 180_000)]);
+    assert_eq!(bench.inner().alerts.transitions(i64::MAX, 10).unwrap().len(), 2);
     bench.minute(&["a"], &["b"]);
-    assert_eq!(bench.inner().alerts.last_slots().unwrap(), [("hosts".to_string(), 180_000)]);
+    // Nothing but that somebody looked, once a minute.
+    assert_eq!(bench.inner().alerts.last_slots().unwrap(), [("hosts".to_string(), 240_000)]);
+    assert_eq!(bench.inner().alerts.transitions(i64::MAX, 10).unwrap().len(), 2);
     assert_eq!(bench.inner().view()[0].last_evaluation_ms, Some(240_000));
 }
 
@@ -328,3 +336,5 @@ fn no_notice_is_lost_or_doubled_by_restarts() {
     }
     assert!(fired > 20, "{fired} alerts fired; the weather is too fair to test anything");
 }
+
+mod unsure;

@@ -13,8 +13,9 @@ groups:
   limit: 10
   query_offset: 5s
   labels: {team: core, severity: info}
-  x: {mode: {shadow: true}}
-  eval_offset: 5m
+  x: {mode: shadow}
+  eval_offset: 50s
+  concurrency: 4
   rules:
   - record: job:up:sum
     expr: sum by (job) (up)
@@ -37,7 +38,7 @@ groups:
   type: logs
   rules:
   - alert: X
-    expr: this is LogQL
+    expr: 'sum(count_over_time({app="x"} |= "y" [5m])) > 0'
 - name: plain
   rules:
 "#;
@@ -45,12 +46,12 @@ groups:
 #[test]
 fn a_file_is_read_whole() {
     let groups = parse(GOOD, "f.yml", 30_000).unwrap();
-    assert_eq!(groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["api", "plain"]);
+    assert_eq!(groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["api", "other", "plain"]);
     let api = &groups[0];
     assert_eq!((api.interval_ms, api.limit, api.query_offset_ms), (60_000, 10, 5_000));
-    assert_eq!(groups[1].interval_ms, 30_000);
+    assert_eq!(groups[2].interval_ms, 30_000);
     let [record, down, twin] = api.rules.as_slice() else { panic!("{:?}", api.rules) };
-    assert_eq!((record.name.as_str(), record.kind, record.line), ("job:up:sum", RuleKind::Recording, 11));
+    assert_eq!((record.name.as_str(), record.kind, record.line), ("job:up:sum", RuleKind::Recording, 12));
     let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
     };
@@ -128,4 +129,84 @@ fn many_mistakes_are_cut() {
     let error = parse(&text, "f.yml", 1).map(|_| ()).unwrap_err();
     assert_eq!(error.more.len(), ERRORS_MAX);
     assert_eq!(error.more.last().unwrap().1, "and 30 more mistakes");
+}
+
+const EXTENDED: &str = "
+groups:
+- name: g
+  x: {no_data: alert, owner: storage}
+  rules:
+  - alert: A
+    expr: used > 0.9
+    x: {clear: 0.8, no_data: keep, requires: [up], chart: {expr: used}, missing_series_for: 5m, freshness: 3m}
+  - alert: B
+    expr: used
+    x:
+      levels:
+      - {severity: warning, above: 0.7, clear: 0.6}
+      - {severity: critical, above: 0.9, for: 2m}
+  - alert: C
+    expr: used == 1
+";
+
+#[test]
+fn extensions_are_read_and_a_groups_hold_for_its_rules() {
+    let groups = parse(EXTENDED, "f.yml", 30_000).unwrap();
+    let [a, b, c] = groups[0].rules.as_slice() else { panic!("{groups:?}") };
+    let Some(crate::extension::Hysteresis::Hold(hold)) = &a.extension.hysteresis else { panic!("{a:?}") };
+    assert_eq!(query::promql::format(hold), "used > 0.8");
+    use crate::extension::Unsure::{Alert, Keep};
+    assert_eq!((a.extension.no_data, b.extension.no_data, c.extension.no_data), (Keep, Alert, Alert));
+    assert_eq!((a.extension.owner.as_str(), a.extension.missing_series_for_ms), ("storage", Some(300_000)));
+    assert_eq!(a.extension.freshness, crate::Freshness::AtMost { ms: 180_000 });
+    let levels = &b.extension.levels;
+    assert_eq!(levels.len(), 2);
+    assert_eq!((levels[1].clear, levels[1].for_ms, levels[0].clear), (0.9, 120_000, 0.6));
+    // Without any, Prometheus' behaviour.
+    let plain = parse("groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]", "f.yml", 30_000).unwrap();
+    assert!(plain[0].rules[0].extension.is_plain);
+}
+
+#[test]
+fn what_is_wrong_with_an_extension_is_told_with_its_line() {
+    #[track_caller]
+    fn check(x: &str, expected: &str) {
+        let text = format!("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: a > 0.9\n    x: {x}\n");
+        let error = parse(&text, "f.yml", 30_000).map(|_| ()).expect_err(x).to_string();
+        let place = if expected.contains("[5m]") { "f.yml:5: " } else { "f.yml:6: " };
+        let is_told = error.starts_with(&format!("{place}rule \"A\": x: ")) && error.contains(expected);
+        assert!(is_told, "{x}: {error}");
+    }
+    check("{cler: 1}", "unknown key \"cler\"; did you mean \"clear\"?");
+    check("{clear: 0.95}", "0.95 lies beyond the threshold 0.9");
+    check("{clear: low}", "is no number");
+    check("{no_data: maybe}", "none of keep, ok or alert");
+    check("{mode: dark}", "neither \"active\" nor \"shadow\"");
+    check("{levels: [{severity: a, above: 1}, {severity: b, above: 1}]}", "from the mildest to the severest");
+    check("{levels: [{severity: a}]}", "either \"above\" or \"below\"");
+    check("{min_samples: {expr: up}}", "needs \"expr\" and \"at_least\"");
+    check("{slo: {objective: 101}}", "between 0 and 100");
+    check("{slo: {objective: 99.9}}", "no range as [5m]");
+    check("{unknown_max: soon}", "is no duration");
+}
+
+#[test]
+fn an_objective_becomes_its_windows_and_burn_rates() {
+    let text = "groups: [{name: g, rules: [{alert: ApiErrors, expr: 'sum(rate(bad[5m])) / sum(rate(all[5m]))', \
+                labels: {team: api, severity: x}, x: {slo: {objective: 99.9}}}]}]";
+    let rules = &parse(text, "f.yml", 30_000).unwrap()[0].rules;
+    let shown: Vec<String> = rules.iter().map(|rule| format!("{} {}", rule.name, rule.expr_text)).collect();
+    assert_eq!(shown.len(), 7 + 1 + 4);
+    assert_eq!(shown[2], "slo:error_ratio:rate1h sum(rate(bad[1h])) / sum(rate(all[1h]))");
+    assert_eq!(
+        shown[7],
+        "slo:error_budget:remaining_ratio 1 - avg_over_time(slo:error_ratio:rate5m{slo=\"ApiErrors\"}[30d]) / 0.001"
+    );
+    assert_eq!(
+        shown[8],
+        "ApiErrors slo:error_ratio:rate1h{slo=\"ApiErrors\"} > 0.0144 and slo:error_ratio:rate5m{slo=\"ApiErrors\"} > 0.0144"
+    );
+    assert_eq!(shown[11].split(' ').nth(3), Some("0.001"));
+    let severities: Vec<_> = rules[8..].iter().map(|rule| rule.labels[1].1.as_str()).collect();
+    assert_eq!(severities, ["critical", "critical", "warning", "warning"]);
 }

@@ -9,6 +9,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use super::extension;
+
 /// A text and its line.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Text {
@@ -30,6 +32,11 @@ pub(super) struct Group {
     pub(super) limit: Option<Text>,
     pub(super) query_offset: Option<Text>,
     pub(super) kind: Option<Text>,
+    pub(super) limit_mode: Option<Text>,
+    /// Our `x.eval_offset` and vmalert's `eval_offset`.
+    pub(super) eval_offset: Option<Text>,
+    pub(super) eval_delay: Option<Text>,
+    pub(super) extension: Option<extension::Raw>,
     pub(super) labels: Vec<(Text, Text)>,
     pub(super) rules: Vec<Rule>,
     pub(super) ignored: Vec<Text>,
@@ -46,27 +53,33 @@ pub(super) struct Rule {
     pub(super) keep_firing_for: Option<Text>,
     pub(super) labels: Vec<(Text, Text)>,
     pub(super) annotations: Vec<(Text, Text)>,
+    pub(super) extension: Option<extension::Raw>,
     pub(super) ignored: Vec<Text>,
     pub(super) unknown: Vec<Text>,
 }
 
 /// What Prometheus knows, for the nearest name to an unknown one.
 pub(super) const FILE_KEYS: [&str; 1] = ["groups"];
-pub(super) const GROUP_KEYS: [&str; 6] = ["name", "interval", "limit", "query_offset", "labels", "rules"];
-pub(super) const RULE_KEYS: [&str; 7] = ["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"];
+pub(super) const GROUP_KEYS: [&str; 8] = ["name", "interval", "limit", "query_offset", "labels", "rules", "type", "x"];
+pub(super) const RULE_KEYS: [&str; 8] =
+    ["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations", "x"];
 
-/// Keys of our own extensions and of vmalert's, read by nobody here.
-const IGNORED_KEYS: [&str; 10] = [
-    "x",
-    "eval_offset",
-    "eval_delay",
+/// Keys of vmalert, Loki and Mimir that mean nothing here: warned about, never refused.
+const IGNORED_KEYS: [&str; 14] = [
+    "align_evaluation_time_on_interval",
     "concurrency",
-    "params",
     "debug",
-    "update_entries_limit",
+    "eval_alignment",
+    "evaluation_delay",
+    "extra_filter_labels",
     "headers",
     "notifier_headers",
+    "params",
+    "partial_response_strategy",
+    "remote_write",
+    "source_tenants",
     "tenant",
+    "update_entries_limit",
 ];
 
 /// The file, or where it is no YAML of this shape and why.
@@ -91,12 +104,12 @@ pub(super) fn read(text: &str) -> Result<File, (usize, String)> {
 }
 
 /// A mapping whose keys are taken one by one.
-trait Keys: Default {
+pub(super) trait Keys: Default {
     /// Reads the value of one key.
     fn take<'de, A: MapAccess<'de>>(&mut self, key: Text, map: &mut A) -> Result<(), A::Error>;
 }
 
-struct Mapping<T>(T);
+pub(super) struct Mapping<T>(pub(super) T);
 
 impl<'de, T: Keys> Deserialize<'de> for Mapping<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -141,6 +154,15 @@ impl Keys for Group {
             "limit" => self.limit = scalar(map)?,
             "query_offset" => self.query_offset = scalar(map)?,
             "type" => self.kind = scalar(map)?,
+            "eval_offset" => self.eval_offset = scalar(map)?,
+            "eval_delay" => self.eval_delay = scalar(map)?,
+            "x" => {
+                let read = map.next_value::<Option<Mapping<GroupExtension>>>()?.unwrap_or(Mapping(Default::default()));
+                let GroupExtension { eval_offset, limit_mode, rules } = read.0;
+                self.eval_offset = eval_offset.or(self.eval_offset.take());
+                self.limit_mode = limit_mode;
+                self.extension = Some(rules.at(key.line));
+            }
             "labels" => self.labels = pairs(map)?,
             "rules" => {
                 let rules = map.next_value::<Option<Vec<Spanned<Mapping<Rule>>>>>()?.unwrap_or_default();
@@ -162,7 +184,30 @@ impl Keys for Rule {
             "keep_firing_for" => self.keep_firing_for = scalar(map)?,
             "labels" => self.labels = pairs(map)?,
             "annotations" => self.annotations = pairs(map)?,
+            "x" => {
+                let read = map.next_value::<Option<Mapping<extension::Raw>>>()?.unwrap_or(Mapping(Default::default()));
+                self.extension = Some(read.0.at(key.line));
+            }
             name => skip(IGNORED_KEYS.contains(&name), key, &mut self.ignored, &mut self.unknown, map)?,
+        }
+        Ok(())
+    }
+}
+
+/// A group's `x:`: its own two keys, and what it says for all of its rules.
+#[derive(Default)]
+struct GroupExtension {
+    eval_offset: Option<Text>,
+    limit_mode: Option<Text>,
+    rules: extension::Raw,
+}
+
+impl Keys for GroupExtension {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: Text, map: &mut A) -> Result<(), A::Error> {
+        match key.text.as_str() {
+            "eval_offset" => self.eval_offset = scalar(map)?,
+            "limit_mode" => self.limit_mode = scalar(map)?,
+            _ => self.rules.take(key, map)?,
         }
         Ok(())
     }
@@ -211,7 +256,20 @@ fn skip<'de, A: MapAccess<'de>>(
     Ok(())
 }
 
-fn scalar<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Text>, A::Error> {
+pub(super) fn skip_unknown<'de, A: MapAccess<'de>>(
+    key: Text,
+    unknown: &mut Vec<Text>,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    skip(false, key, &mut Vec::new(), unknown, map)
+}
+
+pub(super) fn list<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<Text>, A::Error> {
+    let texts = map.next_value::<Option<Vec<Spanned<String>>>>()?.unwrap_or_default();
+    Ok(texts.into_iter().map(text).collect())
+}
+
+pub(super) fn scalar<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Text>, A::Error> {
     Ok(map.next_value::<Option<Spanned<String>>>()?.map(text))
 }
 

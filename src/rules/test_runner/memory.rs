@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Labels, Matcher, MsRange, Sample, SeriesId};
 use query::promql::Source;
+use query::promql::notation::Value as Point;
 use store::{ReadGuard, Samples, Series, StoreError};
 
 use crate::ground::Ground;
 
 /// Samples by time, of each series.
-type SeriesMap = BTreeMap<Labels, BTreeMap<i64, f64>>;
+type SeriesMap = BTreeMap<Labels, BTreeMap<i64, Point>>;
 
 /// A cheap handle; all see the same series.
 #[derive(Clone, Default)]
@@ -18,7 +19,11 @@ pub(crate) struct Memory(Arc<Mutex<SeriesMap>>);
 
 impl Memory {
     pub(crate) fn add(&self, labels: &Labels, sample: Sample) {
-        self.series().entry(labels.clone()).or_default().insert(sample.at_ms, sample.value);
+        self.put(labels, sample.at_ms, Point::Float(sample.value));
+    }
+
+    pub(crate) fn put(&self, labels: &Labels, at_ms: i64, point: Point) {
+        self.series().entry(labels.clone()).or_default().insert(at_ms, point);
     }
 
     fn series(&self) -> MutexGuard<'_, SeriesMap> {
@@ -29,6 +34,10 @@ impl Memory {
 impl Ground for Memory {
     fn source(&self) -> Result<Box<dyn Source>, StoreError> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn logs(&self) -> Result<Option<store::Snapshot>, StoreError> {
+        Ok(None)
     }
 
     fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
@@ -58,9 +67,19 @@ impl Source for Memory {
         for wanted in series {
             let samples =
                 all.get(&wanted.labels).into_iter().flat_map(|samples| samples.range(range.start_ms..=range.end_ms));
-            let (at_ms, values): (Vec<i64>, Vec<f64>) = samples.map(|(at_ms, value)| (*at_ms, *value)).unzip();
-            guard.spend(at_ms.len() as u64, 16 * at_ms.len() as u64)?;
-            out.push(Samples { at_ms, values, ..Samples::default() });
+            let mut read = Samples::default();
+            for (at_ms, point) in samples {
+                match point {
+                    Point::Float(value) => {
+                        read.at_ms.push(*at_ms);
+                        read.values.push(*value);
+                    }
+                    Point::Histogram(histogram) => read.histograms.push((*at_ms, histogram.clone())),
+                }
+            }
+            let count = (read.at_ms.len() + read.histograms.len()) as u64;
+            guard.spend(count, 16 * count)?;
+            out.push(read);
         }
         Ok(out)
     }

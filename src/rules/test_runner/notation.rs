@@ -1,10 +1,8 @@
 //! The notation of series in rule tests: `1+2x3` is 1 3 5 7, `5x2` is 5 5 5, `_` is no sample, `stale` ends the series.
 
-use model::{Labels, MatchOp, metric};
+use model::{Labels, MatchOp};
 use query::promql;
-
-/// Most samples of one series.
-const SAMPLES_MAX: usize = 100_000;
+use query::promql::notation::{Value, points};
 
 /// A series' name and labels: a selector of equalities.
 pub(super) fn labels(text: &str) -> Result<Labels, String> {
@@ -19,54 +17,12 @@ pub(super) fn labels(text: &str) -> Result<Labels, String> {
 }
 
 /// Samples, one an interval; `None` where there is none.
-pub(super) fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
-    let mut out = Vec::new();
-    for word in text.split_whitespace() {
-        item(word, &mut out).ok_or_else(|| {
-            format!("{word:?} is no sample; write 1, 1+2x10, 5x3, _, _x10 or stale (at most {SAMPLES_MAX})")
-        })?;
-    }
-    Ok(out)
-}
-
-fn item(word: &str, out: &mut Vec<Option<f64>>) -> Option<()> {
-    // `0x5` is six zeros and no hex number, as in promtool.
-    let (word, times) = match word.split_once('x') {
-        Some((word, times)) => (word, Some(times.parse::<usize>().ok()?)),
-        None => (word, None),
-    };
-    if times.unwrap_or(0) + out.len() >= SAMPLES_MAX {
-        return None;
-    }
-    if word == "_" {
-        out.extend(std::iter::repeat_n(None, times.unwrap_or(1)));
-        return Some(());
-    }
-    if word == "stale" {
-        out.push(Some(metric::stale_marker()));
-        return times.is_none().then_some(());
-    }
-    let (start, step) = match times {
-        // The sign that begins the step, neither the first one nor an exponent's.
-        Some(_) => match word
-            .char_indices()
-            .rfind(|(at, c)| matches!(c, '+' | '-') && *at > 0 && !word[..*at].ends_with(['e', 'E']))
-        {
-            Some((at, _)) => (number(&word[..at])?, number(&word[at..])?),
-            None => (number(word)?, 0.0),
-        },
-        None => (number(word)?, 0.0),
-    };
-    let mut value = start;
-    for _ in 0..=times.unwrap_or(0) {
-        out.push(Some(value));
-        value += step;
-    }
-    Some(())
-}
-
-fn number(text: &str) -> Option<f64> {
-    text.parse().ok()
+pub(super) fn values(text: &str) -> Result<Vec<Option<Value>>, String> {
+    points(text).map_err(|error| {
+        format!(
+            "{error}; write samples as 1, 1+2x10, 5x3, _, _x10, stale or {{{{schema:0 count:1 sum:1 buckets:[1]}}}}"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -80,8 +36,9 @@ mod tests {
                 .iter()
                 .map(|value| match value {
                     None => "_".into(),
-                    Some(value) if metric::is_stale(*value) => "stale".into(),
-                    Some(value) => value.to_string(),
+                    Some(Value::Float(value)) if model::metric::is_stale(*value) => "stale".into(),
+                    Some(Value::Float(value)) => value.to_string(),
+                    Some(Value::Histogram(histogram)) => format!("h{}", histogram.count),
                 })
                 .collect();
             words.join(" ")
@@ -97,7 +54,8 @@ mod tests {
         check("_ _x2 1 stale NaN Inf -Inf", "_ _ _ 1 stale NaN inf -inf");
         check("0x2", "0 0 0");
         check("", "");
-        for wrong in ["a", "1+x2", "1x", "1x2x3", "5x999999999", "_x999999999", "stalex2"] {
+        check("{{schema:0 count:2 sum:3 buckets:[1 1]}}x1 stale", "h2 h2 h0");
+        for wrong in ["a", "1+x2", "1x2x3", "5x999999999", "_x999999999", "{{", "{{count:a}}"] {
             check(wrong, "error");
         }
         assert_eq!(labels("x{a=\"b\"}").unwrap().to_string(), "x{a=\"b\"}");

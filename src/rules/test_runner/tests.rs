@@ -78,6 +78,34 @@ tests:
 }
 
 #[test]
+fn a_begin_fuzzy_values_external_labels_and_histograms_are_understood() {
+    let failures = run_with(
+        r#"
+fuzzy_compare: true
+tests:
+- start_timestamp: 2026-03-01T00:00:00Z
+  external_labels: {site: x}
+  input_series:
+  - {series: 'up{instance="a"}', values: 0x9}
+  - {series: h, values: '{{schema:0 count:3 sum:4 buckets:[1 2]}}x5'}
+  promql_expr_test:
+  - {expr: day_of_month(), eval_time: 5m, exp_samples: [{labels: '{}', value: 1}]}
+  - {expr: time(), eval_time: 1m, exp_samples: [{labels: '{}', value: 1772323260}]}
+  - {expr: vector(0.30000000001), eval_time: 1m, exp_samples: [{labels: '{}', value: 0.3}]}
+  - {expr: h, eval_time: 2m, exp_samples: [{labels: h, histogram: '{{schema:0 count:3 sum:4 buckets:[1 2]}}'}]}
+  - expr: ALERTS_FOR_STATE{alertname="Down"}
+    eval_time: 3m
+    exp_samples:
+    - {labels: 'ALERTS_FOR_STATE{alertname="Down", instance="a", severity="critical", was="0"}', value: 1772323200}
+- start_timestamp: 1772323200
+  promql_expr_test:
+  - {expr: month(), eval_time: 0s, exp_samples: [{labels: '{}', value: 3}]}
+"#,
+    );
+    assert_eq!(failures, Ok(vec![]));
+}
+
+#[test]
 fn what_does_not_come_true_is_told() {
     let failures = run_with(
         r#"
@@ -111,7 +139,7 @@ fn a_test_that_cannot_run_is_an_error() {
     }
     check("tests:\n- nope: 1\n", "nope");
     check("tests:\n- input_series: [{series: 'up{', values: '1'}]\n", "parse error");
-    check("tests:\n- input_series: [{series: up, values: '1+'}]\n", "is no sample");
+    check("tests:\n- input_series: [{series: up, values: '1+'}]\n", "write samples as");
     check("tests:\n- alert_rule_test: [{eval_time: soon, alertname: X}]\n", "is no duration");
     // Two results of one rule with the same labels.
     check(

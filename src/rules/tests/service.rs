@@ -1,5 +1,8 @@
 //! Rules over a real store, run by their own clock: from a stored sample to a notice, and through a restart.
 
+#[path = "service/logs.rs"]
+mod logs;
+
 use std::time::Duration;
 
 use model::batch::{MetricBatch, SeriesEntry};
@@ -37,6 +40,7 @@ fn engine(tenant: &Tenant) -> Engine {
         external_url: "http://127.0.0.1:8080".into(),
         lookback_ms: 300_000,
         query_limits: query::Limits::default(),
+        started_ms: now_ms(),
     };
     Engine::new(tenant.clone(), rules::file::parse(RULES, "t.yml", 30_000).unwrap(), options).unwrap()
 }

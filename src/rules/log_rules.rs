@@ -1,0 +1,275 @@
+//! Rules over logs: thresholds of LogQL, and events of which each record is handled once.
+//!
+//! An event rule has a cursor, the intake sequence number up to which it has handled the records. It moves in the commit that
+//! writes the instances, so after a crash each record is handled exactly once, whatever time it bears. Each record opens or
+//! refreshes the instance that its key names; that ends so long after the last one, or with a record that says so.
+
+use std::collections::BTreeMap;
+
+use model::alert::{self, Evidence};
+use model::{AlertState, Instance, Labels, LabelsBuilder, NsRange};
+use query::logql::{self, LogEntry, TakenIn, Value, ast};
+use query::logs::Direction;
+
+use crate::alerting::{Stepped, fits};
+use crate::condition::{Condition, first_range};
+use crate::evaluate::{Instances, Memory, PreparedRule, Run};
+use crate::file::Rule;
+use crate::ground::Nothing;
+use crate::state::{self, Present, Timers};
+
+const NS_PER_MS: i64 = 1_000_000;
+/// Lines that an alert carries.
+const LINES_MAX: usize = 5;
+/// Longest line of these, in bytes.
+const LINE_BYTES_MAX: usize = 1_000;
+/// Entries looked through for the lines of one instance.
+const LOOKED_MAX: usize = 500;
+/// How often a cursor that passed over nothing of interest is written: reading again what is not wanted costs little.
+const CURSOR_NOTED_MS: i64 = 60_000;
+/// How far back the lines of an event rule or a rule without a range are looked for.
+const LINES_BACK_NS: i64 = 300_000 * NS_PER_MS;
+/// The instance that stands for those beyond `x.max_instances`.
+const OVERFLOW_LABEL: &str = "overflow";
+
+/// Where an event rule stands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EventMemory {
+    /// Everything up to this number is handled.
+    pub(crate) seq: u64,
+    /// When that was last written.
+    noted_ms: Option<i64>,
+    found: TakenIn,
+    ends: TakenIn,
+}
+
+impl EventMemory {
+    pub(crate) fn after(seq: u64) -> EventMemory {
+        EventMemory { seq, ..EventMemory::default() }
+    }
+}
+
+impl Run<'_> {
+    /// Samples of LogQL at the evaluation's time.
+    pub(crate) fn ask_logs(&self, metric: &ast::Metric) -> Result<Vec<(Labels, f64)>, String> {
+        let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
+        let budget = self.settings.query_limits.start();
+        let at_ns = self.query_at_ms.saturating_mul(NS_PER_MS);
+        let answer = logql::instant_of(Some(&snapshot), metric, at_ns, &budget).map_err(|error| error.to_string())?;
+        Ok(match answer.value {
+            Value::Scalar(value) => vec![(Labels::default(), value)],
+            Value::Vector(samples) => samples,
+            Value::Matrix(_) => Vec::new(),
+        })
+    }
+
+    /// Gives an instance that begins to fire its newest log lines, and says where they come from. Lines that cannot be read are left out:
+    /// they never hold up an alert.
+    pub(crate) fn add_lines(&self, rule: &Rule, instance: &mut Instance) {
+        let metric = match (&rule.condition, &rule.extension.logs) {
+            (Condition::Logs(metric), _) | (_, Some(metric)) => metric,
+            _ => return,
+        };
+        let Some(range) = first_range(metric) else { return };
+        let end_ns = self.query_at_ms.saturating_mul(NS_PER_MS);
+        let back_ns = if range.interval_ns > 0 { range.interval_ns } else { LINES_BACK_NS };
+        let span = NsRange { start_ns: end_ns.saturating_sub(back_ns) + 1, end_ns: end_ns + 1 };
+        push_query(&mut instance.evidence, &range.log, span);
+        let Ok(Some(snapshot)) = self.ground.logs() else { return };
+        let budget = self.settings.query_limits.start();
+        let newest = Direction::NewestFirst;
+        let own = |name: &str| name == "alertname" || rule.labels.iter().any(|(own, _)| own == name);
+        match logql::select(Some(&snapshot), &range.log, span, newest, LOOKED_MAX, 0, &budget) {
+            Ok(answer) => {
+                let of_it = answer.entries.iter().filter(|entry| fits(&entry.all(), &instance.labels, own));
+                instance.evidence.log_lines = of_it.take(LINES_MAX).map(|entry| cut(&entry.line)).collect();
+            }
+            Err(error) => tracing::debug!(rule = rule.name, %error, "an alert's log lines could not be read"),
+        }
+    }
+
+    /// One evaluation of an event rule.
+    pub(crate) fn events(
+        &mut self,
+        rule: &Rule,
+        ready: &PreparedRule,
+        log: &ast::LogExpr,
+        memory: &mut Memory,
+        moved: &mut Vec<(String, EventMemory)>,
+    ) -> Stepped {
+        let before = memory.instances.get(&ready.id).cloned().unwrap_or_default();
+        let mut cursor = memory.events.get(&ready.id).cloned().unwrap_or_default();
+        match self.taken(rule, log, &mut cursor) {
+            Ok((records, upto)) => {
+                let (after, refused) = self.step_events(rule, ready, before, records);
+                let changed = self.evaluation.upserts.iter().any(|upsert| upsert.rule_id == ready.id);
+                let is_due = cursor.noted_ms.is_none_or(|noted_ms| self.slot.at_ms - noted_ms >= CURSOR_NOTED_MS);
+                if upto != cursor.seq && (changed || is_due) {
+                    self.evaluation.cursors.push((ready.id.clone(), upto));
+                    cursor.noted_ms = Some(self.slot.at_ms);
+                }
+                cursor.seq = upto;
+                moved.push((ready.id.clone(), cursor));
+                let error = (refused > 0).then(|| {
+                    let max = rule.extension.event.max_instances;
+                    format!("{refused} records beyond {max} instances (x.max_instances) are counted in one with overflow=\"true\"")
+                });
+                Stepped { after, error, is_judged: true }
+            }
+            // The cursor stays, so nothing is lost: the next evaluation reads them.
+            Err(error) => Stepped { after: before, error: Some(error), is_judged: false },
+        }
+    }
+
+    /// Records since the cursor, in order of intake, each with whether it ends its instance; and the cursor after them.
+    fn taken(
+        &self,
+        rule: &Rule,
+        log: &ast::LogExpr,
+        cursor: &mut EventMemory,
+    ) -> Result<(Vec<(bool, LogEntry)>, u64), String> {
+        let words = |error: query::QueryError| error.to_string();
+        let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else {
+            return Ok((vec![], cursor.seq));
+        };
+        let upto = snapshot.applied_seq();
+        if upto <= cursor.seq {
+            return Ok((Vec::new(), cursor.seq));
+        }
+        let budget = self.settings.query_limits.start();
+        let at_ns = self.slot.at_ms.saturating_mul(NS_PER_MS);
+        let between = (cursor.seq, upto);
+        let mut records: Vec<(u64, bool, LogEntry)> = Vec::new();
+        let found = cursor.found.look(&snapshot, log, between, at_ns, &budget).map_err(words)?;
+        records.extend(found.into_iter().map(|taken| (taken.seq, false, taken.entry)));
+        if let Some(ends) = &rule.extension.event.resolve_when {
+            let found = cursor.ends.look(&snapshot, ends, between, at_ns, &budget).map_err(words)?;
+            records.extend(found.into_iter().map(|taken| (taken.seq, true, taken.entry)));
+        }
+        // Of one request, ends come last.
+        records.sort_by_key(|(seq, ends, _)| (*seq, *ends));
+        Ok((records.into_iter().map(|(_, ends, entry)| (ends, entry)).collect(), upto))
+    }
+
+    /// Instances after the records, and how many of these found no room.
+    fn step_events(
+        &mut self,
+        rule: &Rule,
+        ready: &PreparedRule,
+        before: Instances,
+        records: Vec<(bool, LogEntry)>,
+    ) -> (Instances, usize) {
+        let event = &rule.extension.event;
+        let at_ms = self.slot.at_ms;
+        let timers = Timers { for_ms: 0, keep_firing_for_ms: event.resolve_after_ms };
+        let mut after = before.clone();
+        let mut refused = 0;
+        // Ended in this evaluation: a step of time must not touch them again.
+        let mut touched: BTreeMap<String, ()> = BTreeMap::new();
+        for (ends, entry) in records {
+            let all = entry.all();
+            if ends {
+                let own = |name: &str| name == "alertname" || rule.labels.iter().any(|(own, _)| own == name);
+                let key = self.key_of(rule, &entry);
+                for (fingerprint, instance) in &mut after {
+                    if instance.state == AlertState::Firing && fits(&key, &instance.labels, own) {
+                        *instance = state::resolved(instance, at_ms);
+                        touched.insert(fingerprint.clone(), ());
+                    }
+                }
+                continue;
+            }
+            let key = self.key_of(rule, &entry);
+            let mut present = self.event_texts(rule, ready, &key, &all);
+            let mut fingerprint = alert::fingerprint(&ready.id, &present.labels);
+            let is_open = |instance: &Instance| instance.state == AlertState::Firing;
+            let open = after.values().filter(|instance| is_open(instance)).count();
+            if !after.get(&fingerprint).is_some_and(is_open) && open >= event.max_instances {
+                refused += 1;
+                present = self.event_texts(rule, ready, &Labels::from_pairs([(OVERFLOW_LABEL, "true")]), &all);
+                fingerprint = alert::fingerprint(&ready.id, &present.labels);
+            }
+            let known = after.get(&fingerprint);
+            let open = known.filter(|known| is_open(known));
+            present.value = open.map_or(0.0, |open| open.value) + 1.0;
+            let mut lines = vec![cut(&entry.line)];
+            lines.extend(open.iter().flat_map(|open| open.evidence.log_lines.iter().cloned()));
+            lines.truncate(LINES_MAX);
+            present.evidence.log_lines = lines;
+            let end_ns = entry.time_ns.saturating_add(1);
+            let span = NsRange { start_ns: entry.time_ns.saturating_sub(LINES_BACK_NS), end_ns };
+            if let Condition::Events(log) = &rule.condition {
+                push_query(&mut present.evidence, log, span);
+            }
+            let mut next = state::present(&ready.id, known, present, timers, 0, at_ms);
+            // The record was a moment: from here on runs the time after which it is over.
+            next.keep_since_ms = Some(at_ms);
+            after.insert(fingerprint.clone(), next);
+            touched.insert(fingerprint, ());
+        }
+        let mut kept = Instances::new();
+        for (fingerprint, instance) in after {
+            let next = match touched.contains_key(&fingerprint) {
+                true => Some(instance),
+                false => state::absent(&instance, timers, "", at_ms),
+            };
+            let known = before.get(&fingerprint);
+            // Ended and come again in one evaluation: people are told of both.
+            if let (Some(known), Some(next)) = (known, &next)
+                && known.state == AlertState::Firing
+                && next.state == AlertState::Firing
+                && known.fired_at_ms != next.fired_at_ms
+            {
+                let ended = state::resolved(known, at_ms);
+                self.note(Some(known), Some(&ended), rule.extension.is_shadow);
+                self.note(Some(&ended), Some(next), rule.extension.is_shadow);
+            } else {
+                self.note(known, next.as_ref(), rule.extension.is_shadow);
+            }
+            match next {
+                Some(next) => drop(kept.insert(fingerprint, next)),
+                None => self.evaluation.removals.push((ready.id.clone(), fingerprint)),
+            }
+        }
+        (kept, refused)
+    }
+
+    /// Labels that name the instance of a record: the rule's key, or its stream where the rule has none.
+    fn key_of(&self, rule: &Rule, entry: &LogEntry) -> Labels {
+        let key = &rule.extension.event.key;
+        if key.is_empty() {
+            return entry.stream.clone();
+        }
+        let all = entry.all();
+        Labels::from_pairs(key.iter().filter_map(|name| Some((name.as_str(), all.get(name)?))))
+    }
+
+    /// Texts of an instance: its labels are the key's, its templates see all of the record's.
+    fn event_texts(&self, rule: &Rule, ready: &PreparedRule, key: &Labels, all: &Labels) -> Present {
+        let mut present = self.texts(rule, ready, &Nothing, all, 1.0, None);
+        let mut labels = LabelsBuilder::from(key);
+        for (name, _) in &rule.labels {
+            labels.push(name.as_str(), present.labels.value(name));
+        }
+        labels.push("alertname", rule.name.as_str());
+        present.labels = labels.build();
+        present
+    }
+}
+
+/// Where an alert's lines come from, for a link.
+fn push_query(evidence: &mut Evidence, log: &ast::LogExpr, span: NsRange) {
+    let text = |ns: i64| model::time::rfc3339_ns(ns);
+    let pairs = [("logs_query", log.to_string()), ("logs_from", text(span.start_ns)), ("logs_to", text(span.end_ns))];
+    evidence.context.extend(pairs.map(|(name, value)| (name.to_string(), value)));
+}
+
+/// A line cut to its bound, at a character.
+fn cut(line: &str) -> String {
+    let mut end = line.len().min(LINE_BYTES_MAX);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    let rest = if end < line.len() { "…" } else { "" };
+    format!("{}{rest}", &line[..end])
+}

@@ -1,0 +1,186 @@
+//! Rules over the logs of a real store: thresholds with their lines, and events handled once each through restarts.
+
+use model::{AnyValue, LogBatch, LogRecord, Resource, Scope};
+
+use super::*;
+
+const RULES: &str = r#"
+groups:
+- name: spikes
+  type: logs
+  interval: 30s
+  rules:
+  - record: logs:errors:count
+    expr: sum by (service_name) (count_over_time({service_name=~".+"} |= "error" [5m]))
+  - alert: ManyErrors
+    expr: sum by (service_name) (count_over_time({service_name=~".+"} |= "error" [5m])) > 2
+    annotations: {summary: '{{ $value }} errors of {{ $labels.service_name }}'}
+- name: cve
+  type: events
+  rules:
+  - alert: Cve
+    expr: '{service_name="scanner"} | cvss_score >= 9'
+    labels: {severity: critical}
+    annotations: {summary: '{{ $labels.cve_id }} in {{ $labels.package }}'}
+    x:
+      key: [cve_id]
+      resolve_after: 1h
+      resolve_when: '{service_name="scanner"} |= "fixed"'
+      max_instances: 3
+- name: both
+  interval: 30s
+  rules:
+  - alert: DownAndComplaining
+    expr: up == 0
+    x: {logs: 'sum(count_over_time({service_name="api"} |= "error" [5m])) > 0'}
+"#;
+
+struct House {
+    dir: tempfile::TempDir,
+    opened: Option<(Store, Tenant, Engine)>,
+    now_ms: i64,
+}
+
+impl House {
+    fn new() -> House {
+        let mut house = House { dir: tempfile::tempdir().unwrap(), opened: None, now_ms: now_ms() };
+        house.start();
+        house
+    }
+
+    fn start(&mut self) {
+        self.opened = None;
+        let (store, tenant) = open(self.dir.path());
+        let options = EngineOptions {
+            external_url: String::new(),
+            lookback_ms: 300_000,
+            query_limits: query::Limits::default(),
+            started_ms: self.now_ms,
+        };
+        let groups = rules::file::parse(RULES, "t.yml", 30_000).unwrap();
+        let engine = Engine::new(tenant.clone(), groups, options).unwrap();
+        self.opened = Some((store, tenant, engine));
+    }
+
+    fn tenant(&self) -> &Tenant {
+        &self.opened.as_ref().unwrap().1
+    }
+
+    async fn log(&self, service: &str, at_ms: i64, body: &str, attributes: &[(&str, &str)]) {
+        let text = |value: &str| AnyValue::Str(value.to_string());
+        let resource = Resource { attributes: vec![("service.name".into(), text(service))], ..Resource::default() };
+        let attributes = attributes.iter().map(|(key, value)| ((*key).into(), text(value))).collect();
+        let record = LogRecord { time_ns: at_ms * 1_000_000, body: text(body), attributes, ..LogRecord::default() };
+        let batch =
+            LogBatch { resources: vec![resource], scopes: vec![Scope::default()], records: vec![(0, 0, record)] };
+        assert!(self.tenant().submit_logs(batch).await.unwrap().is_empty());
+    }
+
+    /// Half a minute passes; what is told, by alert, key and state.
+    async fn pass(&mut self) -> Vec<String> {
+        self.now_ms += 30_000;
+        let (_, tenant, engine) = self.opened.as_ref().unwrap();
+        for group in 0..3 {
+            engine.evaluate(group, self.now_ms).await.unwrap();
+        }
+        let errors: Vec<String> =
+            engine.view().into_iter().flat_map(|group| group.rules).map(|rule| rule.last_error).collect();
+        assert!(errors.iter().all(|error| error.is_empty() || error.contains("x.max_instances")), "{errors:?}");
+        let alerts = tenant.alerts().unwrap();
+        let notices = alerts.notices(100).unwrap();
+        if let Some(last) = notices.last() {
+            alerts.route_notices(last.seq, &[]).unwrap();
+        }
+        let shown = notices.iter().map(|notice| {
+            let labels = &notice.instance.labels;
+            let key = format!("{}{}{}", labels.value("cve_id"), labels.value("service_name"), labels.value("overflow"));
+            format!("{} {key} {} {}", labels.value("alertname"), notice.instance.state.as_str(), notice.instance.value)
+        });
+        shown.collect()
+    }
+}
+
+const NOTHING: [String; 0] = [];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_threshold_over_logs_fires_with_its_lines_and_is_recorded() {
+    let mut house = House::new();
+    for n in 0..3 {
+        house.log("api", house.now_ms + n, &format!("error {n}"), &[]).await;
+        house.log("web", house.now_ms + n, "all is well", &[]).await;
+    }
+    assert_eq!(house.pass().await, ["ManyErrors api firing 3"]);
+    let view = house.opened.as_ref().unwrap().2.view();
+    let alert = &view[0].rules[1].instances[0];
+    assert_eq!(alert.evidence.log_lines, ["error 2", "error 1", "error 0"]);
+    assert_eq!(alert.annotations[0].1, "3 errors of api");
+    let context =
+        |name: &str| alert.evidence.context.iter().find(|(of, _)| of == name).map(|(_, value)| value.as_str());
+    assert_eq!(context("logs_query"), Some(r#"{service_name=~".+"} |= "error""#));
+    assert!(context("logs_from").is_some() && context("logs_to").is_some());
+    // The lines stay with the alert while it fires.
+    assert_eq!(house.pass().await, NOTHING);
+    let view = house.opened.as_ref().unwrap().2.view();
+    assert_eq!(view[0].rules[1].instances[0].evidence.log_lines.len(), 3);
+    let recorded = query::promql::parse("logs:errors:count").unwrap();
+    let options = query::promql::Options::new(300_000, query::Limits::default().start());
+    let snapshot = house.tenant().snapshot().unwrap();
+    let found = query::promql::instant(&snapshot, &recorded, house.now_ms, &options).unwrap().value;
+    let query::promql::Value::Vector(found) = found else { panic!("{found:?}") };
+    assert_eq!((found.len(), found[0].1.value, found[0].0.value("service_name")), (1, 3.0, "api"));
+    house.now_ms += 600_000;
+    assert_eq!(house.pass().await, ["ManyErrors api resolved 3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_is_handled_once_whatever_its_time_and_through_restarts() {
+    let mut house = House::new();
+    let cve = |id: &'static str| [("cve_id", id), ("package", "tls"), ("cvss_score", "9.8")];
+    // Before the first evaluation, and a day late.
+    house.log("scanner", house.now_ms, "found", &cve("A")).await;
+    house.log("scanner", house.now_ms - 86_400_000, "found", &cve("B")).await;
+    house.log("scanner", house.now_ms, "found", &[("cve_id", "mild"), ("cvss_score", "4")]).await;
+    assert_eq!(house.pass().await, ["Cve A firing 1", "Cve B firing 1"]);
+    let alert = house.opened.as_ref().unwrap().2.view()[1].rules[0].instances[0].clone();
+    assert_eq!(alert.annotations[0].1, format!("{} in tls", alert.labels.value("cve_id")));
+    assert_eq!(alert.evidence.log_lines, ["found"]);
+    assert_eq!(house.pass().await, NOTHING);
+    // While nobody evaluates, and then the process begins anew.
+    house.log("scanner", house.now_ms, "found", &cve("C")).await;
+    house.start();
+    assert_eq!(house.pass().await, ["Cve C firing 1"]);
+    house.start();
+    assert_eq!(house.pass().await, NOTHING);
+    // Seen again: the same alert, counted. Said to be fixed: its end.
+    house.log("scanner", house.now_ms, "found again", &cve("A")).await;
+    assert_eq!(house.pass().await, NOTHING);
+    let view = house.opened.as_ref().unwrap().2.view();
+    let again = view[1].rules[0].instances.iter().find(|i| i.labels.value("cve_id") == "A").unwrap();
+    assert_eq!(
+        (again.value, again.evidence.log_lines.as_slice()),
+        (2.0, &["found again".to_string(), "found".into()][..])
+    );
+    house.log("scanner", house.now_ms, "fixed", &[("cve_id", "A")]).await;
+    assert_eq!(house.pass().await, ["Cve A resolved 2"]);
+    // Beyond x.max_instances all are one.
+    for id in ["D", "E", "F"] {
+        house.log("scanner", house.now_ms, "found", &cve(id)).await;
+    }
+    let mut told = house.pass().await;
+    told.sort();
+    assert_eq!(told, ["Cve D firing 1", "Cve true firing 2"]);
+    // An hour after the last record of each.
+    house.now_ms += 3_600_000;
+    assert_eq!(house.pass().await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_and_logs_can_be_one_condition() {
+    let mut house = House::new();
+    set(house.tenant(), 0.0).await;
+    assert_eq!(house.pass().await, NOTHING);
+    house.log("api", house.now_ms, "an error", &[]).await;
+    assert_eq!(house.pass().await, ["DownAndComplaining  firing 0"]);
+    let view = house.opened.as_ref().unwrap().2.view();
+    assert_eq!(view[2].rules[0].instances[0].evidence.log_lines, ["an error"]);
+}

@@ -1,29 +1,44 @@
 //! `notify.yml`: Alertmanager's format, with extensions under `x:`.
 //!
-//! A file is used whole or not at all, and every key in it has an effect: what this release does not act on is refused with
-//! its line. Differences from Alertmanager: `send_resolved` is true for every kind of channel, and templates are refused.
+//! A file is used whole or not at all. Alertmanager's own files load unchanged: an unknown key is refused with its line, and what
+//! Alertmanager knows and this release does not act on is a warning. `send_resolved` is true for every kind of channel.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 mod email;
+mod extensions;
 mod fields;
+mod inhibit;
+mod intervals;
 mod matchers;
 mod pagerduty;
 mod receiver;
 mod route;
 mod secret;
+mod shown;
 mod slack;
 mod tree;
+mod unsent;
+mod warnings;
+mod webhook;
 
 pub(crate) use email::{EmailConfig, Encryption};
+pub(crate) use extensions::{OfFile, Step};
+pub(crate) use inhibit::InhibitRule;
+pub(crate) use intervals::Interval;
+pub use matchers::parse as parse_matchers;
 pub(crate) use pagerduty::{PagerDutyConfig, SEVERITIES};
 pub(crate) use receiver::{Channel, ChannelKind, Fallback, Receiver};
 pub(crate) use route::{GroupBy, Route, Target};
 pub(crate) use slack::{SlackConfig, SlackDoor};
+pub(crate) use webhook::{Authorization, WebhookConfig};
 
 use fields::{Fields, nearest};
 use receiver::Globals;
 use tree::Bad;
+
+use crate::words::Words;
 
 /// A configuration that cannot be used, and where.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -45,7 +60,22 @@ impl ConfigError {
 pub struct Config {
     pub(crate) route: Route,
     pub(crate) receivers: Vec<Receiver>,
+    pub(crate) inhibit_rules: Vec<InhibitRule>,
+    /// Those of a name hold when one of them does.
+    pub(crate) intervals: BTreeMap<String, Vec<Interval>>,
+    /// How long a pushed alert fires that names no end.
+    pub(crate) resolve_timeout_ms: i64,
+    /// Named templates.
+    pub(crate) words: Words,
+    /// What stands under `x:` of the whole file.
+    pub(crate) x: OfFile,
+    warnings: Vec<String>,
+    /// YAML without secrets.
+    shown: String,
 }
+
+/// Alertmanager's default for pushed alerts without an end, in ms.
+const RESOLVE_TIMEOUT_MS: i64 = 5 * 60_000;
 
 impl Config {
     /// Nobody is told; alerts show on the pages only. What applies while there is no file.
@@ -53,18 +83,25 @@ impl Config {
         let name = "nobody";
         Config {
             route: Route::leaf(Target::to(name)),
-            receivers: vec![Receiver { name: name.into(), channels: Vec::new(), fallback: None }],
+            receivers: vec![Receiver { name: name.into(), channels: Vec::new(), fallback: None, escalate: Vec::new() }],
+            inhibit_rules: Vec::new(),
+            intervals: BTreeMap::new(),
+            resolve_timeout_ms: RESOLVE_TIMEOUT_MS,
+            words: Words::default(),
+            x: OfFile::default(),
+            warnings: Vec::new(),
+            shown: format!("route:\n  receiver: {name}\nreceivers:\n  - name: {name}\n"),
         }
     }
 
     /// Reads and checks a file's text; `dir` is where relative `*_file` paths start. Reads the files and environment
     /// variables that the text names.
     pub fn parse(text: &str, file: &str, dir: &Path) -> Result<Config, ConfigError> {
-        let config = tree::read(text, &|name| std::env::var(name).ok()).and_then(|node| Config::of(&node, dir));
+        let config = tree::read(text, &|name| std::env::var(name).ok()).and_then(|node| Config::of(&node, file, dir));
         config.map_err(|bad| ConfigError { file: file.into(), line: bad.line, reason: bad.reason })
     }
 
-    fn of(node: &tree::Node, dir: &Path) -> Result<Config, Bad> {
+    fn of(node: &tree::Node, file: &str, dir: &Path) -> Result<Config, Bad> {
         let mut fields = Fields::of(node, "notify.yml")?;
         let globals = match fields.take("global") {
             Some(node) => Globals::read(node, dir)?,
@@ -80,20 +117,68 @@ impl Config {
         }
         let route_node = fields.take("route").ok_or_else(|| Bad::new(node.line, "notify.yml needs a route"))?;
         let route = Route::root(route_node)?;
-        fields.end(&[
-            "templates",
-            "inhibit_rules",
-            "time_intervals",
-            "mute_time_intervals",
-            "tracing",
-            "event_recorder",
-        ])?;
-        let config = Config { route, receivers };
+        let inhibit = fields.list("inhibit_rules")?.iter().enumerate();
+        let mut inhibit_rules: Vec<InhibitRule> =
+            inhibit.map(|(at, item)| InhibitRule::read(item, at)).collect::<Result<_, _>>()?;
+        let intervals = read_intervals(&mut fields)?;
+        let x = fields.take("x").map(|node| extensions::of_file(node, dir)).transpose()?.unwrap_or_default();
+        if x.builtin_inhibitions {
+            inhibit_rules.extend(builtin_inhibitions()?);
+        }
+        let patterns = fields.list("templates")?.iter();
+        let patterns: Vec<String> =
+            patterns.map(|item| Ok(fields::scalar(item, "templates")?.to_owned())).collect::<Result<_, Bad>>()?;
+        fields.end(&["tracing", "event_recorder"])?;
+        for name in route.intervals() {
+            if !intervals.contains_key(name) {
+                let hint = nearest(name, intervals.keys().map(String::as_str))
+                    .map(|name| format!("; did you mean {name:?}?"))
+                    .unwrap_or_default();
+                return Err(Bad::new(route_node.line, format!("there is no time interval {name:?}{hint}")));
+            }
+        }
+        let mut warnings = warnings::of(node, file);
+        for channel in receivers.iter().flat_map(|receiver| &receiver.channels) {
+            if let ChannelKind::Unsent(unsent) = &channel.kind {
+                warnings.push(format!("{file}: {}: {}", channel.name, unsent.reason));
+            }
+        }
+        let (words, problems) = Words::read(&patterns, dir);
+        warnings.extend(problems);
+        let channels = receivers.iter().flat_map(|receiver| &receiver.channels);
+        warnings.extend(channels.flat_map(|channel| words.problems(channel)).map(|line| format!("{file}: {line}")));
+        let resolve_timeout_ms = globals.resolve_timeout_ms.unwrap_or(RESOLVE_TIMEOUT_MS);
+        let shown = shown::yaml(node);
+        let config =
+            Config { route, receivers, inhibit_rules, intervals, resolve_timeout_ms, words, x, warnings, shown };
         for name in config.route.receivers() {
             config.check_name(name, route_node.line)?;
         }
         config.check_fallbacks()?;
+        for step in config.receivers.iter().flat_map(|receiver| &receiver.escalate) {
+            config.check_name(&step.to, step.line)?;
+        }
         Ok(config)
+    }
+
+    /// What the file asks for and does not get, a line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The file as YAML again, without its secrets and without our extensions.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// How long a pushed alert fires that names no end, in ms.
+    pub fn resolve_timeout_ms(&self) -> i64 {
+        self.resolve_timeout_ms
+    }
+
+    /// Whether a named interval holds.
+    pub(crate) fn interval_holds(&self, name: &str, at_ms: i64) -> bool {
+        self.intervals.get(name).is_some_and(|all| all.iter().any(|interval| interval.contains(at_ms)))
     }
 
     fn check_name(&self, name: &str, line: usize) -> Result<(), Bad> {
@@ -141,6 +226,30 @@ impl Config {
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Channel> {
         self.receivers.iter().flat_map(|receiver| &receiver.channels)
     }
+}
+
+/// Inhibitions among the built-in rules.
+fn builtin_inhibitions() -> Result<Vec<InhibitRule>, Bad> {
+    let node = tree::read(include_str!("config/builtin_inhibit.yml"), &|_| None)?;
+    let tree::Value::List(items) = &node.value else { return Ok(Vec::new()) };
+    items.iter().enumerate().map(|(at, item)| InhibitRule::read(item, at)).collect()
+}
+
+/// Both lists of named intervals: the old key's and the new one's.
+fn read_intervals(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Vec<Interval>>, Bad> {
+    let mut all = BTreeMap::new();
+    for key in ["mute_time_intervals", "time_intervals"] {
+        for item in fields.list(key)? {
+            let mut one = Fields::of(item, key)?;
+            let (name, line) = one.required_text("name")?;
+            let intervals = one.list("time_intervals")?.iter().map(Interval::read).collect::<Result<_, _>>()?;
+            one.end(&[])?;
+            if all.insert(name.to_owned(), intervals).is_some() {
+                return Err(Bad::new(line, format!("time interval {name:?} stands twice")));
+            }
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -12,13 +12,18 @@ use crate::config::{Channel, ChannelKind};
 use crate::message::{clip, one_line};
 use crate::timing::Timing;
 
+mod context;
 mod email;
 mod http_clients;
 mod pagerduty;
 mod slack;
 mod slack_blocks;
+mod slack_history;
+mod webhook;
 
+pub(crate) use context::Context;
 pub(crate) use http_clients::Clients;
+pub(crate) use slack::channel_of as slack_channel_of;
 
 /// Longest provider's answer kept, in characters.
 const WORDS_CHARS_MAX: usize = 300;
@@ -33,6 +38,8 @@ pub(crate) struct Report {
     pub(crate) words: String,
     /// What the channel needs to speak of the same thing again.
     pub(crate) handle: Vec<(String, String)>,
+    /// What is over was only told to have begun: its end must follow in an attempt of its own.
+    pub(crate) began: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +69,7 @@ impl Verdict {
 
 impl Report {
     fn new(verdict: Verdict, status: u16, words: &str) -> Report {
-        Report { verdict, status, words: one_line(words, WORDS_CHARS_MAX), handle: Vec::new() }
+        Report { verdict, status, words: one_line(words, WORDS_CHARS_MAX), handle: Vec::new(), began: false }
     }
 }
 
@@ -95,7 +102,7 @@ impl Speaker {
 pub(crate) fn prepare(channel: &Channel, intent: &Intent, speaker: &Speaker) -> Vec<(String, String)> {
     match &channel.kind {
         ChannelKind::PagerDuty(config) => pagerduty::prepare(config, intent, speaker),
-        ChannelKind::Slack(_) | ChannelKind::Email(_) => Vec::new(),
+        ChannelKind::Slack(_) | ChannelKind::Email(_) | ChannelKind::Webhook(_) | ChannelKind::Unsent(_) => Vec::new(),
     }
 }
 
@@ -104,13 +111,18 @@ pub(crate) async fn deliver(
     channel: &Channel,
     intent: &Intent,
     speaker: &Speaker,
+    context: &Context,
     clients: &Clients,
     timing: &Timing,
 ) -> Report {
     let limit = Duration::from_millis(timing.attempt_timeout_ms);
     match &channel.kind {
-        ChannelKind::Slack(config) => slack::deliver(config, intent, speaker, clients, limit).await,
-        ChannelKind::PagerDuty(config) => pagerduty::deliver(config, intent, speaker, clients, limit).await,
+        ChannelKind::Slack(config) => slack::deliver(config, intent, speaker, context, clients, limit).await,
+        ChannelKind::PagerDuty(config) => {
+            pagerduty::deliver(config, channel.send_resolved, intent, speaker, clients, limit).await
+        }
         ChannelKind::Email(config) => email::deliver(config, intent, speaker, timing).await,
+        ChannelKind::Webhook(config) => webhook::deliver(config, intent, speaker, context, clients, limit).await,
+        ChannelKind::Unsent(unsent) => Report::new(Verdict::Refused, 0, &unsent.reason),
     }
 }

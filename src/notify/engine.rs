@@ -7,22 +7,32 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use model::alert::{AlertState, Attempt, Outcome};
+use model::alert::{AlertState, Attempt, Instance, Outcome};
 use store::{Alerts, StoreError};
 use tokio::task::{Id, JoinSet};
 
-use crate::config::ChannelKind;
+use crate::config::{ChannelKind, SlackDoor};
 use crate::delivery::{Clients, Report, Speaker, Verdict, deliver, prepare};
 use crate::figures;
 use crate::health::Health;
 use crate::notifier::{ChannelView, NotifierOptions, ReceiverView};
-use crate::outbox::{Outbox, Sent, is_loud};
+use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_quiet, mark, visible};
+use crate::words::rendered;
 use crate::{Config, Timing};
 
+mod gather;
+mod hold;
 mod trial;
+
+pub(crate) use hold::{PUSHED_RULE, instance_of};
+pub(crate) use trial::TEST_RULE;
+
+use hold::Hold;
 
 /// Notices taken into one commit.
 const NOTICES_MAX: usize = 500;
+/// Transitions read back at a start, to know which alerts flap.
+const TRANSITIONS_MAX: usize = 20_000;
 /// Wait after the store refused a write, in ms.
 const STORE_RETRY_MS: i64 = 1_000;
 
@@ -41,6 +51,13 @@ pub(crate) struct Engine {
     health: BTreeMap<String, Health>,
     /// Lines of the history that the store does not have yet.
     unwritten: VecDeque<Attempt>,
+    /// Those about what was held back, which belong to no intent.
+    unwritten_held: Vec<Attempt>,
+    hold: Hold,
+    /// By channel: what was wrong with the templates of its last message.
+    template_problems: BTreeMap<String, String>,
+    /// Whether acknowledgements are to be laid over the outbox.
+    acks_changed: bool,
     /// The last notice taken; writing intents alone passes it again.
     last_seq: u64,
     /// Whether the store still has notices that the outbox has taken.
@@ -52,6 +69,7 @@ pub(crate) struct Engine {
     clients: Clients,
     speaker: Speaker,
     timing: Timing,
+    undelivered: Vec<Undelivered>,
 }
 
 impl Engine {
@@ -63,6 +81,10 @@ impl Engine {
         now_ms: i64,
     ) -> Result<Engine, StoreError> {
         let mut outbox = Outbox::load(alerts.intents()?);
+        let recent = alerts.transitions(i64::MAX, TRANSITIONS_MAX)?;
+        let since_ms = now_ms - FLAP_WINDOW_MS;
+        let recent: Vec<_> = recent.into_iter().take_while(|transition| transition.at_ms > since_ms).collect();
+        outbox.remember_fires(&recent);
         let unwritten = outbox.recover(now_ms).into();
         Ok(Engine {
             clients: Clients::new(&options.timing),
@@ -71,6 +93,10 @@ impl Engine {
             outbox,
             health: BTreeMap::new(),
             unwritten,
+            unwritten_held: Vec::new(),
+            hold: Hold::default(),
+            template_problems: BTreeMap::new(),
+            acks_changed: true,
             last_seq: 0,
             notices_taken: false,
             compare: true,
@@ -78,6 +104,7 @@ impl Engine {
             sending: HashMap::new(),
             speaker: Speaker { tenant: tenant.into(), external_url: options.external_url },
             timing: options.timing,
+            undelivered: Vec::new(),
         })
     }
 
@@ -98,26 +125,47 @@ impl Engine {
             self.begin_test(&receiver, &id, now_ms);
         }
         let done = match self.work(now_ms).await {
-            Ok(()) => self.next_ms(),
+            Ok(()) => self.next_ms().min(self.hold_next_ms(now_ms)),
             Err(error) => {
                 tracing::error!(tenant = self.speaker.tenant, %error, "notifications wait: the store takes nothing");
                 now_ms + STORE_RETRY_MS
             }
         };
-        let late = self.outbox.iter().filter(|(_, intent)| is_loud(intent)).map(|(_, intent)| intent.not_before_ms);
+        let late = self
+            .outbox
+            .iter()
+            .filter(|(_, intent)| is_loud(intent) && !is_held(intent))
+            .map(|(_, intent)| intent.not_before_ms);
         let oldest_ms = late.min().map_or(0, |since| (now_ms - since).max(0));
-        figures::set_outbox(&self.speaker.tenant, self.outbox.iter().count(), oldest_ms);
+        self.note_undelivered(now_ms);
+        let figures = figures::OfTenant {
+            intents: self.outbox.iter().count(),
+            oldest_ms,
+            undelivered: self.undelivered.len(),
+            broken: self.broken(),
+        };
+        figures::set_tenant(&self.speaker.tenant, figures);
         done
     }
 
     async fn work(&mut self, now_ms: i64) -> Result<(), StoreError> {
         // What came of attempts goes first: an intent's progress must not reach the store before the attempt that made it.
         self.write().await?;
+        self.read_hold(now_ms).await?;
+        if self.compare {
+            let firing = self.firing().await?;
+            self.reset_live(firing, now_ms);
+        }
         self.take_notices(now_ms).await?;
+        let pushed = self.sync_pushed(now_ms);
+        let pushed = self.note_live(pushed.into_iter());
+        self.apply(&pushed, now_ms);
         if self.compare || self.outbox.repeats(&self.config, now_ms, &self.timing) {
             self.compare_states(now_ms).await?;
             self.compare = false;
         }
+        self.tidy(now_ms).await?;
+        self.write_held().await?;
         self.end_tests(now_ms);
         let health = &self.health;
         let given_up = self.outbox.sweep(
@@ -141,10 +189,9 @@ impl Engine {
             let Some(last) = notices.last() else { return Ok(()) };
             self.last_seq = last.seq;
             self.notices_taken = true;
-            for notice in &notices {
-                self.outbox.take(&notice.instance, &self.config, now_ms, &self.timing);
-            }
             let full = notices.len() == NOTICES_MAX;
+            let changed = self.note_live(notices.into_iter().map(|notice| notice.instance));
+            self.apply(&changed, now_ms);
             self.write_intents().await?;
             if !full {
                 return Ok(());
@@ -155,14 +202,19 @@ impl Engine {
     /// Tells of firing alerts that nobody was told of, as nobody was to be told when they began; of the others, a repeat is to
     /// say how they are now.
     async fn compare_states(&mut self, now_ms: i64) -> Result<(), StoreError> {
-        let alerts = self.alerts.clone();
-        let instances = blocking(move || alerts.instances()).await?;
-        for instance in instances.iter().filter(|instance| instance.state == AlertState::Firing) {
-            if !self.outbox.refresh(instance) {
-                self.outbox.take(instance, &self.config, now_ms, &self.timing);
-            }
-        }
+        let mut firing = self.firing().await?;
+        firing.extend(self.live().into_iter().filter(|instance| instance.rule_id == PUSHED_RULE));
+        let news: Vec<Instance> = firing.into_iter().filter(|instance| !self.outbox.refresh(instance)).collect();
+        self.apply(&news, now_ms);
         Ok(())
+    }
+
+    /// What the rules say fires.
+    async fn firing(&self) -> Result<Vec<Instance>, StoreError> {
+        let alerts = self.alerts.clone();
+        let mut instances = blocking(move || alerts.instances()).await?;
+        instances.retain(|instance| instance.state == AlertState::Firing);
+        Ok(instances)
     }
 
     /// Brings the store up to the outbox.
@@ -207,7 +259,7 @@ impl Engine {
             let (limit, gap_ms) = match channel.kind {
                 ChannelKind::Slack(_) => (1, self.timing.slack_gap_ms),
                 ChannelKind::Email(_) => (1, 0),
-                ChannelKind::PagerDuty(_) => (4, 0),
+                ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_) | ChannelKind::Unsent(_) => (4, 0),
             };
             for key in self.outbox.due(&channel.name, now_ms) {
                 let health = self.health.entry(channel.name.clone()).or_default();
@@ -216,19 +268,41 @@ impl Engine {
                     break;
                 }
                 let Some(intent) = self.outbox.get(&key) else { continue };
-                let prepared = prepare(channel, intent, &self.speaker);
+                let said = visible(intent);
+                // What may have been said, but where is not known, cannot be put right by a person's eye: only by its key.
+                let keyed = matches!(channel.kind, ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_));
+                let known = intent.accepted.is_some() || keyed;
+                if is_quiet(&said) && !(can_be_quiet(&channel.kind) && known) {
+                    self.unwritten_held.extend(self.outbox.settle(&key, now_ms));
+                    continue;
+                }
+                let mut prepared = prepare(channel, intent, &self.speaker);
+                if let ([only], None) = (said.instances.as_slice(), intent.accepted) {
+                    prepared.push((mark::BEFORE.into(), self.before(only).await));
+                }
+                prepared.push((mark::BEHIND.into(), self.behind(&said.instances)));
                 let Some(sent) = self.outbox.begin(&key, &prepared, now_ms) else { continue };
-                let (alerts, intent) = (self.alerts.clone(), sent.intent.clone());
+                let Some(intent) = self.outbox.get(&key).cloned() else { continue };
+                let alerts = self.alerts.clone();
                 if let Err(error) = blocking(move || alerts.put_intent(&intent, None)).await {
                     self.outbox.unbegin(&sent, &error.to_string(), now_ms + STORE_RETRY_MS);
                     return Err(error);
                 }
                 self.outbox.written_one(&key);
                 self.health.entry(channel.name.clone()).or_default().begin(now_ms, gap_ms);
-                let (channel, sending, speaker) = (channel.clone(), sent.intent.clone(), self.speaker.clone());
+                let (channel, problems) = rendered(channel, &sent.intent, &config, &self.speaker.external_url, now_ms);
+                if let Some(problem) = problems.first() {
+                    tracing::warn!(problem, "a template failed; the message goes out in our own words");
+                    self.template_problems.insert(channel.name.clone(), problem.clone());
+                } else {
+                    self.template_problems.remove(&channel.name);
+                }
+                let (sending, speaker) = (sent.intent.clone(), self.speaker.clone());
                 let (clients, timing) = (self.clients.clone(), self.timing.clone());
-                let task =
-                    self.sends.spawn(async move { deliver(&channel, &sending, &speaker, &clients, &timing).await });
+                let context = self.context(&sending);
+                let task = self
+                    .sends
+                    .spawn(async move { deliver(&channel, &sending, &speaker, &context, &clients, &timing).await });
                 self.sending.insert(task.id(), sent);
             }
         }
@@ -244,7 +318,7 @@ impl Engine {
             Some(Err(error)) => {
                 let words = format!("the attempt broke off: {error}");
                 let verdict = Verdict::Transient { unsure: true };
-                (error.id(), Report { verdict, status: 0, words, handle: Vec::new() })
+                (error.id(), Report { verdict, status: 0, words, handle: Vec::new(), began: false })
             }
         };
         self.finish(id, &report, now_ms());
@@ -285,12 +359,38 @@ impl Engine {
         if let Err(error) = self.write().await {
             tracing::error!(tenant = self.speaker.tenant, %error, "the last results are not stored; their attempts will count as ambiguous");
         }
-        figures::forget_outbox(&self.speaker.tenant);
+        figures::forget_tenant(&self.speaker.tenant);
     }
 
     fn next_ms(&self) -> i64 {
         let opens_at_ms = |name: &str| self.health.get(name).map_or(i64::MIN, |health| health.opens_at_ms().0);
         self.outbox.next_ms(&self.config, &opens_at_ms, &self.timing).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn undelivered(&self) -> Vec<Undelivered> {
+        self.undelivered.clone()
+    }
+
+    /// Says aloud what newly became undelivered.
+    fn note_undelivered(&mut self, now_ms: i64) {
+        let undelivered = self.outbox.undelivered(now_ms);
+        for new in &undelivered {
+            if !self.undelivered.iter().any(|old| old.subject == new.subject && old.since_ms == new.since_ms) {
+                tracing::error!(
+                    tenant = self.speaker.tenant,
+                    subject = new.subject,
+                    channel = new.channel,
+                    "UNDELIVERED: nobody could be told: {}",
+                    new.reason
+                );
+            }
+        }
+        self.undelivered = undelivered;
+    }
+
+    /// Names of channels that do not work.
+    fn broken(&self) -> Vec<String> {
+        self.health.iter().filter(|(_, health)| health.broken()).map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) fn views(&self) -> Vec<ReceiverView> {
@@ -306,13 +406,29 @@ impl Engine {
                         kind: channel.kind.as_str(),
                         last_success_ms: health.last_success_ms,
                         last_failure_ms: health.last_failure_ms,
-                        broken: health.broken(),
-                        last_error: health.last_error,
+                        broken: health.broken() || matches!(channel.kind, ChannelKind::Unsent(_)),
+                        last_error: match &channel.kind {
+                            ChannelKind::Unsent(unsent) => unsent.reason.clone(),
+                            _ => match self.template_problems.get(&channel.name) {
+                                Some(problem) => format!("template: {problem}"),
+                                None => health.last_error,
+                            },
+                        },
                     }
                 })
                 .collect(),
         };
         self.config.receivers.iter().map(view).collect()
+    }
+}
+
+/// Whether a channel can put right what it said without a new message.
+fn can_be_quiet(kind: &ChannelKind) -> bool {
+    match kind {
+        // A webhook is read by a program.
+        ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_) => true,
+        ChannelKind::Slack(slack) => matches!(slack.door, SlackDoor::Bot { .. }),
+        ChannelKind::Email(_) | ChannelKind::Unsent(_) => false,
     }
 }
 
@@ -331,3 +447,6 @@ fn chance() -> f64 {
     let bits = std::hash::RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1u64 << 53) as f64
 }
+
+#[cfg(test)]
+mod tests;

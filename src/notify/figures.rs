@@ -18,30 +18,60 @@ static OLDEST: Gauge = Gauge::new(
 );
 static INTENTS: Gauge =
     Gauge::new("binnacle_outbox_intents", "What receivers should know, told and untold, of all tenants.", &[]);
+static UNDELIVERED: Gauge = Gauge::new(
+    "binnacle_notifications_undelivered",
+    "Alerts that were tried to be told and that no receiver took, of all tenants.",
+    &[],
+);
+static BROKEN: Gauge = Gauge::new(
+    "binnacle_notification_channels_broken",
+    "Channels that refuse what is sent, or fail so often that attempts are held back, of all tenants.",
+    &[],
+);
+static HEARTBEAT_AGE: Gauge =
+    Gauge::new("binnacle_heartbeat_age_seconds", "How long ago an expected heartbeat came last.", &["heartbeat"]);
+static HEARTBEAT_ALLOWED: Gauge =
+    Gauge::new("binnacle_heartbeat_allowed_seconds", "How long an expected heartbeat may stay away.", &["heartbeat"]);
 
-/// Of each tenant: intents, and the oldest one's wait in ms.
-static TENANTS: Mutex<BTreeMap<String, (usize, i64)>> = Mutex::new(BTreeMap::new());
+/// How a tenant's outbox is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OfTenant {
+    pub(crate) intents: usize,
+    /// The oldest news' wait, in ms.
+    pub(crate) oldest_ms: i64,
+    pub(crate) undelivered: usize,
+    pub(crate) broken: Vec<String>,
+}
+
+static TENANTS: Mutex<BTreeMap<String, OfTenant>> = Mutex::new(BTreeMap::new());
 
 pub(crate) fn count_attempt(kind: &str, outcome: Outcome) {
     NOTIFICATIONS.add(&[kind, outcome.as_str()], 1);
 }
 
-pub(crate) fn set_outbox(tenant: &str, intents: usize, oldest_ms: i64) {
+pub(crate) fn set_heartbeat(name: &str, age_ms: i64, allowed_ms: i64) {
+    HEARTBEAT_AGE.set(&[name], age_ms.max(0) as f64 / 1e3);
+    HEARTBEAT_ALLOWED.set(&[name], allowed_ms as f64 / 1e3);
+}
+
+pub(crate) fn set_tenant(tenant: &str, of: OfTenant) {
     publish(|tenants| {
-        tenants.insert(tenant.into(), (intents, oldest_ms));
+        tenants.insert(tenant.into(), of);
     });
 }
 
 /// A tenant whose notifier stopped has no outbox any more.
-pub(crate) fn forget_outbox(tenant: &str) {
+pub(crate) fn forget_tenant(tenant: &str) {
     publish(|tenants| {
         tenants.remove(tenant);
     });
 }
 
-fn publish(change: impl FnOnce(&mut BTreeMap<String, (usize, i64)>)) {
+fn publish(change: impl FnOnce(&mut BTreeMap<String, OfTenant>)) {
     let mut tenants = TENANTS.lock().unwrap_or_else(PoisonError::into_inner);
     change(&mut tenants);
-    INTENTS.set(&[], tenants.values().map(|(intents, _)| *intents).sum::<usize>() as f64);
-    OLDEST.set(&[], tenants.values().map(|(_, oldest)| *oldest).max().unwrap_or(0) as f64 / 1e3);
+    INTENTS.set(&[], tenants.values().map(|of| of.intents).sum::<usize>() as f64);
+    OLDEST.set(&[], tenants.values().map(|of| of.oldest_ms).max().unwrap_or(0) as f64 / 1e3);
+    UNDELIVERED.set(&[], tenants.values().map(|of| of.undelivered).sum::<usize>() as f64);
+    BROKEN.set(&[], tenants.values().map(|of| of.broken.len()).sum::<usize>() as f64);
 }

@@ -6,13 +6,24 @@ pub mod config;
 pub mod notifier;
 pub mod timing;
 
+mod board;
 mod delivery;
 mod engine;
 mod figures;
 mod health;
 mod message;
 mod outbox;
+mod pushed;
+mod silences;
+mod suppress;
+mod watch;
+mod words;
 
-pub use config::{Config, ConfigError};
-pub use notifier::{ChannelView, Notifier, NotifierOptions, NotifyError, ReceiverView};
+pub use board::{AlertGroup, AlertStatus, Board, Known, RouteTaken, known};
+pub use config::{Config, ConfigError, parse_matchers};
+pub use notifier::{ChannelView, Notifier, NotifierOptions, NotifyError, ReceiverView, TestSteps};
+pub use outbox::Undelivered;
+pub use pushed::PushDraft;
+pub use silences::{SilenceDraft, SilenceError};
+pub use suppress::Suppressor;
 pub use timing::Timing;

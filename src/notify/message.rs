@@ -3,11 +3,13 @@
 //! Text first: the headline alone must tell what is wrong, where, and how bad, on a phone's lock screen. All text here is raw;
 //! each channel escapes and cuts it for itself.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
 use model::any::double_text;
 use model::time::{format_duration_ms, rfc3339_ms};
 
-use crate::outbox::{handle, mark};
+use crate::outbox::{handle, is_storm, mark, storm_total};
 
 /// Most alerts listed in one message; the rest are counted, and a link leads to them.
 const LISTED_MAX: usize = 20;
@@ -19,6 +21,11 @@ const LABELS_MAX: usize = 20;
 const SUBJECT_CHARS_MAX: usize = 150;
 /// How late a message must be to say so, in ms.
 const LATE_MS: i64 = 60_000;
+/// Names listed of a storm.
+const STORM_NAMES_MAX: usize = 50;
+/// Log lines shown of one alert, and the longest of them in characters.
+const LOG_LINES_MAX: usize = 5;
+const LOG_LINE_CHARS_MAX: usize = 300;
 /// Labels that tell where an alert is, the most telling first.
 const PLACE_LABELS: [&str; 8] =
     ["host_name", "instance", "host", "node", "container_name", "service_name", "job", "mountpoint"];
@@ -68,6 +75,10 @@ pub(crate) struct AlertText {
     pub(crate) summary: String,
     pub(crate) description: String,
     pub(crate) runbook: String,
+    /// Who answers for it; empty when nobody is named.
+    pub(crate) owner: String,
+    /// Newest log lines that it fired on, each one line.
+    pub(crate) log_lines: Vec<String>,
     pub(crate) value: String,
     /// `firing since 2026-11-21 03:12:40 UTC`, `fired …, ended … (5m)`.
     pub(crate) when: String,
@@ -77,6 +88,11 @@ pub(crate) struct AlertText {
 }
 
 impl Message {
+    /// Alerts that it is about, listed or not.
+    pub(crate) fn count(&self) -> usize {
+        self.firing.len() + self.ended.len() + self.more
+    }
+
     /// `[FIRING critical] HostDiskFull web-1 (+3)`.
     pub(crate) fn headline(&self) -> String {
         let gap = if self.severity.is_empty() { "" } else { " " };
@@ -100,16 +116,43 @@ pub(crate) fn compose(intent: &Intent, external_url: &str) -> Message {
     if !handle(intent, mark::UNSURE).is_empty() {
         notes.push("Possible repeat: whether an earlier attempt arrived is not known".into());
     }
+    let flapping = handle(intent, mark::FLAPPING);
+    if !flapping.is_empty() {
+        notes.push(format!("{flapping}; its end is told when it stays away"));
+    }
+    if is_storm(intent) {
+        notes.push(breakdown(intent));
+        if !handle(intent, mark::STORM_OVER).is_empty() {
+            notes.push("The storm is over: what comes now is told by itself again".into());
+        }
+    }
     if let Progress::Sending { started_ms, .. } = intent.progress
         && started_ms - intent.not_before_ms >= LATE_MS
     {
         notes.push(format!("Delivered late: this was due at {}", utc(intent.not_before_ms)));
     }
+    let before = handle(intent, mark::BEFORE);
+    if !before.is_empty() {
+        notes.push(before.into());
+    }
+    let acked = handle(intent, mark::ACK);
+    if !acked.is_empty() && intent.want == IntentState::Firing {
+        notes.push(format!("Acknowledged by {acked}"));
+    }
+    let behind = handle(intent, mark::BEHIND);
+    if !behind.is_empty() {
+        notes.push(format!("Behind it: {behind}"));
+    }
     let (firing, ended): (Vec<&Instance>, Vec<&Instance>) =
         sorted(&intent.instances).into_iter().partition(|instance| instance.state == AlertState::Firing);
     let shown_firing = firing.len().min(LISTED_MAX);
     let shown_ended = ended.len().min(LISTED_MAX - shown_firing);
-    let words = |list: &[&Instance]| list.iter().map(|instance| alert_text(instance, base)).collect::<Vec<_>>();
+    // The beginning of this attempt; outside of one, as in a preview, nothing says how long it lasts by now.
+    let now_ms = match intent.progress {
+        Progress::Sending { started_ms, .. } => Some(started_ms),
+        _ => None,
+    };
+    let words = |list: &[&Instance]| list.iter().map(|instance| alert_text(instance, base, now_ms)).collect::<Vec<_>>();
     Message {
         mood,
         severity: if firing.is_empty() { worst(&ended) } else { worst(&firing) },
@@ -125,8 +168,44 @@ pub(crate) fn compose(intent: &Intent, external_url: &str) -> Message {
     }
 }
 
+/// How many alerts of a storm have each name, and on how many hosts: the most frequent names first.
+fn breakdown(intent: &Intent) -> String {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for instance in &intent.instances {
+        *names.entry(instance.labels.value("alertname")).or_default() += 1;
+    }
+    let mut names: Vec<(&str, usize)> = names.into_iter().collect();
+    names.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    let shown = names.iter().take(STORM_NAMES_MAX).map(|(name, count)| match count {
+        1 => clip(name, 60),
+        count => format!("{} \u{d7}{count}", clip(name, 60)),
+    });
+    let mut words = format!("Now firing or just ended: {}", shown.collect::<Vec<_>>().join(", "));
+    if names.len() > STORM_NAMES_MAX {
+        words.push_str(&format!(", and {} more names", names.len() - STORM_NAMES_MAX));
+    }
+    words
+}
+
+/// `Storm: 200 alerts, 7 hosts, top HostDown x40`.
+fn storm_subject(intent: &Intent) -> String {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut places = BTreeSet::new();
+    for instance in &intent.instances {
+        *names.entry(instance.labels.value("alertname")).or_default() += 1;
+        places.insert(place(instance));
+    }
+    let top = names.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
+    let top = top.map(|(name, count)| format!(", top {name} \u{d7}{count}")).unwrap_or_default();
+    let text = format!("Storm: {} alerts, {} places{top}", storm_total(intent), places.len());
+    one_line(&text, SUBJECT_CHARS_MAX)
+}
+
 /// First alert's name and place, and how many more there are.
 pub(crate) fn subject_of(intent: &Intent) -> String {
+    if is_storm(intent) {
+        return storm_subject(intent);
+    }
     // By time of firing, not by state: the subject must not change when the first of a group ends.
     let Some(first) = intent.instances.first() else { return "no alert".into() };
     let mut subject = format!("{} {}", first.labels.value("alertname"), place(first));
@@ -134,6 +213,11 @@ pub(crate) fn subject_of(intent: &Intent) -> String {
         subject.push_str(&format!(" (+{})", intent.instances.len() - 1));
     }
     one_line(&subject, SUBJECT_CHARS_MAX)
+}
+
+/// `HostDisk web-1`.
+pub(crate) fn name_of(instance: &Instance) -> String {
+    one_line(&format!("{} {}", instance.labels.value("alertname"), place(instance)), SUBJECT_CHARS_MAX)
 }
 
 /// Worst first, then by time of firing.
@@ -148,7 +232,8 @@ fn worst(instances: &[&Instance]) -> String {
     clip(severities.min_by_key(|severity| rank(severity)).unwrap_or_default(), 30)
 }
 
-fn rank(severity: &str) -> u8 {
+/// 0 is the worst.
+pub(crate) fn rank(severity: &str) -> u8 {
     match severity {
         "critical" => 0,
         "page" | "error" => 1,
@@ -162,24 +247,32 @@ fn place(instance: &Instance) -> &str {
     PLACE_LABELS.iter().map(|name| instance.labels.value(name)).find(|value| !value.is_empty()).unwrap_or_default()
 }
 
-fn rule_link(base: &str, instance: &Instance) -> String {
+pub(crate) fn rule_link(base: &str, instance: &Instance) -> String {
     // A rule's id is hex of ours; anything else would not be a path.
     let id: String = instance.rule_id.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{base}/alerts/rule/{id}")
 }
 
-fn alert_text(instance: &Instance, base: &str) -> AlertText {
+fn alert_text(instance: &Instance, base: &str, now_ms: Option<i64>) -> AlertText {
     let annotation = |name: &str| {
         let found = instance.annotations.iter().find(|(key, _)| key == name);
         clip(found.map_or("", |(_, value)| value.trim()), TEXT_CHARS_MAX)
     };
     let fired_ms = instance.fired_at_ms.unwrap_or(instance.active_at_ms);
+    let context = |name: &str| {
+        let found = instance.evidence.context.iter().find(|(key, _)| key == name);
+        clip(found.map_or("", |(_, value)| value.trim()), TEXT_CHARS_MAX)
+    };
     let when = match (instance.state, instance.resolved_at_ms) {
         (AlertState::Resolved, Some(ended_ms)) => {
             let lasted = format_duration_ms((ended_ms - fired_ms) / 1_000 * 1_000);
             format!("fired {}, ended {} ({lasted})", utc(fired_ms), utc(ended_ms))
         }
-        _ => format!("firing since {}", utc(fired_ms)),
+        _ => {
+            let lasted_ms = now_ms.map_or(0, |now_ms| (now_ms - fired_ms) / 60_000 * 60_000);
+            let lasted = if lasted_ms > 0 { format!(" ({})", format_duration_ms(lasted_ms)) } else { String::new() };
+            format!("firing since {}{lasted}", utc(fired_ms))
+        }
     };
     let place = place(instance);
     let labels = instance
@@ -195,7 +288,18 @@ fn alert_text(instance: &Instance, base: &str) -> AlertText {
         place: clip(place, SUBJECT_CHARS_MAX),
         summary: annotation("summary"),
         description: annotation("description"),
-        runbook: annotation("runbook_url"),
+        runbook: match context("runbook") {
+            own if own.is_empty() => annotation("runbook_url"),
+            own => own,
+        },
+        owner: context("owner"),
+        log_lines: instance
+            .evidence
+            .log_lines
+            .iter()
+            .take(LOG_LINES_MAX)
+            .map(|line| one_line(line, LOG_LINE_CHARS_MAX))
+            .collect(),
         value: double_text(instance.value),
         when,
         labels,

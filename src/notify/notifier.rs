@@ -5,15 +5,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use model::alert::{Attempt, Intent, IntentState, Progress};
 use tokio::sync::{Notify, watch};
 
+use crate::config::OfFile;
 use crate::engine::{Engine, Orders};
-use crate::{Config, Timing};
+use crate::outbox::Undelivered;
+use crate::silences::{self, SilenceDraft, SilenceError};
+use crate::{Board, Config, PushDraft, Timing, pushed};
 
 /// Longest sleep, so that a moved wall clock is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(15);
 /// Most test messages asked for and not yet begun.
 const TESTS_MAX: usize = 8;
+/// Newest attempts among which those of a test are looked for.
+const TEST_ATTEMPTS_MAX: usize = 1_000;
 
 #[derive(Debug, Clone)]
 pub struct NotifierOptions {
@@ -34,6 +40,10 @@ impl NotifierOptions {
 pub enum NotifyError {
     #[error("there is no receiver {name:?} with a channel in notify.yml")]
     NoReceiver { name: String },
+    #[error("no heartbeat has this token; see x.heartbeats in notify.yml")]
+    NoHeartbeat,
+    #[error("the heartbeat is not noted: {reason}")]
+    NotNoted { reason: String },
     #[error("{limit} test messages wait already; try again when they are sent")]
     TooManyTests { limit: usize },
 }
@@ -41,10 +51,19 @@ pub enum NotifyError {
 impl NotifyError {
     pub fn kind(&self) -> model::Kind {
         match self {
-            NotifyError::NoReceiver { .. } => model::Kind::NotFound,
+            NotifyError::NoReceiver { .. } | NotifyError::NoHeartbeat => model::Kind::NotFound,
             NotifyError::TooManyTests { .. } => model::Kind::Busy,
+            NotifyError::NotNoted { .. } => model::Kind::Unavailable,
         }
     }
+}
+
+/// A test message on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TestSteps {
+    pub attempts: Vec<Attempt>,
+    /// The firing and the end were taken or refused, by every channel.
+    pub done: bool,
 }
 
 /// A receiver and how its channels are.
@@ -73,11 +92,21 @@ pub struct ChannelView {
 pub struct Notifier(Arc<Inner>);
 
 struct Inner {
+    alerts: store::Alerts,
+    /// As the next turn will use it.
+    config: Mutex<Arc<Config>>,
+    external_url: String,
+    silence_max_ms: i64,
     /// Here while no loop runs.
     engine: Mutex<Option<Engine>>,
     orders: Mutex<Orders>,
     ordered: Notify,
+    /// Held while stored rows are read and written again, so that of two changes none is lost.
+    changing: Mutex<()>,
     views: Mutex<Vec<ReceiverView>>,
+    undelivered: Mutex<Vec<Undelivered>>,
+    extensions: Mutex<OfFile>,
+    timing: Timing,
 }
 
 impl Notifier {
@@ -93,17 +122,30 @@ impl Notifier {
         config: Config,
         options: NotifierOptions,
     ) -> Result<Notifier, store::StoreError> {
-        let engine = Engine::open(alerts, tenant, config, options, now_ms())?;
+        let (extensions, timing) = (config.x.clone(), options.timing.clone());
+        let external_url = options.external_url.clone();
+        let silence_max_ms = options.timing.silence_max_ms;
+        let engine = Engine::open(alerts.clone(), tenant, config.clone(), options, now_ms())?;
         Ok(Notifier(Arc::new(Inner {
+            extensions: Mutex::new(extensions),
+            alerts,
+            timing,
+            config: Mutex::new(Arc::new(config)),
+            external_url,
+            silence_max_ms,
             views: Mutex::new(engine.views()),
+            undelivered: Mutex::default(),
             engine: Mutex::new(Some(engine)),
             orders: Mutex::new(Orders::default()),
             ordered: Notify::new(),
+            changing: Mutex::new(()),
         })))
     }
 
     /// From the next turn of the loop on; what was refused before is tried again.
     pub fn reload(&self, config: Config) {
+        *locked(&self.0.config) = Arc::new(config.clone());
+        *locked(&self.0.extensions) = config.x.clone();
         locked(&self.0.orders).config = Some(config);
         self.0.ordered.notify_one();
     }
@@ -126,6 +168,73 @@ impl Notifier {
         Ok(id)
     }
 
+    /// The configuration in use.
+    pub fn config(&self) -> Arc<Config> {
+        locked(&self.0.config).clone()
+    }
+
+    /// What fires now, who is told, and what holds it back. Reads the store; blocks.
+    pub fn board(&self, now_ms: i64) -> Result<Board, store::StoreError> {
+        Board::read(&self.0.alerts, self.config(), &self.0.external_url, now_ms)
+    }
+
+    /// Makes a silence, or changes the one that the draft names; returns its id from now on. `who` is who asked, empty for the
+    /// silence's own author. Durable when this returns, and looked at before the next message is sent. Blocks.
+    pub fn set_silence(&self, draft: SilenceDraft, who: &str, now_ms: i64) -> Result<String, SilenceError> {
+        let _one = locked(&self.0.changing);
+        silences::set(&self.0.alerts, draft, self.0.silence_max_ms, who, now_ms)
+    }
+
+    /// Ends a silence. Blocks.
+    pub fn expire_silence(&self, id: &str, who: &str, now_ms: i64) -> Result<(), SilenceError> {
+        let _one = locked(&self.0.changing);
+        silences::expire(&self.0.alerts, id, who, now_ms)
+    }
+
+    /// Longest that a silence lasts, in ms.
+    pub fn silence_max_ms(&self) -> i64 {
+        self.0.silence_max_ms
+    }
+
+    /// Notes that somebody looks after the firing alert of this fingerprint (of its labels, or of the instance): no repeats and no
+    /// escalation until it ends or `until_ms`. Blocks.
+    pub fn acknowledge(
+        &self,
+        fingerprint: &str,
+        by: &str,
+        comment: &str,
+        until_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Result<(), SilenceError> {
+        let (episode, name) = self.episode_of(fingerprint, now_ms)?;
+        let ack = model::Ack { episode, by: by.into(), comment: comment.into(), at_ms: now_ms, until_ms };
+        silences::acknowledge(&self.0.alerts, ack, &name)
+    }
+
+    /// Takes an acknowledgement back. Blocks.
+    pub fn unacknowledge(&self, fingerprint: &str, who: &str, now_ms: i64) -> Result<(), SilenceError> {
+        let (episode, _) = self.episode_of(fingerprint, now_ms)?;
+        silences::unacknowledge(&self.0.alerts, &episode, who, now_ms)
+    }
+
+    fn episode_of(&self, fingerprint: &str, now_ms: i64) -> Result<(String, String), SilenceError> {
+        let statuses = self.board(now_ms)?.statuses();
+        let found = statuses
+            .iter()
+            .find(|status| status.fingerprint == fingerprint || status.instance.fingerprint() == fingerprint);
+        let instance = found.map(|status| &status.instance);
+        instance
+            .and_then(|instance| Some((instance.episode()?, instance.labels.value("alertname").to_owned())))
+            .ok_or_else(|| SilenceError::NoAlert { fingerprint: fingerprint.into() })
+    }
+
+    /// Takes in alerts that another program pushes; returns why some were not taken. The others are durable when this returns.
+    /// Blocks.
+    pub fn push_alerts(&self, drafts: Vec<PushDraft>, now_ms: i64) -> Result<Vec<String>, store::StoreError> {
+        let _one = locked(&self.0.changing);
+        pushed::push(&self.0.alerts, drafts, self.config().resolve_timeout_ms, now_ms)
+    }
+
     /// Delivers until told to stop; attempts under way are ended first. One loop a notifier: a second one returns at once.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
         let Some(mut engine) = locked(&self.0.engine).take() else {
@@ -136,7 +245,7 @@ impl Notifier {
         while !*stop.borrow_and_update() {
             let orders = std::mem::take(&mut *locked(&self.0.orders));
             let next_ms = engine.turn(orders, now_ms()).await;
-            *locked(&self.0.views) = engine.views();
+            self.show(&engine);
             let sleep = Duration::from_millis(u64::try_from(next_ms - now_ms()).unwrap_or(0)).min(SLEEP_MAX);
             tokio::select! {
                 changed = stop.changed() => if changed.is_err() { break },
@@ -147,8 +256,54 @@ impl Notifier {
             }
         }
         engine.finish_all(now_ms).await;
-        *locked(&self.0.views) = engine.views();
+        self.show(&engine);
         *locked(&self.0.engine) = Some(engine);
+    }
+
+    /// What stands under `x:` of the file as it was read last.
+    pub(crate) fn extensions(&self) -> OfFile {
+        locked(&self.0.extensions).clone()
+    }
+
+    pub(crate) fn alerts(&self) -> store::Alerts {
+        self.0.alerts.clone()
+    }
+
+    pub(crate) fn timing(&self) -> &Timing {
+        &self.0.timing
+    }
+
+    /// How a test goes: its attempts so far, oldest first, and whether both its parts are done with.
+    ///
+    /// # Errors
+    /// Those of the store. Waits for the disk.
+    pub fn test_steps(&self, test_id: &str) -> Result<TestSteps, store::StoreError> {
+        let intents = self.0.alerts.intents()?;
+        let of_test: Vec<&Intent> = intents
+            .iter()
+            .filter(|intent| intent.instances.iter().any(|instance| instance.labels.value("test_id") == test_id))
+            .collect();
+        let ours = |attempt: &Attempt| {
+            of_test.iter().any(|intent| intent.receiver == attempt.receiver && intent.scope == attempt.scope)
+        };
+        let mut attempts: Vec<Attempt> =
+            self.0.alerts.attempts(i64::MAX, TEST_ATTEMPTS_MAX)?.into_iter().filter(ours).collect();
+        attempts.reverse();
+        let over = |intent: &&Intent| {
+            let ended = intent.want == IntentState::Resolved;
+            ended && matches!(intent.progress, Progress::Accepted { .. } | Progress::Failed { .. })
+        };
+        Ok(TestSteps { attempts, done: !of_test.is_empty() && of_test.iter().all(over) })
+    }
+
+    fn show(&self, engine: &Engine) {
+        *locked(&self.0.views) = engine.views();
+        *locked(&self.0.undelivered) = engine.undelivered();
+    }
+
+    /// Alerts that were tried to be told and that nobody took, the oldest first.
+    pub fn undelivered(&self) -> Vec<Undelivered> {
+        locked(&self.0.undelivered).clone()
     }
 
     /// Every receiver of the configuration, in its order.
@@ -161,7 +316,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

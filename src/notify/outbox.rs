@@ -8,14 +8,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
 use sha2::{Digest, Sha256};
 
-use crate::config::{ChannelKind, Config, Target};
+use crate::config::{ChannelKind, Config, Receiver, Target};
 use crate::timing::Timing;
 
+mod escalate;
 mod fallback;
+mod flap;
+mod marks;
 mod outcome;
+mod storm;
+mod suppressed;
 mod sweep;
+mod undelivered;
 
+pub(crate) use flap::WINDOW_MS as FLAP_WINDOW_MS;
+pub(crate) use marks::{is_acked, is_held, is_muted, is_quiet, is_told};
 pub(crate) use outcome::Sent;
+pub(crate) use storm::{is_storm, total as storm_total};
+pub(crate) use suppressed::{HeldBack, visible};
+pub use undelivered::Undelivered;
 
 /// Receiver's channel and scope.
 pub(crate) type Key = (String, String);
@@ -33,6 +44,38 @@ pub(crate) mod mark {
     pub(crate) const FELL_BACK: &str = "fell_back_rev";
     /// Why the fallback is told.
     pub(crate) const WHY: &str = "why";
+    /// When the group's first message began, in ms: its later ones keep to the ticks of `group_interval` from there.
+    pub(crate) const FIRST: &str = "first_ms";
+    /// Episodes that the receiver took as firing and not yet as ended.
+    pub(crate) const TOLD: &str = "told";
+    /// Episodes that are held back now, though told.
+    pub(crate) const MUTED: &str = "muted";
+    /// `inhibition` when that is what holds them.
+    pub(crate) const MUTED_BY: &str = "muted_by";
+    /// Who looks after it and what they said; for messages.
+    pub(crate) const ACK: &str = "ack";
+    /// Whether everything that fires is looked after.
+    pub(crate) const ACKED: &str = "acked";
+    /// In what is sent alone: it brings no news, so nobody is to be woken by it.
+    pub(crate) const QUIET: &str = "quiet";
+    /// In what is sent alone: which alerts its alerts inhibit.
+    pub(crate) const BEHIND: &str = "behind";
+    /// Earlier episodes of its alert in words, as its first message told of them.
+    pub(crate) const BEFORE: &str = "before";
+    /// A step of an escalation.
+    pub(crate) const STEP: &str = "step";
+    /// How often its alert comes and goes.
+    pub(crate) const FLAPPING: &str = "flapping";
+    /// How many alerts a storm was ever about, and that it is over.
+    pub(crate) const STORM_TOTAL: &str = "storm_total";
+    pub(crate) const STORM_OVER: &str = "storm_over";
+}
+
+/// From when an alert's waits count, and whether something held it back until now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) since_ms: i64,
+    pub(crate) released: bool,
 }
 
 /// The intents of a tenant, and which of them the store does not know yet.
@@ -41,12 +84,17 @@ pub(crate) struct Outbox {
     intents: BTreeMap<Key, Intent>,
     dirty: BTreeSet<Key>,
     gone: BTreeSet<Key>,
+    /// By channel.
+    gates: BTreeMap<String, storm::Gate>,
+    flaps: flap::Flaps,
 }
 
 impl Outbox {
     pub(crate) fn load(intents: Vec<Intent>) -> Outbox {
         let intents = intents.into_iter().map(|intent| (key_of(&intent), intent)).collect();
-        Outbox { intents, ..Outbox::default() }
+        let mut outbox = Outbox { intents, ..Outbox::default() };
+        outbox.resume_storms();
+        outbox
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Intent> {
@@ -113,26 +161,88 @@ impl Outbox {
         }
     }
 
+    /// The route's settings that an intent's messages go by.
+    pub(crate) fn target_of<'a>(&self, config: &'a Config, intent: &Intent) -> &'a Target {
+        settings(config, intent)
+    }
+
     /// Lets the channels of one target know of a firing alert.
     pub(crate) fn tell(&mut self, instance: &Instance, target: &Target, config: &Config, now_ms: i64, timing: &Timing) {
         let Some(receiver) = config.receiver(&target.receiver) else { return };
-        for channel in &receiver.channels {
-            let alone = matches!(channel.kind, ChannelKind::PagerDuty(_));
-            self.join(&channel.name, alone, instance, target, now_ms, timing);
-        }
+        let start = Start { since_ms: instance.fired_at_ms.unwrap_or(now_ms), released: false };
+        self.tell_since(instance, start, target, receiver, config, now_ms, timing);
     }
 
-    fn join(&mut self, channel: &str, alone: bool, instance: &Instance, target: &Target, now_ms: i64, timing: &Timing) {
+    /// As [`Outbox::tell`], with another start.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn tell_since(
+        &mut self,
+        instance: &Instance,
+        start: Start,
+        target: &Target,
+        receiver: &Receiver,
+        config: &Config,
+        now_ms: i64,
+        timing: &Timing,
+    ) {
+        self.note_fire(instance);
+        for channel in &receiver.channels {
+            let manner = Manner {
+                alone: matches!(channel.kind, ChannelKind::PagerDuty(_)),
+                edits: matches!(&channel.kind, ChannelKind::Slack(slack) if slack.can_edit()),
+            };
+            self.join(&channel.name, manner, instance, start, target, now_ms, timing);
+        }
+        self.plan_steps(receiver, instance, target, config, now_ms);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn join(
+        &mut self,
+        channel: &str,
+        manner: Manner,
+        instance: &Instance,
+        start: Start,
+        target: &Target,
+        now_ms: i64,
+        timing: &Timing,
+    ) {
+        let Manner { alone, edits } = manner;
         let Some(episode) = instance.episode() else { return };
         let of_channel =
             || self.intents.range((channel.to_owned(), String::new())..).take_while(|(k, _)| k.0 == channel);
-        if of_channel().any(|(_, intent)| position(intent, instance).is_some()) {
+        let known = of_channel().find_map(|(_, intent)| Some((position(intent, instance)?, intent.clone())));
+        if let Some((at, mut intent)) = known {
+            if intent.instances[at].labels != instance.labels && intent.instances[at].state == AlertState::Firing {
+                let worse = is_worse(instance, &intent.instances[at]);
+                intent.instances[at] = instance.clone();
+                let hurried_ms = now_ms + target.group_wait_ms.min(timing.critical_wait_max_ms);
+                let due_ms = if worse { hurried_ms } else { next_tick_ms(&intent, target.group_interval_ms, now_ms) };
+                revise(&mut intent, IntentState::Firing, due_ms, worse);
+                self.put(intent);
+            }
             return;
         }
+        if self.fires_again(channel, edits, instance, now_ms) {
+            return;
+        }
+        let fired_ms = instance.fired_at_ms.unwrap_or(now_ms);
+        let critical = is_critical(instance);
+        let wait_ms =
+            if critical { target.group_wait_ms.min(timing.critical_wait_max_ms) } else { target.group_wait_ms };
+        let due_ms = start.since_ms + wait_ms;
+        let group = group_prefix(target, instance);
+        let interval_ms = target.group_interval_ms;
+        if !storm::is_test(instance) && self.join_storm(channel, &group, manner, instance, due_ms, interval_ms, now_ms)
+        {
+            return;
+        }
+        let of_channel =
+            || self.intents.range((channel.to_owned(), String::new())..).take_while(|(k, _)| k.0 == channel);
         let open = of_channel().filter(|(_, intent)| is_open(intent)).count();
         let prefix = match (alone && open < OPEN_SCOPES_MAX, open < 2 * OPEN_SCOPES_MAX) {
             (true, _) => None,
-            (false, true) => Some(group_prefix(target, instance)),
+            (false, true) => Some(group),
             (false, false) => Some("overflow-".into()),
         };
         let found = prefix.as_ref().and_then(|prefix| {
@@ -140,20 +250,22 @@ impl Outbox {
                 .find(|(key, intent)| key.1.starts_with(prefix.as_str()) && is_open(intent))
                 .map(|(key, _)| key.clone())
         });
-        let fired_ms = instance.fired_at_ms.unwrap_or(now_ms);
-        let critical = is_critical(instance);
-        let wait_ms =
-            if critical { target.group_wait_ms.min(timing.critical_wait_max_ms) } else { target.group_wait_ms };
-        let due_ms = fired_ms + wait_ms;
+        let flapping = self.flapping_words(instance);
         match found.and_then(|key| self.intents.get(&key).cloned()) {
             Some(mut intent) => {
                 // An earlier episode of the same alert: its end went untold, and the news is that it fires again.
                 intent.instances.retain(|other| !is_same_alert(other, instance));
                 intent.instances.push(instance.clone());
                 let told = intent.accepted.is_some() || matches!(intent.progress, Progress::Sending { .. });
-                let due_ms = match (told, critical) {
-                    (true, false) => last_told_ms(&intent).unwrap_or(now_ms) + target.group_interval_ms,
-                    _ => due_ms,
+                let worse =
+                    intent.instances.iter().all(|other| is_same_alert(other, instance) || is_worse(instance, other));
+                let hurried_ms = start.since_ms + target.group_wait_ms.min(timing.critical_wait_max_ms);
+                let due_ms = match (told, critical || worse) {
+                    // What was held back has waited, whatever the group's ticks are.
+                    _ if start.released => due_ms,
+                    (true, false) => next_tick_ms(&intent, target.group_interval_ms, now_ms),
+                    (true, true) => hurried_ms,
+                    (false, _) => due_ms,
                 };
                 revise(&mut intent, IntentState::Firing, due_ms, true);
                 self.put(intent);
@@ -163,9 +275,19 @@ impl Outbox {
                     None => episode,
                     Some(prefix) => format!("{prefix}{fired_ms}"),
                 };
-                self.put(new_intent(channel, scope, vec![instance.clone()], now_ms, due_ms));
+                let mut intent = new_intent(channel, scope, vec![instance.clone()], now_ms, due_ms);
+                set_handle(&mut intent, mark::FLAPPING, &flapping.unwrap_or_default());
+                self.put(intent);
             }
         }
+    }
+
+    /// Tells of the ends of flapping alerts that stayed away, and that storms are over.
+    pub(crate) fn settle_noise(&mut self, config: &Config, now_ms: i64) {
+        for (key, instance) in self.quiet_ends(now_ms) {
+            self.end_in(&key, &instance, config, now_ms);
+        }
+        self.calm_down(now_ms);
     }
 
     /// An episode ended: everyone who was told, or is about to be, should know.
@@ -179,31 +301,56 @@ impl Outbox {
             .map(|(key, _)| key.clone())
             .collect();
         for key in keys {
-            let Some(mut intent) = self.intents.get(&key).cloned() else { continue };
-            if let Some(at) = position(&intent, instance) {
-                intent.instances[at] = instance.clone();
+            let at = self.intents.get(&key).and_then(|intent| position(intent, instance));
+            if !at.is_some_and(|at| self.hold_end(&key, at, instance)) {
+                self.end_in(&key, instance, config, now_ms);
             }
-            let over = intent.instances.iter().all(|other| other.state != AlertState::Firing);
-            let channel = config.channel(&key.0).map(|(_, channel)| channel);
-            if !over && channel.is_some_and(|channel| !channel.send_resolved) && intent.accepted.is_some() {
-                // Its end is nobody's business; the others of the group stay told.
-                intent.instances.retain(|other| other.state == AlertState::Firing);
-                self.put(intent);
-                continue;
-            }
-            let due_ms = match (over, intent.accepted) {
-                (true, Some(_)) => now_ms,
-                (_, None) => intent.not_before_ms,
-                (false, Some(_)) => {
-                    let interval_ms = settings(config, &intent).group_interval_ms;
-                    last_told_ms(&intent).unwrap_or(now_ms) + interval_ms
-                }
-            };
-            let want = if over { IntentState::Resolved } else { IntentState::Firing };
-            revise(&mut intent, want, due_ms, false);
-            self.put(intent);
         }
     }
+
+    fn end_in(&mut self, key: &Key, instance: &Instance, config: &Config, now_ms: i64) {
+        let Some(mut intent) = self.intents.get(key).cloned() else { return };
+        let Some(at) = position(&intent, instance) else { return };
+        if marks::is_muted(&intent, instance)
+            && !marks::is_told(&intent, instance)
+            && !matches!(intent.progress, Progress::Sending { .. })
+        {
+            // It began and ended while it was held back: nobody is to hear of it.
+            intent.instances.remove(at);
+            if intent.instances.is_empty() {
+                self.remove(key);
+            } else {
+                self.put(intent);
+            }
+            return;
+        }
+        intent.instances[at] = instance.clone();
+        let over = intent.instances.iter().all(|other| other.state != AlertState::Firing);
+        let channel = config.channel(&key.0).map(|(_, channel)| channel);
+        if !over && channel.is_some_and(|channel| !channel.send_resolved) && intent.accepted.is_some() {
+            // Its end is nobody's business; the others of the group stay told.
+            intent.instances.retain(|other| other.state == AlertState::Firing);
+            self.put(intent);
+            return;
+        }
+        let due_ms = match (over, intent.accepted) {
+            (true, Some(_)) => now_ms,
+            (_, None) => intent.not_before_ms,
+            (false, Some(_)) => next_tick_ms(&intent, settings(config, &intent).group_interval_ms, now_ms),
+        };
+        let want = if over { IntentState::Resolved } else { IntentState::Firing };
+        revise(&mut intent, want, due_ms, false);
+        self.put(intent);
+    }
+}
+
+/// How a channel takes what changes.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    /// A scope for each alert.
+    alone: bool,
+    /// Bringing a message up to date disturbs nobody.
+    edits: bool,
 }
 
 pub(crate) fn key_of(intent: &Intent) -> Key {
@@ -276,7 +423,9 @@ fn position(intent: &Intent, instance: &Instance) -> Option<usize> {
 }
 
 fn is_same_alert(a: &Instance, b: &Instance) -> bool {
-    a.rule_id == b.rule_id && a.labels == b.labels
+    // The severity of a rule with levels moves within an episode.
+    let moved = || a.evidence.level.is_some() && a.fingerprint() == b.fingerprint();
+    a.rule_id == b.rule_id && (a.labels == b.labels || moved())
 }
 
 /// Whether a new alert of the group belongs here: its end was not told and is not being told.
@@ -292,6 +441,29 @@ fn last_told_ms(intent: &Intent) -> Option<i64> {
         Progress::Accepted { at_ms } => Some(at_ms),
         _ => None,
     }
+}
+
+/// The group's first tick after a time: Alertmanager's groups flush once, and then every `group_interval` from there.
+fn next_tick_ms(intent: &Intent, interval_ms: i64, after_ms: i64) -> i64 {
+    tick_at_ms(intent, interval_ms, after_ms + 1)
+}
+
+/// The group's first tick at or after a time.
+pub(super) fn tick_at_ms(intent: &Intent, interval_ms: i64, at_ms: i64) -> i64 {
+    let told_ms = match intent.progress {
+        Progress::Accepted { at_ms } => at_ms,
+        _ => intent.not_before_ms,
+    };
+    let first_ms = handle(intent, mark::FIRST).parse().unwrap_or(told_ms);
+    let interval_ms = interval_ms.max(1);
+    let ticks = (at_ms - first_ms).max(0).div_euclid(interval_ms);
+    let tick_ms = first_ms + ticks * interval_ms;
+    if tick_ms < at_ms { tick_ms + interval_ms } else { tick_ms }
+}
+
+/// Whether an alert's severity is above another's.
+fn is_worse(a: &Instance, b: &Instance) -> bool {
+    crate::message::rank(a.labels.value("severity")) < crate::message::rank(b.labels.value("severity"))
 }
 
 /// Start of a group's scope: its labels, not its route, so that a reload does not tell everything again.

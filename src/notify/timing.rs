@@ -26,6 +26,8 @@ pub struct Timing {
     pub resolve_expires_ms: i64,
     /// What is told and over stays visible for so long.
     pub done_keep_ms: i64,
+    /// Longest that a silence lasts.
+    pub silence_max_ms: i64,
     /// To connect, over HTTP. A mail server has the whole attempt for each of its answers.
     pub connect_timeout_ms: u64,
     /// A whole attempt, from the name lookup to the last byte of the answer.
@@ -48,6 +50,7 @@ impl Default for Timing {
             critical_wait_max_ms: 10_000,
             resolve_expires_ms: 24 * 3_600_000,
             done_keep_ms: 3_600_000,
+            silence_max_ms: 30 * 86_400_000,
             connect_timeout_ms: 5_000,
             attempt_timeout_ms: 15_000,
         }

@@ -5,20 +5,17 @@ use std::path::{Path, PathBuf};
 use lettre::Address;
 use lettre::message::Mailbox;
 
-use super::fields::{Fields, plain, scalar};
+use super::fields::{Fields, scalar};
 use super::receiver::Globals;
 use super::secret::{self, Secret};
-use super::tree::Bad;
+use super::tree::{Bad, Node};
 
 /// Most recipients of one channel: each is a conversation of its own.
 const RECIPIENTS_MAX: usize = 50;
 /// Headers that the appliance writes itself, lower-case.
-const OWN_HEADERS: [&str; 14] = [
-    "from",
-    "to",
+const OWN_HEADERS: [&str; 11] = [
     "cc",
     "bcc",
-    "subject",
     "date",
     "message-id",
     "in-reply-to",
@@ -41,7 +38,12 @@ pub(crate) struct EmailConfig {
     pub(crate) encryption: Encryption,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) insecure_skip_verify: bool,
+    /// Values may be templates.
     pub(crate) headers: Vec<(String, String)>,
+    /// Templates in place of our own words.
+    pub(crate) subject: Option<String>,
+    pub(crate) html: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub(crate) enum Encryption {
     StartTls,
     /// From the first byte, as on port 465.
     Implicit,
+    /// Where the server offers it: what `require_tls: false` asks for.
+    IfOffered,
     /// Plain text, to this machine only.
     None,
 }
@@ -80,41 +84,45 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         (None, _) => None,
     };
     let require_tls = fields.flag("require_tls")?.or(globals.require_tls).unwrap_or(true);
-    let (ca_file, insecure_skip_verify) = read_tls_config(&mut fields, dir)?;
+    let own_tls = fields.take("tls_config").map(|node| read_tls(node, dir)).transpose()?;
+    let (ca_file, insecure_skip_verify) = own_tls.or_else(|| globals.smtp_tls.clone()).unwrap_or_default();
     let implicit = match fields.take("x") {
-        None => false,
+        None => None,
         Some(node) => {
             let mut x = Fields::of(node, "x of email_configs")?;
-            let implicit = x.flag("implicit_tls")?.unwrap_or(false);
+            let implicit = x.flag("implicit_tls")?;
             x.end(&[])?;
             implicit
         }
     };
-    let encryption = if implicit || port == 465 {
+    let forced = fields.flag("force_implicit_tls")?.or(implicit).or(globals.implicit_tls);
+    let encryption = if forced.unwrap_or(port == 465) {
         Encryption::Implicit
     } else if require_tls {
         Encryption::StartTls
     } else if is_loopback(&host) {
         Encryption::None
     } else {
-        return Err(Bad::new(
-            host_line,
-            format!(
-                "mail to {host} would go in plain text: remove require_tls: false (only a smarthost on this machine may do without)"
-            ),
-        ));
+        Encryption::IfOffered
     };
-    let headers = read_headers(&mut fields)?;
-    fields.end(&[
-        "html",
-        "text",
-        "auth_secret",
-        "auth_secret_file",
-        "auth_identity",
-        "force_implicit_tls",
-        "threading",
-    ])?;
-    Ok(EmailConfig { to, from, host, port, hello, auth, encryption, ca_file, insecure_skip_verify, headers })
+    let (headers, subject) = read_headers(&mut fields)?;
+    let (html, text) = (fields.template("html")?, fields.template("text")?);
+    fields.end(&["auth_secret", "auth_secret_file", "auth_identity", "threading"])?;
+    Ok(EmailConfig {
+        to,
+        from,
+        host,
+        port,
+        hello,
+        auth,
+        encryption,
+        ca_file,
+        insecure_skip_verify,
+        headers,
+        subject,
+        html,
+        text,
+    })
 }
 
 fn mailbox(text: &str, line: usize) -> Result<Mailbox, Bad> {
@@ -146,8 +154,8 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn read_tls_config(fields: &mut Fields<'_>, dir: &Path) -> Result<(Option<PathBuf>, bool), Bad> {
-    let Some(node) = fields.take("tls_config") else { return Ok((None, false)) };
+/// The file of trusted certificates, and whether none is asked for.
+pub(super) fn read_tls(node: &Node, dir: &Path) -> Result<(Option<PathBuf>, bool), Bad> {
     let mut tls = Fields::of(node, "tls_config")?;
     let ca_file = match tls.text("ca_file")? {
         None => None,
@@ -176,18 +184,30 @@ fn read_tls_config(fields: &mut Fields<'_>, dir: &Path) -> Result<(Option<PathBu
     Ok((ca_file, insecure))
 }
 
-fn read_headers(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, Bad> {
-    let mut headers = Vec::new();
+/// Headers to add, and the subject.
+type Headers = (Vec<(String, String)>, Option<String>);
+
+fn read_headers(fields: &mut Fields<'_>) -> Result<Headers, Bad> {
+    let (mut headers, mut subject) = (Vec::new(), None);
     for entry in fields.map("headers")? {
         let name = entry.key.trim();
-        let value = plain(scalar(&entry.node, name)?, name, entry.line)?;
+        let value = scalar(&entry.node, name)?.to_owned();
+        match name.to_ascii_lowercase().as_str() {
+            "subject" => {
+                subject = Some(value).filter(|value| !value.is_empty());
+                continue;
+            }
+            // `to` and `from` say them already; `warnings` tells that these change nothing.
+            "to" | "from" => continue,
+            _ => {}
+        }
         let printable = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
             return Err(Bad::new(entry.line, format!("the header {name} is written by the appliance; remove it")));
         }
         if name.is_empty()
             || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            || !printable(&value)
+            || !printable(&value) && !value.contains("{{")
         {
             return Err(Bad::new(
                 entry.line,
@@ -198,5 +218,5 @@ fn read_headers(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, Bad> {
         }
         headers.push((name.to_owned(), value));
     }
-    Ok(headers)
+    Ok((headers, subject))
 }

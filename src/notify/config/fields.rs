@@ -1,6 +1,4 @@
-//! Taking a mapping's keys one by one: what is left at the end is unknown, or known to Alertmanager and not acted on here.
-//!
-//! No key is ever ignored: a setting without effect would be a promise not kept.
+//! Taking a mapping's keys one by one: what is left at the end is unknown, or known to Alertmanager and without effect here.
 
 use model::time::parse_duration_ms;
 
@@ -47,12 +45,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Text that goes into messages as it is. Alertmanager reads these as Go templates, which is not offered.
-    pub(crate) fn plain_text(&mut self, name: &'static str) -> Result<Option<String>, Bad> {
-        match self.text(name)? {
-            Some((text, line)) => Ok(Some(plain(text, name, line)?)),
-            None => Ok(None),
-        }
+    /// A text that may be a template, rendered for each message.
+    pub(crate) fn template(&mut self, name: &'static str) -> Result<Option<String>, Bad> {
+        Ok(self.text(name)?.map(|(text, _)| text.to_owned()).filter(|text| !text.is_empty()))
     }
 
     pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Bad> {
@@ -88,27 +83,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Refuses whatever was not taken. `later` are keys of Alertmanager that have no effect here yet; an empty list or mapping
-    /// asks for nothing, so it may stand.
-    pub(crate) fn end(self, later: &[&'static str]) -> Result<(), Bad> {
-        let Some(entry) = self.entries.iter().min_by_key(|entry| entry.line) else { return Ok(()) };
-        let empty = match &entry.node.value {
-            Value::Null => true,
-            Value::List(items) => items.is_empty(),
-            Value::Map(entries) => entries.is_empty(),
-            Value::Scalar(_) => false,
-        };
-        if later.contains(&entry.key.as_str()) {
-            if empty {
-                let rest = self.entries.iter().copied().filter(|other| other.key != entry.key).collect();
-                return Fields { entries: rest, ..self }.end(later);
-            }
-            return Err(Bad::new(
-                entry.line,
-                format!("{} of {} is not supported yet; remove it to use this file", entry.key, self.what),
-            ));
-        }
-        let names = self.asked.iter().chain(later).copied();
+    /// Refuses whatever was not taken. `idle` are keys of Alertmanager that may stand here without effect; `warnings` says so.
+    pub(crate) fn end(self, idle: &[&'static str]) -> Result<(), Bad> {
+        let unknown = self.entries.iter().filter(|entry| !idle.contains(&entry.key.as_str()));
+        let Some(entry) = unknown.min_by_key(|entry| entry.line) else { return Ok(()) };
+        let names = self.asked.iter().chain(idle).copied();
         let hint = nearest(&entry.key, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
         Err(Bad::new(entry.line, format!("{} has no key {:?}{hint}", self.what, entry.key)))
     }
@@ -119,16 +98,6 @@ pub(crate) fn scalar<'a>(node: &'a Node, name: &str) -> Result<&'a str, Bad> {
         Value::Scalar(text) => Ok(text),
         _ => Err(Bad::new(node.line, format!("{name} must be a single value"))),
     }
-}
-
-pub(crate) fn plain(text: &str, name: &str, line: usize) -> Result<String, Bad> {
-    if text.contains("{{") {
-        return Err(Bad::new(
-            line,
-            format!("{name} is a template, and templates are not supported yet; write plain text or remove it"),
-        ));
-    }
-    Ok(text.into())
 }
 
 /// The name that was probably meant: at most a third of its letters, and at least one, differ.

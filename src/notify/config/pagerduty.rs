@@ -4,15 +4,17 @@ use std::path::Path;
 
 use url::Url;
 
-use super::fields::{Fields, plain};
-use super::receiver::Globals;
+use super::fields::Fields;
+use super::receiver::{ChannelKind, Globals};
 use super::secret::{self, Secret};
-use super::tree::Bad;
+use super::tree::{Bad, Node, Value};
+use super::unsent::UnsentConfig;
 
 const EVENTS_URL: &str = "https://events.pagerduty.com/v2/enqueue";
 /// The severities of an event (Events API v2).
 pub(crate) const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"];
 
+/// Texts may be templates.
 #[derive(Debug, Clone)]
 pub(crate) struct PagerDutyConfig {
     pub(crate) routing_key: Secret,
@@ -20,22 +22,26 @@ pub(crate) struct PagerDutyConfig {
     /// Said for every alert, whatever its own severity.
     pub(crate) severity: Option<String>,
     pub(crate) client: String,
+    pub(crate) client_url: Option<String>,
+    /// In place of the summary.
+    pub(crate) description: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) class: Option<String>,
+    pub(crate) component: Option<String>,
+    pub(crate) group: Option<String>,
+    /// Beside our own details.
+    pub(crate) details: Vec<(String, String)>,
 }
 
-pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Result<PagerDutyConfig, Bad> {
+pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Result<ChannelKind, Bad> {
     let line = fields.line;
-    for old in ["service_key", "service_key_file"] {
-        if let Some(node) = fields.take(old) {
-            return Err(Bad::new(
-                node.line,
-                format!(
-                    "{old} belongs to the Events API v1, which PagerDuty retires; make an Events API v2 integration and give its routing_key"
-                ),
-            ));
-        }
-    }
+    let old = [fields.take("service_key"), fields.take("service_key_file")];
     let key = secret::take(&mut fields, "routing_key", "routing_key_file", dir)?;
-    let (routing_key, _) = key.ok_or_else(|| Bad::new(line, "a PagerDuty channel needs routing_key"))?;
+    let routing_key = match key {
+        Some((key, _)) => key,
+        None if old.iter().any(Option::is_some) => return Ok(ChannelKind::Unsent(UnsentConfig::pagerduty_v1())),
+        None => return Err(Bad::new(line, "a PagerDuty channel needs routing_key")),
+    };
     let own = fields.text("url")?.map(|(text, line)| (text.to_owned(), line));
     let (url, url_line) = own.or_else(|| globals.pagerduty_url.clone()).unwrap_or((EVENTS_URL.into(), line));
     let parsed = Url::parse(&url).map_err(|error| Bad::new(url_line, format!("{url:?} is not a URL: {error}")))?;
@@ -43,28 +49,46 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         return Err(Bad::new(url_line, format!("PagerDuty's url must start with https://, not {url:?}")));
     }
     let severity = match fields.text("severity")? {
-        None => None,
-        Some((text, line)) => {
-            let text = plain(text, "severity", line)?;
-            if !SEVERITIES.contains(&text.as_str()) {
-                return Err(Bad::new(line, format!("severity must be one of {}, not {text:?}", SEVERITIES.join(", "))));
-            }
-            Some(text)
+        Some((text, line)) if !text.contains("{{") && !SEVERITIES.contains(&text) => {
+            return Err(Bad::new(line, format!("severity must be one of {}, not {text:?}", SEVERITIES.join(", "))));
         }
+        found => found.map(|(text, _)| text.to_owned()),
     };
-    let client = fields.plain_text("client")?.unwrap_or_else(|| "Binnacle".into());
-    fields.end(&[
-        "client_url",
-        "description",
-        "details",
-        "images",
-        "links",
-        "source",
-        "component",
-        "group",
-        "class",
-        "http_config",
-        "timeout",
-    ])?;
-    Ok(PagerDutyConfig { routing_key, url, severity, client })
+    let mut details = Vec::new();
+    for entry in fields.map("details")? {
+        match &entry.node.value {
+            // A tree of details is Alertmanager's newer form; its texts are taken with their path.
+            Value::Map(_) | Value::List(_) => flatten(&entry.key, &entry.node, &mut details),
+            Value::Scalar(text) => details.push((entry.key.clone(), text.clone())),
+            Value::Null => {}
+        }
+    }
+    let config = PagerDutyConfig {
+        routing_key,
+        url,
+        severity,
+        client: fields.template("client")?.unwrap_or_else(|| "Binnacle".into()),
+        client_url: fields.template("client_url")?,
+        description: fields.template("description")?,
+        source: fields.template("source")?,
+        class: fields.template("class")?,
+        component: fields.template("component")?,
+        group: fields.template("group")?,
+        details,
+    };
+    fields.end(&["images", "links", "http_config", "timeout"])?;
+    Ok(ChannelKind::PagerDuty(config))
+}
+
+fn flatten(path: &str, node: &Node, out: &mut Vec<(String, String)>) {
+    match &node.value {
+        Value::Scalar(text) => out.push((path.into(), text.clone())),
+        Value::List(items) => {
+            items.iter().enumerate().for_each(|(at, item)| flatten(&format!("{path}.{at}"), item, out))
+        }
+        Value::Map(entries) => {
+            entries.iter().for_each(|entry| flatten(&format!("{path}.{}", entry.key), &entry.node, out));
+        }
+        Value::Null => {}
+    }
 }

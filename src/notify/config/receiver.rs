@@ -2,23 +2,25 @@
 //!
 //! Reading is where everything is checked: a channel that got this far has an address, its secrets, and an encrypted way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::email::{self, EmailConfig};
+use super::extensions::{self, OfReceiver, Step};
 use super::fields::Fields;
 use super::pagerduty::{self, PagerDutyConfig};
 use super::secret::Secret;
 use super::slack::{self, SlackConfig};
 use super::tree::{Bad, Node};
-
-/// Until when a fallback waits if it does not say, in ms.
-const FALLBACK_AFTER_MS: i64 = 60_000;
+use super::unsent::{UNSENT, UnsentConfig};
+use super::webhook::{self, WebhookConfig};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Receiver {
     pub(crate) name: String,
     pub(crate) channels: Vec<Channel>,
     pub(crate) fallback: Option<Fallback>,
+    /// Who else is told, and when; of the receiver that an alert is routed to.
+    pub(crate) escalate: Vec<Step>,
 }
 
 /// Who is told when a receiver's channel cannot be.
@@ -46,6 +48,9 @@ pub(crate) enum ChannelKind {
     Slack(SlackConfig),
     PagerDuty(PagerDutyConfig),
     Email(Box<EmailConfig>),
+    Webhook(Box<WebhookConfig>),
+    /// What Alertmanager speaks and we do not.
+    Unsent(UnsentConfig),
 }
 
 impl ChannelKind {
@@ -54,6 +59,8 @@ impl ChannelKind {
             ChannelKind::Slack(_) => "slack",
             ChannelKind::PagerDuty(_) => "pagerduty",
             ChannelKind::Email(_) => "email",
+            ChannelKind::Webhook(_) => "webhook",
+            ChannelKind::Unsent(unsent) => unsent.kind,
         }
     }
 }
@@ -62,6 +69,8 @@ impl ChannelKind {
 #[derive(Debug, Default)]
 pub(crate) struct Globals {
     pub(crate) slack_api_url: Option<(Secret, usize)>,
+    pub(crate) slack_app_token: Option<Secret>,
+    pub(crate) slack_app_url: Option<(String, usize)>,
     pub(crate) pagerduty_url: Option<(String, usize)>,
     pub(crate) smarthost: Option<(String, usize)>,
     pub(crate) from: Option<(String, usize)>,
@@ -69,6 +78,10 @@ pub(crate) struct Globals {
     pub(crate) auth_username: Option<String>,
     pub(crate) auth_password: Option<Secret>,
     pub(crate) require_tls: Option<bool>,
+    pub(crate) smtp_tls: Option<(Option<PathBuf>, bool)>,
+    pub(crate) implicit_tls: Option<bool>,
+    /// For pushed alerts that name no end.
+    pub(crate) resolve_timeout_ms: Option<i64>,
 }
 
 impl Globals {
@@ -85,18 +98,17 @@ impl Globals {
             auth_password: super::secret::take(&mut fields, "smtp_auth_password", "smtp_auth_password_file", dir)?
                 .map(|(secret, _)| secret),
             require_tls: fields.flag("smtp_require_tls")?,
+            slack_app_token: super::secret::take(&mut fields, "slack_app_token", "slack_app_token_file", dir)?
+                .map(|(secret, _)| secret),
+            slack_app_url: owned(fields.text("slack_app_url")?),
+            smtp_tls: fields.take("smtp_tls_config").map(|node| email::read_tls(node, dir)).transpose()?,
+            implicit_tls: fields.flag("smtp_force_implicit_tls")?,
+            resolve_timeout_ms: fields.duration_ms("resolve_timeout")?.map(|(ms, _)| ms),
         };
-        // Harmless: it is for alerts that others push without an end; rules here say themselves when an alert ended.
-        fields.duration_ms("resolve_timeout")?;
         fields.end(&[
             "smtp_auth_secret",
             "smtp_auth_secret_file",
             "smtp_auth_identity",
-            "smtp_tls_config",
-            "smtp_force_implicit_tls",
-            "slack_app_token",
-            "slack_app_token_file",
-            "slack_app_url",
             "http_config",
             "opsgenie_api_key",
             "opsgenie_api_key_file",
@@ -120,6 +132,14 @@ impl Globals {
             "rocketchat_token_id_file",
             "mattermost_webhook_url",
             "mattermost_webhook_url_file",
+            "jsm_api_key",
+            "jsm_api_key_file",
+            "jsm_api_url",
+            "jsmops_api_url",
+            "signl4_team_secret",
+            "signl4_team_secret_file",
+            "hipchat_api_url",
+            "hipchat_auth_token",
         ])?;
         Ok(globals)
     }
@@ -130,8 +150,12 @@ impl Receiver {
         let mut fields = Fields::of(node, "a receiver")?;
         let (name, _) = fields.required_text("name")?;
         let mut channels = Vec::new();
-        for (key, short) in [("slack_configs", "slack"), ("pagerduty_configs", "pagerduty"), ("email_configs", "email")]
-        {
+        for (key, short) in [
+            ("slack_configs", "slack"),
+            ("pagerduty_configs", "pagerduty"),
+            ("email_configs", "email"),
+            ("webhook_configs", "webhook"),
+        ] {
             for (at, item) in fields.list(key)?.iter().enumerate() {
                 let channel_name = format!("{name}/{short}[{at}]");
                 let mut fields = Fields::of(item, format!("{key} of receiver {name:?}"))?;
@@ -139,69 +163,24 @@ impl Receiver {
                 let send_resolved = fields.flag("send_resolved")?.unwrap_or(true);
                 let kind = match short {
                     "slack" => ChannelKind::Slack(slack::read(fields, globals, dir)?),
-                    "pagerduty" => ChannelKind::PagerDuty(pagerduty::read(fields, globals, dir)?),
+                    "pagerduty" => pagerduty::read(fields, globals, dir)?,
+                    "webhook" => ChannelKind::Webhook(Box::new(webhook::read(fields, dir)?)),
                     _ => ChannelKind::Email(Box::new(email::read(fields, globals, dir)?)),
                 };
                 channels.push(Channel { name: channel_name, kind, send_resolved });
             }
         }
-        let fallback = match fields.take("x") {
-            Some(node) => read_extensions(node)?,
-            None => None,
-        };
-        fields.end(&[
-            "webhook_configs",
-            "opsgenie_configs",
-            "victorops_configs",
-            "pushover_configs",
-            "wechat_configs",
-            "sns_configs",
-            "telegram_configs",
-            "webex_configs",
-            "discord_configs",
-            "msteams_configs",
-            "msteamsv2_configs",
-            "jira_configs",
-            "rocketchat_configs",
-            "mattermost_configs",
-            "incidentio_configs",
-        ])?;
-        Ok(Receiver { name: name.into(), channels, fallback })
-    }
-}
-
-fn read_extensions(node: &Node) -> Result<Option<Fallback>, Bad> {
-    let mut fields = Fields::of(node, "x of a receiver")?;
-    let fallback = match fields.take("fallback") {
-        None => None,
-        Some(node) => {
-            let mut fields = Fields::of(node, "x.fallback")?;
-            let (to, line) = fields.required_text("to")?;
-            let after_ms = fields.duration_ms("after")?.map_or(FALLBACK_AFTER_MS, |(ms, _)| ms);
-            let on = fields.list("on")?;
-            let mut fallback = Fallback {
-                to: to.into(),
-                line,
-                after_ms,
-                on_config: on.is_empty(),
-                on_breaker_open: on.is_empty(),
-                on_deadline: on.is_empty(),
-            };
-            for item in on {
-                match super::fields::scalar(item, "on")? {
-                    "config" => fallback.on_config = true,
-                    "breaker_open" => fallback.on_breaker_open = true,
-                    "deadline" => fallback.on_deadline = true,
-                    other => {
-                        let reason = format!("on knows config, breaker_open and deadline, not {other:?}");
-                        return Err(Bad::new(item.line, reason));
-                    }
-                }
+        for (key, short) in UNSENT {
+            for at in 0..fields.list(key)?.len() {
+                let kind = ChannelKind::Unsent(UnsentConfig::of_kind(short));
+                channels.push(Channel { name: format!("{name}/{short}[{at}]"), kind, send_resolved: true });
             }
-            fields.end(&[])?;
-            Some(fallback)
         }
-    };
-    fields.end(&[])?;
-    Ok(fallback)
+        let OfReceiver { fallback, escalate } = match fields.take("x") {
+            Some(node) => extensions::of_receiver(node)?,
+            None => OfReceiver::default(),
+        };
+        fields.end(&[])?;
+        Ok(Receiver { name: name.into(), channels, fallback, escalate })
+    }
 }

@@ -27,6 +27,12 @@ pub(crate) struct Target {
     pub(crate) group_wait_ms: i64,
     pub(crate) group_interval_ms: i64,
     pub(crate) repeat_interval_ms: i64,
+    /// Names of time intervals: nothing is told while one of them holds.
+    pub(crate) mute: Vec<String>,
+    /// Names of time intervals: unless there are none, something is told only while one of them holds.
+    pub(crate) active: Vec<String>,
+    /// The matchers on the way here, as Alertmanager names a route: `{}/{severity="critical"}`.
+    pub(crate) path: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +51,9 @@ impl Target {
             group_wait_ms: 30_000,
             group_interval_ms: 5 * 60_000,
             repeat_interval_ms: 4 * 3_600_000,
+            mute: Vec::new(),
+            active: Vec::new(),
+            path: "{}".into(),
         }
     }
 
@@ -71,6 +80,9 @@ impl Route {
                 "the root route takes every alert: move its matchers into routes below it",
             ));
         }
+        if !root.target.mute.is_empty() || !root.target.active.is_empty() {
+            return Err(Bad::new(node.line, "the root route has no time intervals: move them into routes below it"));
+        }
         Ok(root)
     }
 
@@ -82,6 +94,9 @@ impl Route {
             (Some(parent), Some((name, _))) => Target { receiver: name.into(), ..parent.clone() },
             (Some(parent), None) => parent.clone(),
         };
+        // These are not inherited, as in Alertmanager.
+        target.mute = names(&mut fields, "mute_time_intervals")?;
+        target.active = names(&mut fields, "active_time_intervals")?;
         if let Some(group_by) = read_group_by(&mut fields)? {
             target.group_by = group_by;
         }
@@ -97,11 +112,16 @@ impl Route {
                 None => {}
             }
         }
-        let matchers = read_matchers(&mut fields)?;
+        let old = [("match", MatchOp::Equal), ("match_re", MatchOp::Regex)];
+        let matchers = read_matchers(&mut fields, &old, "matchers")?;
+        if parent.is_some() {
+            let texts: Vec<String> = matchers.iter().map(ToString::to_string).collect();
+            target.path = format!("{}/{{{}}}", target.path, texts.join(","));
+        }
         let goes_on = fields.flag("continue")?.unwrap_or(false);
         let children =
             fields.list("routes")?.iter().map(|child| Route::read(child, Some(&target))).collect::<Result<_, _>>()?;
-        fields.end(&["mute_time_intervals", "active_time_intervals"])?;
+        fields.end(&[])?;
         Ok(Route { target, matchers, goes_on, children })
     }
 
@@ -112,6 +132,12 @@ impl Route {
             names.extend(child.receivers());
         }
         names
+    }
+
+    /// Every time interval named anywhere in the tree.
+    pub(crate) fn intervals(&self) -> Vec<&str> {
+        let own = self.target.mute.iter().chain(&self.target.active).map(String::as_str);
+        own.chain(self.children.iter().flat_map(Route::intervals)).collect()
     }
 
     /// Where an alert goes: at least one target for the root, in the order of the tree.
@@ -147,12 +173,27 @@ fn read_group_by(fields: &mut Fields<'_>) -> Result<Option<GroupBy>, Bad> {
         }
         return Ok(Some(GroupBy::All));
     }
-    Ok(Some(GroupBy::Labels(names.into_iter().map(str::to_owned).collect())))
+    let mut labels = BTreeSet::new();
+    for name in names {
+        if name.is_empty() || !labels.insert(name.to_owned()) {
+            return Err(Bad::new(node.line, format!("group_by names {name:?} twice, or not at all")));
+        }
+    }
+    Ok(Some(GroupBy::Labels(labels)))
 }
 
-fn read_matchers(fields: &mut Fields<'_>) -> Result<Vec<Matcher>, Bad> {
+fn names(fields: &mut Fields<'_>, key: &'static str) -> Result<Vec<String>, Bad> {
+    fields.list(key)?.iter().map(|item| Ok(scalar(item, key)?.to_owned())).collect()
+}
+
+/// Matchers in the old keys, each of one operator, and in the new one.
+pub(super) fn read_matchers(
+    fields: &mut Fields<'_>,
+    old: &[(&'static str, MatchOp)],
+    new: &'static str,
+) -> Result<Vec<Matcher>, Bad> {
     let mut all = Vec::new();
-    for (key, op) in [("match", MatchOp::Equal), ("match_re", MatchOp::Regex)] {
+    for &(key, op) in old {
         for entry in fields.map(key)? {
             let value = scalar(&entry.node, key)?;
             let matcher =
@@ -160,8 +201,9 @@ fn read_matchers(fields: &mut Fields<'_>) -> Result<Vec<Matcher>, Bad> {
             all.push(matcher);
         }
     }
-    for item in fields.list("matchers")? {
-        all.extend(matchers::parse(scalar(item, "matchers")?, item.line)?);
+    for item in fields.list(new)? {
+        let found = matchers::parse(scalar(item, new)?).map_err(|reason| Bad::new(item.line, reason))?;
+        all.extend(found);
     }
     Ok(all)
 }

@@ -14,6 +14,7 @@ const API_BASE: &str = "https://slack.com/api";
 /// The method whose URL Alertmanager users write to say that a bot token is used.
 const POST_MESSAGE: &str = "/chat.postMessage";
 
+/// Texts, and the channel, may be templates.
 #[derive(Debug, Clone)]
 pub(crate) struct SlackConfig {
     pub(crate) door: SlackDoor,
@@ -23,8 +24,17 @@ pub(crate) struct SlackConfig {
     pub(crate) icon_emoji: Option<String>,
     /// In place of the headline.
     pub(crate) title: Option<String>,
+    /// Above the headline.
+    pub(crate) pretext: Option<String>,
     /// In front of the alerts.
     pub(crate) text: Option<String>,
+}
+
+impl SlackConfig {
+    /// Whether what was posted can be edited.
+    pub(crate) fn can_edit(&self) -> bool {
+        matches!(self.door, SlackDoor::Bot { .. })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -42,8 +52,17 @@ pub(crate) enum SlackDoor {
 pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Result<SlackConfig, Bad> {
     let line = fields.line;
     let own = secret::take(&mut fields, "api_url", "api_url_file", dir)?;
-    let token = read_http_config(&mut fields, dir)?;
-    let url = own.or_else(|| globals.slack_api_url.clone());
+    let app_token = secret::take(&mut fields, "app_token", "app_token_file", dir)?.map(|(token, _)| token);
+    let app_url =
+        fields.text("app_url")?.map(|(text, line)| (text.to_owned(), line)).or_else(|| globals.slack_app_url.clone());
+    // A channel with a token of its own does not go through the webhook of the whole file.
+    let own_app = app_token.is_some();
+    let token = read_http_config(&mut fields, dir)?.or(app_token);
+    // A token of the whole file speaks where neither the channel nor the file names an address.
+    let no_address = own.is_none() && globals.slack_api_url.is_none();
+    let token = token.or_else(|| globals.slack_app_token.clone().filter(|_| no_address));
+    let own = own.or_else(|| app_url.filter(|_| token.is_some()).map(|(url, line)| (Secret::new(url), line)));
+    let url = own.or_else(|| globals.slack_api_url.clone().filter(|_| !own_app));
     let door = match (url, token) {
         (Some((url, url_line)), token) => {
             check_url(&url, url_line)?;
@@ -74,18 +93,18 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
     let config = SlackConfig {
         door,
         channel,
-        username: fields.plain_text("username")?,
-        icon_emoji: fields.plain_text("icon_emoji")?,
-        title: fields.plain_text("title")?,
-        text: fields.plain_text("text")?,
+        username: fields.template("username")?,
+        icon_emoji: fields.template("icon_emoji")?,
+        title: fields.template("title")?,
+        pretext: match fields.template("pretext")? {
+            Some(text) => Some(text),
+            None => fields.template("message_text")?,
+        },
+        text: fields.template("text")?,
     };
     fields.end(&[
-        "app_token",
-        "app_token_file",
-        "app_url",
         "color",
         "title_link",
-        "pretext",
         "message_text",
         "fields",
         "short_fields",
@@ -107,8 +126,9 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
 fn read_http_config(fields: &mut Fields<'_>, dir: &Path) -> Result<Option<Secret>, Bad> {
     let Some(node) = fields.take("http_config") else { return Ok(None) };
     let mut http = Fields::of(node, "http_config")?;
+    let bearer = secret::take(&mut http, "bearer_token", "bearer_token_file", dir)?.map(|(token, _)| token);
     let token = match http.take("authorization") {
-        None => None,
+        None => bearer,
         Some(node) => {
             let mut fields = Fields::of(node, "authorization")?;
             if let Some((kind, line)) = fields.text("type")?
@@ -124,8 +144,6 @@ fn read_http_config(fields: &mut Fields<'_>, dir: &Path) -> Result<Option<Secret
     };
     http.end(&[
         "basic_auth",
-        "bearer_token",
-        "bearer_token_file",
         "oauth2",
         "proxy_url",
         "no_proxy",

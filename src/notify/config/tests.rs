@@ -122,17 +122,14 @@ fn what_has_no_effect_is_refused_where_it_stands() {
         (String::new(), 1, "needs a route"),
         ("route: {receiver: b}\nreceivers: [{name: a}]".into(), 1, "no receiver \"b\""),
         ("route: {receiver: oncal}\nreceivers: [{name: oncall}]".into(), 1, "did you mean \"oncall\"?"),
-        (
-            format!("{BASE}inhibit_rules: [{{source_match: {{a: b}}}}]"),
-            5,
-            "inhibit_rules of notify.yml is not supported yet",
-        ),
+        (format!("{BASE}inhibit_rules: [{{source_mach: {{a: b}}}}]"), 5, "did you mean source_match?"),
+        (format!("{BASE}time_intervals: [{{name: a}}, {{name: a}}]"), 5, "stands twice"),
+        ("route:\n  receiver: a\n  routes:\n  - mute_time_intervals: [nights]\nreceivers: [{name: a}]\ntime_intervals: [{name: night}]".into(), 2, "did you mean \"night\"?"),
+        ("route:\n  receiver: a\n  mute_time_intervals: [x]\nreceivers: [{name: a}]\ntime_intervals: [{name: x}]".into(), 2, "root route has no time intervals"),
+        ("route: {receiver: a, group_by: [a, a]}\nreceivers: [{name: a}]".into(), 1, "twice"),
         (format!("{BASE}recievers: []"), 5, "did you mean receivers?"),
-        (format!("{BASE}  webhook_configs: [{{url: http://x}}]"), 5, "not supported yet"),
         (format!("{BASE}  slack_config: []"), 5, "did you mean slack_configs?"),
         (format!("{BASE}  slack_configs: [{{channel: x}}]"), 5, "needs api_url"),
-        (slack("title: '{{ .CommonLabels.alertname }}'"), 7, "templates are not supported"),
-        (slack("color: danger"), 7, "color of slack_configs of receiver \"a\" is not supported yet"),
         (slack("sendresolved: true"), 7, "did you mean send_resolved?"),
         (slack("api_url_file: /x"), 7, "not both"),
         (slack("http_config: {authorization: {credentials: x}}"), 6, "a webhook takes no credentials"),
@@ -141,11 +138,9 @@ fn what_has_no_effect_is_refused_where_it_stands() {
             5,
             "needs a bot token",
         ),
-        (format!("{BASE}  pagerduty_configs: [{{service_key: x}}]"), 5, "Events API v1"),
         (format!("{BASE}  pagerduty_configs: [{{routing_key_file: nope}}]"), 5, "/nonexistent/nope"),
         (format!("{BASE}  pagerduty_configs: [{{routing_key: x, severity: page}}]"), 5, "one of critical"),
-        (email("require_tls: false"), 8, "plain text"),
-        (email("headers: {Subject: x}"), 9, "written by the appliance"),
+        (email("headers: {Bcc: x}"), 9, "written by the appliance"),
         (email("headers: {X-A: \"a\\r\\nBcc: x\"}"), 9, "cannot be a mail header"),
         (email("to: x"), 9, "duplicate mapping key: to"),
         (format!("{BASE}  x: {{fallback: {{to: a}}}}"), 5, "in a circle: a -> a"),
@@ -180,4 +175,173 @@ fn hostile_nesting_is_an_error_and_no_overflow() {
     assert!(parse(&tree(12)).unwrap_err().reason.contains("24"));
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n";
     assert!(parse(bomb).is_err());
+}
+
+/// Inhibitions among the built-in rules.
+const BUILTIN: usize = 8;
+
+#[test]
+fn the_built_in_inhibitions_are_there_unless_refused() {
+    let count = |more: &str| parse(&format!("{BASE}{more}")).unwrap().inhibit_rules.len();
+    assert_eq!((count(""), count("x: {builtin_inhibitions: false}\n")), (BUILTIN, 0));
+}
+
+/// Every part of Alertmanager's format, in the shapes that its documentation shows.
+const WHOLE: &str = r##"
+global:
+  resolve_timeout: 3m
+  smtp_smarthost: 'localhost:25'
+  smtp_from: 'alertmanager@example.org'
+  smtp_auth_username: 'alertmanager'
+  smtp_auth_password: "two\nlines-mysecret"
+  smtp_hello: host.example.org
+  smtp_tls_config: {insecure_skip_verify: true}
+  slack_api_url: http://mysecret.example.com/
+  opsgenie_api_key: mysecret
+  http_config: {proxy_url: 'http://127.0.0.1:1025'}
+templates: ['/etc/alertmanager/template/*.tmpl']
+route:
+  group_by: ['alertname', 'cluster', 'service']
+  group_wait: 30s
+  group_interval: 5m
+  repeat_interval: 3h
+  receiver: team-X-mails
+  routes:
+  - match_re: {service: '^(foo1|foo2|baz)$'}
+    receiver: team-X-mails
+    mute_time_intervals: [offhours, holidays]
+    routes:
+    - match: {severity: critical}
+      receiver: team-X-pager
+  - matchers: ['service = files', '"host.name" =~ "web-.+|db"']
+    active_time_intervals: [offhours]
+    receiver: team-Y-mails
+  - matchers: ['{service="database",owner!~"team-[XY]"}']
+    receiver: everything
+    group_by: ['...']
+    continue: true
+inhibit_rules:
+- source_match: {severity: critical}
+  target_match_re: {severity: warning|info}
+  equal: [alertname, cluster, service]
+- name: down
+  source_matchers: [alertname = HostDown]
+  target_matchers: ['alertname != HostDown', 'severity=~".+"']
+  equal: ['host.name']
+mute_time_intervals:
+- name: holidays
+  time_intervals: [{months: ['december'], days_of_month: ['24:26']}]
+time_intervals:
+- name: offhours
+  time_intervals:
+  - times: [{start_time: '17:00', end_time: '24:00'}]
+    weekdays: ['monday:friday']
+    location: Europe/Berlin
+  - weekdays: [saturday, sunday]
+receivers:
+- name: team-X-mails
+  email_configs:
+  - to: 'team-X+alerts@example.org'
+    headers: {Subject: '{{ template "email.default.subject" . }}', To: someone, X-Team: '{{ .GroupLabels.service }}'}
+    html: '{{ template "email.default.html" . }}'
+    text: ''
+  - {to: a@example.org, smarthost: 'relay.example.org:25', require_tls: false, threading: {enabled: true}}
+- name: team-X-pager
+  email_configs: [{to: team-X+alerts-critical@example.org, send_resolved: true}]
+  pagerduty_configs:
+  - routing_key: mysecret
+    severity: '{{ .CommonLabels.severity }}'
+    description: '{{ template "pagerduty.default.description" . }}'
+    details: {firing: '{{ .Alerts.Firing | len }}', tree: {a: b}}
+    images: [{src: 'https://example.org/i.png'}]
+    http_config: {}
+  - service_key: mysecret
+- name: team-Y-mails
+  email_configs: [{to: 'team-Y+alerts@example.org'}]
+- name: everything
+  slack_configs:
+  - channel: '#my-channel'
+    image_url: http://some.img.com/img.png
+    color: '{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}'
+    title: '{{ template "slack.default.title" . }}'
+    text: '{{ range .Alerts }}{{ .Annotations.summary }}{{ end }}'
+    fields: [{title: a, value: b, short: true}]
+    actions: [{type: button, text: Runbook, url: '{{ (index .Alerts 0).Annotations.runbook }}'}]
+    http_config: {tls_config: {insecure_skip_verify: true}}
+  - {app_token: xoxb-mysecret, channel: '#b', update_message: true}
+  opsgenie_configs: [{api_key: mysecret, responders: [{name: a, type: team}]}]
+  victorops_configs: [{api_key: mysecret, routing_key: Sample_route}]
+  pushover_configs: [{token: mysecret, user_key: key, retry: 1m}]
+  telegram_configs: [{bot_token: mysecret, chat_id: -100}]
+  msteamsv2_configs: [{webhook_url: 'http://mysecret/'}]
+  sns_configs: [{topic_arn: x, sigv4: {region: us-east-2}}]
+- name: nobody
+"##;
+
+#[test]
+fn alertmanagers_files_load_unchanged() {
+    let config = parse(WHOLE).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((config.receivers.len(), config.inhibit_rules.len(), config.intervals.len()), (5, 2 + BUILTIN, 2));
+    assert_eq!(config.resolve_timeout_ms, 180_000);
+    let labels = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+    let to = |pairs: &[(&str, &str)]| {
+        let labels = labels(pairs);
+        config.route.targets(&labels).into_iter().map(|target| target.receiver.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(to(&[("service", "foo2"), ("severity", "critical")]), ["team-X-pager"]);
+    assert_eq!(to(&[("service", "foo22")]), ["team-X-mails"]);
+    assert_eq!(to(&[("service", "files"), ("host.name", "db")]), ["team-Y-mails"]);
+    assert_eq!(to(&[("service", "database"), ("owner", "team-Z")]), ["everything"]);
+    // A child does not inherit its parent's intervals; the path tells the way.
+    let labels = labels(&[("service", "foo1"), ("severity", "critical")]);
+    let target = config.route.targets(&labels)[0];
+    assert!(target.mute.is_empty());
+    assert_eq!(target.path, r#"{}/{service=~"^(foo1|foo2|baz)$"}/{severity="critical"}"#);
+    let email = |name: &str| match &config.channel(name).unwrap().1.kind {
+        ChannelKind::Email(email) => (**email).clone(),
+        other => panic!("{other:?}"),
+    };
+    let first = email("team-X-mails/email[0]");
+    assert!(first.insecure_skip_verify && first.subject.is_some() && first.text.is_none());
+    assert_eq!(first.headers.len(), 1);
+    assert_eq!(email("team-X-mails/email[1]").encryption, Encryption::IfOffered);
+    assert!(matches!(
+        &config.channel("everything/slack[1]").unwrap().1.kind,
+        ChannelKind::Slack(SlackConfig { door: SlackDoor::Bot { .. }, .. })
+    ));
+    assert!(matches!(&config.channel("team-X-pager/pagerduty[1]").unwrap().1.kind, ChannelKind::Unsent(_)));
+    assert!(matches!(&config.channel("everything/telegram[0]").unwrap().1.kind, ChannelKind::Unsent(_)));
+}
+
+#[test]
+fn what_has_no_effect_is_said_and_secrets_are_not() {
+    let config = parse(WHOLE).unwrap();
+    let warnings = config.warnings().join("\n");
+    for part in [
+        "notify.yml:12: http_config of global has no effect",
+        "image_url of slack_configs has no effect",
+        "color of slack_configs",
+        "tls_config of http_config",
+        "To of headers",
+        "threading of email_configs",
+        "images of pagerduty_configs",
+        "everything/opsgenie[0]: opsgenie is not spoken",
+        "team-X-pager/pagerduty[1]: service_key belongs to the Events API v1",
+    ] {
+        assert!(warnings.contains(part), "{part}\n{warnings}");
+    }
+    assert!(!warnings.contains("http_config of pagerduty"), "an empty one asks for nothing\n{warnings}");
+    let shown = config.shown();
+    assert!(!shown.contains("mysecret"), "{shown}");
+    let shown = &shown.replace("slack_api_url: <secret>", "slack_api_url: http://x/y");
+    let again = parse(shown).unwrap_or_else(|error| panic!("{error}\n{shown}"));
+    assert_eq!(again.route.receivers(), config.route.receivers());
+    assert_eq!(again.intervals, config.intervals);
+    assert_eq!(again.inhibit_rules, config.inhibit_rules);
+    assert!(
+        !parse("route: {receiver: a}\nreceivers: [{name: a, x: {}}]\nx: {am_compat: true}")
+            .unwrap()
+            .shown()
+            .contains("x:")
+    );
 }

@@ -112,6 +112,7 @@ fn report_of(
 fn transport(config: &EmailConfig, timeout: Duration) -> Result<Transport, String> {
     let tls = match config.encryption {
         Encryption::None => Tls::None,
+        Encryption::IfOffered => Tls::Opportunistic(tls_parameters(config)?),
         Encryption::StartTls => Tls::Required(tls_parameters(config)?),
         Encryption::Implicit => Tls::Wrapper(tls_parameters(config)?),
     };
@@ -161,7 +162,7 @@ fn mail(
         .from(config.from.clone())
         .to(to.clone())
         .date(SystemTime::now())
-        .subject(one_line(&message.headline(), 200))
+        .subject(one_line(config.subject.as_deref().unwrap_or(&message.headline()), 200))
         .message_id(Some(id))
         .in_reply_to(thread.clone())
         .references(thread);
@@ -175,6 +176,9 @@ fn mail(
         builder = builder.raw_header(HeaderValue::new(name, value));
     }
     builder
-        .multipart(MultiPart::alternative_plain_html(body::text(message), body::html(message)))
+        .multipart(MultiPart::alternative_plain_html(
+            config.text.clone().unwrap_or_else(|| body::text(message)),
+            config.html.clone().unwrap_or_else(|| body::html(message)),
+        ))
         .map_err(|error| error.to_string())
 }

@@ -94,3 +94,15 @@ pub(super) async fn read_some(mut response: reqwest::Response) -> String {
     }
     String::from_utf8_lossy(&body).trim().to_owned()
 }
+
+/// A whole answer; `None` when it is longer than `bytes_max` or breaks off.
+pub(super) async fn read_whole(mut response: reqwest::Response, bytes_max: usize) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        body.extend_from_slice(&chunk);
+        if body.len() > bytes_max {
+            return None;
+        }
+    }
+    Some(body)
+}

@@ -7,72 +7,90 @@ use std::time::Duration;
 
 use model::alert::{Instance, Intent, IntentState};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::config::{PagerDutyConfig, SEVERITIES};
 use crate::message::{AlertText, Message, Mood, clip, compose, one_line};
-use crate::outbox::handle;
+use crate::outbox::{handle, is_quiet, mark, set_handle};
 
 use super::{Clients, Report, Speaker, Verdict};
 
 /// Longest summary, in characters (Events API v2).
 const SUMMARY_CHARS_MAX: usize = 1_024;
+/// Longest event, in bytes: 512 KB are taken.
+const EVENT_BYTES_MAX: usize = 500_000;
 /// Longest text of one detail, in characters; the body stays far below the 512 KB that are allowed.
 const DETAIL_CHARS_MAX: usize = 2_000;
+/// Most details that the configuration adds.
+const DETAILS_MAX: usize = 50;
 
 const DEDUP_KEY: &str = "dedup_key";
-const ROUTING_KEY_HASH: &str = "routing_key_sha256";
+/// The key that the incident was opened with, as long as it is open: PagerDuty takes its end only with that one, whatever
+/// notify.yml says by then.
+const ROUTING_KEY: &str = "routing_key";
 
 /// Names the incident and the key it is under.
 pub(super) fn prepare(config: &PagerDutyConfig, intent: &Intent, speaker: &Speaker) -> Vec<(String, String)> {
-    if !handle(intent, DEDUP_KEY).is_empty() {
-        return Vec::new();
+    let mut handles = Vec::new();
+    if handle(intent, DEDUP_KEY).is_empty() {
+        handles.push((DEDUP_KEY.into(), speaker.key(&[&intent.receiver, &intent.scope])));
     }
-    vec![
-        (DEDUP_KEY.into(), speaker.key(&[&intent.receiver, &intent.scope])),
-        (ROUTING_KEY_HASH.into(), key_hash(config)),
-    ]
-}
-
-fn key_hash(config: &PagerDutyConfig) -> String {
-    model::any::hex(&Sha256::digest(config.routing_key.reveal().as_bytes()))
+    // An attempt whose outcome is unknown may have opened it.
+    let opened = intent.accepted.is_some() || !handle(intent, mark::UNSURE).is_empty();
+    if !opened || handle(intent, ROUTING_KEY).is_empty() {
+        handles.push((ROUTING_KEY.into(), config.routing_key.reveal().into()));
+    }
+    handles
 }
 
 pub(super) async fn deliver(
     config: &PagerDutyConfig,
+    send_resolved: bool,
     intent: &Intent,
     speaker: &Speaker,
     clients: &Clients,
     limit: Duration,
 ) -> Report {
-    let message = compose(intent, &speaker.external_url);
-    let dedup_key = handle(intent, DEDUP_KEY);
-    let old_key = handle(intent, ROUTING_KEY_HASH) != key_hash(config);
-    if intent.want == IntentState::Resolved && intent.accepted.is_some() {
-        if old_key {
-            let words = "the incident was opened with another routing_key, and PagerDuty takes its end only with that one; \
-                         put the key back or close the incident by hand";
-            return Report::new(Verdict::Refused, 0, words);
+    // A repeat under the same key is the same incident: nothing to warn of.
+    let mut certain = intent.clone();
+    set_handle(&mut certain, mark::UNSURE, "");
+    let message = compose(&certain, &speaker.external_url);
+    let (dedup_key, routing_key) = (handle(intent, DEDUP_KEY), handle(intent, ROUTING_KEY));
+    let ended = json!({"routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key});
+    let mut report = if intent.want == IntentState::Resolved && (intent.accepted.is_some() || is_quiet(intent)) {
+        post(config, clients, limit, &ended).await
+    } else if is_quiet(intent) && !handle(intent, mark::ACK).is_empty() && intent.accepted.is_some() {
+        // Somebody looks after it: no news but that.
+        let acknowledged = json!({"routing_key": routing_key, "event_action": "acknowledge", "dedup_key": dedup_key});
+        post(config, clients, limit, &acknowledged).await
+    } else {
+        // What ended before it was told opens an incident of lowest severity, which the next attempt closes: a trigger that
+        // is repeated after the end would open another one.
+        let event = trigger_event(config, intent, &message, dedup_key, routing_key, speaker);
+        let too_long = event.to_string().len() > EVENT_BYTES_MAX;
+        let minimal = || minimal_event(config, &message, dedup_key, routing_key);
+        let mut report = post(config, clients, limit, &if too_long { minimal() } else { event }).await;
+        if matches!(report.status, 400 | 413) && !too_long {
+            report = post(config, clients, limit, &minimal()).await;
         }
-        return post(config, clients, limit, &resolve_event(config, dedup_key)).await;
-    }
-    // What ended before it was told opens an incident of lowest severity, which the next request closes.
-    let mut report = post(config, clients, limit, &trigger_event(config, intent, &message, dedup_key, speaker)).await;
-    if report.status == 400 {
-        let minimal = minimal_event(config, &message, dedup_key);
-        report = post(config, clients, limit, &minimal).await;
-    }
-    if report.verdict == Verdict::Accepted && message.mood == Mood::Ended {
-        report = post(config, clients, limit, &resolve_event(config, dedup_key)).await;
-    }
-    if old_key && report.verdict == Verdict::Accepted {
-        report.handle.push((ROUTING_KEY_HASH.into(), key_hash(config)));
+        if report.verdict == Verdict::Accepted && message.mood == Mood::Ended {
+            if send_resolved {
+                report.began = true;
+            } else {
+                report = post(config, clients, limit, &ended).await;
+            }
+        }
+        report
+    };
+    if report.verdict == Verdict::Accepted && intent.want == IntentState::Resolved && !report.began {
+        // The incident is closed: the secret has no business in the store any more.
+        report.handle.push((ROUTING_KEY.into(), String::new()));
     }
     report
 }
 
-fn resolve_event(config: &PagerDutyConfig, dedup_key: &str) -> Value {
-    json!({"routing_key": config.routing_key.reveal(), "event_action": "resolve", "dedup_key": dedup_key})
+/// A text of the configuration in place of ours, cut.
+fn own(text: Option<&String>, chars_max: usize) -> Option<String> {
+    text.map(|text| one_line(text, chars_max)).filter(|text| !text.is_empty())
 }
 
 fn trigger_event(
@@ -80,6 +98,7 @@ fn trigger_event(
     intent: &Intent,
     message: &Message,
     dedup_key: &str,
+    routing_key: &str,
     speaker: &Speaker,
 ) -> Value {
     let alerts: Vec<&AlertText> = message.firing.iter().chain(&message.ended).collect();
@@ -87,29 +106,43 @@ fn trigger_event(
     let runbooks = alerts.iter().filter(|alert| alert.runbook.starts_with("http")).take(1);
     let mut links = vec![json!({"href": message.link, "text": "Alert in Binnacle"})];
     links.extend(runbooks.map(|alert| json!({"href": alert.runbook, "text": "Runbook"})));
+    let class =
+        own(config.class.as_ref(), 255).unwrap_or_else(|| first.map_or("", |alert| alert.name.as_str()).to_owned());
+    let label = |name: &str| {
+        let values = intent.instances.iter().map(|instance| instance.labels.value(name));
+        values.into_iter().find(|value| !value.is_empty()).map(|value| one_line(value, 255))
+    };
     let started_ms = intent.instances.iter().filter_map(|instance| instance.fired_at_ms).min();
     json!({
-        "routing_key": config.routing_key.reveal(),
+        "routing_key": routing_key,
         "event_action": "trigger",
         "dedup_key": dedup_key,
         "client": config.client,
-        "client_url": message.link,
+        "client_url": config.client_url.as_deref().unwrap_or(&message.link),
         "links": links,
         "payload": {
-            "summary": summary(message),
-            "source": source(message, speaker),
+            "summary": own(config.description.as_ref(), SUMMARY_CHARS_MAX).unwrap_or_else(|| summary(message)),
+            "source": own(config.source.as_ref(), 255).unwrap_or_else(|| source(message, speaker)),
             "severity": severity(config, message),
             "timestamp": model::time::rfc3339_ms(started_ms.unwrap_or(intent.created_ms)),
-            "class": first.map_or("", |alert| alert.name.as_str()),
-            "custom_details": details(intent, message),
+            "class": class,
+            "component": own(config.component.as_ref(), 255)
+                .or_else(|| label("container_name"))
+                .or_else(|| label("service_name"))
+                .unwrap_or_default(),
+            "group": own(config.group.as_ref(), 255)
+                .or_else(|| label("job"))
+                .or_else(|| label("service_namespace"))
+                .unwrap_or_default(),
+            "custom_details": details(config, intent, message),
         },
     })
 }
 
 /// The least that is an event, for when a fuller one is not taken.
-fn minimal_event(config: &PagerDutyConfig, message: &Message, dedup_key: &str) -> Value {
+fn minimal_event(config: &PagerDutyConfig, message: &Message, dedup_key: &str, routing_key: &str) -> Value {
     json!({
-        "routing_key": config.routing_key.reveal(),
+        "routing_key": routing_key,
         "event_action": "trigger",
         "dedup_key": dedup_key,
         "payload": {
@@ -143,17 +176,24 @@ fn severity(config: &PagerDutyConfig, message: &Message) -> &'static str {
     SEVERITIES.into_iter().find(|known| *known == wanted).unwrap_or("error")
 }
 
-fn details(intent: &Intent, message: &Message) -> Value {
+fn details(config: &PagerDutyConfig, intent: &Intent, message: &Message) -> Value {
     let mut details = serde_json::Map::new();
     let mut put = |name: &str, text: String| {
         if !text.is_empty() {
             details.insert(name.into(), Value::String(clip(&text, DETAIL_CHARS_MAX)));
         }
     };
+    for (name, text) in config.details.iter().take(DETAILS_MAX) {
+        put(&clip(name, 100), text.clone());
+    }
     put("notes", message.notes.join("\n"));
     if let [only] = intent.instances.as_slice() {
         put("value", model::any::double_text(only.value));
         put("labels", labels_text(only));
+        for alert in message.firing.iter().chain(&message.ended) {
+            put("owner", alert.owner.clone());
+            put("log_lines", alert.log_lines.join("\n"));
+        }
         for (name, value) in only.annotations.iter().take(20) {
             put(&clip(name, 100), value.clone());
         }

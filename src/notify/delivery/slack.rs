@@ -14,10 +14,12 @@ use slack_morphism::prelude::{
 
 use crate::config::{SlackConfig, SlackDoor};
 use crate::message::{Message, compose};
-use crate::outbox::{handle, is_loud};
+use crate::outbox::{handle, is_loud, mark, set_handle};
 
+use super::context::Context;
 use super::http_clients::{chain_words, plain_error, read_some, retry_after_ms};
 use super::slack_blocks::{content, minimal, preview};
+use super::slack_history::{Found, History, metadata};
 use super::{Clients, Report, Speaker, Verdict};
 
 const CHANNEL: &str = "slack_channel";
@@ -51,14 +53,18 @@ pub(super) async fn deliver(
     config: &SlackConfig,
     intent: &Intent,
     speaker: &Speaker,
+    context: &Context,
     clients: &Clients,
     limit: Duration,
 ) -> Report {
-    let message = compose(intent, &speaker.external_url);
     let attempt = async {
         match &config.door {
-            SlackDoor::Webhook { url } => webhook(config, &message, url.reveal(), clients).await,
-            SlackDoor::Bot { base, token } => bot(config, intent, &message, base, token.reveal(), clients).await,
+            SlackDoor::Webhook { url } => {
+                webhook(config, &compose(intent, &speaker.external_url), url.reveal(), clients).await
+            }
+            SlackDoor::Bot { base, token } => {
+                bot(config, intent, speaker, context, base, token.reveal(), clients).await
+            }
         }
     };
     match tokio::time::timeout(limit, attempt).await {
@@ -74,32 +80,60 @@ pub(super) async fn deliver(
 async fn bot(
     config: &SlackConfig,
     intent: &Intent,
-    message: &Message,
+    speaker: &Speaker,
+    context: &Context,
     base: &str,
     token: &str,
     clients: &Clients,
 ) -> Report {
+    let delivery_id = speaker.key(&[&intent.receiver, &intent.scope]);
+    let mut place = (handle(intent, CHANNEL).to_owned(), handle(intent, TS).to_owned());
+    let mut intent = intent.clone();
+    let mut certain = true;
+    if !handle(&intent, mark::UNSURE).is_empty() && place.1.is_empty() {
+        let wanted = config.channel.as_deref().unwrap_or_default();
+        let history = History { base, token, clients };
+        let channel = history.channel_id(wanted, &context.slack_channel).await;
+        match history.find(&channel, &delivery_id, intent.created_ms).await {
+            Found::There(ts) => place = (channel, ts),
+            Found::NotThere => {}
+            Found::Unknown => certain = false,
+        }
+    }
+    let repeat = !handle(&intent, mark::UNSURE).is_empty();
+    if certain {
+        // Looked up, or an edit, which is idempotent.
+        set_handle(&mut intent, mark::UNSURE, "");
+    }
     let client = SlackClient::new(clients.slack(base));
     let token = SlackApiToken::new(SlackApiTokenValue(token.to_owned()));
     let door = Bot { client: &client, token: &token, config };
-    let (channel, ts) = (handle(intent, CHANNEL), handle(intent, TS));
-    let full = content(message, config);
+    let intent = &intent;
+    let message = &compose(intent, &speaker.external_url);
+    let (channel, ts) = (place.0.as_str(), place.1.as_str());
+    let full = content(message, config).with_metadata(metadata(&delivery_id));
+    let plain = minimal(message).with_metadata(metadata(&delivery_id));
     if ts.is_empty() {
         let to = config.channel.as_deref().unwrap_or_default();
         return match door.post(to, &full, None).await {
-            Err(Refusal::Payload(_)) => finish(door.post(to, &minimal(message), None).await, true),
+            Err(Refusal::Payload(_)) => finish(door.post(to, &plain, None).await, true),
             result => finish(result, true),
         };
     }
     let edited = match door.update(channel, ts, &full).await {
-        Err(Refusal::Payload(_)) => door.update(channel, ts, &minimal(message)).await,
+        Err(Refusal::Payload(_)) => door.update(channel, ts, &plain).await,
         result => result,
     };
+    if handle(intent, TS).is_empty() && matches!(edited, Ok(()) | Err(Refusal::Gone(_))) {
+        // It had arrived after all, and says now what is true now, unless it cannot be edited.
+        return finish(Ok(Some(place)), false);
+    }
     match edited {
         // What it said is still owed.
         Err(Refusal::Gone(_)) => finish(door.post(channel, &full, None).await, true),
         Ok(()) if is_loud(intent) => {
-            let news = SlackMessageContent::new().with_text(preview(message));
+            let again = if repeat { "(possible repeat) " } else { "" };
+            let news = SlackMessageContent::new().with_text(format!("{again}{}", preview(message)));
             match door.post(channel, &news, Some(ts)).await {
                 // The thread hangs on the first message, whose place is kept.
                 Ok(_) => finish(Ok(None), false),
@@ -119,6 +153,11 @@ struct Bot<'a> {
     client: &'a SlackClient<Connector>,
     token: &'a SlackApiToken,
     config: &'a SlackConfig,
+}
+
+/// Slack's id of the channel that an intent's message stands in; empty while there is none.
+pub(crate) fn channel_of(intent: &Intent) -> String {
+    handle(intent, CHANNEL).to_owned()
 }
 
 /// Where a message stands.
@@ -192,6 +231,8 @@ fn refusal_of(error: SlackClientError) -> Refusal {
                 code if GONE_ERRORS.contains(&code) => Refusal::Gone(words),
                 code if CONFIG_ERRORS.contains(&code) => Refusal::Config(200, words),
                 code if PAYLOAD_ERRORS.contains(&code) => Refusal::Payload(words),
+                // "It's possible some aspect of the operation succeeded before the error was raised" (docs.slack.dev).
+                "fatal_error" | "internal_error" => Refusal::Transient(true, 200, words),
                 _ => Refusal::Transient(false, 200, words),
             }
         }

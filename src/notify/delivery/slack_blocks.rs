@@ -60,7 +60,7 @@ pub(super) fn content(message: &Message, config: &SlackConfig) -> SlackMessageCo
         }
     }
     let link = escape(&message.link, 500);
-    let tail = if left_out > 0 { format!("+{left_out} more: {link}") } else { link };
+    let tail = if left_out > 0 { format!("+{left_out} more of {} alerts: {link}", message.count()) } else { link };
     page.context(&tail);
     SlackMessageContent::new().with_text(preview(message)).with_blocks(page.blocks)
 }
@@ -96,11 +96,18 @@ fn alert_text(alert: &AlertText) -> String {
         lines.push(escape(&alert.description, 600));
     }
     lines.push(format!("value {}, {}", escape(&alert.value, 40), alert.when));
+    if !alert.log_lines.is_empty() {
+        let text = alert.log_lines.join("\n").replace('`', "'");
+        lines.push(format!("```{}```", escape(&text, 1_200)));
+    }
     let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     if !labels.is_empty() {
         lines.push(format!("`{}`", escape(&labels.join(" ").replace('`', "'"), 500)));
     }
     let mut links = vec![escape(&alert.link, 300)];
+    if !alert.owner.is_empty() {
+        links.push(format!("owner {}", escape(&alert.owner, 100)));
+    }
     if alert.runbook.starts_with("http") {
         links.push(format!("runbook {}", escape(&alert.runbook, 300)));
     }

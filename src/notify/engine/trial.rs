@@ -8,7 +8,7 @@ use crate::config::{GroupBy, Target};
 use super::Engine;
 
 /// Rule of test alerts; no hash in hex has this form.
-const TEST_RULE: &str = "test";
+pub(crate) const TEST_RULE: &str = "test";
 
 impl Engine {
     pub(super) fn begin_test(&mut self, receiver: &str, id: &str, now_ms: i64) {
@@ -25,6 +25,7 @@ impl Engine {
             resolved_at_ms: None,
             evaluated_at_ms: now_ms,
             value: 1.0,
+            evidence: Default::default(),
         };
         let target = Target { group_by: GroupBy::All, group_wait_ms: 0, ..Target::to(receiver) };
         self.outbox.tell(&instance, &target, &self.config, now_ms, &self.timing);

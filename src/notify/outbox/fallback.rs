@@ -1,11 +1,11 @@
 //! When a channel cannot be told, its receiver's fallback is, with the reason.
 
-use model::alert::{AlertState, Intent, IntentState, Progress};
+use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
 
 use crate::config::{Config, Fallback};
 use crate::health::Health;
 
-use super::{Key, Outbox, handle, is_loud, key_of, mark, new_intent, number, position, revise, set_handle};
+use super::{Key, Outbox, handle, is_held, is_loud, key_of, mark, new_intent, number, position, revise, set_handle};
 
 impl Outbox {
     /// Tells fallbacks what their channels could not be told in time, and takes back what became needless unsent.
@@ -38,7 +38,19 @@ impl Outbox {
         let key = (channel.to_owned(), primary.scope.clone());
         match self.intents.get(&key).cloned() {
             None => {
-                let mut intent = new_intent(channel, primary.scope.clone(), primary.instances.clone(), now_ms, now_ms);
+                // Another channel's fallback may have told it there already: one mail when Slack and PagerDuty are down.
+                let known = |instance: &Instance| {
+                    let of_channel = self.intents.range((channel.to_owned(), String::new())..);
+                    of_channel
+                        .take_while(|(key, _)| key.0 == channel)
+                        .any(|(_, intent)| position(intent, instance).is_some())
+                };
+                let news: Vec<Instance> =
+                    primary.instances.iter().filter(|instance| !known(instance)).cloned().collect();
+                if news.is_empty() {
+                    return;
+                }
+                let mut intent = new_intent(channel, primary.scope.clone(), news, now_ms, now_ms);
                 intent.fallback_for = Some(primary.receiver.clone());
                 intent.handle.push((mark::WHY.into(), reason(primary, health)));
                 self.put(intent);
@@ -83,7 +95,7 @@ impl Outbox {
 /// Whether it has news that neither its channel nor a stand-in was given. Ends and corrections are not worth waking somebody
 /// else.
 fn wants_fallback(intent: &Intent) -> bool {
-    is_loud(intent) && number(intent, mark::FELL_BACK) < number(intent, mark::LOUD)
+    is_loud(intent) && !is_held(intent) && number(intent, mark::FELL_BACK) < number(intent, mark::LOUD)
 }
 
 fn is_due(intent: &Intent, fallback: &Fallback, health: &Health, now_ms: i64) -> bool {

@@ -8,7 +8,8 @@ use crate::delivery::{Report, Verdict};
 use crate::health::{Health, backoff_ms};
 use crate::timing::Timing;
 
-use super::{Key, Outbox, is_critical, mark, set_handle};
+use super::marks::{is_held, set_told};
+use super::{Key, Outbox, handle, is_critical, mark, set_handle, visible};
 
 /// What an attempt carries: the state as it was when it began.
 #[derive(Debug, Clone)]
@@ -42,8 +43,11 @@ impl Outbox {
             set_handle(intent, name, value);
         }
         intent.progress = Progress::Sending { attempt: attempts + 1, started_ms: now_ms };
+        if handle(intent, mark::FIRST).is_empty() {
+            set_handle(intent, mark::FIRST, &now_ms.to_string());
+        }
         self.dirty.insert(key.clone());
-        Some(Sent { intent: intent.clone(), number: attempts + 1, started_ms: now_ms })
+        Some(Sent { intent: visible(intent), number: attempts + 1, started_ms: now_ms })
     }
 
     /// An attempt that was not made after all, as the store could not note it.
@@ -79,19 +83,19 @@ impl Outbox {
             intent.not_before_ms = intent.not_before_ms.min(sent.intent.not_before_ms);
         }
         match &report.verdict {
+            Verdict::Accepted if report.began => {
+                health.accepted(now_ms);
+                set_handle(intent, mark::UNSURE, "");
+                intent.accepted = Some((sent.intent.rev, IntentState::Firing));
+                for instance in &sent.intent.instances {
+                    set_told(intent, instance, true);
+                }
+                intent.progress = Progress::Waiting { attempts: 0, next_attempt_ms: 0, last_error: String::new() };
+            }
             Verdict::Accepted => {
                 health.accepted(now_ms);
                 set_handle(intent, mark::UNSURE, "");
-                intent.accepted = Some((sent.intent.rev, sent.intent.want));
-                intent.progress = if intent.rev == sent.intent.rev {
-                    if intent.want == IntentState::Firing {
-                        // Their end is told; the next message is about what still fires.
-                        intent.instances.retain(|instance| instance.state == AlertState::Firing);
-                    }
-                    Progress::Accepted { at_ms: now_ms }
-                } else {
-                    Progress::Waiting { attempts: 0, next_attempt_ms: 0, last_error: String::new() }
-                };
+                take_in(intent, &sent.intent, now_ms);
             }
             Verdict::Throttled { retry_after_ms } => {
                 let until = health.throttled(now_ms, &report.words, *retry_after_ms, timing);
@@ -127,9 +131,33 @@ impl Outbox {
     }
 }
 
+/// The receiver knows what was sent by now.
+pub(super) fn take_in(intent: &mut Intent, sent: &Intent, now_ms: i64) {
+    intent.accepted = Some((sent.rev, sent.want));
+    for instance in &sent.instances {
+        set_told(intent, instance, instance.state == AlertState::Firing);
+    }
+    if intent.want == IntentState::Firing {
+        // Their end is told; the next message is about what still fires.
+        intent.instances.retain(|instance| {
+            instance.state == AlertState::Firing
+                || !sent
+                    .instances
+                    .iter()
+                    .any(|other| other.state != AlertState::Firing && other.episode() == instance.episode())
+        });
+    }
+    intent.progress = if intent.rev == sent.rev {
+        Progress::Accepted { at_ms: now_ms }
+    } else {
+        Progress::Waiting { attempts: 0, next_attempt_ms: 0, last_error: String::new() }
+    };
+}
+
 /// When an intent's next attempt is due; `None` unless one is wanted.
 pub(super) fn due_at_ms(intent: &Intent) -> Option<i64> {
     match intent.progress {
+        Progress::Waiting { .. } if is_held(intent) => None,
         Progress::Waiting { next_attempt_ms, .. } => Some(intent.not_before_ms.max(next_attempt_ms)),
         _ => None,
     }

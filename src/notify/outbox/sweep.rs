@@ -2,12 +2,15 @@
 
 use model::alert::{Attempt, Intent, IntentState, Outcome, Progress};
 
-use crate::config::Config;
+use crate::config::{Channel, ChannelKind, Config};
 use crate::health::Health;
 use crate::timing::Timing;
 
 use super::outcome::{attempt_of, due_at_ms};
-use super::{Key, Outbox, revise, settings};
+use super::{Key, Outbox, is_acked, is_held, revise, settings, tick_at_ms};
+
+/// From a message's first form to the next one that nothing but time asks for, in ms.
+const REFRESH_FIRST_MS: i64 = 5 * 60_000;
 
 impl Outbox {
     /// Does what is due by now. Returns lines for the history, of ends that were given up.
@@ -26,6 +29,11 @@ impl Outbox {
                 Some((at_ms, _)) if at_ms > now_ms => {}
                 None => {}
                 Some((_, Step::Forget)) => self.remove(&key),
+                Some((_, Step::Refresh)) => {
+                    let mut intent = intent.clone();
+                    revise(&mut intent, IntentState::Firing, now_ms, false);
+                    self.put(intent);
+                }
                 Some((_, Step::Repeat)) => {
                     let mut intent = intent.clone();
                     revise(&mut intent, IntentState::Firing, now_ms, true);
@@ -39,21 +47,23 @@ impl Outbox {
                 Some((_, Step::GiveUp)) => {
                     let mut intent = intent.clone();
                     let error = "nobody took the end of this alert for too long; given up".to_owned();
-                    given_up.push(attempt_of(&intent, 0, now_ms, now_ms, Outcome::Permanent, 0, &error));
+                    given_up.push(attempt_of(&intent, 0, now_ms, now_ms, Outcome::Expired, 0, &error));
                     intent.progress = Progress::Failed { at_ms: now_ms, error };
                     self.put(intent);
                 }
             }
         }
+        self.settle_noise(config, now_ms);
+        self.drop_steps();
         self.fall_back(config, health, now_ms);
         given_up
     }
 
-    /// Whether a repeat is due.
+    /// Whether a message is to say anew how its alerts are: as a repeat, or where it stands.
     pub(crate) fn repeats(&self, config: &Config, now_ms: i64, timing: &Timing) -> bool {
         self.intents
             .values()
-            .any(|intent| matches!(step(intent, config, timing), Some((at_ms, Step::Repeat)) if at_ms <= now_ms))
+            .any(|intent| matches!(step(intent, config, timing), Some((at_ms, Step::Repeat | Step::Refresh)) if at_ms <= now_ms))
     }
 
     /// Refused attempts are worth another try: the configuration changed.
@@ -81,12 +91,15 @@ impl Outbox {
                 let step = step(intent, config, timing).map(|(at_ms, _)| at_ms);
                 [attempt, step, Outbox::fallback_at_ms(intent, config)].into_iter().flatten().min()
             })
+            .chain(self.next_quiet_ms())
+            .chain(self.calm_at_ms())
             .min()
     }
 }
 
 enum Step {
     Repeat,
+    Refresh,
     Retry,
     GiveUp,
     Forget,
@@ -99,8 +112,17 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
     let expires_ms = ended_ms.unwrap_or(intent.not_before_ms) + timing.resolve_expires_ms;
     match (intent.want, &intent.progress) {
         (IntentState::Resolved, Progress::Accepted { at_ms }) => Some((at_ms + timing.done_keep_ms, Step::Forget)),
+        // Nobody is reminded of what is held back, or of what somebody looks after.
+        (IntentState::Firing, Progress::Accepted { .. }) if is_held(intent) || is_acked(intent) => None,
+        // A repeat would say nothing new of what comes and goes.
+        (IntentState::Firing, Progress::Accepted { .. }) if super::flap::is_marked(intent) => None,
         (IntentState::Firing, Progress::Accepted { at_ms }) => {
-            channel.map(|_| (at_ms + settings(config, intent).repeat_interval_ms, Step::Repeat))
+            let (channel, target) = (channel?, settings(config, intent));
+            let repeat_ms = tick_at_ms(intent, target.group_interval_ms, at_ms + target.repeat_interval_ms);
+            match refresh_at_ms(intent, channel, *at_ms) {
+                Some(refresh_ms) if refresh_ms < repeat_ms => Some((refresh_ms, Step::Refresh)),
+                _ => Some((repeat_ms, Step::Repeat)),
+            }
         }
         (IntentState::Resolved, Progress::Failed { at_ms, .. }) if *at_ms >= expires_ms => {
             Some((at_ms + timing.done_keep_ms, Step::Forget))
@@ -114,6 +136,17 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
         (IntentState::Resolved, Progress::Waiting { .. }) => Some((expires_ms, Step::GiveUp)),
         (IntentState::Firing, Progress::Waiting { .. }) | (_, Progress::Sending { .. }) => None,
     }
+}
+
+/// When a message that can be edited says anew how its alerts are: after five minutes, and each time its age has doubled, so
+/// that the edits of a message stay few however long it lasts.
+fn refresh_at_ms(intent: &Intent, channel: &Channel, told_ms: i64) -> Option<i64> {
+    let ChannelKind::Slack(slack) = &channel.kind else { return None };
+    if !slack.can_edit() || super::is_loud(intent) {
+        return None;
+    }
+    let began_ms = intent.instances.iter().filter_map(|instance| instance.fired_at_ms).min()?;
+    Some(told_ms + (told_ms - began_ms).max(REFRESH_FIRST_MS))
 }
 
 /// A try as the first one again. The words of the refusal stay until the next answer.

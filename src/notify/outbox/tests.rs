@@ -54,7 +54,7 @@ impl Bench {
     }
 
     fn end_attempt(&mut self, sent: &Sent, now_ms: i64, verdict: Verdict) {
-        let report = Report { verdict, status: 0, words: "words".into(), handle: Vec::new() };
+        let report = Report { verdict, status: 0, words: "words".into(), handle: Vec::new(), began: false };
         self.outbox.finish(sent, &report, &mut self.health, now_ms, 0.5, &self.timing);
     }
 
@@ -82,6 +82,7 @@ fn firing(host: &str, severity: &str, at_ms: i64) -> Instance {
         resolved_at_ms: None,
         evaluated_at_ms: at_ms,
         value: 1.0,
+        evidence: Default::default(),
     }
 }
 
@@ -270,17 +271,64 @@ fn a_refusal_is_tried_again_after_a_while_or_a_reload() {
 }
 
 #[test]
-fn a_storm_has_a_bounded_number_of_scopes() {
+fn what_fires_long_has_a_bounded_number_of_scopes() {
     let mut bench = Bench::new("{receiver: pd, group_by: ['...'], group_wait: 0s}");
     let alerts: Vec<Instance> = (0..1_500).map(|n| firing(&n.to_string(), "critical", n)).collect();
-    for alert in &alerts {
-        bench.take(alert, 2_000);
+    // One after the other, or it were a storm.
+    for (at_ms, alert) in (0..).step_by(100_000).zip(&alerts) {
+        bench.take(alert, at_ms);
     }
-    assert_eq!(bench.outbox.iter().count(), 2 * OPEN_SCOPES_MAX + 1);
+    assert!(bench.outbox.iter().count() <= 2 * OPEN_SCOPES_MAX + 1);
     for alert in &alerts {
         bench.take(&ended(alert, 3_000), 3_000);
     }
     assert!(bench.outbox.iter().all(|(_, intent)| intent.want == IntentState::Resolved));
+}
+
+#[test]
+fn a_storm_is_one_message_beside_its_root() {
+    let mut bench = Bench::new("{receiver: pd, group_by: ['...'], group_wait: 10s}");
+    let mut alerts: Vec<Instance> = (0..200).map(|n| firing(&format!("h{n}"), "warning", 1_000)).collect();
+    let mut root = firing("root", "critical", 1_000);
+    root.labels = root.labels.with("alertname", "HostDown");
+    alerts.insert(7, root);
+    for alert in &alerts {
+        bench.take(alert, 1_000);
+    }
+    let scopes: Vec<(usize, bool)> =
+        bench.outbox.iter().map(|(_, intent)| (intent.instances.len(), is_storm(intent))).collect();
+    assert_eq!(scopes.iter().filter(|(_, storm)| *storm).collect::<Vec<_>>(), [&(200, true)], "{scopes:?}");
+    assert_eq!(scopes.len(), 2, "{scopes:?}");
+    for alert in &alerts {
+        bench.take(&ended(alert, 3_000), 3_000);
+    }
+    assert!(bench.outbox.iter().all(|(_, intent)| intent.want == IntentState::Resolved));
+}
+
+#[test]
+fn a_flapping_alert_stays_one_episode_until_it_is_quiet() {
+    let mut bench = Bench::new("{receiver: slack, group_by: ['...'], group_wait: 0s}");
+    let channel = "slack/slack[0]";
+    for n in 0..4 {
+        let at_ms = 2 * n * MINUTE;
+        let alert = firing("a", "warning", at_ms);
+        bench.take(&alert, at_ms);
+        bench.attempt(channel, at_ms, Verdict::Accepted);
+        bench.take(&ended(&alert, at_ms + MINUTE), at_ms + MINUTE);
+        if n < 3 {
+            bench.attempt(channel, at_ms + MINUTE, Verdict::Accepted);
+        }
+    }
+    let open = |bench: &Bench| bench.outbox.iter().filter(|(_, one)| one.want == IntentState::Firing).count();
+    assert_eq!(open(&bench), 1, "the fourth end is held back");
+    let again = firing("a", "warning", 8 * MINUTE);
+    bench.take(&again, 8 * MINUTE);
+    assert_eq!((open(&bench), bench.outbox.iter().count()), (1, 4), "the fifth beginning is the same trouble");
+    bench.take(&ended(&again, 9 * MINUTE), 9 * MINUTE);
+    bench.sweep(13 * MINUTE - 1);
+    assert_eq!(open(&bench), 1);
+    bench.sweep(13 * MINUTE);
+    assert_eq!(open(&bench), 0, "told as over after twice its period");
 }
 
 #[test]
@@ -295,4 +343,113 @@ fn a_restart_makes_begun_attempts_again() {
     assert_eq!((attempts.len(), attempts[0].outcome, attempts[0].number), (1, model::alert::Outcome::Ambiguous, 1));
     let sent = outbox.begin(&key, &[], 50).unwrap();
     assert_eq!((sent.number, handle(&sent.intent, mark::UNSURE)), (2, "1"));
+}
+
+fn silence(name: &str, value: &str) -> model::Silence {
+    model::Silence {
+        id: "s".into(),
+        matchers: vec![model::Matcher::equal(name, value)],
+        starts_ms: i64::MIN,
+        ends_ms: i64::MAX,
+        updated_ms: 0,
+        created_by: "ann".into(),
+        comment: "swap".into(),
+        schedule: String::new(),
+    }
+}
+
+impl Bench {
+    /// Lays these silences over the outbox; returns how many alerts were newly held back.
+    fn hold(&mut self, silences: &[model::Silence], now_ms: i64) -> usize {
+        let suppression = crate::suppress::Suppression::new(&self.config, silences, std::iter::empty(), now_ms);
+        self.outbox.suppress(&suppression, &self.config, now_ms).len()
+    }
+}
+
+#[test]
+fn what_is_held_back_untold_leaves_no_trace_and_what_was_told_keeps_its_end() {
+    let mut bench = Bench::new("{receiver: slack, group_wait: 0s}");
+    let (a, b) = (firing("a", "warning", 0), firing("b", "warning", 0));
+    bench.take(&a, 0);
+    bench.take(&b, 0);
+    // Silenced before anything was sent: the other one goes alone.
+    assert_eq!(bench.hold(&[silence("host", "a")], 0), 1);
+    let sent = bench.attempt("slack/slack[0]", 0, Verdict::Accepted);
+    assert_eq!(sent.intent.instances, std::slice::from_ref(&b));
+    bench.take(&ended(&a, 1), 1);
+    assert!(bench.due("slack/slack[0]", MINUTE).is_empty(), "nobody heard of it");
+    // Told, then silenced: no repeats, and its end is quiet.
+    assert_eq!(bench.hold(&[silence("host", "b")], 2), 1);
+    assert_eq!(bench.hold(&[silence("host", "b")], 3), 0, "once");
+    bench.sweep(5 * 60 * MINUTE);
+    assert!(bench.due("slack/slack[0]", 5 * 60 * MINUTE).is_empty() && bench.next().is_none());
+    bench.take(&ended(&b, 5 * 60 * MINUTE), 5 * 60 * MINUTE);
+    let sent = bench.attempt("slack/slack[0]", 5 * 60 * MINUTE, Verdict::Accepted);
+    assert!(is_quiet(&sent.intent) && sent.intent.want == IntentState::Resolved);
+}
+
+#[test]
+fn what_is_let_go_while_it_fires_is_told_at_once() {
+    let mut bench = Bench::new("{receiver: slack, group_wait: 30s}");
+    let alert = firing("a", "warning", 0);
+    bench.take(&alert, 0);
+    bench.attempt("slack/slack[0]", 30_000, Verdict::Accepted);
+    bench.hold(&[silence("host", "a")], MINUTE);
+    bench.hold(&[], 2 * MINUTE);
+    assert_eq!((bench.next(), is_loud(bench.only())), (Some(2 * MINUTE), true));
+    // A failing attempt is not made again once it is silenced.
+    bench.attempt("slack/slack[0]", 2 * MINUTE, Verdict::Transient { unsure: false });
+    bench.hold(&[silence("host", "a")], 2 * MINUTE);
+    assert!(bench.due("slack/slack[0]", 10 * MINUTE).is_empty());
+}
+
+#[test]
+fn a_silence_during_an_attempt_waits_for_its_answer() {
+    for (verdict, owed) in [(Verdict::Accepted, true), (Verdict::Transient { unsure: false }, false)] {
+        let mut bench = Bench::new("{receiver: pd, group_wait: 0s}");
+        let alert = firing("a", "critical", 0);
+        bench.take(&alert, 0);
+        let key = bench.due("pd/pagerduty[0]", 0)[0].clone();
+        let sent = bench.outbox.begin(&key, &[], 0).unwrap();
+        bench.hold(&[silence("host", "a")], 1);
+        bench.end_attempt(&sent, 2, verdict);
+        bench.take(&ended(&alert, 3), 3);
+        assert_eq!(bench.due("pd/pagerduty[0]", MINUTE).len(), usize::from(owed));
+    }
+}
+
+#[test]
+fn groups_keep_to_their_ticks() {
+    let mut bench = Bench::new("{receiver: slack, group_wait: 10s, group_interval: 1m, repeat_interval: 150s}");
+    bench.take(&firing("a", "warning", 0), 0);
+    bench.attempt("slack/slack[0]", 10_000, Verdict::Accepted);
+    // 160 s after the first message is between two ticks: the repeat waits for the next one.
+    assert_eq!(bench.next(), Some(190_000));
+    bench.take(&firing("b", "warning", 75_000), 75_000);
+    assert_eq!(bench.next(), Some(130_000), "the tick after it, not an interval after it");
+    bench.attempt("slack/slack[0]", 130_000, Verdict::Accepted);
+    // More severe than all that was told: not at the tick but at once, as a critical one.
+    bench.take(&firing("c", "page", 140_000), 140_000);
+    assert_eq!(bench.next(), Some(150_000));
+}
+
+#[test]
+fn whoever_looks_after_it_is_not_reminded_until_that_is_over() {
+    let mut bench = Bench::new("{receiver: slack, group_wait: 0s}");
+    let alert = firing("a", "warning", 0);
+    bench.take(&alert, 0);
+    bench.attempt("slack/slack[0]", 0, Verdict::Accepted);
+    let episode = alert.episode().unwrap();
+    let ack =
+        model::Ack { episode: episode.clone(), by: "ann".into(), comment: "on it".into(), at_ms: 1, until_ms: Some(9) };
+    let acks = BTreeMap::from([(episode.clone(), ack)]);
+    bench.outbox.acknowledge(&acks, &[], 1);
+    assert!(is_acked(bench.only()));
+    let sent = bench.attempt("slack/slack[0]", 1, Verdict::Accepted);
+    assert!(is_quiet(&sent.intent) && handle(&sent.intent, mark::ACK) == "ann: on it");
+    assert_eq!(bench.next(), None, "no repeat");
+    bench.outbox.acknowledge(&acks, &[], 2);
+    assert_eq!(bench.next(), None, "said once");
+    bench.outbox.acknowledge(&BTreeMap::new(), &[episode], 9);
+    assert_eq!((bench.next(), is_loud(bench.only()), is_acked(bench.only())), (Some(9), true, false));
 }

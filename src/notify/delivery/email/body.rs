@@ -15,7 +15,7 @@ pub(super) fn text(message: &Message) -> String {
         out.push_str(&format!("  {}\n\n", alert.link));
     }
     if message.more > 0 {
-        out.push_str(&format!("+{} more\n", message.more));
+        out.push_str(&format!("+{} more of {} alerts\n", message.more, message.count()));
     }
     out.push_str(&format!("{}\n", message.link));
     out
@@ -36,7 +36,7 @@ pub(super) fn html(message: &Message) -> String {
         out.push_str("</p>");
     }
     if message.more > 0 {
-        out.push_str(&format!("<p>+{} more</p>", message.more));
+        out.push_str(&format!("<p>+{} more of {} alerts</p>", message.more, message.count()));
     }
     out.push_str(&format!("<p><a href=\"{0}\">{0}</a></p></body></html>", escape(&message.link)));
     out
@@ -46,7 +46,11 @@ fn lines(alert: &AlertText) -> Vec<String> {
     let mut lines: Vec<String> =
         [&alert.summary, &alert.description].into_iter().filter(|text| !text.is_empty()).cloned().collect();
     lines.push(format!("value {}, {}", alert.value, alert.when));
+    lines.extend(alert.log_lines.iter().map(|line| format!("| {line}")));
     lines.extend(alert.labels.iter().map(|(name, value)| format!("{name}={value}")));
+    if !alert.owner.is_empty() {
+        lines.push(format!("owner {}", alert.owner));
+    }
     if !alert.runbook.is_empty() {
         lines.push(format!("runbook {}", alert.runbook));
     }

@@ -123,7 +123,8 @@ async fn what_fired_and_ended_untold_is_told_once() {
     let alert = firing("Blip", "web-1", "warning");
     world.commit(std::slice::from_ref(&alert));
     world.commit(&[ended(&alert)]);
-    world.attempted(Outcome::Accepted, 3).await;
+    // PagerDuty is told of the beginning and of the end.
+    world.attempted(Outcome::Accepted, 4).await;
     world.slack.seen.see(|seen| {
         assert_eq!(seen.messages.len(), 1);
         assert!(seen.messages[0].text().contains("FIRED AND ENDED"), "{}", seen.messages[0].text());

@@ -90,7 +90,7 @@ async fn what_lasts_is_repeated_and_what_was_never_told_is_told_after_a_reload()
     world.start(notify::Config::silent());
     let alert = firing("Nobody", "web-1", "warning");
     world.commit(std::slice::from_ref(&alert));
-    let route = "{receiver: webhook, group_wait: 0s, repeat_interval: 300ms}";
+    let route = "{receiver: webhook, group_wait: 0s, group_interval: 100ms, repeat_interval: 300ms}";
     world.notifier().reload(world.config(route, ""));
     world.slack.seen.until("a message and two repeats", |seen| (seen.messages.len() >= 3).then_some(())).await;
     // Later evaluations change the value and tell nobody; the next repeat says it.

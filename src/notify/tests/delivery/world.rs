@@ -250,6 +250,7 @@ pub(crate) fn firing(name: &str, host: &str, severity: &str) -> Instance {
         resolved_at_ms: None,
         evaluated_at_ms: now_ms(),
         value: 0.97,
+        evidence: Default::default(),
     }
 }
 

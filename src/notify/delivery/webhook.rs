@@ -1,0 +1,169 @@
+//! Alertmanager's webhook, version 4 of its JSON, with a key that makes a repeat harmless and, where asked for, a signature.
+//!
+//! Format: <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>.
+
+use std::time::Duration;
+
+use model::Labels;
+use model::alert::{AlertState, Instance, Intent, label_fingerprint};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Authorization, WebhookConfig};
+use crate::message::rule_link;
+
+use super::context::Context;
+use super::http_clients::{plain_error, read_some, retry_after_ms};
+use super::{Clients, Report, Speaker, Verdict};
+
+/// What stands for an end that has not come, as Go's zero time.
+const NOT_ENDED: &str = "0001-01-01T00:00:00Z";
+/// Block size of SHA-256, in bytes (RFC 2104).
+const HMAC_BLOCK: usize = 64;
+
+pub(super) async fn deliver(
+    config: &WebhookConfig,
+    intent: &Intent,
+    speaker: &Speaker,
+    context: &Context,
+    clients: &Clients,
+    limit: Duration,
+) -> Report {
+    let body = body(config, intent, speaker, context).to_string();
+    let rev = intent.rev.to_string();
+    let limit = config.timeout_ms.map_or(limit, |ms| Duration::from_millis(ms).min(limit));
+    let mut request = clients
+        .http
+        .post(config.url.reveal())
+        .timeout(limit)
+        .header("content-type", "application/json")
+        .header("idempotency-key", speaker.key(&[&intent.receiver, &intent.scope, &rev]));
+    request = match &config.authorization {
+        None => request,
+        Some(Authorization::Plain { scheme, credentials }) => {
+            request.header("authorization", format!("{scheme} {}", credentials.reveal()))
+        }
+        Some(Authorization::Basic { username, password }) => request.basic_auth(username, Some(password.reveal())),
+    };
+    if let Some(key) = &config.signing_key {
+        let mac = hmac_sha256(key.reveal().as_bytes(), body.as_bytes());
+        request = request.header("x-signature", format!("sha256={}", model::any::hex(&mac)));
+    }
+    let response = match request.body(body).send().await {
+        Ok(response) => response,
+        // Never unsure: a repeat under the same key is the same call.
+        Err(error) => return Report::new(Verdict::Transient { unsure: false }, 0, &plain_error(error)),
+    };
+    let status = response.status().as_u16();
+    let retry_after_ms = retry_after_ms(response.headers());
+    let answer = read_some(response).await;
+    let verdict = match status {
+        200..=299 => Verdict::Accepted,
+        429 => Verdict::Throttled { retry_after_ms },
+        408 | 500.. => Verdict::Transient { unsure: false },
+        _ => Verdict::Refused,
+    };
+    Report::new(verdict, status, &format!("HTTP {status} {answer}"))
+}
+
+fn body(config: &WebhookConfig, intent: &Intent, speaker: &Speaker, context: &Context) -> Value {
+    let base = speaker.external_url.trim_end_matches('/');
+    let shown = if config.max_alerts == 0 { usize::MAX } else { config.max_alerts };
+    let instances: Vec<&Instance> = intent.instances.iter().take(shown).collect();
+    let alerts: Vec<Value> = instances.iter().map(|instance| alert(instance, base)).collect();
+    let firing = intent.instances.iter().any(|instance| instance.state == AlertState::Firing);
+    let group = context.group_labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect::<Vec<_>>();
+    json!({
+        "version": "4",
+        "groupKey": format!("{{}}:{{{}}}", group.join(", ")),
+        "truncatedAlerts": intent.instances.len() - instances.len(),
+        "status": if firing { "firing" } else { "resolved" },
+        "receiver": context.receiver,
+        "groupLabels": map(context.group_labels.iter()),
+        "commonLabels": map(common(&intent.instances, |instance| pairs(&instance.labels))),
+        "commonAnnotations": map(common(&intent.instances, |instance| {
+            instance.annotations.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+        })),
+        "externalURL": base,
+        "alerts": alerts,
+    })
+}
+
+fn alert(instance: &Instance, base: &str) -> Value {
+    let fired_ms = instance.fired_at_ms.unwrap_or(instance.active_at_ms);
+    let (status, ends_at) = match (instance.state, instance.resolved_at_ms) {
+        (AlertState::Resolved, Some(ended_ms)) => ("resolved", model::time::rfc3339_ms(ended_ms)),
+        _ => ("firing", NOT_ENDED.into()),
+    };
+    json!({
+        "status": status,
+        "labels": map(instance.labels.iter()),
+        "annotations": map(instance.annotations.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+        "startsAt": model::time::rfc3339_ms(fired_ms),
+        "endsAt": ends_at,
+        "generatorURL": rule_link(base, instance),
+        "fingerprint": label_fingerprint(&instance.labels),
+    })
+}
+
+fn map<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+    Value::Object(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
+}
+
+fn pairs(labels: &Labels) -> Vec<(&str, &str)> {
+    labels.iter().collect()
+}
+
+/// What all alerts say alike.
+fn common<'a>(
+    instances: &'a [Instance],
+    of: impl Fn(&'a Instance) -> Vec<(&'a str, &'a str)>,
+) -> Vec<(&'a str, &'a str)> {
+    let Some((first, rest)) = instances.split_first() else { return Vec::new() };
+    let mut shared = of(first);
+    for instance in rest {
+        let its = of(instance);
+        shared.retain(|pair| its.contains(pair));
+    }
+    shared
+}
+
+/// RFC 2104.
+fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut block = [0u8; HMAC_BLOCK];
+    if key.len() > HMAC_BLOCK {
+        block[..32].copy_from_slice(&Sha256::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let keyed = |pad: u8, text: &[u8]| {
+        let mut hash = Sha256::new();
+        hash.update(block.map(|byte| byte ^ pad));
+        hash.update(text);
+        hash.finalize()
+    };
+    keyed(0x5c, &keyed(0x36, text)).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_those_of_the_rfc() {
+        // RFC 4231, test cases 2 and 6.
+        let check = |key: &[u8], text: &[u8], expected: &str| {
+            assert_eq!(model::any::hex(&hmac_sha256(key, text)), expected);
+        };
+        check(
+            b"Jefe",
+            b"what do ya want for nothing?",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        );
+        check(
+            &[0xaa; 131],
+            b"Test Using Larger Than Block-Size Key - Hash Key First",
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! What silences, inhibitions, time intervals and acknowledgements do to intents.
+//!
+//! An alert that is held back is in no intent of a receiver that was not told of it; when it is let go, it joins as if it had begun
+//! then. Whoever was told keeps it among the intent's alerts, marked, and is told its end all the same.
+
+use std::collections::BTreeMap;
+
+use model::Ack;
+use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, Progress};
+
+use crate::config::Config;
+use crate::suppress::{Suppression, Suppressor};
+
+use super::marks::{is_muted, is_told, set_muted};
+use super::outcome::attempt_of;
+use super::{Key, Outbox, mark, revise, set_handle, settings};
+
+/// An alert that a channel is not told of, and why: for the history.
+pub(crate) struct HeldBack {
+    pub(crate) channel: String,
+    pub(crate) instance: Instance,
+    pub(crate) why: Suppressor,
+}
+
+impl HeldBack {
+    /// A line of the history.
+    pub(crate) fn attempt(&self, now_ms: i64) -> Attempt {
+        let scope = self.instance.episode().unwrap_or_default();
+        let instances = vec![self.instance.clone()];
+        let intent = super::new_intent(&self.channel, scope, instances, now_ms, now_ms);
+        attempt_of(&intent, 0, now_ms, now_ms, Outcome::Suppressed, 0, &self.why.words())
+    }
+}
+
+impl Outbox {
+    /// Holds back what is suppressed now and lets go what no longer is. Returns what was newly held back.
+    pub(crate) fn suppress(&mut self, suppression: &Suppression, config: &Config, now_ms: i64) -> Vec<HeldBack> {
+        let mut held = Vec::new();
+        let keys: Vec<Key> = self.intents.keys().cloned().collect();
+        for key in keys {
+            let Some(intent) = self.intents.get(&key) else { continue };
+            let Some((receiver, _)) = config.channel(&key.0) else { continue };
+            if intent.instances.iter().all(|instance| instance.rule_id == crate::engine::TEST_RULE) {
+                continue;
+            }
+            let sending = matches!(intent.progress, Progress::Sending { .. });
+            let mut next = intent.clone();
+            let mut let_go: Option<i64> = None;
+            for instance in &intent.instances {
+                let why = suppression.why(config, &instance.labels, &receiver.name, now_ms);
+                match (why, is_told(intent, instance), is_muted(intent, instance)) {
+                    // What is on its way at this moment counts as told until its answer is there.
+                    (Some(why), false, _) if !sending => {
+                        next.instances.retain(|other| other.episode() != instance.episode());
+                        held.push(HeldBack { channel: key.0.clone(), instance: instance.clone(), why });
+                    }
+                    (Some(why), _, false) => {
+                        set_muted(&mut next, instance, true);
+                        // Why it is held, for the moment it is let go.
+                        set_handle(&mut next, mark::MUTED_BY, if why.is_inhibition() { "inhibition" } else { "" });
+                        if instance.state == AlertState::Firing {
+                            held.push(HeldBack { channel: key.0.clone(), instance: instance.clone(), why });
+                        }
+                    }
+                    (None, _, true) => {
+                        set_muted(&mut next, instance, false);
+                        if instance.state == AlertState::Firing {
+                            // What was inhibited often ends just after its source did.
+                            let inhibited = super::handle(intent, mark::MUTED_BY) == "inhibition";
+                            let wait_ms = if inhibited { settings(config, intent).group_wait_ms } else { 0 };
+                            let_go = Some(let_go.unwrap_or(i64::MAX).min(now_ms + wait_ms));
+                        }
+                    }
+                    (Some(_), _, true) | (None, _, false) => {}
+                }
+            }
+            if next.instances.is_empty() {
+                // Nobody was told of anything here, else it were among the alerts.
+                self.remove(&key);
+                continue;
+            }
+            let fewer = next.instances.len() < intent.instances.len();
+            if fewer && let Some((rev, _)) = next.accepted {
+                let told = |instance: &Instance| instance.state == AlertState::Firing && is_told(&next, instance);
+                if next.instances.iter().all(told) {
+                    // All that is left was told, so the news that waited is none.
+                    set_handle(&mut next, mark::LOUD, &rev.to_string());
+                    next.progress = Progress::Accepted { at_ms: now_ms };
+                }
+            }
+            if let Some(due_ms) = let_go {
+                revise(&mut next, IntentState::Firing, due_ms, true);
+            }
+            if next != *intent {
+                self.put(next);
+            }
+        }
+        held
+    }
+
+    /// Puts what people have acknowledged into the intents: it is shown where a message can be edited, and stops repeats. `over`
+    /// are episodes whose acknowledgement is over while they still fire: they are told again.
+    pub(crate) fn acknowledge(&mut self, acks: &BTreeMap<String, Ack>, over: &[String], now_ms: i64) {
+        let keys: Vec<Key> = self.intents.keys().cloned().collect();
+        for key in keys {
+            let Some(intent) = self.intents.get(&key) else { continue };
+            let firing = || intent.instances.iter().filter(|instance| instance.state == AlertState::Firing);
+            let mut words = Vec::new();
+            let mut all = intent.want == IntentState::Firing;
+            for instance in firing() {
+                match instance.episode().and_then(|episode| acks.get(&episode)) {
+                    Some(ack) => words.push(words_of(ack)),
+                    None => all = false,
+                }
+            }
+            words.dedup();
+            let words = words.join("; ");
+            let all = if all && !words.is_empty() { "1" } else { "" };
+            let ended = firing().any(|instance| instance.episode().is_some_and(|episode| over.contains(&episode)));
+            if super::handle(intent, mark::ACK) == words && super::handle(intent, mark::ACKED) == all && !ended {
+                continue;
+            }
+            let mut next = intent.clone();
+            set_handle(&mut next, mark::ACK, &words);
+            set_handle(&mut next, mark::ACKED, all);
+            if next.accepted.is_some() && next.want == IntentState::Firing {
+                revise(&mut next, IntentState::Firing, now_ms, ended);
+            }
+            self.put(next);
+        }
+    }
+
+    /// Takes a quiet message as said without saying it: the channel cannot put right what it said, only say more.
+    /// Returns its line for the history.
+    pub(crate) fn settle(&mut self, key: &Key, now_ms: i64) -> Option<Attempt> {
+        let intent = self.intents.get(key)?;
+        let sent = visible(intent);
+        let mut next = intent.clone();
+        super::outcome::take_in(&mut next, &sent, now_ms);
+        self.put(next);
+        let words = "nothing new while it is held back, and this channel cannot edit what it said";
+        Some(attempt_of(&sent, 0, now_ms, now_ms, Outcome::Suppressed, 0, words))
+    }
+}
+
+fn words_of(ack: &Ack) -> String {
+    let said = if ack.comment.is_empty() { String::new() } else { format!(": {}", ack.comment) };
+    format!("{}{said}", ack.by)
+}
+
+/// An intent as a message shows it: without what is held back, and marked when it brings no news.
+pub(crate) fn visible(intent: &Intent) -> Intent {
+    let mut sent = intent.clone();
+    sent.instances.retain(|instance| match instance.state {
+        AlertState::Firing => !is_muted(intent, instance),
+        _ => is_told(intent, instance) || !is_muted(intent, instance),
+    });
+    let firing = sent.instances.iter().any(|instance| instance.state == AlertState::Firing);
+    if !firing {
+        sent.want = IntentState::Resolved;
+    }
+    let news = firing && super::is_loud(intent)
+        || sent.instances.iter().any(|instance| instance.state != AlertState::Firing && !is_muted(intent, instance));
+    set_handle(&mut sent, mark::QUIET, if news { "" } else { "1" });
+    sent
+}

@@ -11,14 +11,18 @@ use tower_http::compression::CompressionLayer;
 use crate::error::Fault;
 use crate::face::Face;
 use crate::otlp::{grpc, http};
-use crate::{State, api, auth, layers, ops, page, remote_write};
+use crate::{State, alertmanager, api, auth, heartbeat, layers, loki, ops, page, remote_write};
 
-/// Pages, query APIs, operations and remote write: port 8080.
+/// Pages, query APIs, operations, remote write and Loki push: port 8080.
 pub fn http_router(state: State) -> Router {
     let routes = page::router()
+        .merge(alertmanager::router())
         .merge(api::router())
+        .merge(loki::router())
         .merge(ops::router())
+        .merge(heartbeat::router())
         .route(remote_write::PATH, post(remote_write::write).fallback(remote_write::not_post))
+        .route(loki::push::PATH, post(loki::push::push).fallback(loki::push::not_post))
         .fallback(no_such_page);
     guarded(routes, state, Face::Page).layer(CompressionLayer::new()).layer(from_fn(layers::security_headers))
 }
@@ -28,7 +32,7 @@ async fn no_such_page(request: Request) -> Response {
     Face::Page.refuse(&Fault::new(Kind::NotFound, message), request.headers())
 }
 
-/// OTLP/HTTP, and remote write beside it: port 4318.
+/// OTLP/HTTP, and remote write and Loki push beside it: port 4318.
 pub fn otlp_http_router(state: State) -> Router {
     let routes = Router::new()
         .route("/v1/metrics", post(http::metrics).fallback(http::not_post))
@@ -36,6 +40,7 @@ pub fn otlp_http_router(state: State) -> Router {
         .route("/v1/traces", any(http::not_stored))
         // Agents that were given one address for all they push.
         .route(remote_write::PATH, post(remote_write::write).fallback(remote_write::not_post))
+        .route(loki::push::PATH, post(loki::push::push).fallback(loki::push::not_post))
         .route("/v1development/profiles", any(http::not_stored))
         .fallback(http::no_such_path);
     guarded(routes, state, Face::Otlp)

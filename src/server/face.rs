@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::api::envelope;
 use crate::error::Fault;
+use crate::heartbeat;
+use crate::loki;
 use crate::otlp::{self, Signal, Transport};
 use crate::remote_write;
 
@@ -14,7 +16,7 @@ use crate::remote_write;
 pub(crate) enum Face {
     /// Pages: a sentence for a person.
     Page,
-    /// `/health`, `/healthz`, `/ready` and assets, which need no token.
+    /// `/health`, `/healthz`, `/ready`, heartbeats and assets, which need no token.
     Open,
     /// `/api/`: Prometheus' envelope.
     Api,
@@ -23,6 +25,10 @@ pub(crate) enum Face {
     Grpc,
     /// Prometheus remote write: a sentence as plain text, for a sender's log.
     RemoteWrite,
+    /// `/loki/`: a sentence as plain text, as Loki's clients show it.
+    Loki,
+    /// Loki push: the same, for a sender's log.
+    LokiPush,
 }
 
 impl Face {
@@ -30,8 +36,10 @@ impl Face {
     pub(crate) fn of_request(self, request: &Request) -> Face {
         match (self, request.uri().path()) {
             (Face::Page | Face::Otlp, remote_write::PATH) => Face::RemoteWrite,
+            (Face::Page | Face::Otlp, loki::push::PATH) => Face::LokiPush,
+            (Face::Page, path) if path.starts_with("/loki/") => Face::Loki,
             (Face::Page, "/health" | "/healthz" | "/ready") => Face::Open,
-            (Face::Page, path) if path.starts_with("/-/") => Face::Open,
+            (Face::Page, path) if path.starts_with("/-/") || path.starts_with(heartbeat::PATH) => Face::Open,
             (Face::Page, path) if path.starts_with("/api/") => Face::Api,
             (face, _) => face,
         }
@@ -42,7 +50,7 @@ impl Face {
     }
 
     pub(crate) fn is_ingest(self) -> bool {
-        matches!(self, Face::Otlp | Face::Grpc | Face::RemoteWrite)
+        matches!(self, Face::Otlp | Face::Grpc | Face::RemoteWrite | Face::LokiPush)
     }
 
     pub(crate) fn refuse(self, fault: &Fault, asked: &HeaderMap) -> Response {
@@ -51,6 +59,7 @@ impl Face {
             Face::Otlp => otlp::http::refuse(fault, asked),
             Face::Api => envelope::refuse(fault),
             Face::RemoteWrite => remote_write::refuse(fault),
+            Face::Loki | Face::LokiPush => loki::refuse(fault),
             Face::Page | Face::Open => {
                 let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
                 (fault.status(), text, Body::from(format!("{}\n", fault.message))).into_response()
@@ -74,6 +83,7 @@ pub(crate) fn count_refusal(face: Face, path: &str, fault: &Fault) {
         Face::Otlp => Transport::Http,
         Face::Grpc => Transport::Grpc,
         Face::RemoteWrite => return otlp::count_request(Signal::Metrics, Transport::RemoteWrite, fault),
+        Face::LokiPush => return otlp::count_request(Signal::Logs, Transport::LokiPush, fault),
         _ => return,
     };
     if let Some(signal) = Signal::of_path(path) {

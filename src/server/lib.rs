@@ -1,5 +1,6 @@
 //! The doors: OTLP over gRPC and HTTP, the HTTP APIs, the pages. The only room that is called, and the only one with wire JSON.
 
+mod alertmanager;
 mod api;
 mod asked_metrics;
 mod auth;
@@ -8,9 +9,11 @@ mod clock;
 mod doors;
 mod error;
 mod face;
+mod heartbeat;
 mod host;
 mod in_flight;
 mod layers;
+mod loki;
 mod number;
 mod ops;
 mod otlp;
@@ -19,6 +22,8 @@ mod queries;
 mod remote_write;
 mod serve;
 pub mod state;
+mod syslog;
+mod tail;
 pub mod targets;
 mod tenant_ext;
 pub mod time_param;
@@ -28,3 +33,4 @@ pub use ops::observe;
 pub use otlp::count_scraped;
 pub use serve::{ServeLimits, serve};
 pub use state::{AuthMode, ServerSettings, State};
+pub use syslog::{serve_tcp as serve_syslog_tcp, serve_udp as serve_syslog_udp};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::Kind;
-use query::{Budget, Limits};
+use query::{Budget, Limits, Progress};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -43,8 +43,18 @@ impl Queries {
         wanted: Option<Duration>,
         work: impl FnOnce(&Budget) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
+        self.run_watched(wanted, Arc::default(), work).await
+    }
+
+    /// As [`Queries::run`], telling `progress` how far it is.
+    pub(crate) async fn run_watched<T: Send + 'static>(
+        &self,
+        wanted: Option<Duration>,
+        progress: Arc<Progress>,
+        work: impl FnOnce(&Budget) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let timeout = wanted.map_or(self.limits.timeout, |wanted| wanted.min(self.limits.timeout));
-        let budget = Limits { timeout, ..self.limits }.start();
+        let budget = Budget { progress, ..Limits { timeout, ..self.limits }.start() };
         let slot = tokio::time::timeout_at(budget.deadline.into(), self.slots.clone().acquire_owned())
             .await
             .map_err(|_| {

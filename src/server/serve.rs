@@ -58,6 +58,10 @@ impl Default for ServeLimits {
     }
 }
 
+/// Among every request's extensions: turns true when the listener stops. Answers that have no end of their own end then.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopping(pub(crate) watch::Receiver<bool>);
+
 /// Serves until `stop` turns true (or its sender is gone), then lets requests under way end, for `drain_max` at most.
 ///
 /// # Errors
@@ -68,6 +72,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
     limits: ServeLimits,
 ) -> io::Result<()> {
+    let router = router.layer(axum::Extension(Stopping(stop.clone())));
     let builder = Arc::new(builder(&limits));
     let slots = Arc::new(Semaphore::new(limits.connections_max.max(1)));
     let graceful = GracefulShutdown::new();
@@ -105,7 +110,8 @@ pub async fn serve(
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "no TCP_NODELAY");
             }
-            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+            let connection =
+                builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
             if let Err(error) = watcher.watch(connection.into_owned()).await {
                 tracing::debug!(error, "a connection ended early");
             }

@@ -1,15 +1,19 @@
 //! What every door shares.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use codec::otlp::{LogsSettings, MetricsSettings};
 use model::TenantId;
+use tokio::sync::Semaphore;
 
 use crate::asked_metrics::AskedMetrics;
 use crate::auth::KnownTokens;
 use crate::in_flight::InFlight;
+use crate::loki::tail::TAILS_MAX;
 use crate::queries::Queries;
+use crate::tail::FOLLOWERS_MAX;
 use crate::targets::Targets;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub struct State {
     pub rules: rules::Engine,
     pub notifier: notify::Notifier,
     pub alerts_tenant: TenantId,
+    /// Rules of other tenants.
+    pub(crate) rules_of: Arc<BTreeMap<TenantId, rules::Engine>>,
     /// What is scraped: the scraper puts it in, the API shows it.
     pub targets: Targets,
     pub settings: Arc<ServerSettings>,
@@ -60,6 +66,10 @@ pub struct State {
     pub(crate) queries: Arc<Queries>,
     pub(crate) known_tokens: Arc<KnownTokens>,
     pub(crate) asked_metrics: Arc<AskedMetrics>,
+    /// A place for each live tail.
+    pub(crate) tails: Arc<Semaphore>,
+    /// Live tails of the native API and of pages.
+    pub(crate) followers: Arc<Semaphore>,
 }
 
 impl State {
@@ -75,13 +85,21 @@ impl State {
             rules,
             notifier,
             alerts_tenant,
+            rules_of: Arc::default(),
             targets: Targets::default(),
             in_flight: InFlight::new(settings.in_flight_bytes_max),
             queries: Arc::new(Queries::new(settings.query_concurrency, settings.query_limits)),
             known_tokens: Arc::new(KnownTokens::default()),
             asked_metrics: Arc::default(),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             settings: Arc::new(settings),
         }
+    }
+
+    /// Shows the rules of tenants beside the one that the pages are about.
+    pub fn with_rules_of(self, engines: impl IntoIterator<Item = (TenantId, rules::Engine)>) -> State {
+        State { rules_of: Arc::new(engines.into_iter().collect()), ..self }
     }
 
     /// How far back instant selectors look, in milliseconds.

@@ -8,7 +8,7 @@ use query::logs::Row;
 use std::fmt::Write as _;
 
 /// Appends the object, without a line's end. What was not sent is left out, but for the fields that every record has.
-pub(super) fn push_row(row: &Row, out: &mut String) {
+pub(crate) fn push_row(row: &Row, out: &mut String) {
     let record = &row.record;
     out.push_str("{\"time\":\"");
     out.push_str(&rfc3339_ns(record.time_ns));

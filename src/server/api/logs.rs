@@ -1,24 +1,57 @@
-//! The log search: `/api/v1/logs`, a line of JSON a record, and `/api/v1/logs/histogram`.
+//! The log search's API. Every parameter may be in the URL or in a POST form.
 //!
-//! Times are taken as `time_param` documents; the range is half-open. Without `from` it is the last hour before `to`,
-//! without `to` it ends now.
+//! | path under `/api/v1/logs` | answers |
+//! |---|---|
+//! | (itself) | records, a line of JSON each: `q`, `from`, `to`, `limit`, `direction` (`newest`, `oldest`), `cursor`, `progress`, `timeout` |
+//! | `/histogram` | counts by time and severity: `q`, `from`, `to`, `buckets` |
+//! | `/facets` | top values of several fields: `q`, `from`, `to`, `field` (repeated, or `fields` with commas between), `limit` |
+//! | `/fields` | names of fields that records have: `from`, `to` |
+//! | `/context` | the lines around the record of `cursor` in its stream: `before`, `after`, `by` (fields instead of the stream; repeated), `from`, `to` |
+//! | `/trace` | all records of a trace, oldest first: `id`, `limit`, `cursor`, `from`, `to` |
+//! | `/patterns` | what lines have in common, with counts by time and what is new: `q`, `from`, `to`, `limit`, `before` (how long before the range lines make a pattern known; the range's length by default) |
+//! | `/tail` | records as they come, server-sent events: `q`, `last`, `cursor` or the header `Last-Event-ID` (see `tail.rs`) |
+//!
+//! `q` is the search box's language (`query::logs::parse`), or LogQL where it begins with `{`: a selector and its pipeline, whose lines
+//! and labels the records then show.
+//!
+//! Times are taken as `time_param` documents; ranges are half-open. Without `from` a range is the last hour before `to` (a trace: all
+//! there is), without `to` it ends now.
+//!
+//! A search whose time or memory ends first answers what it has, then a last line
+//! `{"partial":{"reason":…,"covered":{"start":…,"end":…}}}`: every match of the covered range was sent, and the rest is had by asking
+//! again with `to` (newest first) or `from` (oldest first) at its edge. With `progress=1` lines
+//! `{"progress":{"bytes_scanned":…,"bytes_total":…,"matches":…}}` come twice a second until the records do; closing the connection
+//! cancels the search. A failure after the first line is a line `{"error":{"message":…}}`.
+
+mod around;
+mod facets;
+mod lines;
+mod patterns;
+mod tail;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::header;
 use model::time::rfc3339_ns;
 use model::{NsRange, Severity, TenantId};
-use query::logs::{self, Bucket, Direction, Row};
-use std::fmt::Write as _;
+use query::logs::{self, Bucket, Direction};
+use query::{Budget, Progress};
 
 use super::params::{Params, bad};
 use super::view::View;
 use crate::error::Fault;
 use crate::time_param::time_ns;
 use crate::{State, clock};
+
+pub(super) use around::{context, trace};
+pub(super) use facets::{facets, fields};
+use lines::Lines;
+pub(super) use patterns::patterns;
+pub(super) use tail::tail;
 
 const ROWS_DEFAULT: usize = 100;
 /// Most rows of one answer; whoever wants more goes on with the last row's cursor.
@@ -27,8 +60,6 @@ const BUCKETS_DEFAULT: usize = 60;
 /// Most buckets of one histogram: a screen has no more pixels to tell them apart.
 const BUCKETS_MAX: usize = 1_000;
 const RANGE_DEFAULT_NS: i64 = 3_600_000_000_000;
-/// Size of a piece of the streamed answer, in bytes.
-const PIECE_BYTES: usize = 64 << 10;
 
 /// Widths that people read at a glance, in ns: 1 ms to 30 days.
 const WIDTHS_NS: [i64; 26] = {
@@ -73,31 +104,45 @@ pub(super) async fn search(
     params: Params,
 ) -> Response {
     super::answer("logs", async {
-        let text = params.get("q").unwrap_or_default().to_owned();
+        let text = params.get("q").unwrap_or_default();
+        let search = logs::parse(text)?;
         let range = range(&params)?;
-        let limit = params.count("limit")?.unwrap_or(ROWS_DEFAULT);
-        if limit == 0 || limit > ROWS_MAX {
-            return Err(bad(
-                "limit",
-                &format!("it is {limit}, one answer has 1 to {ROWS_MAX} rows; go on with cursor="),
-            ));
-        }
+        let limit = limit(&params, ROWS_DEFAULT)?;
         let direction = match params.get("direction") {
             None | Some("backward" | "newest") => Direction::NewestFirst,
             Some("forward" | "oldest") => Direction::OldestFirst,
-            Some(other) => return Err(bad("direction", &format!("{other:?} is neither backward nor forward"))),
+            Some(other) => return Err(bad("direction", &format!("{other:?} is neither newest nor oldest"))),
         };
         let cursor = params.get("cursor").map(str::to_owned);
-        let store = state.store.clone();
-        let answered = state.queries.run(params.timeout()?, move |budget| {
-            let search = logs::parse(&text)?;
-            let view = View::of(&store, &tenant)?;
-            let Some(snapshot) = view.snapshot() else { return Ok(Vec::new()) };
-            Ok(logs::search(snapshot, &search, range, direction, limit, cursor.as_deref(), budget)?.rows)
-        });
-        Ok(lines(answered.await?))
+        let progress = params.flag("progress")?.then(Arc::<Progress>::default);
+        let timeout = params.timeout()?;
+        let (store, watched) = (state.store.clone(), progress.clone().unwrap_or_default());
+        let queries = state.queries.clone();
+        let answered = async move {
+            let work = move |budget: &Budget| {
+                let view = View::of(&store, &tenant)?;
+                let Some(snapshot) = view.snapshot() else { return Ok(Lines::default()) };
+                let cursor = cursor.as_deref();
+                let answer = logs::search_in_part(snapshot, &search, range, direction, limit, cursor, budget)?;
+                Ok(Lines { rows: answer.rows, partial: answer.partial })
+            };
+            queries.run_watched(timeout, watched, work).await
+        };
+        match progress {
+            Some(progress) => Ok(lines::with_progress(answered, progress)),
+            None => Ok(lines::whole(answered.await?)),
+        }
     })
     .await
+}
+
+/// How many rows are asked for.
+fn limit(params: &Params, default: usize) -> Result<usize, Fault> {
+    let limit = params.count("limit")?.unwrap_or(default);
+    if limit == 0 || limit > ROWS_MAX {
+        return Err(bad("limit", &format!("it is {limit}, one answer has 1 to {ROWS_MAX} rows; go on with cursor=")));
+    }
+    Ok(limit)
 }
 
 pub(super) async fn histogram(
@@ -127,6 +172,11 @@ pub(super) async fn histogram(
 }
 
 fn range(params: &Params) -> Result<NsRange, Fault> {
+    range_or(params, |end_ns| end_ns.saturating_sub(RANGE_DEFAULT_NS))
+}
+
+/// The range asked for; `start_ns` says where it begins when nothing is said, from its end.
+fn range_or(params: &Params, start_of: impl Fn(i64) -> i64) -> Result<NsRange, Fault> {
     let now_ns = clock::now_ns();
     let parse = |name: &str| match params.get(name) {
         None => Ok(None),
@@ -135,7 +185,7 @@ fn range(params: &Params) -> Result<NsRange, Fault> {
         }),
     };
     let end_ns = parse("to")?.unwrap_or(now_ns);
-    let start_ns = parse("from")?.unwrap_or_else(|| end_ns.saturating_sub(RANGE_DEFAULT_NS));
+    let start_ns = parse("from")?.unwrap_or_else(|| start_of(end_ns));
     if end_ns < start_ns {
         return Err(bad("to", "it lies before from"));
     }
@@ -152,22 +202,6 @@ fn width_ns(range: NsRange, buckets: usize) -> i64 {
         .into_iter()
         .find(|width| *width >= smallest)
         .unwrap_or_else(|| (smallest / largest + 1).saturating_mul(largest))
-}
-
-/// Rows as pieces of a stream, so that the whole answer never stands in memory as text.
-fn lines(rows: Vec<Row>) -> Response {
-    let mut rows = rows.into_iter();
-    let pieces = std::iter::from_fn(move || {
-        let mut piece = String::new();
-        while piece.len() < PIECE_BYTES {
-            let Some(row) = rows.next() else { break };
-            super::log_json::push_row(&row, &mut piece);
-            piece.push('\n');
-        }
-        (!piece.is_empty()).then(|| Ok::<_, std::convert::Infallible>(Bytes::from(piece)))
-    });
-    let body = Body::from_stream(futures_util::stream::iter(pieces));
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
 /// `counts` names the severities that occur; the others are 0.

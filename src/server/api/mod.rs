@@ -5,12 +5,15 @@ pub(crate) mod envelope;
 mod exemplars;
 mod explain;
 mod histogram_json;
-mod log_json;
+mod log_export;
+pub(crate) mod log_json;
 mod logs;
 mod notation;
-mod params;
+mod notify;
+pub(crate) mod params;
 mod pieces;
 mod query;
+mod replay;
 mod result_json;
 mod rules;
 mod series;
@@ -34,9 +37,9 @@ use model::meter::{Counter, Timing};
 use crate::State;
 use crate::error::Fault;
 
-static REQUESTS: Counter =
+pub(crate) static REQUESTS: Counter =
     Counter::new("binnacle_search_requests_total", "Queries answered, by kind and HTTP status.", &["kind", "code"]);
-static DURATION: Timing =
+pub(crate) static DURATION: Timing =
     Timing::new("binnacle_search_duration_seconds", "Queries, waiting for a slot included.", &["kind"]);
 
 /// Longest POST form, in bytes; queries have a limit of their own far below.
@@ -47,7 +50,7 @@ pub(crate) const FORM_BYTES_MAX: usize = 1 << 20;
 /// Each may be asked with GET or with a POST form. There are no CORS headers, so pages of other origins cannot read answers:
 /// without tokens any page in a browser on this host could, and Grafana asks through its own server.
 pub(crate) fn router() -> Router<State> {
-    let routes: [(&str, MethodRouter<State>); 29] = [
+    let routes: [(&str, MethodRouter<State>); _] = [
         ("query", read(query::instant)),
         ("query_range", read(query::range)),
         ("query_exemplars", read(exemplars::query_exemplars)),
@@ -59,6 +62,7 @@ pub(crate) fn router() -> Router<State> {
         ("metadata", read(series::metadata)),
         ("cardinality", read(cardinality::cardinality)),
         ("rules", read(rules::rules)),
+        ("rules/replay", post(replay::replay).options(nothing)),
         ("alerts", read(rules::alerts)),
         ("targets", read(targets::targets)),
         ("targets/metadata", read(targets::metadata)),
@@ -75,8 +79,17 @@ pub(crate) fn router() -> Router<State> {
         ("admin/tsdb/delete_series", write(status::admin_disabled)),
         ("admin/tsdb/clean_tombstones", write(status::admin_disabled)),
         ("admin/tsdb/snapshot", write(status::admin_disabled)),
+        ("notify/test", write(notify::begin_test)),
+        ("notify/test/steps", read(notify::test_steps)),
         ("logs", read(logs::search)),
         ("logs/histogram", read(logs::histogram)),
+        ("logs/export", read(log_export::export)),
+        ("logs/facets", read(logs::facets)),
+        ("logs/fields", read(logs::fields)),
+        ("logs/context", read(logs::context)),
+        ("logs/trace", read(logs::trace)),
+        ("logs/tail", read(logs::tail)),
+        ("logs/patterns", read(logs::patterns)),
     ];
     let routes =
         routes.into_iter().fold(Router::new(), |router, (path, route)| router.route(&format!("/api/v1/{path}"), route));

@@ -61,9 +61,13 @@ pub(super) async fn alerts(Shared(state): Shared<State>, Extension(tenant): Exte
     .await
 }
 
-/// Rules belong to one tenant; others have none.
+/// A tenant's rules; tenants that `rules.tenants` does not name have none.
 fn groups_of(state: &State, tenant: &TenantId) -> Vec<GroupView> {
-    if *tenant == state.alerts_tenant { state.rules.view() } else { Vec::new() }
+    match state.rules_of.get(tenant) {
+        _ if *tenant == state.alerts_tenant => state.rules.view(),
+        Some(rules) => rules.view(),
+        None => Vec::new(),
+    }
 }
 
 /// Which page of the groups is wanted.
@@ -156,7 +160,7 @@ fn push_group(group: &GroupView, rules: &[&RuleView], exclude_alerts: bool, out:
     push_array(rules, out, |rule, out| push_rule(rule, exclude_alerts, out));
     out.push_str(",\"interval\":");
     push_ms_as_seconds(group.interval_ms, out);
-    out.push_str(",\"limit\":0,\"evaluationTime\":");
+    out.push_str(&format!(",\"limit\":{},\"evaluationTime\":", group.limit));
     push_finite(group.evaluation_seconds, out);
     push_time(",\"lastEvaluation\":", group.last_evaluation_ms, out);
     out.push('}');
@@ -201,9 +205,31 @@ fn push_rule(rule: &RuleView, exclude_alerts: bool, out: &mut String) {
     out.push_str(",\"evaluationTime\":");
     push_finite(rule.evaluation_seconds, out);
     push_time(",\"lastEvaluation\":", rule.last_evaluation_ms, out);
+    push_beyond(rule, out);
     out.push_str(",\"type\":\"");
     out.push_str(if rule.kind == RuleKind::Recording { "recording" } else { "alerting" });
     out.push_str("\"}");
+}
+
+/// What Prometheus does not know of a rule, each only where there is something to say.
+fn push_beyond(rule: &RuleView, out: &mut String) {
+    let mut text = |key: &str, value: &str| {
+        if !value.is_empty() {
+            out.push_str(key);
+            json_string(value, out);
+        }
+    };
+    text(",\"reason\":", rule.unknown);
+    text(",\"mode\":", if rule.is_shadow { "shadow" } else { "" });
+    text(",\"owner\":", &rule.owner);
+    text(",\"runbook\":", &rule.runbook);
+    if let Some(since_ms) = rule.empty_since_ms {
+        push_time(",\"emptySince\":", Some(since_ms), out);
+    }
+    if !rule.dead_selectors.is_empty() {
+        out.push_str(",\"deadSelectors\":");
+        push_array(&rule.dead_selectors, out, |selector, out| json_string(selector, out));
+    }
 }
 
 fn push_alert(alert: &Instance, out: &mut String) {
@@ -217,6 +243,13 @@ fn push_alert(alert: &Instance, out: &mut String) {
     push_time(",\"activeAt\":", Some(alert.active_at_ms), out);
     if let Some(since) = alert.keep_since_ms {
         push_time(",\"keepFiringSince\":", Some(since), out);
+    }
+    if let Some(since) = alert.evidence.unknown_since_ms {
+        push_time(",\"unverifiedSince\":", Some(since), out);
+    }
+    if !alert.evidence.reason.is_empty() {
+        out.push_str(",\"reason\":");
+        json_string(&alert.evidence.reason, out);
     }
     out.push_str(",\"value\":\"");
     push_exponent(alert.value, out);

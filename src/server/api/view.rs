@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use model::time::Day;
 use model::{Exemplar, Matcher, MetricMeta, MsRange, SeriesId, TenantId};
 use query::promql::Source;
-use store::{Cardinality, ReadGuard, Samples, Series, Snapshot, Store, StoreError};
+use store::{Cardinality, ReadGuard, Rollup, Samples, Series, Snapshot, Store, StoreError};
 
 /// Metrics, labels and label values that are counted one by one, at most: as many as Prometheus lists.
 pub(crate) const COUNTED_MAX: usize = 10_000;
@@ -85,5 +85,20 @@ impl Source for View {
     fn read(&self, series: &[Series], range: MsRange, guard: &mut dyn ReadGuard) -> Result<Vec<Samples>, StoreError> {
         // Through the trait, which takes whole series; the snapshot's own method takes ids.
         self.0.as_ref().map_or(Ok(Vec::new()), |snapshot| Source::read(snapshot, series, range, guard))
+    }
+
+    fn is_rolled_up(&self, range: MsRange, wanted: bool) -> Result<bool, StoreError> {
+        self.0.as_ref().map_or(Ok(false), |snapshot| snapshot.is_rolled_up(range, wanted))
+    }
+
+    fn read_rollup(
+        &self,
+        series: &[Series],
+        range: MsRange,
+        column: (Rollup, bool),
+        guard: &mut dyn ReadGuard,
+    ) -> Result<Vec<Samples>, StoreError> {
+        let read = |snapshot| Source::read_rollup(snapshot, series, range, column, guard);
+        self.0.as_ref().map_or(Ok(Vec::new()), read)
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use codec::otlp::{DecodeError, Encoding, KnownSeries, decode_logs, decode_metrics};
-use model::{LogBatch, MetricBatch, MsRange, Rejected, SeriesId, TenantId};
-use store::Tenant;
+use model::{MetricBatch, MsRange, Rejected, SeriesId, TenantId};
+use store::{LogIntake, Tenant};
 
 use super::{Signal, count_bytes, count_rows};
 use crate::error::Fault;
@@ -30,7 +30,7 @@ const DECODE_HERE_BYTES_MAX: usize = 128 << 10;
 
 enum Batch {
     Metrics(MetricBatch),
-    Logs(LogBatch),
+    Logs(LogIntake),
 }
 
 /// Stores a request and waits until it survives a power cut; what is refused for good is told row by row.
@@ -65,7 +65,7 @@ pub(crate) async fn take_in(state: &State, arrived: Arrived) -> Result<Rejected,
                 Batch::Metrics(batch) => {
                     (batch.points.len() + batch.histograms.len(), tenant.submit_metrics(batch).await?)
                 }
-                Batch::Logs(batch) => (batch.records.len(), tenant.submit_logs(batch).await?),
+                Batch::Logs(intake) => (intake.len(), tenant.submit_log_intake(intake).await?),
             };
             let stored = (rows as u64).saturating_sub(by_store.total());
             rejected.merge(by_store);
@@ -110,13 +110,13 @@ fn decode(
         Signal::Logs => {
             let accept = accepted(now_ms, store.options().logs_retention_ms, settings.future_max);
             decode_logs(plain, encoding, &settings.logs, received_ns, accept)
-                .map(|(batch, rejected)| (Batch::Logs(batch), rejected))
+                .map(|(logs, rejected)| (Batch::Logs(LogIntake::new(logs)), rejected))
         }
     };
     let (batch, rejected) = decoded?;
     let is_empty = match &batch {
         Batch::Metrics(batch) => batch.samples.is_empty() && batch.histograms.is_empty() && batch.metadata.is_empty(),
-        Batch::Logs(batch) => batch.records.is_empty(),
+        Batch::Logs(intake) => intake.is_empty(),
     };
     if is_empty {
         return Ok(Decoded::Nothing(rejected));

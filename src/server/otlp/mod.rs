@@ -16,7 +16,7 @@ use crate::error::Fault;
 
 static REQUESTS: Counter = Counter::new(
     "binnacle_ingest_requests_total",
-    "OTLP and remote write requests answered, by HTTP status or gRPC code.",
+    "OTLP, remote write and Loki push requests answered, by HTTP status or gRPC code.",
     &["signal", "transport", "code"],
 );
 static ITEMS: Counter =
@@ -28,7 +28,7 @@ static REJECTED: Counter = Counter::new(
 );
 static BYTES: Counter = Counter::new(
     "binnacle_ingest_bytes_total",
-    "Bytes of OTLP and remote write requests after decompression.",
+    "Bytes of OTLP, remote write and Loki push requests after decompression.",
     &["signal"],
 );
 static DURATION: Timing =
@@ -64,6 +64,7 @@ pub(crate) enum Transport {
     Grpc,
     /// Prometheus remote write.
     RemoteWrite,
+    LokiPush,
 }
 
 /// What is said of signals that are not stored here: final, so that SDKs do not try again for ever.
@@ -72,7 +73,7 @@ pub(crate) const NOT_STORED: &str =
 
 pub(crate) fn count_request(signal: Signal, transport: Transport, fault: &Fault) {
     let code = match transport {
-        Transport::Http | Transport::RemoteWrite => fault.status().as_str().to_owned(),
+        Transport::Http | Transport::RemoteWrite | Transport::LokiPush => fault.status().as_str().to_owned(),
         Transport::Grpc => grpc::code_name(fault.code()).to_owned(),
     };
     REQUESTS.add(&[signal.as_str(), transport_name(transport), &code], 1);
@@ -82,7 +83,7 @@ pub(crate) fn count_success(signal: Signal, transport: Transport, took: Duration
     let code = match transport {
         Transport::Http => "200",
         Transport::Grpc => "OK",
-        Transport::RemoteWrite => "204",
+        Transport::RemoteWrite | Transport::LokiPush => "204",
     };
     REQUESTS.add(&[signal.as_str(), transport_name(transport), code], 1);
     DURATION.observe(&[signal.as_str()], took);
@@ -93,6 +94,7 @@ fn transport_name(transport: Transport) -> &'static str {
         Transport::Http => "http",
         Transport::Grpc => "grpc",
         Transport::RemoteWrite => "remote_write",
+        Transport::LokiPush => "loki_push",
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use model::alert::{Instance, Intent, Progress};
 use model::{AlertState, IntentState};
+use notify::AlertStatus;
 use rules::RuleView;
 
 use super::badge::Badge;
@@ -34,6 +35,11 @@ pub(crate) struct AlertView {
     pub(crate) told: Vec<Told>,
     /// Why nobody is told, where that needs saying.
     pub(crate) untold: String,
+    /// What holds messages back, and who looks after it.
+    pub(crate) notes: Vec<String>,
+    /// Empty unless it fires.
+    pub(crate) why_href: String,
+    pub(crate) silence_href: String,
 }
 
 /// One receiver and what it knows of an alert.
@@ -49,6 +55,8 @@ pub(crate) struct Told {
 pub(crate) struct Deliveries {
     by_fingerprint: HashMap<String, Vec<Told>>,
     any_receiver: bool,
+    /// What holds messages back, by the instance's fingerprint.
+    notes: HashMap<String, Vec<String>>,
 }
 
 impl Deliveries {
@@ -59,7 +67,26 @@ impl Deliveries {
                 by_fingerprint.entry(instance.fingerprint()).or_default().push(told(intent, now_ms));
             }
         }
-        Deliveries { by_fingerprint, any_receiver }
+        Deliveries { by_fingerprint, any_receiver, notes: HashMap::new() }
+    }
+
+    /// With what is known of silences, inhibitions and acknowledgements.
+    pub(crate) fn with_statuses(mut self, statuses: &[AlertStatus]) -> Deliveries {
+        for status in statuses {
+            let mut notes: Vec<String> = Vec::new();
+            notes.extend(status.silenced_by.iter().map(|id| format!("silenced by {id}")));
+            notes.extend(status.inhibited_by.iter().map(|source| format!("inhibited by {source}")));
+            notes.extend(
+                status
+                    .ack
+                    .as_ref()
+                    .map(|ack| one_line(&format!("{} looks after it: {}", ack.by, ack.comment), WORDS_MAX)),
+            );
+            if !notes.is_empty() {
+                self.notes.insert(status.instance.fingerprint(), notes);
+            }
+        }
+        self
     }
 }
 
@@ -114,6 +141,7 @@ impl AlertView {
         };
         let runbook = annotation("runbook_url");
         let told = deliveries.by_fingerprint.remove(&instance.fingerprint()).unwrap_or_default();
+        let notes = deliveries.notes.get(&instance.fingerprint()).cloned().unwrap_or_default();
         let around =
             frozen(instance.active_at_ms - 600_000, instance.resolved_at_ms.unwrap_or(now_ms).min(now_ms) + 300_000);
         let linked = |path: &str, query: &str| {
@@ -144,10 +172,21 @@ impl AlertView {
             } else {
                 String::new()
             },
-            untold: untold(instance.state, told.is_empty(), deliveries.any_receiver),
+            untold: if notes.is_empty() {
+                untold(instance.state, told.is_empty(), deliveries.any_receiver)
+            } else {
+                String::new()
+            },
+            notes,
+            why_href: if instance.state == AlertState::Firing { why_href(&instance.labels) } else { String::new() },
+            silence_href: super::alert_trace::silence_href(&instance.labels),
             told,
         }
     }
+}
+
+fn why_href(labels: &model::Labels) -> String {
+    format!("/alerts/why/{}", model::alert::label_fingerprint(labels))
 }
 
 fn untold(state: AlertState, nobody: bool, any_receiver: bool) -> String {

@@ -93,7 +93,8 @@ pub(crate) fn deliveries(asked: &Asked) -> Result<Deliveries, Failure> {
     let receivers = if asked.has_alerts() { asked.state.notifier.receivers() } else { Vec::new() };
     // A receiver without channels, as the one of a missing notify.yml, tells nobody.
     let any_receiver = receivers.iter().any(|receiver| !receiver.channels.is_empty());
-    Ok(Deliveries::new(&intents(asked)?, any_receiver, asked.now_ms))
+    let statuses = if asked.has_alerts() { asked.state.notifier.board(asked.now_ms)?.statuses() } else { Vec::new() };
+    Ok(Deliveries::new(&intents(asked)?, any_receiver, asked.now_ms).with_statuses(&statuses))
 }
 
 pub(crate) fn intents(asked: &Asked) -> Result<Vec<Intent>, Failure> {

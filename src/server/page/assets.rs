@@ -1,4 +1,4 @@
-//! The stylesheet, built in. Its address holds a hash of its content, so browsers may keep it for ever.
+//! The stylesheet and the script, built in. Their addresses hold a hash of their content, so browsers may keep them for ever.
 
 use std::sync::LazyLock;
 
@@ -18,8 +18,26 @@ pub(super) static CSS_HREF: LazyLock<String> = LazyLock::new(|| {
     format!("/-/app.{}.css", model::any::hex(&hash[..6]))
 });
 
+const JS: &str = include_str!("../../../web/logs.js");
+
+/// `/-/logs.3f9c….js`.
+pub(super) static JS_HREF: LazyLock<String> = LazyLock::new(|| {
+    let hash = Sha256::digest(JS);
+    format!("/-/logs.{}.js", model::any::hex(&hash[..6]))
+});
+
 pub(super) fn router() -> Router<State> {
-    Router::new().route(&CSS_HREF, get(css))
+    Router::new().route(&CSS_HREF, get(css)).route(&JS_HREF, get(js))
+}
+
+async fn js() -> impl IntoResponse {
+    (
+        [
+            (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+            (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        ],
+        JS,
+    )
 }
 
 async fn css() -> impl IntoResponse {

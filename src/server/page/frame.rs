@@ -7,7 +7,7 @@ use http::header;
 use super::asked::Asked;
 use super::assets::CSS_HREF;
 use super::failure::Failure;
-use super::text::Stamp;
+use super::text::{Stamp, one_line, span};
 
 pub(crate) struct Frame {
     pub(crate) css_href: &'static str,
@@ -16,6 +16,8 @@ pub(crate) struct Frame {
     /// Empty for the default one.
     pub(crate) tenant: String,
     pub(crate) version: &'static str,
+    /// What nobody could be told, in a line; empty when there is nothing.
+    pub(crate) undelivered: String,
 }
 
 pub(crate) struct NavItem {
@@ -26,18 +28,21 @@ pub(crate) struct NavItem {
     pub(crate) firing: usize,
 }
 
-const NAV: [(&str, &str); 5] = [
+const NAV: [(&str, &str); 6] = [
     ("/", "Overview"),
     ("/explore", "Metrics"),
     ("/logs", "Logs"),
     ("/alerts", "Alerts"),
+    ("/silences", "Silences"),
     ("/notifications", "Deliveries"),
 ];
 
 impl Frame {
     /// The frame of the page at `path`, one of the navigation's.
     pub(crate) fn new(asked: &Asked, path: &str, firing: usize) -> Frame {
-        Frame::plain(asked.tenant.as_str(), asked.state.settings.version, asked.now_ms, path, firing)
+        let frame = Frame::plain(asked.tenant.as_str(), asked.state.settings.version, asked.now_ms, path, firing);
+        let undelivered = if asked.has_alerts() { asked.state.notifier.undelivered() } else { Vec::new() };
+        Frame { undelivered: undelivered_line(&undelivered, asked.now_ms), ..frame }
     }
 
     pub(crate) fn plain(tenant: &str, version: &'static str, now_ms: i64, path: &str, firing: usize) -> Frame {
@@ -47,8 +52,19 @@ impl Frame {
             now: Stamp::of_ms(now_ms, now_ms),
             tenant: if tenant == model::TenantId::DEFAULT { String::new() } else { tenant.into() },
             version,
+            undelivered: String::new(),
         }
     }
+}
+
+fn undelivered_line(undelivered: &[notify::Undelivered], now_ms: i64) -> String {
+    let Some(first) = undelivered.first() else { return String::new() };
+    let more = if undelivered.len() > 1 { format!(" and {} more", undelivered.len() - 1) } else { String::new() };
+    let late = span(now_ms - first.since_ms);
+    one_line(
+        &format!("{}{more}: nobody was reached for {late}. {}: {}", first.subject, first.channel, first.reason),
+        400,
+    )
 }
 
 fn nav(path: &str, firing: usize) -> Vec<NavItem> {

@@ -9,10 +9,10 @@ use model::alert::{Attempt, Instance, Intent, Outcome, Progress, Transition};
 use model::any::AnyValue;
 use model::log::{LogRecord, Resource, Scope};
 use model::time::NS_PER_MS;
-use model::{AlertState, IntentState, Labels, MetricKind, MetricMeta, Sample, Severity};
+use model::{AlertState, IntentState, Labels, MetricKind, MetricMeta, NsRange, Sample, Severity};
 use notify::{ChannelView, ReceiverView};
 use query::QueryError;
-use query::logs::{Bucket, Row, SearchAnswer, SearchStats};
+use query::logs::{Bucket, Facet, Partial, Row, SearchAnswer, SearchStats};
 use query::promql::{Answer, Value};
 use rules::{GroupView, Health, RuleKind, RuleView};
 use store::TenantStats;
@@ -22,7 +22,7 @@ use super::frame::Frame;
 use super::hosts::{Host, Hosts};
 use super::metric_list::MetricList;
 use super::services::{Service, Services};
-use super::{alerts, empty, explore, logs, notifications, overview, rule, threshold};
+use super::{alerts, empty, explore, log_around, logs, notifications, overview, rule, threshold};
 
 const NOW_MS: i64 = 1_795_230_760_000; // 2026-11-21T03:12:40Z
 const HOSTILE: &str = "<script>alert(1)</script>\u{1b}[31m \"quoted\" 'x' & \u{202e}gnp.exe\u{7}";
@@ -54,6 +54,7 @@ fn instance(rule_id: &str, state: AlertState, ago_ms: i64, value: f64, pairs: &[
         resolved_at_ms: (state == AlertState::Resolved).then_some(at_ms + 60_000),
         evaluated_at_ms: NOW_MS - 5_000,
         value,
+        evidence: Default::default(),
     }
 }
 
@@ -73,6 +74,12 @@ fn rule(id: &str, name: &str, expr: &str, severity: &str, instances: Vec<Instanc
         last_error: String::new(),
         last_evaluation_ms: Some(NOW_MS - 5_000),
         evaluation_seconds: 0.004,
+        unknown: "",
+        empty_since_ms: None,
+        dead_selectors: vec![],
+        is_shadow: false,
+        owner: String::new(),
+        runbook: String::new(),
         instances,
     }
 }
@@ -153,6 +160,7 @@ fn groups() -> Vec<GroupView> {
         file: format!("alerts/{name}.yml"),
         name: format!("binnacle-{name}"),
         interval_ms: 30_000,
+        limit: 0,
         last_evaluation_ms: Some(NOW_MS - 5_000),
         evaluation_seconds: 0.02,
         missed_slots: 2,
@@ -342,6 +350,7 @@ fn log_rows(count: usize) -> SearchAnswer {
         rows: (0..count).map(row).collect(),
         more: true,
         stats: SearchStats { records_scanned: 18_211, ..SearchStats::default() },
+        partial: None,
     }
 }
 
@@ -457,12 +466,50 @@ fn pages() -> Vec<(&'static str, String)> {
     );
     page.show_rows(&log_rows(50), NOW_MS);
     page.show_histogram(&buckets(), 60_000, NOW_MS);
-    page.show_services(vec![("checkout".into(), 18_201), ("api".into(), 88), (HOSTILE.into(), 1)]);
+    let facet = |field: &str, top: &[(&str, u64)]| Facet {
+        field: field.into(),
+        top: top.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        others: 7,
+        without: 3,
+        values: 2 + top.len(),
+        overflows: false,
+    };
+    page.facets = super::log_facets::views(
+        vec![
+            facet("severity", &[("info", 18_000), ("error", 201)]),
+            facet("service.name", &[("checkout", 18_201), ("api", 88), (HOSTILE, 1)]),
+            facet(HOSTILE, &[("x", 1)]),
+        ],
+        true,
+    );
     out.push(("logs", html(&page)));
     let mut page =
         logs::LogsPage::new(frame("/logs"), &logs::Parameters { limit: "200".into(), ..Default::default() }, NOW_MS);
-    page.show_rows(&log_rows(200), NOW_MS);
+    let mut answer = log_rows(200);
+    let covered = NsRange { start_ns: (NOW_MS - 600_000) * NS_PER_MS, end_ns: NOW_MS * NS_PER_MS };
+    answer.partial = Some(Partial { reason: HOSTILE.into(), covered });
+    page.show_rows(&answer, NOW_MS);
     out.push(("logs-many", html(&page)));
+    let mut page = logs::LogsPage::new(
+        frame("/logs"),
+        &logs::Parameters { view: "patterns".into(), ..Default::default() },
+        NOW_MS,
+    );
+    let pattern = |n: u64| query::logs::WindowPattern {
+        template: format!("<_> {HOSTILE} {n}"),
+        count: 1_000 / (n + 1),
+        before: n % 3,
+        first_ns: NOW_MS * NS_PER_MS,
+        last_ns: NOW_MS * NS_PER_MS,
+        steps: vec![((NOW_MS - 600_000) / 60_000 * 60_000 * NS_PER_MS, 7)],
+    };
+    let found = query::logs::WindowPatterns { patterns: (0..120).map(pattern).collect(), other: 4, sampled_every: 3 };
+    let range = NsRange { start_ns: (NOW_MS - 3_600_000) * NS_PER_MS, end_ns: NOW_MS * NS_PER_MS };
+    page.patterns = Some(super::log_patterns::view(&found, range, 60_000 * NS_PER_MS, NOW_MS));
+    out.push(("logs-patterns", html(&page)));
+    let mut page = log_around::AroundPage::new(frame("/logs"), "Lines around a record".into(), NOW_MS);
+    page.show_rows(&log_rows(20).rows, Some(10), NOW_MS);
+    out.push(("logs-context", html(&page)));
     let mut page =
         logs::LogsPage::new(frame("/logs"), &logs::Parameters { q: "conection".into(), ..Default::default() }, NOW_MS);
     page.show_nothing(18_211, Some(NOW_MS * NS_PER_MS), NOW_MS);
@@ -540,6 +587,8 @@ fn every_page_is_safe_small_and_whole() {
         let size = gzip_bytes(&html);
         println!("{name}: {} bytes, {size} gzipped", html.len());
         assert!(size <= PAGE_GZIP_BYTES_MAX, "{name} has {size} bytes");
+        // Our own script, by its address, is the only one.
+        let html = html.replacen("<script type=\"module\" src=\"/-/logs.", "", 1);
         for forbidden in ["<script", " style=", " onclick=", "\u{1b}", "\u{202e}", "\u{7}", "javascript:"] {
             assert!(!html.contains(forbidden), "{name} has {forbidden:?}");
         }

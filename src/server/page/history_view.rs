@@ -64,8 +64,8 @@ pub(crate) fn attempt_rows(attempts: &[Attempt], now_ms: i64) -> Vec<AttemptRow>
                 receiver: one_line(&attempt.receiver, 120),
                 class: match attempt.outcome {
                     Outcome::Accepted => "yes",
-                    Outcome::Throttled | Outcome::Transient | Outcome::Ambiguous => "wait",
-                    Outcome::Permanent => "no",
+                    Outcome::Throttled | Outcome::Transient | Outcome::Ambiguous | Outcome::Suppressed => "wait",
+                    Outcome::Permanent | Outcome::Expired => "no",
                 },
                 outcome: match attempt.outcome {
                     Outcome::Accepted => "accepted".into(),
@@ -73,6 +73,8 @@ pub(crate) fn attempt_rows(attempts: &[Attempt], now_ms: i64) -> Vec<AttemptRow>
                     Outcome::Transient => "failed, will retry".into(),
                     Outcome::Permanent => "refused".into(),
                     Outcome::Ambiguous => "outcome unknown".into(),
+                    Outcome::Suppressed => "held back".into(),
+                    Outcome::Expired => "given up, too old".into(),
                 },
                 subject: one_line(&format!("{}: {}", attempt.want.as_str(), attempt.subject), 300),
                 number: attempt.number,

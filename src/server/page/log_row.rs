@@ -32,6 +32,19 @@ pub(crate) struct LogRow {
     pub(crate) sections: Vec<Section>,
     pub(crate) note: String,
     pub(crate) trace_href: String,
+    pub(crate) context_href: String,
+    /// Values of the columns chosen.
+    pub(crate) columns: Vec<String>,
+    /// The record that the page is about.
+    pub(crate) marked: bool,
+}
+
+/// What the rows of one page share.
+pub(crate) struct Shown<'a> {
+    pub(crate) window: &'a Window,
+    /// Fields shown as columns.
+    pub(crate) columns: &'a [String],
+    pub(crate) now_ms: i64,
 }
 
 pub(crate) struct Section {
@@ -44,11 +57,14 @@ pub(crate) struct Field {
     pub(crate) value: String,
     /// What a filter button adds to the search; empty where the value cannot be searched for.
     pub(crate) term: String,
+    /// What names it as a column; empty where it cannot be one.
+    pub(crate) column: String,
 }
 
 impl LogRow {
     /// Takes the text of its details from `room`.
-    pub(crate) fn new(row: &Row, window: &Window, room: &mut usize, now_ms: i64) -> LogRow {
+    pub(crate) fn new(row: &Row, shown_as: &Shown<'_>, room: &mut usize) -> LogRow {
+        let Shown { window, columns, now_ms } = *shown_as;
         let record = &row.record;
         let severity = record.severity();
         let text = record.body.to_text();
@@ -66,11 +82,11 @@ impl LogRow {
             note: String::new(),
             trace_href: record
                 .trace_id
-                .map(|id| {
-                    let q = format!("trace_id:{}", hex(&id));
-                    link("/logs", &[("q", &q), ("from", &window.from), ("to", &window.to)])
-                })
+                .map(|id| link("/logs/trace", &[("id", &hex(&id)), ("from", &window.from), ("to", &window.to)]))
                 .unwrap_or_default(),
+            context_href: link("/logs/context", &[("cursor", &row.cursor)]),
+            columns: columns.iter().map(|name| column(row, name)).collect(),
+            marked: false,
         };
         let fields = out.sections.iter().flat_map(|section| &section.fields);
         let size =
@@ -87,6 +103,11 @@ impl LogRow {
         }
         out
     }
+}
+
+fn column(row: &Row, name: &str) -> String {
+    const CHARS_MAX: usize = 80;
+    one_line(&row.value(name).unwrap_or_default(), CHARS_MAX)
 }
 
 fn word(severity: &str, sent: &str) -> String {
@@ -120,6 +141,8 @@ fn sections(row: &Row) -> Vec<Section> {
                 name: one_line(key, 200),
                 value: shown(&text, VALUE_CHARS_MAX),
                 term: term(&searched, &text).filter(|_| can_search).unwrap_or_default(),
+                // What cannot be typed as a field cannot be asked for as a column.
+                column: Some(searched).filter(|name| term(name, "x").is_some()).unwrap_or_default(),
             }
         };
         attributes.iter().map(field).collect()
@@ -128,6 +151,7 @@ fn sections(row: &Row) -> Vec<Section> {
         name: name.into(),
         value: shown(&value, VALUE_CHARS_MAX),
         term: term.unwrap_or_default(),
+        column: String::new(),
     };
     let mut about = vec![plain("time", rfc3339_ns(record.time_ns), None)];
     if record.observed_time_ns != 0 && record.observed_time_ns != record.time_ns {

@@ -24,6 +24,9 @@ pub(crate) fn term(field: &str, value: &str) -> Option<String> {
 /// A search with one more term, or with what has it left out. An alternative at the top level is kept together by parentheses.
 pub(crate) fn narrowed(search: &str, term: &str, keep: bool) -> String {
     let search = search.trim();
+    if search.starts_with('{') {
+        return narrowed_logql(search, term, keep);
+    }
     let sign = if keep { "" } else { "-" };
     if search.is_empty() {
         return format!("{sign}{term}");
@@ -34,6 +37,22 @@ pub(crate) fn narrowed(search: &str, term: &str, keep: bool) -> String {
         return search.into();
     }
     if has_word("OR") || has_word("or") { format!("({search}) {sign}{term}") } else { format!("{search} {sign}{term}") }
+}
+
+/// LogQL with one more stage. It knows fields by the names that Loki gives them.
+fn narrowed_logql(search: &str, term: &str, keep: bool) -> String {
+    let sign = |yes: &'static str, no: &'static str| if keep { yes } else { no };
+    if let Some(pattern) = term.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
+        let pattern = pattern.replace("\\/", "/").replace('`', ".");
+        return format!("{search} {} `{pattern}`", sign("|~", "!~"));
+    }
+    let Some((field, value)) = term.split_once(':') else { return search.into() };
+    let places = ["attributes.", "resource.", "scope."];
+    let name = places.iter().find_map(|place| field.strip_prefix(place)).unwrap_or(field);
+    let label =
+        if name == "severity" { "detected_level".into() } else { name.replace(|c: char| !c.is_alphanumeric(), "_") };
+    let value = if value.starts_with('"') { value.to_owned() } else { format!("\"{value}\"") };
+    format!("{search} | {label}{}{value}", sign("=", "!="))
 }
 
 #[cfg(test)]
@@ -62,6 +81,15 @@ mod tests {
             [("", true, "a:b"), ("x", false, "x -a:b"), ("x OR y", true, "(x OR y) a:b"), ("x a:b", true, "x a:b")]
         {
             assert_eq!(narrowed(search, "a:b", keep), expected);
+        }
+        for (term, keep, expected) in [
+            ("severity:error", true, "{a=\"b\"} | detected_level=\"error\""),
+            ("resource.host.name:\"x \\\"y\"", false, "{a=\"b\"} | host_name!=\"x \\\"y\""),
+            ("/GET \\/a.+/", true, "{a=\"b\"} |~ `GET /a.+`"),
+        ] {
+            let found = narrowed("{a=\"b\"}", term, keep);
+            assert_eq!(found, expected);
+            assert!(query::logs::parse(&found).is_ok(), "{found}");
         }
     }
 }

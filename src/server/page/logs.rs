@@ -4,29 +4,30 @@ use askama::Template;
 use axum::extract::Query;
 use axum::response::{IntoResponse, Redirect, Response};
 use model::time::NS_PER_MS;
-use model::{NsRange, Severity};
 use query::QueryError;
-use query::logs::{self, Bucket, Direction, SearchAnswer};
+use query::logs::{self, Direction, Partial, Search, SearchAnswer};
 use serde::Deserialize;
 use store::Snapshot;
 
 use super::asked::{Asked, Asking, firing};
+use super::assets::JS_HREF;
 use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::link::link;
-use super::log_row::{DETAIL_BYTES_MAX, LogRow};
-use super::log_term::{narrowed, term};
-use super::text::{Stamp, counted, grouped, one_line, time_of_day};
+use super::log_facets::{self, FacetView};
+use super::log_histogram::{HistogramView, bar_width_ms};
+use super::log_patterns::{self, PatternsView};
+use super::log_row::{DETAIL_BYTES_MAX, LogRow, Shown};
+use super::log_term::narrowed;
+use super::text::{Stamp, counted, one_line};
 use super::window::{Window, WindowLink, frozen};
-use crate::chart::{Bar, Histogram, Svg};
 
 const ROWS_DEFAULT: usize = 50;
 /// More rows than this make a page that a phone does not like; the API has no such limit.
 const ROWS_MAX: usize = 200;
-const BARS_WANTED: i64 = 60;
-/// Services offered as filters.
-const SERVICES_MAX: usize = 8;
+/// Fields shown as columns.
+const COLUMNS_MAX: usize = 8;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -40,31 +41,31 @@ pub(crate) struct Parameters {
     pub(crate) with: String,
     /// A term to exclude.
     pub(crate) without: String,
+    /// Fields to show in every line, with commas between.
+    pub(crate) cols: String,
+    /// A field to add to them.
+    pub(crate) col: String,
+    /// `patterns` for what lines have in common; the lines otherwise.
+    pub(crate) view: String,
 }
 
-pub(crate) struct HistogramView {
+/// An answer that is not whole.
+pub(crate) struct PartialView {
     pub(crate) sentence: String,
-    pub(crate) keys: Vec<Key>,
-    pub(crate) svg: Svg,
-}
-
-pub(crate) struct Key {
-    pub(crate) class: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) count: String,
-}
-
-pub(crate) struct Facet {
-    pub(crate) name: String,
-    pub(crate) term: String,
-    pub(crate) count: String,
+    pub(crate) reason: String,
+    pub(crate) rest_href: String,
 }
 
 #[derive(Template)]
 #[template(path = "logs.html")]
 pub(crate) struct LogsPage {
     pub(crate) frame: Frame,
+    pub(crate) js_href: &'static str,
+    /// This view with its times as they are now.
+    pub(crate) frozen_href: String,
     pub(crate) q: String,
+    pub(crate) columns: Vec<String>,
+    pub(crate) cols_text: String,
     pub(crate) bad_query: bool,
     pub(crate) window: Window,
     pub(crate) limit_text: String,
@@ -72,7 +73,10 @@ pub(crate) struct LogsPage {
     pub(crate) moves: Vec<WindowLink>,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) histogram: Option<HistogramView>,
-    pub(crate) services: Vec<Facet>,
+    pub(crate) facets: Vec<FacetView>,
+    pub(crate) partial: Option<PartialView>,
+    pub(crate) tabs: Vec<WindowLink>,
+    pub(crate) patterns: Option<PatternsView>,
     /// Why there is no row; empty when there are some.
     pub(crate) nothing: String,
     /// Ways out of an empty answer: words and address.
@@ -93,13 +97,30 @@ pub(super) async fn page(asking: Asking, Query(parameters): Query<Parameters>) -
 
 /// Where a filter button leads: the search with its term in it, so that the address says what is seen.
 fn filtered(parameters: &Parameters) -> Option<String> {
-    let (term, keep) = match (parameters.with.as_str(), parameters.without.as_str()) {
-        ("", "") => return None,
-        ("", without) => (without, false),
-        (with, _) => (with, true),
+    let mut cols = columns(&parameters.cols);
+    let q = match (parameters.with.as_str(), parameters.without.as_str()) {
+        ("", "") if parameters.col.is_empty() => return None,
+        ("", "") => {
+            cols.push(parameters.col.clone());
+            parameters.q.clone()
+        }
+        ("", without) => narrowed(&parameters.q, without, false),
+        (with, _) => narrowed(&parameters.q, with, true),
     };
-    let q = narrowed(&parameters.q, term, keep);
-    Some(link("/logs", &[("q", &q), ("from", &parameters.from), ("to", &parameters.to), ("limit", &parameters.limit)]))
+    let cols = columns(&cols.join(",")).join(",");
+    let Parameters { from, to, limit, .. } = parameters;
+    Some(link("/logs", &[("q", &q), ("from", from), ("to", to), ("limit", limit), ("cols", &cols)]))
+}
+
+/// Names of fields between commas, each once.
+pub(super) fn columns(text: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        if out.len() < COLUMNS_MAX && !out.iter().any(|known| known == name) {
+            out.push(name.to_owned());
+        }
+    }
+    out
 }
 
 fn build(asked: &Asked, parameters: &Parameters) -> Result<LogsPage, Failure> {
@@ -122,33 +143,43 @@ fn row_limit(text: &str) -> usize {
     text.trim().parse::<usize>().ok().filter(|limit| *limit > 0).unwrap_or(ROWS_DEFAULT).min(ROWS_MAX)
 }
 
-/// A round bar width that gives about [`BARS_WANTED`] bars.
-fn bar_width_ms(length_ms: i64) -> i64 {
-    const WIDTHS_S: [i64; 15] =
-        [1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800];
-    WIDTHS_S.into_iter().map(|s| s * 1_000).find(|width_ms| *width_ms >= length_ms / BARS_WANTED).unwrap_or(604_800_000)
-}
-
 impl LogsPage {
     pub(crate) fn new(frame: Frame, parameters: &Parameters, now_ms: i64) -> LogsPage {
         let window = Window::parse(&parameters.from, &parameters.to, now_ms);
         let q = parameters.q.trim().to_string();
         let limit_text = parameters.limit.trim().to_string();
-        let kept = [("q", q.as_str()), ("limit", limit_text.as_str())];
+        let columns = columns(&parameters.cols);
+        let cols_text = columns.join(",");
+        let kept = [("q", q.as_str()), ("limit", limit_text.as_str()), ("cols", cols_text.as_str())];
         let mut troubles = Vec::new();
         if !window.trouble.is_empty() {
             troubles
                 .push(Trouble::new("The time window cannot be read; the last hour is shown", window.trouble.clone()));
         }
-        let newest = link("/logs", &[("q", &q), ("limit", &limit_text), ("from", &window.from), ("to", &window.to)]);
+        let newest = link("/logs", &[&kept[..], &[("from", &*window.from), ("to", &*window.to)]].concat());
+        let tab = |name: &str, view: &str| WindowLink {
+            name: name.into(),
+            label: name.into(),
+            href: link("/logs", &[&kept[..], &[("from", &*window.from), ("to", &*window.to), ("view", view)]].concat()),
+            current: (parameters.view == "patterns") == (view == "patterns"),
+        };
+        let tabs = vec![tab("Lines", ""), tab("Patterns", "patterns")];
+        let frozen_href = link(
+            "/logs",
+            &[&kept[..], &frozen(window.start_ms, window.end_ms).each(), &[("cursor", &*parameters.cursor)]].concat(),
+        );
         LogsPage {
             frame,
+            frozen_href,
             bad_query: false,
             quick: window.quick("/logs", &kept),
             moves: window.moves("/logs", &kept, now_ms),
             troubles,
             histogram: None,
-            services: Vec::new(),
+            facets: Vec::new(),
+            partial: None,
+            tabs,
+            patterns: None,
             nothing: String::new(),
             ways: Vec::new(),
             rows: Vec::new(),
@@ -157,26 +188,37 @@ impl LogsPage {
             cost: String::new(),
             empty: None,
             limit_text,
+            columns,
+            cols_text,
+            js_href: &JS_HREF,
             window,
             q,
         }
     }
 
-    fn fail(&mut self, what: &str, error: &QueryError) {
+    pub(super) fn fail(&mut self, what: &str, error: &QueryError) {
         self.bad_query = matches!(error, QueryError::Parse { .. });
         self.troubles.push(Trouble::of_query(what, &self.q, error));
     }
 
-    /// Asks for rows, histogram and services. The failure of one leaves the others.
+    /// Parameters that every link to this page keeps.
+    pub(super) fn kept(&self) -> [(&'static str, &str); 3] {
+        [("q", &self.q), ("limit", &self.limit_text), ("cols", &self.cols_text)]
+    }
+
+    /// Asks for rows, histogram and facets. The failure of one leaves the others.
     fn ask(&mut self, asked: &Asked, snapshot: &Snapshot, parameters: &Parameters, newest_ns: Option<i64>) {
         let search = match logs::parse(&self.q) {
             Ok(search) => search,
             Err(error) => return self.fail("The search cannot be read", &error),
         };
         let (range, limit) = (self.window.ns(), row_limit(&self.limit_text));
+        if parameters.view == "patterns" {
+            return self.ask_patterns(asked, snapshot, &search, newest_ns);
+        }
         let cursor = Some(parameters.cursor.as_str()).filter(|cursor| !cursor.is_empty());
         let budget = &asked.budget;
-        match logs::search(snapshot, &search, range, Direction::NewestFirst, limit, cursor, budget) {
+        match logs::search_in_part(snapshot, &search, range, Direction::NewestFirst, limit, cursor, budget) {
             Ok(answer) => self.show_rows(&answer, asked.now_ms),
             Err(error) => return self.fail("The search cannot be answered", &error),
         }
@@ -186,31 +228,27 @@ impl LogsPage {
             Err(error) => self.fail("The records cannot be counted", &error),
         }
         if self.rows.is_empty() {
-            return self.explain(snapshot, range, newest_ns, asked);
+            self.explain(snapshot, range, newest_ns, asked);
+            return self.offer_names(snapshot, &search, range, asked);
         }
-        match logs::top_values(snapshot, &search, range, "service.name", SERVICES_MAX, budget) {
-            Ok(values) => self.show_services(values),
-            Err(error) => self.fail("The services cannot be counted", &error),
+        match log_facets::ask(snapshot, &search, range, budget) {
+            Ok(facets) => self.facets = facets,
+            Err(error) => self.fail("The values of fields cannot be counted", &error),
         }
-    }
-
-    pub(crate) fn show_services(&mut self, values: Vec<(String, u64)>) {
-        let facet = |(name, count): (String, u64)| {
-            Some(Facet { term: term("service.name", &name)?, name: one_line(&name, 60), count: grouped(count) })
-        };
-        self.services = values.into_iter().filter_map(facet).collect();
     }
 
     pub(crate) fn show_rows(&mut self, answer: &SearchAnswer, now_ms: i64) {
         let mut room = DETAIL_BYTES_MAX;
-        self.rows = answer.rows.iter().map(|row| LogRow::new(row, &self.window, &mut room, now_ms)).collect();
+        let shown = Shown { window: &self.window, columns: &self.columns, now_ms };
+        self.rows = answer.rows.iter().map(|row| LogRow::new(row, &shown, &mut room)).collect();
         if let Some(last) = answer.rows.last().filter(|_| answer.more) {
             // The window is frozen: were it to move on with the clock, so would what is older.
             let window = frozen(self.window.start_ms, self.window.end_ms);
-            let mut parts =
-                vec![("q", self.q.as_str()), ("limit", self.limit_text.as_str()), ("cursor", last.cursor.as_str())];
-            parts.extend(window.each());
+            let parts = [&self.kept()[..], &[("cursor", &*last.cursor)], &window.each()].concat();
             self.older_href = link("/logs", &parts);
+        }
+        if let Some(partial) = &answer.partial {
+            self.show_partial(partial, now_ms);
         }
         let stats = &answer.stats;
         self.cost = format!(
@@ -221,101 +259,39 @@ impl LogsPage {
         );
     }
 
-    pub(crate) fn show_histogram(&mut self, buckets: &[Bucket], width_ms: i64, now_ms: i64) {
-        const KEYS: [(&str, &str, &[Severity]); 6] = [
-            ("lf", "fatal", &[Severity::Fatal]),
-            ("le", "error", &[Severity::Error]),
-            ("lw", "warn", &[Severity::Warn]),
-            ("li", "info", &[Severity::Info]),
-            ("ld", "debug", &[Severity::Debug, Severity::Trace]),
-            ("lu", "other", &[Severity::Unspecified]),
-        ];
-        let count_of = |severity: Severity| buckets.iter().map(|bucket| bucket.counts[severity as usize]).sum::<u64>();
-        let keys: Vec<Key> = KEYS
-            .iter()
-            .map(|(class, name, severities)| {
-                (class, name, severities.iter().map(|severity| count_of(*severity)).sum::<u64>())
-            })
-            .filter(|(_, _, count)| *count > 0)
-            .map(|(class, name, count)| Key { class, name, count: grouped(count) })
-            .collect();
-        let total = buckets.iter().flat_map(|bucket| bucket.counts).sum::<u64>();
-        let bars = buckets.iter().map(|bucket| self.bar(bucket, width_ms)).collect();
-        let sentence = format!("{} in {}", counted(total, "record", "records"), self.window.length());
-        let end = |at_ms: i64| Stamp::of_ms(at_ms, now_ms).text;
-        let chart = Histogram {
-            label: &format!("{sentence}, by time and severity"),
-            bars,
-            from: end(self.window.start_ms),
-            to: end(self.window.end_ms),
-        };
-        let peak = chart.peak();
-        let svg = chart.draw();
-        let bar = model::time::format_duration_ms(width_ms);
-        let sentence = if total > 0 { format!("{sentence}, at most {} in {bar}", grouped(peak)) } else { sentence };
-        self.histogram = Some(HistogramView { sentence, keys, svg });
-    }
-
-    fn bar(&self, bucket: &Bucket, width_ms: i64) -> Bar {
-        let start_ms = bucket.start_ns.div_euclid(NS_PER_MS);
-        let counts: Vec<String> = Severity::ALL
-            .iter()
-            .rev()
-            .map(|severity| (severity, bucket.counts[*severity as usize]))
-            .filter(|(_, count)| *count > 0)
-            .map(|(severity, count)| format!("{} {}", grouped(count), severity.as_str()))
-            .collect();
-        let counts = if counts.is_empty() { "no records".into() } else { counts.join(", ") };
-        let window = frozen(start_ms, start_ms + width_ms);
-        let mut parts = vec![("q", self.q.as_str()), ("limit", self.limit_text.as_str())];
-        parts.extend(window.each());
-        Bar {
-            counts: bucket.counts,
-            title: format!("{}: {counts}", time_of_day(start_ms)),
-            href: link("/logs", &parts),
-        }
-    }
-
-    /// Says why nothing was found, and where there is something.
-    fn explain(&mut self, snapshot: &Snapshot, range: NsRange, newest_ns: Option<i64>, asked: &Asked) {
-        let unfiltered = if self.q.is_empty() {
-            Ok(0)
-        } else {
-            let width_ns = (range.end_ns - range.start_ns).max(1);
-            logs::parse("")
-                .and_then(|all| logs::histogram(snapshot, &all, range, width_ns, &asked.budget))
-                .map(|(buckets, _)| buckets.iter().flat_map(|bucket| bucket.counts).sum::<u64>())
-        };
-        match unfiltered {
-            Ok(others) => self.show_nothing(others, newest_ns, asked.now_ms),
+    fn ask_patterns(&mut self, asked: &Asked, snapshot: &Snapshot, search: &Search, newest_ns: Option<i64>) {
+        let range = self.window.ns();
+        let width_ms = bar_width_ms(self.window.length_ms());
+        let width_ns = width_ms * NS_PER_MS;
+        match logs::histogram(snapshot, search, range, width_ns, &asked.budget) {
+            Ok((buckets, _)) => self.show_histogram(&buckets, width_ms, asked.now_ms),
             Err(error) => self.fail("The records cannot be counted", &error),
         }
+        match log_patterns::ask(snapshot, search, range, width_ns, &asked.budget) {
+            Ok(found) if found.patterns.is_empty() => self.explain(snapshot, range, newest_ns, asked),
+            Ok(found) => self.patterns = Some(log_patterns::view(&found, range, width_ns, asked.now_ms)),
+            Err(error) => self.fail("The patterns cannot be counted", &error),
+        }
     }
 
-    pub(crate) fn show_nothing(&mut self, others: u64, newest_ns: Option<i64>, now_ms: i64) {
-        if others > 0 {
-            self.nothing = "No record in this window matches the search.".into();
-            let parts = [("from", self.window.from.as_str()), ("to", &self.window.to), ("limit", &self.limit_text)];
-            self.ways.push((
-                format!("Show all {} of this window", counted(others, "record", "records")),
-                link("/logs", &parts),
-            ));
-            if self.window.length_ms() < 86_400_000 {
-                self.ways.push(("Search the last 24 h".into(), link("/logs", &[("q", &self.q), ("from", "now-24h")])));
-            }
-            return;
-        }
-        self.nothing = "There is no record in this window.".into();
-        if let Some(newest_ns) = newest_ns {
-            let newest_ms = newest_ns.div_euclid(NS_PER_MS);
-            let around = frozen(newest_ms - self.window.length_ms(), newest_ms + 1_000);
-            let mut parts = vec![("q", self.q.as_str()), ("limit", self.limit_text.as_str())];
-            parts.extend(around.each());
-            self.ways.push((
-                format!("Go to the newest record, {}", Stamp::of_ms(newest_ms, now_ms).text),
-                link("/logs", &parts),
-            ));
-        }
+    fn show_partial(&mut self, partial: &Partial, now_ms: i64) {
+        let ms = |ns: i64| ns.div_euclid(NS_PER_MS);
+        let text = |at_ms: i64| Stamp::to_the_second(at_ms, now_ms).text;
+        let (start_ms, end_ms) = (ms(partial.covered.start_ns), ms(partial.covered.end_ns));
+        let whole = format!("{} to {}", text(self.window.start_ms), text(self.window.end_ms));
+        let rest = frozen(self.window.start_ms, start_ms);
+        let has_rest = (self.window.start_ms + 1_000..self.window.end_ms).contains(&start_ms);
+        self.partial = Some(PartialView {
+            sentence: match start_ms < end_ms {
+                true => format!("Partial: covers {} to {} of {whole}.", text(start_ms), text(end_ms)),
+                false => format!("Partial: the search ended before any of {whole} was done."),
+            },
+            reason: one_line(&partial.reason, 300),
+            rest_href: match has_rest {
+                true => link("/logs", &[&self.kept()[..], &rest.each()].concat()),
+                false => String::new(),
+            },
+        });
     }
 }
 
@@ -331,17 +307,14 @@ mod tests {
         let without = Parameters { without: "k:v".into(), ..Parameters::default() };
         assert_eq!(filtered(&without).as_deref(), Some("/logs?q=-k:v"));
         assert_eq!(filtered(&Parameters::default()), None);
+        let column = Parameters { q: "x".into(), cols: "a, b,,a".into(), col: "c.d".into(), ..Parameters::default() };
+        assert_eq!(filtered(&column).as_deref(), Some("/logs?q=x&cols=a%2Cb%2Cc.d"));
     }
 
     #[test]
-    fn limits_and_widths_stay_in_bounds() {
+    fn limits_stay_in_bounds() {
         for (text, limit) in [("", 50), ("20", 20), ("0", 50), ("x", 50), ("99999", 200)] {
             assert_eq!(row_limit(text), limit);
-        }
-        for (length_ms, width_ms) in
-            [(300_000, 5_000), (3_600_000, 60_000), (86_400_000, 1_800_000), (31_536_000_000, 604_800_000)]
-        {
-            assert_eq!(bar_width_ms(length_ms), width_ms);
         }
     }
 }

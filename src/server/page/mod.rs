@@ -2,6 +2,7 @@
 //!
 //! Each page is shown whole without JavaScript, says all of its state in its address, and stays below 100 KB on the wire.
 
+mod alert_trace;
 mod alert_view;
 mod alerts;
 mod asked;
@@ -10,12 +11,19 @@ mod badge;
 mod empty;
 mod explore;
 mod failure;
+mod form;
 mod frame;
 mod graph;
 mod history_view;
 mod hosts;
 mod link;
+mod log_around;
+mod log_facets;
+mod log_histogram;
+mod log_nothing;
+mod log_patterns;
 mod log_row;
+mod log_tail;
 mod log_term;
 mod logs;
 mod metric_list;
@@ -23,6 +31,7 @@ mod notifications;
 mod overview;
 mod rule;
 mod services;
+mod silences;
 mod text;
 mod threshold;
 mod window;
@@ -35,9 +44,11 @@ mod gallery;
 mod memory;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::State;
+
+pub use text::one_line;
 
 /// Every page and the assets they use.
 pub fn router() -> Router<State> {
@@ -45,8 +56,16 @@ pub fn router() -> Router<State> {
         .route("/", get(overview::page))
         .route("/explore", get(explore::page))
         .route("/logs", get(logs::page))
+        .route("/logs/context", get(log_around::context))
+        .route("/logs/trace", get(log_around::trace))
+        .route("/logs/tail", get(log_tail::tail))
         .route("/alerts", get(alerts::page))
         .route("/alerts/rule/{id}", get(rule::page))
+        .route("/alerts/why/{fingerprint}", get(alert_trace::page))
+        .route("/alerts/why/{fingerprint}/ack", post(alert_trace::acknowledge))
+        .route("/alerts/why/{fingerprint}/unack", post(alert_trace::unacknowledge))
+        .route("/silences", get(silences::page).post(silences::create))
+        .route("/silences/{id}/expire", post(silences::expire))
         .route("/notifications", get(notifications::page))
         .merge(assets::router())
 }

@@ -102,7 +102,7 @@ pub(crate) fn shown(text: &str, chars_max: usize) -> String {
 }
 
 /// As [`shown`], in one line and without the colours of terminals.
-pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
+pub fn one_line(text: &str, chars_max: usize) -> String {
     let mut out = String::new();
     let mut chars = text.trim_end().chars().peekable();
     let mut length = 0;

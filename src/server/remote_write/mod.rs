@@ -6,7 +6,7 @@
 
 mod headers;
 mod intake;
-mod snappy;
+pub(crate) mod snappy;
 
 use std::time::Instant;
 

@@ -11,7 +11,7 @@ const RATIO_MAX: usize = 22;
 ///
 /// # Errors
 /// 413 over the limit, `Invalid` for a block that is cut, broken or not one.
-pub(super) fn unpack(packed: &[u8], bytes_max: usize, share: &mut Share) -> Result<Vec<u8>, Fault> {
+pub(crate) fn unpack(packed: &[u8], bytes_max: usize, share: &mut Share) -> Result<Vec<u8>, Fault> {
     let broken = |why: String| Fault::invalid(format!("the snappy body is broken: {why}"));
     let announced = snap::raw::decompress_len(packed).map_err(|error| broken(error.to_string()))?;
     if announced > bytes_max {

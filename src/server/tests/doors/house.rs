@@ -51,6 +51,7 @@ pub(crate) fn settings() -> ServerSettings {
             body_bytes_max: 64 << 10,
             attributes_max: 128,
             attribute_bytes_max: 8 << 10,
+            record_bytes_max: 256 << 10,
         },
         version: "0.0.0-test",
         otlp_http_addr: "127.0.0.1:4318".into(),
@@ -76,6 +77,7 @@ impl House {
             external_url: settings.external_url.clone(),
             lookback_ms: 300_000,
             query_limits: settings.query_limits,
+            started_ms: 0,
         };
         let groups = rules::file::parse(RULES, "rules/test.yml", 30_000).unwrap();
         let engine = rules::Engine::new(tenant.clone(), groups, rules_options).unwrap();
@@ -126,6 +128,18 @@ impl House {
         assert_eq!(names, Value::Array(Vec::new()), "{tenant}");
         assert_eq!(self.get("/api/v1/logs?from=0", &orgid).await.text(), "", "{tenant}");
     }
+}
+
+/// Whether something comes to hold within a deadline.
+pub(crate) async fn until_ok(mut holds: impl AsyncFnMut() -> bool) -> bool {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while tokio::time::Instant::now() < deadline {
+        if holds().await {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
 }
 
 pub(crate) fn now_ms() -> i64 {

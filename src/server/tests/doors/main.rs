@@ -1,12 +1,17 @@
 //! The doors as callers see them: real sockets, a real store in a temporary directory.
 
+mod alertmanager;
 mod auth;
 mod client;
 mod grafana;
 mod grpc;
 mod house;
 mod listener;
+mod log_intake;
+mod log_tail;
 mod logs;
+mod loki;
+mod loki_push;
 mod ops;
 mod otlp;
 mod otlp_bad;

@@ -161,8 +161,32 @@ async fn records_are_found_filtered_and_paged() {
     let next = attribute(&first.text(), "class=\"btn\"", "href").replace("&#38;", "&").replace("&amp;", "&");
     let second = house.get(&next, &[]).await;
     holds(&second, &["payment 3", "payment 5", "Back to newest"]);
+    holds(
+        &page,
+        &["id=\"facets\"", "aria-label=\"Only service.name checkout\"", "<script type=\"module\" src=\"/-/logs."],
+    );
+    let script = house.get(attribute(&page.text(), "<script", "src"), &[]).await;
+    assert_eq!((script.status, script.header("content-type")), (200, "text/javascript; charset=utf-8"));
+    let columns = house.get("/logs?q=payment&cols=http.route&col=nothing", &[]).await;
+    assert_eq!((columns.status, columns.header("location")), (303, "/logs?q=payment&cols=http.route%2Cnothing"));
+    holds(&house.get("/logs?q=payment&cols=http.route", &[]).await, &["<span class=\"col\">/pay now</span>"]);
+    let around = attribute(&page.text(), "class=\"ctx\"", "href").replace("&#38;", "&");
+    let around = house.get(&around, &[]).await;
+    holds(&around, &["0 after", "id=\"here\" open", "this logger", "service.name checkout", "payment 0"]);
+    holds(&house.get("/logs/context?cursor=1-1-1", &[]).await, &["not here any more"]);
+    holds(&house.get("/logs/context?cursor=x", &[]).await, &["cannot be shown"]);
+    holds(&house.get("/logs/trace?id=x", &[]).await, &["32 hex digits"]);
+    holds(&house.get(&format!("/logs/trace?id={}", "cd".repeat(16)), &[]).await, &["No record of this trace"]);
     holds(&house.get("/logs?q=(", &[]).await, &["The search cannot be read", "aria-invalid"]);
     holds(&house.get("/logs?q=zebra", &[]).await, &["Show all 8 records of this window"]);
+    let misspelt = house.get("/logs?q=servce.name:checkout%20payment&cols=a", &[]).await;
+    holds(
+        &misspelt,
+        &[
+            "No record here has a field servce.name. Search for service.name",
+            "href=\"/logs?q=service.name:checkout%20payment&#38;cols=a\"",
+        ],
+    );
     holds(&house.get("/logs?to=now-2h", &[]).await, &["Go to the newest record"]);
     holds(&house.get("/", &[]).await, &["checkout", ">7</td>"]);
 }

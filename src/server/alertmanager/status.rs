@@ -1,0 +1,39 @@
+//! `/api/v2/status` and `/api/v2/receivers`.
+
+use axum::response::Response;
+use model::any::json_string;
+
+use super::json::{push_receiver, time_text};
+use super::{Asker, answer, ok};
+use crate::api::envelope::push_array;
+
+/// Clients decide by Alertmanager's version what they may ask for; this is the one whose API is spoken here.
+const API_OF: &str = "0.28.0";
+
+pub(super) async fn status(asker: Asker) -> Response {
+    let result = asker.work(|asker| {
+        let settings = &asker.state.settings;
+        let config = asker.state.notifier.config();
+        let mut out = String::from("{\"cluster\":{\"peers\":[],\"status\":\"disabled\"},\"config\":{\"original\":");
+        json_string(if asker.has_alerts { config.shown() } else { "" }, &mut out);
+        out.push_str("},\"uptime\":");
+        json_string(&time_text(settings.started_ms), &mut out);
+        out.push_str(",\"versionInfo\":{\"branch\":\"binnacle\",\"buildDate\":\"\",\"buildUser\":\"\",\"goVersion\":\"\",\"revision\":");
+        json_string(settings.version, &mut out);
+        out.push_str(",\"version\":");
+        json_string(API_OF, &mut out);
+        out.push_str("}}");
+        Ok(ok(out))
+    });
+    answer(result.await)
+}
+
+pub(super) async fn receivers(asker: Asker) -> Response {
+    let result = asker.work(|asker| {
+        let mut out = String::new();
+        let board = asker.state.notifier.board(crate::clock::now_ms())?;
+        push_array(board.receivers().filter(|_| asker.has_alerts), &mut out, push_receiver);
+        Ok(ok(out))
+    });
+    answer(result.await)
+}

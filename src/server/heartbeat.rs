@@ -1,0 +1,29 @@
+//! `POST /heartbeat/<token>`: a job says that it ran. The token in the path is all it needs to know.
+
+use axum::Router;
+use axum::extract::{Path, State as Shared};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::HeaderMap;
+
+use crate::State;
+use crate::error::Fault;
+use crate::face::Face;
+
+/// Where heartbeats come in; no other token is asked for there.
+pub(crate) const PATH: &str = "/heartbeat/";
+
+pub(crate) fn router() -> Router<State> {
+    Router::new().route("/heartbeat/{token}", post(beat).put(beat))
+}
+
+async fn beat(Shared(state): Shared<State>, Path(token): Path<String>) -> Response {
+    let notifier = state.notifier.clone();
+    let noted = tokio::task::spawn_blocking(move || notifier.heartbeat(&token, crate::clock::now_ms())).await;
+    let fault = match noted {
+        Ok(Ok(name)) => return format!("heartbeat {name} noted\n").into_response(),
+        Ok(Err(error)) => Fault::new(error.kind(), error.to_string()),
+        Err(_) => Fault::panicked("noting a heartbeat"),
+    };
+    Face::Open.refuse(&fault, &HeaderMap::new())
+}

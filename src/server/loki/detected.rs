@@ -1,0 +1,94 @@
+//! `/detected_fields` and `/detected_field/<name>/values`, for Logs Drilldown.
+
+use std::collections::BTreeMap;
+
+use axum::Extension;
+use axum::extract::{Path, State as Shared};
+use axum::response::Response;
+use model::any::json_string;
+use model::{NsRange, TenantId};
+use query::logql::ast::LogExpr;
+use query::logql::{self, DetectedField, Expr};
+
+use super::params::{LIMIT_MAX, bounds, count};
+use super::{answer, fault, json};
+use crate::api::envelope::{push_array, push_strings};
+use crate::api::params::Params;
+use crate::api::view::View;
+use crate::error::Fault;
+use crate::{State, clock};
+
+/// Lines that are looked at, and fields or values that are told, by default (Loki's `max_detected_fields`).
+const DEFAULT: usize = 1_000;
+
+async fn fields(state: &State, tenant: TenantId, params: &Params) -> Result<BTreeMap<String, DetectedField>, Fault> {
+    let asked = bounds(params, clock::now_ns())?;
+    let log = log_of(params.query())?;
+    let lines = count(params, "line_limit", DEFAULT)?.min(LIMIT_MAX);
+    let store = state.store.clone();
+    let work = move |budget: &query::Budget| {
+        let view = View::of(&store, &tenant)?;
+        let range = NsRange { start_ns: asked.start_ns, end_ns: asked.end_ns };
+        logql::detected_fields(view.snapshot(), &log, range, lines, budget).map_err(fault)
+    };
+    state.queries.run(None, work).await
+}
+
+/// A log query; `{}`, which is none to Loki's parser, takes all streams here.
+fn log_of(text: &str) -> Result<LogExpr, Fault> {
+    if text.trim().is_empty() || super::labels::selector(text).is_ok_and(|matchers| matchers.is_empty()) {
+        return Ok(LogExpr { matchers: Vec::new(), stages: Vec::new() });
+    }
+    match super::query::parse(text)? {
+        Expr::Log(log) => Ok(log),
+        Expr::Metric(_) => Err(Fault::invalid("only log selector is supported")),
+    }
+}
+
+fn limit(params: &Params) -> Result<usize, Fault> {
+    let name = if params.get("field_limit").is_some() { "field_limit" } else { "limit" };
+    count(params, name, DEFAULT)
+}
+
+pub(super) async fn detected_fields(
+    Shared(state): Shared<State>,
+    Extension(tenant): Extension<TenantId>,
+    params: Params,
+) -> Response {
+    answer("loki_detected_fields", async {
+        let limit = limit(&params)?;
+        let found = fields(&state, tenant, &params).await?;
+        let mut out = String::from("{\"fields\":");
+        push_array(found.iter().take(limit), &mut out, |(name, field), out| {
+            out.push_str("{\"label\":");
+            json_string(name, out);
+            out.push_str(&format!(",\"type\":\"{}\",\"cardinality\":{},\"parsers\":", field.kind, field.values.len()));
+            match field.parsers.is_empty() {
+                true => out.push_str("null"),
+                false => push_strings(field.parsers.iter().copied(), out),
+            }
+            out.push('}');
+        });
+        out.push_str(&format!(",\"limit\":{limit}}}"));
+        Ok(json(out))
+    })
+    .await
+}
+
+pub(super) async fn values(
+    Shared(state): Shared<State>,
+    Extension(tenant): Extension<TenantId>,
+    Path(name): Path<String>,
+    params: Params,
+) -> Response {
+    answer("loki_detected_field_values", async {
+        let limit = limit(&params)?;
+        let found = fields(&state, tenant, &params).await?;
+        let values = found.get(&name).map(|field| &field.values);
+        let mut out = String::from("{\"values\":");
+        push_strings(values.into_iter().flatten().map(String::as_str).take(limit), &mut out);
+        out.push_str(&format!(",\"limit\":{limit}}}"));
+        Ok(json(out))
+    })
+    .await
+}

@@ -1,0 +1,99 @@
+//! Loki's HTTP API: push, and the queries of Grafana's data source, Logs Drilldown and logcli.
+//!
+//! Source: Loki's HTTP API reference, and a Loki 3.7 as it was observed to answer. Refusals are plain sentences.
+
+mod detected;
+mod index;
+mod labels;
+mod params;
+mod patterns;
+pub(crate) mod push;
+mod query;
+mod result_json;
+mod status;
+pub(crate) mod tail;
+
+use std::time::Instant;
+
+use ::query::QueryError;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get};
+use http::{HeaderValue, StatusCode, header};
+use model::Kind;
+
+use crate::State;
+use crate::api::{DURATION, REQUESTS};
+use crate::error::Fault;
+
+/// Every route under `/loki/` but push. Each may be asked with GET or with a POST form.
+pub(crate) fn router() -> Router<State> {
+    let routes: [(&str, MethodRouter<State>); 17] = [
+        ("query", read(query::instant)),
+        ("query_range", read(query::range)),
+        ("format_query", read(query::format_query)),
+        ("labels", read(labels::labels)),
+        // As it was once called; logcli of old still asks there.
+        ("label", read(labels::labels)),
+        ("label/{name}/values", read(labels::label_values)),
+        ("series", read(labels::series)),
+        ("index/stats", read(index::stats)),
+        ("index/volume", read(index::volume)),
+        ("index/volume_range", read(index::volume_range)),
+        ("detected_fields", read(detected::detected_fields)),
+        ("detected_field/{name}/values", read(detected::values)),
+        ("detected_labels", read(labels::detected_labels)),
+        ("patterns", read(patterns::patterns)),
+        ("status/buildinfo", read(status::build_info)),
+        ("drilldown-limits", read(status::drilldown_limits)),
+        ("tail", get(tail::tail)),
+    ];
+    let routes = routes
+        .into_iter()
+        .fold(Router::new(), |router, (path, route)| router.route(&format!("/loki/api/v1/{path}"), route));
+    routes.route("/loki/{*rest}", any(no_such_path))
+}
+
+fn read<H: Handler<T, State>, T: 'static>(handler: H) -> MethodRouter<State> {
+    get(handler.clone()).post(handler)
+}
+
+async fn no_such_path(request: Request) -> Response {
+    refuse(&Fault::new(Kind::NotFound, format!("nothing at {}", request.uri().path())))
+}
+
+/// Answers, counts and times one request; `kind` is a metric's label, so one of ours.
+async fn answer(kind: &'static str, work: impl Future<Output = Result<Response, Fault>>) -> Response {
+    let begun = Instant::now();
+    let response = work.await.unwrap_or_else(|fault| refuse(&fault));
+    REQUESTS.add(&[kind, response.status().as_str()], 1);
+    DURATION.observe(&[kind], begun.elapsed());
+    response
+}
+
+fn json(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], Body::from(text)).into_response()
+}
+
+/// With Loki's statuses: 400 for all that is the query's fault, 504 when it took too long.
+fn fault(error: QueryError) -> Fault {
+    let status = match error.kind() {
+        Kind::Invalid | Kind::TooMuch => StatusCode::BAD_REQUEST,
+        Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        _ => return Fault::from(error),
+    };
+    Fault::from(error).with_status(status)
+}
+
+/// A sentence as plain text, as Loki's clients show it.
+pub(crate) fn refuse(fault: &Fault) -> Response {
+    let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let mut response = (fault.status(), text, Body::from(format!("{}\n", fault.message))).into_response();
+    if let Some(seconds) = fault.retry_after_s() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

@@ -1,0 +1,193 @@
+//! Parameters of Loki's API: times, steps, limits, in its own dialect and with its own defaults and words.
+
+use model::time::parse_duration_ms;
+use query::logs::Direction;
+
+use crate::api::params::Params;
+use crate::error::Fault;
+
+const NS_PER_S: i64 = 1_000_000_000;
+const NS_PER_MS: i64 = 1_000_000;
+/// How far back a request looks that does not say it.
+const SINCE_DEFAULT_NS: i64 = 3_600 * NS_PER_S;
+/// Lines of an answer by default.
+pub(super) const LIMIT_DEFAULT: usize = 100;
+/// Most lines of an answer (Loki's `max_entries_limit_per_query`).
+pub(super) const LIMIT_MAX: usize = 5_000;
+/// Most steps of one range query.
+const STEPS_MAX: i64 = 11_000;
+/// Points that a range query has about by default.
+const STEPS_DEFAULT: i64 = 250;
+
+/// From and to, in ns; the end is not included where records are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) start_ns: i64,
+    pub(super) end_ns: i64,
+}
+
+/// A time as Loki takes it: seconds with a point in it, whole seconds of up to ten digits, nanoseconds, or RFC 3339.
+pub(super) fn time_ns(text: &str) -> Option<i64> {
+    if text.contains('.')
+        && let Ok(seconds) = text.parse::<f64>()
+    {
+        // Milliseconds are what a float holds.
+        let part_ns = (seconds.fract() * 1e3).round() as i64 * NS_PER_MS;
+        return (seconds.abs() < 9.2e9).then(|| seconds.trunc() as i64 * NS_PER_S + part_ns);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return if text.len() <= 10 { number.checked_mul(NS_PER_S) } else { Some(number) };
+    }
+    let at: jiff::Timestamp = text.parse().ok()?;
+    i64::try_from(at.as_nanosecond()).ok()
+}
+
+fn named_time(params: &Params, name: &str, default_ns: i64) -> Result<i64, Fault> {
+    let Some(text) = params.get(name) else { return Ok(default_ns) };
+    time_ns(text).ok_or_else(|| {
+        Fault::invalid(format!(
+            "could not parse '{name}' parameter: {text:?} is no time; use ns since 1970, seconds, or RFC 3339"
+        ))
+    })
+}
+
+/// `start`, `end` and `since`.
+pub(super) fn bounds(params: &Params, now_ns: i64) -> Result<Bounds, Fault> {
+    let since_ns = match params.get("since") {
+        None => SINCE_DEFAULT_NS,
+        Some(text) => parse_duration_ms(text).and_then(|ms| ms.checked_mul(NS_PER_MS)).ok_or_else(|| {
+            Fault::invalid(format!("could not parse 'since' parameter: not a valid duration string: {text:?}"))
+        })?,
+    };
+    let end_ns = named_time(params, "end", now_ns)?;
+    // From an end in the future "the last hour" would be empty.
+    let start_ns = named_time(params, "start", end_ns.min(now_ns).saturating_sub(since_ns))?;
+    if end_ns < start_ns {
+        return Err(Fault::invalid("end timestamp must not be before or equal to start time"));
+    }
+    Ok(Bounds { start_ns, end_ns })
+}
+
+/// `time` of an instant query.
+pub(super) fn at(params: &Params, now_ns: i64) -> Result<i64, Fault> {
+    named_time(params, "time", now_ns)
+}
+
+/// Seconds with or without a fraction, or a duration, in ns.
+fn duration_ns(text: &str) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return (seconds.abs() < 9.2e9).then_some((seconds * 1e9) as i64);
+    }
+    match text.strip_prefix('-') {
+        Some(positive) => parse_duration_ms(positive).and_then(|ms| ms.checked_mul(-NS_PER_MS)),
+        None => parse_duration_ms(text).and_then(|ms| ms.checked_mul(NS_PER_MS)),
+    }
+}
+
+fn named_duration(params: &Params, name: &str) -> Result<Option<i64>, Fault> {
+    let parse = |text: &str| {
+        duration_ns(text).ok_or_else(|| Fault::invalid(format!("cannot parse {text:?} to a valid duration")))
+    };
+    params.get(name).map(parse).transpose()
+}
+
+/// `step` in ns, whole milliseconds.
+pub(super) fn step(params: &Params, bounds: Bounds) -> Result<i64, Fault> {
+    let span_ns = bounds.end_ns.saturating_sub(bounds.start_ns);
+    let step_ns = match named_duration(params, "step")? {
+        None => (span_ns / NS_PER_S / STEPS_DEFAULT).max(1) * NS_PER_S,
+        Some(step_ns) => step_ns,
+    };
+    if step_ns <= 0 {
+        return Err(Fault::invalid(
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
+    }
+    let step_ns = (step_ns - step_ns % NS_PER_MS).max(NS_PER_MS);
+    if span_ns / step_ns > STEPS_MAX {
+        return Err(Fault::invalid(
+            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
+        ));
+    }
+    Ok(step_ns)
+}
+
+/// `interval` in ns: at most one line in each; 0 is none.
+pub(super) fn interval(params: &Params) -> Result<i64, Fault> {
+    let interval_ns = named_duration(params, "interval")?.unwrap_or(0);
+    if interval_ns < 0 {
+        return Err(Fault::invalid("interval must be >= 0"));
+    }
+    Ok(interval_ns)
+}
+
+/// A count that must be positive.
+pub(super) fn count(params: &Params, name: &str, default: usize) -> Result<usize, Fault> {
+    let Some(text) = params.get(name) else { return Ok(default) };
+    let number: i64 =
+        text.parse().map_err(|_| Fault::invalid(format!("strconv.Atoi: parsing {text:?}: invalid syntax")))?;
+    usize::try_from(number)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| Fault::invalid(format!("{name} must be a positive value")))
+}
+
+/// `limit` of lines.
+pub(super) fn limit(params: &Params) -> Result<usize, Fault> {
+    count(params, "limit", LIMIT_DEFAULT)
+}
+
+/// Whether an answer may have so many lines.
+pub(super) fn check_lines(limit: usize) -> Result<(), Fault> {
+    if limit > LIMIT_MAX {
+        return Err(Fault::invalid(format!(
+            "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {LIMIT_MAX})"
+        )));
+    }
+    Ok(())
+}
+
+pub(super) fn direction(params: &Params) -> Result<Direction, Fault> {
+    match params.get("direction").map(str::to_ascii_uppercase).as_deref() {
+        None | Some("BACKWARD") => Ok(Direction::NewestFirst),
+        Some("FORWARD") => Ok(Direction::OldestFirst),
+        Some(_) => Err(Fault::invalid(format!("invalid direction '{}'", params.get("direction").unwrap_or_default()))),
+    }
+}
+
+/// Start down and end up to multiples of the step, as Loki's query frontend moves them.
+pub(super) fn aligned(bounds: Bounds, step_ns: i64) -> Bounds {
+    let start_ns = bounds.start_ns - bounds.start_ns.rem_euclid(step_ns);
+    let past = bounds.end_ns.rem_euclid(step_ns);
+    let end_ns = if past == 0 { bounds.end_ns } else { bounds.end_ns.saturating_add(step_ns - past) };
+    Bounds { start_ns, end_ns }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_seconds_or_nanoseconds_by_their_length() {
+        for (text, expected) in [
+            ("1700000000", Some(1_700_000_000 * NS_PER_S)),
+            ("1700000000.5", Some(1_700_000_000_500_000_000)),
+            ("1700000000123456789", Some(1_700_000_000_123_456_789)),
+            ("17000000001", Some(17_000_000_001)),
+            ("2023-11-14T22:13:20Z", Some(1_700_000_000 * NS_PER_S)),
+            ("2023-11-14T22:13:20.000000001+00:00", Some(1_700_000_000 * NS_PER_S + 1)),
+            ("now", None),
+            ("", None),
+            ("1e300.", None),
+        ] {
+            assert_eq!(time_ns(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_aligned_outwards() {
+        let of = |start_ns, end_ns| Bounds { start_ns, end_ns };
+        assert_eq!(aligned(of(11, 29), 10), of(10, 30));
+        assert_eq!(aligned(of(10, 30), 10), of(10, 30));
+    }
+}

@@ -1,0 +1,59 @@
+//! `/patterns`: templates of lines with their counts, for Logs Drilldown.
+
+use axum::Extension;
+use axum::extract::State as Shared;
+use axum::response::Response;
+use model::any::json_string;
+use model::{NsRange, TenantId};
+use query::logs::patterns::{Patterns, Selection, patterns as find};
+
+use super::labels::selector;
+use super::params::{bounds, step};
+use super::{answer, fault, json};
+use crate::api::envelope::push_array;
+use crate::api::params::Params;
+use crate::api::view::View;
+use crate::error::Fault;
+use crate::{State, clock};
+
+const NS_PER_S: i64 = 1_000_000_000;
+/// Narrowest step, as Loki counts patterns.
+const STEP_MIN_NS: i64 = 10 * NS_PER_S;
+/// Most patterns of an answer; the rarest are left out.
+const PATTERNS_MAX: usize = 300;
+
+pub(super) async fn patterns(
+    Shared(state): Shared<State>,
+    Extension(tenant): Extension<TenantId>,
+    params: Params,
+) -> Response {
+    answer("loki_patterns", async {
+        let asked = bounds(&params, clock::now_ns())?;
+        let step_ns = step(&params, asked)?.max(STEP_MIN_NS);
+        let matchers = selector(params.query())?;
+        if matchers.is_empty() {
+            return Err(Fault::invalid("patterns need a selector of streams in query, as {service_name=\"api\"}"));
+        }
+        let store = state.store.clone();
+        let work = move |budget: &query::Budget| {
+            let view = View::of(&store, &tenant)?;
+            let Some(snapshot) = view.snapshot() else { return Ok(Patterns::default()) };
+            let range = NsRange { start_ns: asked.start_ns, end_ns: asked.end_ns };
+            find(snapshot, Selection::Streams(&matchers), range, step_ns, budget).map_err(fault)
+        };
+        let found = state.queries.run(None, work).await?;
+        let mut out = String::from("{\"status\":\"success\",\"data\":");
+        push_array(found.patterns.iter().take(PATTERNS_MAX), &mut out, |pattern, out| {
+            out.push_str("{\"pattern\":");
+            json_string(&pattern.template, out);
+            out.push_str(",\"samples\":");
+            push_array(&pattern.steps, out, |(start_ns, count), out| {
+                out.push_str(&format!("[{},{count}]", start_ns.div_euclid(NS_PER_S)));
+            });
+            out.push('}');
+        });
+        out.push('}');
+        Ok(json(out))
+    })
+    .await
+}

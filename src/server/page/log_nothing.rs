@@ -1,0 +1,79 @@
+//! Where the logs page leads when it finds nothing.
+
+use model::NsRange;
+use model::time::NS_PER_MS;
+use query::logs::{self, Search};
+use store::Snapshot;
+
+use super::asked::Asked;
+use super::link::link;
+use super::log_facets;
+use super::logs::LogsPage;
+use super::text::{Stamp, counted, one_line};
+use super::window::frozen;
+
+impl LogsPage {
+    /// Says why nothing was found, and where there is something.
+    pub(super) fn explain(&mut self, snapshot: &Snapshot, range: NsRange, newest_ns: Option<i64>, asked: &Asked) {
+        let unfiltered = if self.q.is_empty() {
+            Ok(0)
+        } else {
+            let width_ns = (range.end_ns - range.start_ns).max(1);
+            logs::parse("")
+                .and_then(|all| logs::histogram(snapshot, &all, range, width_ns, &asked.budget))
+                .map(|(buckets, _)| buckets.iter().flat_map(|bucket| bucket.counts).sum::<u64>())
+        };
+        match unfiltered {
+            Ok(others) => self.show_nothing(others, newest_ns, asked.now_ms),
+            Err(error) => self.fail("The records cannot be counted", &error),
+        }
+    }
+
+    /// Names that the search may have meant: a field that nobody has finds nothing, and says nothing.
+    pub(super) fn offer_names(&mut self, snapshot: &Snapshot, search: &Search, range: NsRange, asked: &Asked) {
+        let seen = match logs::fields(snapshot, range, &log_facets::for_names(&asked.budget)) {
+            Ok((seen, true)) if !seen.is_empty() => seen,
+            // Without a record there is no name to offer, and what was not read may have the field.
+            Ok(_) => return,
+            Err(error) => return self.fail("The names of fields cannot be listed", &error),
+        };
+        for (name, nearest) in logs::unknown_fields(search, &seen) {
+            let shown = one_line(&name, 80);
+            match nearest {
+                Some(nearest) => {
+                    let q = self.q.replace(&format!("{name}:"), &format!("{nearest}:"));
+                    let window = [("from", &*self.window.from), ("to", &*self.window.to)];
+                    let parts = [&[("q", &*q)][..], &self.kept()[1..], &window].concat();
+                    let words = format!("No record here has a field {shown}. Search for {}", one_line(&nearest, 80));
+                    self.ways.push((words, link("/logs", &parts)));
+                }
+                None => self.nothing.push_str(&format!(" No record here has a field {shown}.")),
+            }
+        }
+    }
+
+    pub(crate) fn show_nothing(&mut self, others: u64, newest_ns: Option<i64>, now_ms: i64) {
+        if others > 0 {
+            self.nothing = "No record in this window matches the search.".into();
+            let parts = [("from", self.window.from.as_str()), ("to", &self.window.to), ("limit", &self.limit_text)];
+            self.ways.push((
+                format!("Show all {} of this window", counted(others, "record", "records")),
+                link("/logs", &parts),
+            ));
+            if self.window.length_ms() < 86_400_000 {
+                self.ways.push(("Search the last 24 h".into(), link("/logs", &[("q", &self.q), ("from", "now-24h")])));
+            }
+            return;
+        }
+        self.nothing = "There is no record in this window.".into();
+        if let Some(newest_ns) = newest_ns {
+            let newest_ms = newest_ns.div_euclid(NS_PER_MS);
+            let around = frozen(newest_ms - self.window.length_ms(), newest_ms + 1_000);
+            let parts = [&self.kept()[..], &around.each()].concat();
+            self.ways.push((
+                format!("Go to the newest record, {}", Stamp::of_ms(newest_ms, now_ms).text),
+                link("/logs", &parts),
+            ));
+        }
+    }
+}

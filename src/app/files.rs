@@ -79,6 +79,13 @@ pub fn notify(file: &Path) -> Result<Option<notify::Config>, notify::ConfigError
     notify::Config::parse(&text, &name, file.parent().unwrap_or(Path::new("."))).map(Some)
 }
 
+/// Logs what notify.yml asks for and does not get.
+pub fn warn_of(config: &notify::Config) {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+}
+
 fn rule_error(file: &str, reason: String) -> RuleFileError {
     RuleFileError { file: file.into(), line: 1, reason, more: Vec::new() }
 }

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::blocking;
 use super::files::{self, RuleFiles};
+use super::tenants::Watched;
 use crate::config::Config;
 use crate::{clock, host_metrics, otlp_out, own_metrics};
 
@@ -30,6 +31,26 @@ pub(super) async fn upkeep(store: Store, mut stop: watch::Receiver<bool>) -> &'s
         let store = store.clone();
         if let Err(error) = blocking(move || store.maintain(clock::now_ms())).await {
             tracing::error!(%error, "upkeep of the store");
+        }
+    }
+}
+
+/// Stores each tenant's counts of log records, the last time when told to stop.
+pub(super) async fn log_counts(store: Store, interval: Duration, mut stop: watch::Receiver<bool>) -> &'static str {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let stopped = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = stop.wait_for(|stop| *stop) => true,
+        };
+        for tenant in store.open_tenants() {
+            if let Err(error) = tenant.report_log_counts(clock::now_ms()).await {
+                tracing::warn!(%error, tenant = %tenant.id(), "storing counts of log records");
+            }
+        }
+        if stopped {
+            return "log counts";
         }
     }
 }
@@ -101,19 +122,45 @@ pub(super) async fn reload(
     mut rule_files: RuleFiles,
     rules: &rules::Engine,
     notifier: &notify::Notifier,
+    watched: &[Watched],
 ) -> RuleFiles {
     let (rules_config, notify_file) = (config.rules.clone(), config.notify.file.clone());
-    let rules = rules.clone();
+    let (rules, others) = (rules.clone(), watched.to_vec());
     let (rule_files, notify_config) = blocking(move || {
+        let groups = rule_files.read(&rules_config);
         // Waits for evaluations under way.
-        rules.reload(rule_files.read(&rules_config));
+        others.iter().for_each(|tenant| tenant.reload_rules(&groups));
+        rules.reload(groups);
         (rule_files, files::notify(&notify_file))
     })
     .await;
     match notify_config {
-        Ok(told) => notifier.reload(told.unwrap_or_else(notify::Config::silent)),
+        Ok(told) => {
+            let told = told.unwrap_or_else(notify::Config::silent);
+            files::warn_of(&told);
+            watched.iter().for_each(|tenant| tenant.reload_notify(told.clone()));
+            notifier.reload(told);
+        }
         Err(error) => tracing::error!(%error, "notify.yml not used, its last good version stays"),
     }
     tracing::info!("rules and notify.yml were read again");
     rule_files
+}
+
+/// A group may be so late beside twice its interval, in ms, before alerts count as not watched over.
+const LATE_MS: i64 = 15_000;
+
+/// What would keep an alert from being raised: nothing can be stored, or rules are not evaluated in time.
+pub(super) fn illness(store: Store, rules: rules::Engine, started_ms: i64) -> impl Fn() -> Option<String> + Send {
+    move || {
+        if let Some(trouble) = store.trouble() {
+            return Some(trouble.to_string());
+        }
+        let now_ms = clock::now_ms();
+        rules.view().into_iter().find_map(|group| {
+            let since_ms = group.last_evaluation_ms.unwrap_or(started_ms).max(started_ms);
+            let late = now_ms - since_ms > 2 * group.interval_ms + LATE_MS;
+            late.then(|| format!("the rule group {:?} was not evaluated in time", group.name))
+        })
+    }
 }

@@ -7,13 +7,14 @@ pub mod files;
 mod loops;
 mod settings;
 mod starting;
+mod tenants;
 
 use std::net::SocketAddr;
 
 use files::RuleFiles;
 use model::TenantId;
 use store::Store;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -46,6 +47,8 @@ struct Listeners {
     http: TcpListener,
     otlp_http: TcpListener,
     otlp_grpc: TcpListener,
+    syslog_tcp: Option<TcpListener>,
+    syslog_udp: Option<UdpSocket>,
 }
 
 /// Runs until SIGTERM or SIGINT. Prints the `ready` line when every door is open.
@@ -55,6 +58,14 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         http: bind("listen.http", config.listen.http).await?,
         otlp_http: bind("listen.otlp_http", config.listen.otlp_http).await?,
         otlp_grpc: bind("listen.otlp_grpc", config.listen.otlp_grpc).await?,
+        syslog_tcp: match config.syslog.tcp {
+            Some(addr) => Some(bind("syslog.tcp", addr).await?),
+            None => None,
+        },
+        syslog_udp: match config.syslog.udp {
+            Some(addr) => Some(bind_udp("syslog.udp", addr).await?),
+            None => None,
+        },
     };
     let starting =
         starting::answer_not_ready(&listeners.http).map_err(|source| AppError::Io { what: "listen.http", source })?;
@@ -66,6 +77,10 @@ pub async fn run(config: Config) -> Result<(), AppError> {
 
 async fn bind(key: &'static str, addr: SocketAddr) -> Result<TcpListener, AppError> {
     TcpListener::bind(addr).await.map_err(|source| AppError::Listen { key, addr, source })
+}
+
+async fn bind_udp(key: &'static str, addr: SocketAddr) -> Result<UdpSocket, AppError> {
+    UdpSocket::bind(addr).await.map_err(|source| AppError::Listen { key, addr, source })
 }
 
 async fn open(config: &Config) -> Result<Store, AppError> {
@@ -105,6 +120,8 @@ struct App {
     rule_files: RuleFiles,
     rules: rules::Engine,
     notifier: notify::Notifier,
+    /// Tenants beside the default one that have rules.
+    watched: Vec<tenants::Watched>,
     /// Ends the doors.
     stop_doors: watch::Sender<bool>,
     doors: JoinSet<&'static str>,
@@ -118,23 +135,26 @@ impl App {
         let started_ms = clock::now_ms();
         let alerts_tenant = TenantId::default();
         let open_error = |source| AppError::Open { path: config.data.display().to_string(), source };
-        let (rules, rule_files, notifier) = {
+        let (rules, rule_files, notifier, groups) = {
             let (store, own_config, tenant_id) = (store.clone(), config.clone(), alerts_tenant.clone());
             blocking(move || {
                 let tenant = store.tenant(&tenant_id)?;
                 let mut rule_files = RuleFiles::default();
                 let groups = rule_files.read(&own_config.rules);
-                let rules = rules::Engine::new(tenant.clone(), groups, settings::rules(&own_config))?;
-                Ok((rules, rule_files, tenant))
+                let options = settings::rules(&own_config, started_ms);
+                let rules = rules::Engine::new(tenant.clone(), groups.clone(), options)?;
+                Ok((rules, rule_files, tenant, groups))
             })
             .await
             .map_err(open_error)
-            .and_then(|(rules, rule_files, tenant)| {
+            .and_then(|(rules, rule_files, tenant, groups)| {
                 let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
+                files::warn_of(&told);
                 let notifier = notify::Notifier::new(tenant, told, settings::notifier(&config)).map_err(open_error)?;
-                Ok((rules, rule_files, notifier))
+                Ok((rules, rule_files, notifier, groups))
             })?
         };
+        let watched = tenants::open(&config, &store, &groups, started_ms).await?;
         let ready_line = format!(
             "ready http={} otlp_http={} otlp_grpc={}",
             local(&listeners.http)?,
@@ -144,7 +164,8 @@ impl App {
         let settings =
             settings::server(&config, local(&listeners.otlp_http)?, local(&listeners.otlp_grpc)?, started_ms);
         let own_settings = settings.metrics.clone();
-        let state = server::State::new(store.clone(), rules.clone(), notifier.clone(), alerts_tenant.clone(), settings);
+        let state = server::State::new(store.clone(), rules.clone(), notifier.clone(), alerts_tenant.clone(), settings)
+            .with_rules_of(watched.iter().map(tenants::Watched::engine));
 
         let (stop_doors, doors_stopped) = watch::channel(false);
         let (stop_loops, loops_stopped) = watch::channel(false);
@@ -157,6 +178,12 @@ impl App {
                 control::serve(control_socket, accounts, stopped).await;
                 "control socket"
             });
+            let ill = loops::illness(store.clone(), rules.clone(), started_ms);
+            let (watching, stopped) = (notifier.clone(), loops_stopped.clone());
+            loops.spawn(async move {
+                watching.watch(ill, stopped).await;
+                "dead man's switch"
+            });
             let (rules, stopped) = (rules.clone(), loops_stopped.clone());
             loops.spawn(async move {
                 rules.run(stopped).await;
@@ -167,7 +194,10 @@ impl App {
                 notifier.run(stopped).await;
                 "notifications"
             });
+            watched.iter().for_each(|tenant| tenant.spawn(&mut loops, &loops_stopped));
             loops.spawn(loops::upkeep(store.clone(), loops_stopped.clone()));
+            let interval = config.host_metrics.interval.std();
+            loops.spawn(loops::log_counts(store.clone(), interval, loops_stopped.clone()));
             let scraper = Scraper::new(
                 &config.scrape,
                 store.clone(),
@@ -194,6 +224,26 @@ impl App {
         let mut doors = JoinSet::new();
         let limits =
             server::ServeLimits { connections_max: config.listen.connections, ..server::ServeLimits::default() };
+        // The configuration was checked, so it is a tenant's name.
+        let syslog_tenant = TenantId::new(&config.syslog.tenant).unwrap_or_default();
+        if let Some(listener) = listeners.syslog_tcp {
+            tracing::info!(addr = %local(&listener)?, "syslog over TCP");
+            let (state, tenant, stopped) = (state.clone(), syslog_tenant.clone(), doors_stopped.clone());
+            let connections_max = config.syslog.connections;
+            doors.spawn(async move {
+                server::serve_syslog_tcp(listener, state, tenant, connections_max, stopped).await;
+                "syslog_tcp"
+            });
+        }
+        if let Some(socket) = listeners.syslog_udp {
+            let addr = socket.local_addr().map_err(|source| AppError::Io { what: "listener", source })?;
+            tracing::info!(%addr, "syslog over UDP");
+            let (state, stopped) = (state.clone(), doors_stopped.clone());
+            doors.spawn(async move {
+                server::serve_syslog_udp(socket, state, syslog_tenant, stopped).await;
+                "syslog_udp"
+            });
+        }
         for (name, listener, router) in [
             ("http", listeners.http, server::http_router(state.clone())),
             ("otlp_http", listeners.otlp_http, server::otlp_http_router(state.clone())),
@@ -210,7 +260,7 @@ impl App {
         }
         println!("{ready_line}");
         tracing::info!(data = %config.data.display(), "{ready_line}");
-        Ok(App { config, store, rule_files, rules, notifier, stop_doors, doors, stop_loops, loops })
+        Ok(App { config, store, rule_files, rules, notifier, watched, stop_doors, doors, stop_loops, loops })
     }
 
     /// Serves until a signal, or until a task ends that should not.
@@ -221,7 +271,8 @@ impl App {
                 _ = signals.interrupt.recv() => break None,
                 _ = signals.hang_up.recv() => {
                     let rule_files = std::mem::take(&mut self.rule_files);
-                    self.rule_files = loops::reload(&self.config, rule_files, &self.rules, &self.notifier).await;
+                    let (rules, notifier) = (&self.rules, &self.notifier);
+                    self.rule_files = loops::reload(&self.config, rule_files, rules, notifier, &self.watched).await;
                 }
                 Some(task) = self.doors.join_next() => break Some(name_of(task)),
                 Some(task) = self.loops.join_next() => break Some(name_of(task)),

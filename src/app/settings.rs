@@ -7,11 +7,15 @@ use crate::config::{Config, Delta, Promote, Translation};
 pub(super) fn store(config: &Config) -> store::Options {
     store::Options {
         metrics_retention_ms: config.retention.metrics.ms,
+        downsample_after_ms: Some(config.metrics.downsample_after.ms).filter(|age| *age > 0),
+        raw_retention_ms: Some(config.retention.metrics_raw.ms).filter(|age| *age > 0).unwrap_or(i64::MAX),
         logs_retention_ms: config.retention.logs.ms,
         bytes_max: config.retention.max_bytes.0,
         tenants_max: config.limits.tenants,
         series_max: config.limits.series,
         samples_per_second_max: config.limits.samples_per_second,
+        log_bytes_per_second_max: config.limits.log_bytes_per_second.0,
+        log_streams_per_day_max: config.limits.log_streams_per_day,
         delta_series_max: config.limits.delta_series,
         exemplars_per_day_max: config.limits.exemplars_per_day,
         series_per_day_max: config.limits.series_per_day,
@@ -22,11 +26,12 @@ pub(super) fn store(config: &Config) -> store::Options {
     }
 }
 
-pub(super) fn rules(config: &Config) -> rules::EngineOptions {
+pub(super) fn rules(config: &Config, started_ms: i64) -> rules::EngineOptions {
     rules::EngineOptions {
         external_url: external_url(config),
         lookback_ms: config.query.lookback.ms,
         query_limits: query_limits(config),
+        started_ms,
     }
 }
 
@@ -41,7 +46,9 @@ fn query_limits(config: &Config) -> query::Limits {
 }
 
 pub(super) fn notifier(config: &Config) -> notify::NotifierOptions {
-    notify::NotifierOptions::new(external_url(config))
+    let mut options = notify::NotifierOptions::new(external_url(config));
+    options.timing.silence_max_ms = i64::try_from(config.notify.silence_max.std().as_millis()).unwrap_or(i64::MAX);
+    options
 }
 
 /// Without a slash at the end, so that paths can be put behind it.
@@ -95,6 +102,7 @@ pub(super) fn server(
             body_bytes_max: config.limits.log_body_bytes.usize(),
             attributes_max: config.limits.log_attributes,
             attribute_bytes_max: config.limits.log_attribute_bytes.usize(),
+            record_bytes_max: config.limits.log_record_bytes.usize(),
         },
         version: env!("CARGO_PKG_VERSION"),
         otlp_http_addr: otlp_http.to_string(),

@@ -32,6 +32,10 @@ pub(super) struct Answer {
 }
 
 impl ServerArgs {
+    pub(super) fn new(url: String, token: Option<String>, tenant: Option<String>) -> ServerArgs {
+        ServerArgs { url, token, tenant }
+    }
+
     /// Posts a form to `/api/v1/{path}`.
     ///
     /// # Errors
@@ -41,6 +45,37 @@ impl ServerArgs {
     }
 
     async fn post(&self, path: &str, form: &[(&str, String)]) -> Result<Answer, Failure> {
+        let (url, response) = self.send(path, form).await?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| format!("{url}: {}", innermost(&error)))?;
+        read(&body).map_err(|reason| format!("{url}: {status}: {reason}").into())
+    }
+
+    /// Posts a form to `/api/v1/{path}` and returns the body, of whatever type.
+    ///
+    /// # Errors
+    /// As [`ServerArgs::ask`].
+    pub(super) async fn ask_text(&self, path: &str, form: &[(&str, String)]) -> Result<String, Failure> {
+        let response = self.open(path, form).await.map_err(|refused| refused.reason)?;
+        let url = response.url().to_string();
+        Ok(response.text().await.map_err(|error| format!("{url}: {}", innermost(&error)))?)
+    }
+
+    /// Posts a form to `/api/v1/{path}` and returns the answer while it is still coming.
+    pub(super) async fn open(&self, path: &str, form: &[(&str, String)]) -> Result<reqwest::Response, Refused> {
+        let sent = self.send(path, form).await;
+        let (url, response) = sent.map_err(|error| Refused { reason: error.to_string(), can_retry: true })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let can_retry = status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS;
+        let body = response.bytes().await.unwrap_or_default();
+        let reason = read(&body).map_or_else(|reason| reason, |_| "no reason given".into());
+        Err(Refused { reason: format!("{url}: {status}: {reason}"), can_retry })
+    }
+
+    async fn send(&self, path: &str, form: &[(&str, String)]) -> Result<(String, reqwest::Response), Failure> {
         let url = format!("{}/api/v1/{path}", self.url.trim_end_matches('/'));
         // One's own server, mostly on loopback: a proxy for the world outside is of no use.
         let client = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN).build()?;
@@ -54,10 +89,16 @@ impl ServerArgs {
         let response = request.send().await.map_err(|error| {
             format!("{}: {}; is the server running? (--url, BINNACLE_URL)", self.url, innermost(&error))
         })?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(|error| format!("{url}: {}", innermost(&error)))?;
-        read(&body).map_err(|reason| format!("{url}: {status}: {reason}").into())
+        Ok((url, response))
     }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) reason: String,
+    /// Whether the same request may be answered later.
+    pub(super) can_retry: bool,
 }
 
 /// Data and notes of an envelope, or why there are none.

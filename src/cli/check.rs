@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::ask::ServerArgs;
 use super::{ConfigArgs, Failure};
 use crate::app::files;
 use crate::config::Overrides;
@@ -14,6 +15,15 @@ use crate::scrape;
 pub(super) struct CheckArgs {
     #[command(flatten)]
     from: ConfigArgs,
+    /// A running server whose metrics are compared with those that rules name, so that misspelt ones are found.
+    #[arg(long, env = "BINNACLE_URL", value_name = "URL")]
+    url: Option<String>,
+    /// API token with the read scope, where that server asks for one.
+    #[arg(long, env = "BINNACLE_TOKEN", hide_env_values = true, requires = "url")]
+    token: Option<String>,
+    /// Tenant, where the server asks for no token.
+    #[arg(long, requires = "url")]
+    tenant: Option<String>,
     /// Rule files to check instead of what the configuration names.
     files: Vec<PathBuf>,
 }
@@ -25,17 +35,23 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         config.rules.files = args.files.iter().map(|path| path.display().to_string()).collect();
     }
     let mut failed = false;
+    let mut all = Vec::new();
     for (file, result) in files::rules(&config.rules) {
         match result {
             Ok(groups) => {
                 let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
                 println!("{file}: {} groups, {rules} rules", groups.len());
+                all.extend(groups);
             }
             Err(error) => {
                 failed = true;
                 println!("{error}");
             }
         }
+    }
+    let metrics = metrics(args)?;
+    for finding in rules::lint::lint(&all, metrics.as_deref()) {
+        println!("{}:{}: warning: {}", finding.file, finding.line, finding.message);
     }
     if args.files.is_empty() {
         failed |= !check_notify(&config.notify.file);
@@ -52,9 +68,23 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Names of the metrics that a server stores, if one is named.
+fn metrics(args: &CheckArgs) -> Result<Option<Vec<String>>, Failure> {
+    let Some(url) = &args.url else { return Ok(None) };
+    let server = ServerArgs::new(url.clone(), args.token.clone(), args.tenant.clone());
+    let answer = server.ask("label/__name__/values", &[])?;
+    let names = answer.data.as_array().into_iter().flatten();
+    Ok(Some(names.filter_map(|name| name.as_str().map(String::from)).collect()))
+}
+
 fn check_notify(file: &Path) -> bool {
     match files::notify(file) {
-        Ok(Some(_)) => println!("{}: ok", file.display()),
+        Ok(Some(config)) => {
+            for warning in config.warnings() {
+                println!("warning: {warning}");
+            }
+            println!("{}: ok", file.display());
+        }
         Ok(None) => println!("{}: not there, so nobody is told of alerts", file.display()),
         Err(error) => {
             println!("{error}");

@@ -2,12 +2,18 @@
 
 mod ask;
 mod check;
+mod export;
+mod log_line;
+mod logs;
+mod notify;
 mod query;
+mod replay;
 mod series;
 mod serve;
 mod table;
 mod test_rules;
 mod token;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +54,14 @@ enum Verb {
         Exits with 0 when the query was answered, even with nothing, and with 1 when it was not."
     )]
     Query(query::QueryArgs),
+    /// Search the logs of a running server, or follow them.
+    #[command(
+        after_help = "Examples:\n  binnacle logs 'severity:>=warn'\n  binnacle logs 'service.name:api \"connection refused\"' --since 6h -n 500\n  binnacle logs 'http.status:>=500 -path:/health' --since 1d --json | jq .body\n  binnacle logs --follow 'severity:>=error'\n\n\
+        The search: words in any case, \"exact phrases\", field:value, field:>=500, field:*, /regex/, -not, AND, OR, parentheses;\n\
+        resource., scope., attributes. and body. in front of a field say where it stands.\n\n\
+        Exits with 0 when a record matched, with 1 when none did, and with 2 when the search was not answered or not to its end."
+    )]
+    Logs(logs::LogsArgs),
     /// Show which metrics and labels hold the series of a running server.
     #[command(
         after_help = "Examples:\n  binnacle series --top 10\n  binnacle series --grown\n  binnacle series --never-queried --label pod\n\n\
@@ -56,12 +70,31 @@ enum Verb {
     Series(series::SeriesArgs),
     /// Read configuration, rule files and notify.yml, and say what is wrong with them.
     #[command(
-        after_help = "Examples:\n  binnacle check\n  binnacle check --config /etc/binnacle.toml\n  binnacle check rules/*.yml"
+        after_help = "Examples:\n  binnacle check\n  binnacle check --config /etc/binnacle.toml\n  binnacle check rules/*.yml\n  binnacle check --url http://127.0.0.1:8080\n\n\
+        Exits with 1 when something cannot be used; warnings are likely mistakes."
     )]
     Check(check::CheckArgs),
+    /// Print rules as other programs read them.
+    #[command(after_help = "Example:\n  binnacle export --prometheus rules/api.yml > api.prometheus.yml")]
+    Export(export::ExportArgs),
+    /// Say what rules would have done over the stored past of a running server.
+    #[command(
+        after_help = "Examples:\n  binnacle replay rule.yml --since 14d\n  binnacle replay alerts/host.yml --since 7d --episodes\n\n\
+        Exits with 1 when a rule could not be evaluated."
+    )]
+    Replay(replay::ReplayArgs),
     /// Run tests of rules.
     #[command(subcommand)]
     Test(TestVerb),
+    /// Read everything in a data folder that no server uses, and say what is damaged.
+    #[command(
+        after_help = "Examples:\n  binnacle verify --data /var/lib/binnacle\n  binnacle verify --data /var/lib/binnacle --rebuild-index\n\n\
+        Exits with 1 when something is damaged. Day files that cannot be opened are set aside, as serve would do."
+    )]
+    Verify(verify::VerifyArgs),
+    /// Try out who is told of alerts, and how.
+    #[command(subcommand)]
+    Notify(notify::NotifyVerb),
     /// Make, list and revoke API tokens.
     #[command(subcommand)]
     Token(token::TokenVerb),
@@ -133,9 +166,14 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Serve(args) => serve::run(args),
         Verb::Demo(args) => demo::run(args),
         Verb::Query(args) => query::run(&args),
+        Verb::Logs(args) => logs::run(&args),
         Verb::Series(args) => series::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Export(args) => export::run(&args),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Test(TestVerb::Rules { files }) => test_rules::run(&files),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Notify(verb) => notify::run(&verb),
         Verb::Token(verb) => token::run(verb),
     }
 }

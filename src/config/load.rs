@@ -88,6 +88,14 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
             ),
         );
     }
+    if let Err(error) = model::TenantId::new(&config.syslog.tenant) {
+        return refuse("syslog.tenant", error.to_string());
+    }
+    for tenant in &config.rules.tenants {
+        if let Err(error) = model::TenantId::new(tenant) {
+            return refuse("rules.tenants", error.to_string());
+        }
+    }
     super::scrape::check(&config.scrape).or_else(|(place, reason)| refuse(&place, reason))?;
     const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
     for (place, age) in [("retention.metrics", config.retention.metrics), ("retention.logs", config.retention.logs)] {
@@ -95,8 +103,16 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
             return refuse(place, "at most 100y".into());
         }
     }
+    let (rolled_up, raw) = (config.metrics.downsample_after, config.retention.metrics_raw);
+    if raw.ms > 0 && (rolled_up.ms == 0 || raw.ms < rolled_up.ms) {
+        return refuse(
+            "retention.metrics_raw",
+            "must be at least metrics.downsample_after, which makes what stays of the samples".into(),
+        );
+    }
     for (place, count) in [
         ("listen.connections", config.listen.connections),
+        ("syslog.connections", config.syslog.connections),
         ("query.concurrency", config.query.concurrency),
         ("query.threads", config.query.threads),
         ("limits.tenants", config.limits.tenants),
@@ -202,6 +218,11 @@ mod tests {
             "data = \"x\"\n[retension]\nlogs = \"1d\"\n",
             &[],
             &["binnacle.toml:2", "did you mean \"retention\""],
+        );
+        check_refused(
+            "[retention]\nmetrics_raw = \"7d\"\n",
+            &[],
+            &["retention.metrics_raw", "metrics.downsample_after"],
         );
         check_refused("[retention]\n\nlog = \"1d\"\n", &[], &["binnacle.toml:3", "did you mean \"logs\""]);
         check_refused("[retention]\nlogs = \"soon\"\n", &[], &["binnacle.toml:2", "\"soon\" is no duration"]);

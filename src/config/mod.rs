@@ -30,6 +30,7 @@ pub struct Config {
     pub rules: Rules,
     pub notify: Notify,
     pub host_metrics: HostMetrics,
+    pub syslog: Syslog,
     pub limits: Limits,
     pub query: Query,
     pub log: Log,
@@ -47,6 +48,7 @@ impl Default for Config {
             rules: Rules::default(),
             notify: Notify::default(),
             host_metrics: HostMetrics::default(),
+            syslog: Syslog::default(),
             limits: Limits::default(),
             query: Query::default(),
             log: Log::default(),
@@ -108,6 +110,9 @@ impl Default for Auth {
 pub struct Retention {
     /// Age of the oldest samples; up to 100y. Samples of any age inside it are accepted.
     pub metrics: Duration,
+    /// Age from which samples give way to their five-minute values, where `metrics.downsample_after` makes these; 0s keeps samples as long
+    /// as `metrics`.
+    pub metrics_raw: Duration,
     /// Age of the oldest log records.
     pub logs: Duration,
     /// Data files of one tenant together; over it the oldest day goes first.
@@ -116,7 +121,12 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Retention { metrics: Duration::days(90), logs: Duration::days(30), max_bytes: Bytes(10 << 30) }
+        Retention {
+            metrics: Duration::days(90),
+            metrics_raw: Duration::seconds(0),
+            logs: Duration::days(30),
+            max_bytes: Bytes(10 << 30),
+        }
     }
 }
 
@@ -132,6 +142,9 @@ pub struct Metrics {
     pub translation: Translation,
     /// Delta temporality: "cumulative" sums it up, "as_is" stores each delta as a gauge, "refuse" refuses it.
     pub delta: Delta,
+    /// Age from which a day's samples are rolled up to five-minute values (least, greatest, sum, count, last), which long charts then
+    /// read; 0s rolls none up.
+    pub downsample_after: Duration,
     /// Whether a scope's name, version, schema URL and attributes become `otel_scope_*` labels of its series.
     pub promote_scope_metadata: bool,
     /// Whether `target_info` carries `service.name`, `service.namespace` and `service.instance.id` beside `job` and `instance`.
@@ -153,6 +166,7 @@ impl Default for Metrics {
             "*.uid",
         ];
         Metrics {
+            downsample_after: Duration::seconds(0),
             promote_resource_attributes: Promote::All,
             ignore_resource_attributes: ignored.map(String::from).into(),
             translation: Translation::UnderscoreEscapingWithSuffixes,
@@ -172,11 +186,18 @@ pub struct Rules {
     pub files: Vec<String>,
     /// For groups that name no interval.
     pub evaluation_interval: Duration,
+    /// Tenants over whose data the rules are evaluated as well, each with its own states and notifications; `default` always is one.
+    pub tenants: Vec<String>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { builtin: true, files: vec!["rules/*.yml".into()], evaluation_interval: Duration::seconds(30) }
+        Rules {
+            builtin: true,
+            files: vec!["rules/*.yml".into()],
+            evaluation_interval: Duration::seconds(30),
+            tenants: Vec::new(),
+        }
     }
 }
 
@@ -187,11 +208,17 @@ pub struct Notify {
     pub file: PathBuf,
     /// Where people reach the pages, for links in messages.
     pub external_url: String,
+    /// Longest that a silence lasts.
+    pub silence_max: Duration,
 }
 
 impl Default for Notify {
     fn default() -> Self {
-        Notify { file: "notify.yml".into(), external_url: "http://127.0.0.1:8080".into() }
+        Notify {
+            file: "notify.yml".into(),
+            external_url: "http://127.0.0.1:8080".into(),
+            silence_max: Duration::days(30),
+        }
     }
 }
 
@@ -207,6 +234,28 @@ pub struct HostMetrics {
 impl Default for HostMetrics {
     fn default() -> Self {
         HostMetrics { enabled: true, interval: Duration::seconds(15) }
+    }
+}
+
+/// Syslog in (RFC 5424 and RFC 3164). It knows no tokens: whoever reaches these addresses may write to the tenant.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Syslog {
+    /// Address for TCP (counted octets or lines), such as "127.0.0.1:1514"; empty for none.
+    #[serde(deserialize_with = "value::optional_addr")]
+    pub tcp: Option<SocketAddr>,
+    /// Address for UDP; empty for none.
+    #[serde(deserialize_with = "value::optional_addr")]
+    pub udp: Option<SocketAddr>,
+    /// Tenant that the messages are stored for.
+    pub tenant: String,
+    /// Most TCP connections at once; further ones wait.
+    pub connections: usize,
+}
+
+impl Default for Syslog {
+    fn default() -> Self {
+        Syslog { tcp: None, udp: None, tenant: "default".into(), connections: 256 }
     }
 }
 
@@ -248,6 +297,13 @@ pub struct Limits {
     pub log_attributes: usize,
     /// Bytes of one attribute of a log record.
     pub log_attribute_bytes: Bytes,
+    /// Bytes of a log record, its attributes included.
+    pub log_record_bytes: Bytes,
+    /// Bytes of log records a second of one tenant, averaged over ten seconds; over it senders are told to retry. 0 is no limit.
+    pub log_bytes_per_second: Bytes,
+    /// Log streams (distinct resource and scope) of one tenant on a UTC day; over it only records of further ones are refused. 0 is
+    /// no limit.
+    pub log_streams_per_day: usize,
     /// How far in the future a sample or record may lie.
     pub future: Duration,
     /// Free space under which the oldest days go first and then writes are refused.
@@ -274,6 +330,9 @@ impl Default for Limits {
             log_body_bytes: Bytes(1 << 20),
             log_attributes: 1_000,
             log_attribute_bytes: Bytes(64 << 10),
+            log_record_bytes: Bytes(2 << 20),
+            log_bytes_per_second: Bytes(0),
+            log_streams_per_day: 100_000,
             future: Duration::minutes(10),
             disk_free_min: Bytes(256 << 20),
         }
@@ -326,7 +385,8 @@ impl Default for Log {
 impl Config {
     /// Whether every listener is on loopback.
     pub fn is_loopback(&self) -> bool {
-        [self.listen.http, self.listen.otlp_http, self.listen.otlp_grpc].iter().all(|addr| addr.ip().is_loopback())
+        let listeners = [self.listen.http, self.listen.otlp_http, self.listen.otlp_grpc];
+        listeners.into_iter().chain(self.syslog.tcp).chain(self.syslog.udp).all(|addr| addr.ip().is_loopback())
     }
 
     /// Whether requests need a token: `auto` resolved.

@@ -150,6 +150,18 @@ pub enum Delta {
     Refuse,
 }
 
+/// An address, or nothing when the text is empty.
+pub(super) fn optional_addr<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<std::net::SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |_| serde::de::Error::custom(format!("{text:?} is no address such as 127.0.0.1:1514"));
+    text.parse().map(Some).map_err(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

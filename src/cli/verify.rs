@@ -1,0 +1,58 @@
+//! `binnacle verify`: reads everything in a data folder that no server uses, and tells what is damaged.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use store::Store;
+
+use super::{ConfigArgs, Failure};
+use crate::config::Overrides;
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    from: ConfigArgs,
+    /// Make the index of the logs anew before it is checked.
+    #[arg(long)]
+    rebuild_index: bool,
+}
+
+pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let config = args.from.load(Overrides::default())?;
+    if !config.data.is_dir() {
+        return Err(format!("{}: there is no such data folder", config.data.display()).into());
+    }
+    // Nothing is thrown away while it is looked at: no upkeep runs, and a full disk can be read.
+    let options = store::Options { disk_free_min: 0, ..store::Options::new(&config.data) };
+    let store = Store::open(options, crate::clock::now_ms())?;
+    // What of this is set aside comes again below, with its tenant.
+    let mut damaged =
+        store.warnings().iter().filter(|warning| warning.contains("cannot be opened")).fold(0, |sum, warning| {
+            println!("{warning}");
+            sum + 1
+        });
+    for tenant in store.open_tenants() {
+        let found = tenant.verify(args.rebuild_index)?;
+        println!(
+            "tenant {}: {} series with {} samples; {} log records in {} blocks, {} index segments, {} blocks outside the index",
+            tenant.id(),
+            found.series,
+            found.samples,
+            found.log_records,
+            found.log_blocks,
+            found.log_segments,
+            found.log_blocks_outside_index
+        );
+        for what in &found.damage {
+            println!("tenant {}: {what}", tenant.id());
+        }
+        damaged += found.damage.len();
+    }
+    store.close()?;
+    if damaged > 0 {
+        println!("{damaged} damaged");
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("everything can be read");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,4 +1,5 @@
-//! A listener whose connections can be cut after a request was taken and before it is answered.
+//! A listener whose connections can be cut after a request was taken and before it is answered, and that can be down for a
+//! while: connections are refused then, as of a host that runs nothing.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,18 +11,42 @@ use std::task::{Context, Poll};
 use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
-/// How many answers are still to be cut off.
-#[derive(Clone, Default)]
-pub(crate) struct Cuts(Arc<AtomicUsize>);
+/// How many answers are still to be cut off, and whether anybody listens.
+#[derive(Clone)]
+pub(crate) struct Cuts {
+    answers: Arc<AtomicUsize>,
+    down: watch::Sender<bool>,
+}
+
+impl Default for Cuts {
+    fn default() -> Cuts {
+        Cuts { answers: Arc::default(), down: watch::Sender::new(false) }
+    }
+}
 
 impl Cuts {
     pub(crate) fn cut_next_answer(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.answers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Refuses connections from now on, and cuts the open ones at their next word; or listens again.
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.send_replace(down);
+    }
+
+    fn is_down(&self) -> bool {
+        *self.down.borrow()
+    }
+
+    async fn until(&self, down: bool) {
+        // The sender lives in self.
+        drop(self.down.subscribe().wait_for(|now| *now == down).await);
     }
 
     fn take(&self) -> bool {
-        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        self.answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 }
 
@@ -29,12 +54,15 @@ impl Cuts {
 pub(crate) async fn serve(router: Router, cuts: Cuts) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let address = listener.local_addr().expect("a bound listener has an address");
-    tokio::spawn(async move { axum::serve(Listener { listener, cuts }, router).await });
+    let listener = Listener { listener: Some(listener), address, cuts };
+    tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
 
 struct Listener {
-    listener: TcpListener,
+    /// Absent while down.
+    listener: Option<TcpListener>,
+    address: SocketAddr,
     cuts: Cuts,
 }
 
@@ -44,14 +72,28 @@ impl axum::serve::Listener for Listener {
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         loop {
-            if let Ok((stream, address)) = self.listener.accept().await {
-                return (Connection { stream, cuts: self.cuts.clone() }, address);
+            if self.cuts.is_down() {
+                self.listener = None;
+                self.cuts.until(false).await;
+            }
+            let listener = match self.listener.take() {
+                Some(listener) => listener,
+                None => TcpListener::bind(self.address).await.expect("the port was ours a moment ago"),
+            };
+            tokio::select! {
+                accepted = listener.accept() => {
+                    self.listener = Some(listener);
+                    if let Ok((stream, address)) = accepted {
+                        return (Connection { stream, cuts: self.cuts.clone() }, address);
+                    }
+                }
+                () = self.cuts.until(true) => {}
             }
         }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        Ok(self.address)
     }
 }
 
@@ -62,7 +104,11 @@ struct Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() && self.cuts.is_down() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        read
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod pagerduty;
 pub(crate) mod slack;
 pub(crate) mod smtp;
+pub(crate) mod webhook;
 
 mod watched;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -20,6 +21,12 @@ pub(crate) enum Mode {
     Throttle(u64),
     /// Takes the next event and closes the connection without an answer, once.
     AcceptThenCut,
+    /// Closes every connection without taking anything.
+    Reset,
+    /// Takes each event, and answers after this many ms.
+    Slow(u64),
+    /// 400 with these words, as of a wrong key.
+    Refuse(&'static str),
 }
 
 /// An open incident for a key; a resolve closes it, a later trigger opens the next.
@@ -28,6 +35,8 @@ pub(crate) struct Incident {
     pub(crate) opened: usize,
     pub(crate) triggers: usize,
     pub(crate) open: bool,
+    /// When the first trigger came.
+    pub(crate) first: Option<Instant>,
     pub(crate) severity: String,
     pub(crate) summary: String,
 }
@@ -70,6 +79,10 @@ impl PagerDuty {
         format!("http://{}/v2/enqueue", self.address)
     }
 
+    pub(crate) fn set_down(&self, down: bool) {
+        self.cuts.set_down(down);
+    }
+
     pub(crate) fn set_mode(&self, mode: Mode) {
         self.seen.change(|seen| seen.mode = mode);
     }
@@ -88,7 +101,15 @@ async fn enqueue(State(pagerduty): State<PagerDuty>, body: Bytes) -> Response {
         Mode::Throttle(seconds) => {
             return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())], "").into_response();
         }
-        Mode::Ok | Mode::AcceptThenCut => {}
+        Mode::Reset => {
+            pagerduty.cuts.cut_next_answer();
+            return StatusCode::OK.into_response();
+        }
+        Mode::Refuse(words) => {
+            let answer = json!({"status": "invalid event", "message": words, "errors": [words]});
+            return (StatusCode::BAD_REQUEST, answer.to_string()).into_response();
+        }
+        Mode::Ok | Mode::AcceptThenCut | Mode::Slow(_) => {}
     }
     if let Err(reason) = check(&event, body.len()) {
         pagerduty.seen.change(|seen| seen.complaints.push(reason.clone()));
@@ -101,6 +122,7 @@ async fn enqueue(State(pagerduty): State<PagerDuty>, body: Bytes) -> Response {
         if event["event_action"] == "trigger" {
             incident.opened += usize::from(!incident.open);
             incident.triggers += 1;
+            incident.first.get_or_insert_with(Instant::now);
             incident.open = true;
             incident.severity = event["payload"]["severity"].as_str().unwrap_or_default().into();
             incident.summary = event["payload"]["summary"].as_str().unwrap_or_default().into();
@@ -111,6 +133,9 @@ async fn enqueue(State(pagerduty): State<PagerDuty>, body: Bytes) -> Response {
     if mode == Mode::AcceptThenCut {
         pagerduty.cuts.cut_next_answer();
         pagerduty.set_mode(Mode::Ok);
+    }
+    if let Mode::Slow(ms) = mode {
+        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
     }
     let answer = json!({"status": "success", "message": "Event processed", "dedup_key": key("dedup_key")});
     (StatusCode::ACCEPTED, answer.to_string()).into_response()
@@ -132,6 +157,16 @@ fn check(event: &Value, bytes: usize) -> Result<(), String> {
         Some("resolve") => return Ok(()),
         Some("trigger") => {}
         _ => return Err("'event_action' is invalid".into()),
+    }
+    for link in event["links"].as_array().into_iter().flatten() {
+        if !text(&link["href"]).starts_with("http") {
+            return Err("'links.href' is not a URL".into());
+        }
+    }
+    for image in event["images"].as_array().into_iter().flatten() {
+        if !text(&image["src"]).starts_with("https://") {
+            return Err("'images.src' must be an HTTPS URL".into());
+        }
     }
     let payload = &event["payload"];
     let summary = text(&payload["summary"]).chars().count();

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +21,10 @@ pub(crate) enum Mode {
     Data(&'static str),
     /// Takes the next mail and closes the connection without an answer, once.
     AcceptThenCut,
+    /// Takes the mail and never answers; the connection stays.
+    Stall,
+    /// Hangs up before the greeting.
+    Down,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +41,7 @@ pub(crate) struct Mail {
     /// Headers and body as they came, dots undone.
     pub(crate) text: String,
     pub(crate) encrypted: bool,
+    pub(crate) came: Instant,
     /// User and password, decoded.
     pub(crate) login: Option<(String, String)>,
 }
@@ -88,6 +94,9 @@ impl Smtp {
         let server = smtp.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                if server.seen.see(|seen| seen.mode == Mode::Down) {
+                    continue;
+                }
                 let (server, acceptor) = (server.clone(), acceptor.clone());
                 tokio::spawn(async move { server.connection(stream, &acceptor, security).await });
             }
@@ -178,11 +187,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                         to: to.clone(),
                         text,
                         encrypted: self.encrypted,
+                        came: Instant::now(),
                         login: self.login.clone(),
                     };
                     let mode = smtp.seen.change(|seen| {
                         let mode = seen.mode.clone();
-                        if !matches!(mode, Mode::Data(_)) {
+                        if !matches!(mode, Mode::Data(_) | Mode::Stall) {
                             seen.mails.push(mail);
                         }
                         if mode == Mode::AcceptThenCut {
@@ -193,7 +203,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                     match mode {
                         Mode::Data(answer) => self.say(answer).await?,
                         Mode::AcceptThenCut => return Ok(false),
-                        Mode::Ok | Mode::Rcpt(..) => self.say("250 queued as 42").await?,
+                        Mode::Stall => std::future::pending().await,
+                        Mode::Ok | Mode::Rcpt(..) | Mode::Down => self.say("250 queued as 42").await?,
                     }
                 }
                 "RSET" | "NOOP" => self.say("250 ok").await?,

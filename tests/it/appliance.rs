@@ -31,10 +31,12 @@ impl Appliance {
     pub(crate) fn start_with(home: &Path, args: &[&str]) -> Appliance {
         let log = home.join("stderr.log");
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_binnacle"))
+        // Another build of the same program, a release for one, when asked for.
+        let program = std::env::var("BINNACLE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_binnacle").into());
+        let mut child = Command::new(program)
             .current_dir(home)
-            .args(["serve", "--listen-http", "127.0.0.1:0", "--listen-otlp-http", "127.0.0.1:0"])
-            .args(["--listen-otlp-grpc", "127.0.0.1:0"])
+            .args(["serve", "--listen-otlp-http", "127.0.0.1:0", "--listen-otlp-grpc", "127.0.0.1:0"])
+            .args(["--listen-http", "127.0.0.1:0"].into_iter().filter(|_| !args.contains(&"--listen-http")))
             .args(args)
             .stdout(Stdio::piped())
             .stderr(stderr)

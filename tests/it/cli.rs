@@ -67,3 +67,103 @@ async fn queries_and_series_are_shown_as_tables_and_as_json() {
     .await;
     appliance.terminate();
 }
+
+/// What a process prints, line by line, each within a deadline.
+struct Lines {
+    child: std::process::Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Lines {
+    fn of(url: &str, args: &[&str]) -> Lines {
+        use std::io::BufRead as _;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_binnacle"))
+            .args(args)
+            .args(["--url", url])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+        let (tell, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // The test may have seen enough.
+            stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)).ok();
+        });
+        Lines { child, lines }
+    }
+
+    fn next(&self) -> String {
+        self.lines.recv_timeout(Duration::from_secs(60)).expect("a line comes in time")
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn logs_are_searched_like_grep_and_followed_over_a_restart() {
+    let home = tempfile::tempdir().unwrap();
+    let appliance = Appliance::start(home.path());
+    let now_ns = || {
+        u64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+    };
+    let begun_ns = now_ns();
+    let bodies: Vec<String> = (0..2_500).map(|n| format!("order {n} \u{1b}[31mplaced\u{7}")).collect();
+    let records = bodies
+        .iter()
+        .zip(0..)
+        .map(|(body, n)| (begun_ns - 3_000_000_000 + n * 1_000_000, body.clone()))
+        .collect::<Vec<_>>();
+    assert_eq!(appliance.push("/v1/logs", otlp::logs("shop", &records)).await.unwrap(), 200);
+    let url = appliance.http.clone();
+
+    let (code, out, error) = said(&run(&url, &["logs", "order", "-n", "2"]));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((code, lines.len(), &*error), (0, 2, ""), "{out}");
+    assert!(lines[0].ends_with("INFO  shop order 2498 placed␇") && lines[1].contains("order 2499"), "{out:?}");
+    let (code, out, _) = said(&run(&url, &["logs", "order", "-n", "0", "--json"]));
+    assert_eq!((code, out.lines().count()), (0, 2_500));
+    let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!(first["body"], bodies[0].as_str());
+    let (_, out, _) = said(&run(&url, &["logs", "/order 24[0-9]{2}/", "-n", "1500", "--color", "always"]));
+    assert!(out.lines().count() == 100 && out.contains("\u{1b}[32mINFO \u{1b}[0m"), "{out:?}");
+    assert_eq!(said(&run(&url, &["logs", "nothing-like-this"])), (1, String::new(), String::new()));
+    for (args, says) in [
+        (vec!["logs", "(a"], "1:1: parse error: this parenthesis is never closed"),
+        (vec!["logs", "--since", "soon"], "--since \"soon\""),
+        (vec!["logs", "--until", "soon"], "--until \"soon\""),
+        (vec!["logs", "--follow", "(a"], "never closed"),
+    ] {
+        let (code, out, error) = said(&run(&url, &args));
+        assert_eq!((code, &*out), (2, ""), "{args:?}");
+        assert!(error.contains(says), "{args:?}: {error}");
+    }
+    let (code, _, error) = said(&run("http://127.0.0.1:9", &["logs", "--follow"]));
+    assert!(code == 2 && error.contains("is the server running?"), "{error}");
+
+    let tail = Lines::of(&url, &["logs", "order", "--follow", "-n", "1"]);
+    assert!(tail.next().contains("order 2499"));
+    let push = async |appliance: &Appliance, from: u64| {
+        let records: Vec<(u64, String)> = (from..from + 3).map(|n| (now_ns(), format!("order {n}"))).collect();
+        assert_eq!(appliance.push("/v1/logs", otlp::logs("shop", &records)).await.unwrap(), 200);
+    };
+    push(&appliance, 5_000).await;
+    for n in 5_000..5_003 {
+        assert!(tail.next().ends_with(&format!("order {n}")));
+    }
+    // Gone and back at the same address, with records that came before the tail did.
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    appliance.terminate();
+    let appliance = Appliance::start_with(home.path(), &["--listen-http", &format!("127.0.0.1:{port}")]);
+    push(&appliance, 6_000).await;
+    for n in 6_000..6_003 {
+        assert!(tail.next().ends_with(&format!("order {n}")));
+    }
+    drop(tail);
+    appliance.terminate();
+}

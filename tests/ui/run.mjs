@@ -51,7 +51,8 @@ async function discover() {
   const context = await browser.newContext();
   const page = await context.newPage();
   const paths = ['/', '/explore', '/explore?q=1%2B1', '/explore?q=sum(rate(x%5B5m%5D)', '/explore?q=up%7B&from=nonsense',
-    '/logs', '/logs?q=severity%3A%3E%3Dwarn', '/logs?q=nothing-has-this-word-in-it', '/logs?q=(', '/alerts',
+    '/logs', '/logs?q=severity%3A%3E%3Dwarn&cols=http.route,severity', '/logs?view=patterns', '/logs?q=servce.name%3Ax',
+    '/logs/context?cursor=1-1-1', '/logs/trace?id=x', '/logs?q=nothing-has-this-word-in-it', '/logs?q=(', '/alerts',
     '/alerts?tab=pending', '/alerts?tab=resolved', '/alerts?tab=history', '/alerts?tab=rules', '/notifications'];
   const first = async (from, selector) => {
     await page.goto(base + from);
@@ -60,6 +61,10 @@ async function discover() {
   };
   const metric = await first('/explore', 'td.name a');
   if (metric) paths.push(metric, `${metric}&view=table`, `${metric}&from=now-7d`);
+  for (const selector of ['.ctx', '.acts a[href^="/logs/trace"]']) {
+    const around = await first('/logs', selector);
+    if (around) paths.push(around);
+  }
   const rule = await first('/alerts?tab=rules', 'td.name a');
   if (rule) paths.push(rule);
   await context.close();
@@ -141,6 +146,16 @@ async function walks() {
     const q = new URL(page.url()).searchParams.get('q');
     check(Boolean(q) && !page.url().includes('with='), 'a filter button leads to a search that is a link', page.url());
     check((await page.locator('.logs > details').count()) > 0, 'a filter on a row keeps that row', q ?? '');
+    await page.goto(`${base}/logs`);
+    await rows.first().locator('summary').click();
+    await rows.first().locator('.ctx').click();
+    check((await page.locator('#here[open]').count()) === 1, 'the lines around a record show it open', page.url());
+    await page.goto(`${base}/logs`);
+    const value = page.locator('.side button[name=with]').first();
+    if (await value.count()) {
+      await value.click();
+      check(/[?&]q=/.test(page.url()) && (await rows.count()) > 0, 'a value beside the records narrows them', page.url());
+    }
     await page.goto(`${base}/logs?limit=2`);
     const older = page.locator('a[rel=next]');
     if (await older.count()) {
@@ -164,6 +179,30 @@ async function walks() {
     check((await page.locator('h2', { hasText: 'Condition' }).count()) === 1, 'a rule of the list leads to its page', page.url());
   }
   await context.close();
+
+  const scripted = await browser.newContext();
+  const live = await scripted.newPage();
+  const complaints = [];
+  live.on('pageerror', (error) => complaints.push(String(error)));
+  await live.goto(`${base}/logs`);
+  if (await live.locator('.logs > details').count()) {
+    await live.keyboard.press('j');
+    await live.keyboard.press('Enter');
+    const copy = live.locator('.logs > details[open] .acts button').first();
+    check(await copy.waitFor({ timeout: 10_000 }).then(() => true, () => false), 'keys open a record, which can be copied');
+    await live.keyboard.press('?');
+    check(await live.locator('#keys').isVisible(), 'a key shows the keys');
+    await live.keyboard.press('Escape');
+    const before = await live.locator('.logs time').first().getAttribute('datetime');
+    await live.locator('#live').click();
+    const newer = await live.waitForFunction((before) => document.querySelector('.logs time').dateTime > before, before, { timeout: 30_000 })
+      .then(() => true, () => false);
+    check(newer, 'the live tail puts new records on top', await live.locator('#say').innerText());
+    await live.locator('#live').click();
+    check((await live.locator('#say').innerText()).includes('stopped'), 'the live tail stops');
+  }
+  check(complaints.length === 0, 'the script of the logs page has no error', complaints.join('; '));
+  await scripted.close();
 
   const keys = await (await browser.newContext()).newPage();
   await keys.goto(`${base}/`);

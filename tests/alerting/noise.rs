@@ -1,0 +1,128 @@
+//! Many alerts at once, and one that cannot make up its mind.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::table::Row;
+use crate::world::{ALL, PROBE_RULE, Receivers, World, hosts};
+
+pub(crate) async fn many_instances() -> Row {
+    let mut world = World::new(PROBE_RULE).await;
+    world.write_notify("{receiver: all, group_by: [alertname], group_wait: 2s, group_interval: 2s}", "");
+    world.start().await;
+    // Nobody reads 200 names in one message: the oracle follows one of them, the counts are looked at here.
+    let rest = hosts(1..200);
+    for host in &rest {
+        world.set_quietly(host, 1.0);
+    }
+    world.fire(&hosts(0..1)).await;
+    world
+        .until("a post and an incident", |world| {
+            world.posts() >= 1 && world.mails() >= 1 && world.pagerduty.seen.see(|seen| !seen.incidents.is_empty())
+        })
+        .await;
+    // What would come one by one comes now.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (posts, mails) = (world.posts(), world.mails());
+    let incidents = world.pagerduty.seen.see(|seen| seen.incidents.len());
+    assert!(world.slack_says(&["200"]), "no count in the post");
+    assert!(posts <= 2 && mails <= 2 && incidents <= 2, "{posts} posts, {mails} mails, {incidents} incidents");
+    for host in &rest {
+        world.set_quietly(host, 0.0);
+    }
+    world.end(&hosts(0..1)).await;
+    world
+        .until("all of them ended", |world| {
+            world.pagerduty.seen.see(|seen| seen.open() == 0)
+                && world.slack.seen.see(|seen| {
+                    seen.messages
+                        .iter()
+                        .filter(|post| post.thread_ts.is_none())
+                        .all(|post| !post.text().contains("[FIRING"))
+                })
+        })
+        .await;
+    world.episodes.clear();
+    world.settle(format!("{posts} posts, {mails} mails, {incidents} incidents for 200 alerts")).await
+}
+
+pub(crate) async fn many_alerts() -> Row {
+    let mut rules = String::from(
+        "
+  - alert: HostDown
+    expr: probe{host_name=\"h-000-z\"} > 0
+    labels: {severity: critical}
+",
+    );
+    for host in hosts(1..200) {
+        let name = host.replace('-', "");
+        writeln!(
+            rules,
+            "  - {{alert: Fails{name}, expr: 'probe{{host_name=\"{host}\"}} > 0', labels: {{severity: warning}}}}"
+        )
+        .expect("a string takes it");
+    }
+    let mut world = World::new(&rules).await;
+    world.write_notify("{receiver: all, group_by: [alertname, host_name], group_wait: 2s, group_interval: 2s}", "");
+    world.start().await;
+    for host in hosts(1..200) {
+        world.set_quietly(&host, 1.0);
+    }
+    let began = Instant::now();
+    world.fire(&hosts(0..1)).await;
+    world.until("the root alone", |world| world.slack_says(&["HostDown", "h-000-z"])).await;
+    let root = began.elapsed();
+    world.until("the storm", |world| world.slack_says(&["storm"]) || world.slack_says(&["Storm"])).await;
+    tokio::time::sleep(Duration::from_secs(20).saturating_sub(began.elapsed())).await;
+    let (posts, mails) = (world.posts(), world.mails());
+    let incidents = world.pagerduty.seen.see(|seen| seen.incidents.len());
+    assert!(posts <= 5, "{posts} posts");
+    for host in hosts(1..200) {
+        world.set_quietly(&host, 0.0);
+    }
+    world.end(&hosts(0..1)).await;
+    world
+        .until("all of them ended", |world| {
+            world.pagerduty.seen.see(|seen| seen.open() == 0)
+                && world.slack.seen.see(|seen| {
+                    seen.messages
+                        .iter()
+                        .filter(|post| post.thread_ts.is_none())
+                        .all(|post| !post.text().contains("[FIRING"))
+                })
+        })
+        .await;
+    let root = root.as_secs_f64();
+    world
+        .settle(format!("root after {root:.1} s; {posts} posts, {mails} mails, {incidents} incidents for 200 alerts"))
+        .await
+}
+
+/// Two seconds on, two seconds off, for 48 s.
+pub(crate) async fn flapping() -> Row {
+    let mut world = World::new(PROBE_RULE).await;
+    world.receivers = Receivers { hook: false, ..ALL };
+    world.write_notify(
+        "{receiver: slack, group_by: ['...'], group_wait: 0s, group_interval: 1s, routes: [{receiver: pagerduty, continue: true}, {receiver: slack}]}",
+        "",
+    );
+    world.start().await;
+    let host = hosts(0..1);
+    for _ in 0..12 {
+        world.set(&host[0], 1.0).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.set(&host[0], 0.0).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    assert!(world.slack_says(&["lapping"]), "nobody says that it flaps");
+    world
+        .until("it closes after a quiet time", |world| {
+            world.pagerduty.seen.see(|seen| seen.open() == 0)
+                && world.slack.seen.see(|seen| seen.messages.iter().all(|post| !post.text().contains("[FIRING")))
+        })
+        .await;
+    let incidents = world.pagerduty.seen.see(|seen| seen.incidents.values().map(|one| one.opened).sum::<usize>());
+    let posts = world.posts();
+    assert!(posts <= 4 && incidents <= 4, "{posts} posts, {incidents} incidents");
+    world.settle(format!("12 changes: {posts} posts, {incidents} incidents")).await
+}

@@ -1,0 +1,86 @@
+//! The scenarios by number, and the table they leave.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+
+use crate::oracle::Counts;
+use crate::{hurdles, noise, outages, restarts, watches};
+
+type Played = Pin<Box<dyn Future<Output = Row>>>;
+
+/// What a scenario came to.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) counts: Counts,
+    /// Figures of its own.
+    pub(crate) remark: String,
+}
+
+type Scenario = (&'static str, &'static str, fn() -> Played);
+
+/// Number in the test plan, what happens, and how it is played.
+const SCENARIOS: &[Scenario] = &[
+    ("1", "one alert, its end, four receivers", || Box::pin(hurdles::one_alert())),
+    ("2", "200 instances of one alert at once", || Box::pin(noise::many_instances())),
+    ("3", "200 alerts at once, then all end", || Box::pin(noise::many_alerts())),
+    ("4", "Slack refuses connections", || Box::pin(outages::slack_down())),
+    ("5", "Slack 500, PagerDuty 429, mail down", || Box::pin(outages::everything_down())),
+    ("6", "Slack 429 with Retry-After", || Box::pin(outages::throttled())),
+    ("7", "killed between trigger and end", || Box::pin(restarts::ended_while_down())),
+    ("8", "killed at random points", || Box::pin(restarts::killed_at_random())),
+    ("8h", "the same, Slack's history readable", || Box::pin(restarts::killed_at_random_with_history())),
+    ("9", "accepted, then cut off", || Box::pin(outages::accept_then_cut())),
+    ("10", "restarted while it fires", || Box::pin(restarts::still_firing())),
+    ("13", "flapping", || Box::pin(noise::flapping())),
+    ("17", "query errors while it fires", || Box::pin(hurdles::query_error())),
+    ("19", "a critical alert joins a told group", || Box::pin(hurdles::joins_group())),
+    ("20", "hostile text", || Box::pin(hurdles::hostile_text())),
+    ("E", "escalation over a restart", || Box::pin(watches::escalation())),
+    ("D", "dead man's switch and a heartbeat", || Box::pin(watches::dead_man_and_heartbeat())),
+    ("T", "binnacle notify test", || Box::pin(watches::test_of_a_receiver())),
+    ("26", "the data disk is full", || Box::pin(watches::disk_full())),
+    ("25", "token revoked, key wrong, then put right", || Box::pin(outages::refused())),
+];
+
+/// Played beside each other: they mostly wait.
+const AT_ONCE: usize = 3;
+
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_is_lost_left_open_or_doubled() {
+    let picked = std::env::var("BINNACLE_SCENARIOS").unwrap_or_default();
+    let picked: Vec<&str> = picked.split(',').map(str::trim).filter(|number| !number.is_empty()).collect();
+    let chosen = SCENARIOS.iter().filter(|(number, ..)| picked.is_empty() || picked.contains(number));
+    let rows: Vec<_> = futures_util::stream::iter(chosen)
+        .map(|(number, what, play)| async move {
+            let row = AssertUnwindSafe(play()).catch_unwind().await;
+            if let Ok(row) = &row {
+                eprintln!("{number} {what}: {row:?}");
+            }
+            (number, what, row)
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    println!("| # | scenario | lost | orphaned | doubled | out of order | seen by a human | first after | remark |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let mut failed = Vec::new();
+    for (number, what, row) in rows {
+        let Ok(Row { counts, remark }) = row else {
+            println!("| {number} | {what} | failed | | | | | | |");
+            failed.push(*number);
+            continue;
+        };
+        let first = counts.first_ms.map_or("-".into(), |ms| format!("{:.1} s", f64::from(ms) / 1e3));
+        println!(
+            "| {number} | {what} | {} | {} | {} | {} | {} | {first} | {remark} |",
+            counts.lost, counts.orphaned, counts.doubled, counts.disordered, counts.seen
+        );
+        if !counts.is_clean() {
+            failed.push(*number);
+        }
+    }
+    assert!(failed.is_empty(), "not as promised: {failed:?}");
+}

@@ -1,0 +1,284 @@
+//! One appliance, the four receivers it speaks to, and the metrics that make its rules fire.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use binnacle::otlp_out;
+use prost::Message as _;
+
+use crate::appliance::Appliance;
+use crate::fakes::pagerduty::PagerDuty;
+use crate::fakes::slack::Slack;
+use crate::fakes::smtp::{Security, Smtp};
+use crate::fakes::webhook::Webhook;
+use crate::oracle::{self, Counts, Episode};
+use crate::table::Row;
+
+/// Longest wait for anything that must come, on a loaded machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// After everybody knows: for what would come twice.
+const AFTERMATH: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+pub(crate) const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// Fires for every host whose `probe` is above zero.
+pub(crate) const PROBE_RULE: &str = "
+  - alert: Probe
+    expr: probe > 0
+    labels: {severity: critical}
+    annotations: {summary: 'the probe of {{ $labels.host_name }} says {{ $value }}'}
+";
+
+/// Which of the receivers the oracle expects to be told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Receivers {
+    pub(crate) slack: bool,
+    pub(crate) pagerduty: bool,
+    pub(crate) mail: bool,
+    pub(crate) hook: bool,
+}
+
+pub(crate) const ALL: Receivers = Receivers { slack: true, pagerduty: true, mail: true, hook: true };
+
+pub(crate) struct World {
+    pub(crate) home: tempfile::TempDir,
+    pub(crate) slack: Slack,
+    pub(crate) pagerduty: PagerDuty,
+    pub(crate) smtp: Smtp,
+    pub(crate) hook: Webhook,
+    pub(crate) receivers: Receivers,
+    pub(crate) episodes: Vec<Episode>,
+    /// How often a firing may be told in a message of its own.
+    pub(crate) tellings_max: usize,
+    values: BTreeMap<String, f64>,
+    appliance: Option<Appliance>,
+}
+
+impl World {
+    /// Nothing runs yet. `rules` is the list of a group that is evaluated every second.
+    pub(crate) async fn new(rules: &str) -> World {
+        let world = World {
+            home: tempfile::tempdir().expect("a folder"),
+            slack: Slack::start().await,
+            pagerduty: PagerDuty::start().await,
+            smtp: Smtp::start(Security::Plain).await,
+            hook: Webhook::start().await,
+            receivers: ALL,
+            episodes: Vec::new(),
+            tellings_max: 1,
+            values: BTreeMap::new(),
+            appliance: None,
+        };
+        world.slack.seen.change(|seen| seen.enforce_rate = true);
+        let toml = "[rules]\nbuiltin = false\n[host_metrics]\nenabled = false\n[notify]\nexternal_url = \"https://binnacle.example.org\"\n";
+        world.write("binnacle.toml", toml);
+        std::fs::create_dir(world.home.path().join("rules")).expect("an empty folder");
+        world.write_rules(rules);
+        world
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.home.path().join(name), text).expect("a writable folder");
+    }
+
+    pub(crate) fn write_rules(&self, rules: &str) {
+        let groups: String =
+            format!("groups:\n- name: test\n  interval: 1s\n  rules:\n{}", rules.trim_start_matches('\n'));
+        self.write("rules/test.yml", &groups);
+    }
+
+    /// `notify.yml` with the given route and receivers `slack`, `pagerduty`, `mail`, `hook`, `all`, and `more` of them.
+    pub(crate) fn write_notify(&self, route: &str, more: &str) {
+        self.write_notify_with_key(route, more, ROUTING_KEY);
+    }
+
+    pub(crate) fn write_notify_with_key(&self, route: &str, more: &str, routing_key: &str) {
+        let slack = self.slack_config();
+        let pagerduty = format!("[{{routing_key: '{routing_key}'}}]");
+        let mail = "[{to: 'oncall@example.org'}]";
+        let hook = format!("[{{url: '{}'}}]", self.hook.url());
+        let text = format!(
+            "
+global:
+  smtp_smarthost: '{smarthost}'
+  smtp_from: binnacle@example.org
+  smtp_require_tls: false
+  pagerduty_url: '{pagerduty_url}'
+route: {route}
+receivers:
+- {{name: slack, slack_configs: {slack}}}
+- {{name: pagerduty, pagerduty_configs: {pagerduty}}}
+- {{name: mail, email_configs: {mail}}}
+- {{name: hook, webhook_configs: {hook}}}
+- {{name: all, slack_configs: {slack}, pagerduty_configs: {pagerduty}, email_configs: {mail}, webhook_configs: {hook}}}
+{more}
+",
+            smarthost = self.smtp.smarthost(),
+            pagerduty_url = self.pagerduty.url(),
+        );
+        self.write("notify.yml", &text);
+    }
+
+    pub(crate) fn slack_config(&self) -> String {
+        format!(
+            "[{{api_url: '{}', channel: '#alerts', http_config: {{authorization: {{credentials: xoxb-test}}}}}}]",
+            self.slack.api_url()
+        )
+    }
+
+    /// Every alert a group of its own, told at once to every receiver.
+    pub(crate) fn tell_all(&self) {
+        self.write_notify("{receiver: all, group_by: [alertname, host_name], group_wait: 0s, group_interval: 1s}", "");
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let home = self.home.path().to_owned();
+        let started = tokio::task::spawn_blocking(move || Appliance::start(&home)).await;
+        self.appliance = Some(started.expect("the appliance starts"));
+        // Data newer than the start, as a living host sends it.
+        if !self.values.is_empty() {
+            self.push().await;
+        }
+    }
+
+    pub(crate) fn appliance(&self) -> &Appliance {
+        self.appliance.as_ref().expect("the appliance runs")
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.appliance = None;
+    }
+
+    /// Without an appliance: noted, and pushed by the next start.
+    pub(crate) async fn set(&mut self, host: &str, value: f64) {
+        self.values.insert(host.into(), value);
+        if self.appliance.is_some() {
+            self.push().await;
+        }
+    }
+
+    /// Noted, and pushed with the next value.
+    pub(crate) fn set_quietly(&mut self, host: &str, value: f64) {
+        self.values.insert(host.into(), value);
+    }
+
+    /// Begins an episode of each host.
+    pub(crate) async fn fire(&mut self, hosts: &[String]) {
+        for host in hosts {
+            self.values.insert(host.clone(), 1.0);
+            self.episodes.push(Episode { host: host.clone(), began: Instant::now(), over: false, suppressed: false });
+        }
+        if self.appliance.is_some() {
+            self.push().await;
+        }
+    }
+
+    /// Ends the episodes of hosts.
+    pub(crate) async fn end(&mut self, hosts: &[String]) {
+        for host in hosts {
+            self.values.insert(host.clone(), 0.0);
+            self.episodes.iter_mut().filter(|episode| episode.host == *host).for_each(|episode| episode.over = true);
+        }
+        if self.appliance.is_some() {
+            self.push().await;
+        }
+    }
+
+    /// Sends every probe's present value.
+    pub(crate) async fn push(&self) {
+        let now = now_ns();
+        let points =
+            self.values.iter().map(|(host, value)| otlp_out::point(now, 0, *value, &[("host_name", host)])).collect();
+        self.push_points("probe", points).await;
+    }
+
+    pub(crate) async fn push_points(
+        &self,
+        name: &str,
+        points: Vec<opentelemetry_proto::tonic::metrics::v1::NumberDataPoint>,
+    ) {
+        let from = otlp_out::resource(&[("service.name", "test")]);
+        let body = otlp_out::request(vec![otlp_out::resource_metrics(
+            from,
+            "alerting",
+            vec![otlp_out::gauge(name, "", "", points)],
+        )]);
+        let status = self.appliance().push("/v1/metrics", body.encode_to_vec()).await;
+        assert_eq!(status.expect("the door is open"), 200);
+    }
+
+    pub(crate) fn reload(&self) {
+        self.appliance().signal(rustix::process::Signal::HUP);
+    }
+
+    pub(crate) async fn until(&self, what: &str, look: impl Fn(&World) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !look(self) {
+            assert!(Instant::now() < deadline, "waited in vain for {what}: {:?}\n{}", self.count(), self.log_tail());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Until everybody was told what the oracle expects, and a while longer, for what would come twice.
+    pub(crate) async fn settle(&mut self, remark: impl Into<String>) -> Row {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let counts = self.count();
+            if counts.lost + counts.orphaned == 0 {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        tokio::time::sleep(AFTERMATH).await;
+        let mut remark = remark.into();
+        let (after_429, unknown) = self.slack.seen.see(|seen| (seen.after_429, seen.unknown_ts));
+        if after_429 + unknown > 0 {
+            remark.push_str(&format!("; Slack: {after_429} requests after a 429, {unknown} edits of nothing"));
+        }
+        self.pagerduty.seen.see(|seen| assert!(seen.complaints.is_empty(), "{:?}", seen.complaints));
+        let counts = self.count();
+        if !counts.is_clean() {
+            eprintln!("{counts:?}\n{}", self.log_tail());
+        }
+        Row { counts, remark }
+    }
+
+    pub(crate) fn count(&self) -> Counts {
+        oracle::count(self)
+    }
+
+    pub(crate) fn posts(&self) -> usize {
+        self.slack.seen.see(|seen| seen.messages.iter().filter(|message| message.thread_ts.is_none()).count())
+    }
+
+    pub(crate) fn mails(&self) -> usize {
+        self.smtp.seen.see(|seen| seen.mails.len())
+    }
+
+    /// Whether a post's present text has all these words.
+    pub(crate) fn slack_says(&self, words: &[&str]) -> bool {
+        self.slack.seen.see(|seen| {
+            seen.messages.iter().any(|message| {
+                let text = message.body.to_string();
+                words.iter().all(|word| text.contains(word))
+            })
+        })
+    }
+
+    fn log_tail(&self) -> String {
+        let text = std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+}
+
+pub(crate) fn hosts(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| format!("h-{number:03}-z")).collect()
+}
+
+pub(crate) fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    u64::try_from(since.as_nanos()).expect("before 2554")
+}

@@ -123,6 +123,7 @@ fn logs(bencher: Bencher<'_, '_>, body: &[u8], encoding: Encoding) {
         body_bytes_max: 1 << 20,
         attributes_max: 256,
         attribute_bytes_max: 1 << 16,
+        record_bytes_max: 1 << 20,
     };
     let bencher = bencher.counter(ItemsCount::new(RECORDS)).counter(BytesCount::new(body.len()));
     bencher.bench(|| decode_logs(black_box(body), encoding, &settings, NOW_NS as i64, MsRange::ALL));

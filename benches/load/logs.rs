@@ -54,8 +54,13 @@ pub(crate) fn requests(scale: f64) -> usize {
     (RECORDS as f64 * scale) as usize / RECORDS_PER_REQUEST
 }
 
+/// Time of the first record.
+pub(crate) fn start_ns() -> u64 {
+    binnacle::clock::now_ns() / 86_400_000_000_000 * 86_400_000_000_000 - 7_200_000_000_000
+}
+
 pub(crate) fn request(index: usize) -> Body {
-    let base_ns = binnacle::clock::now_ns() / 86_400_000_000_000 * 86_400_000_000_000 - 7_200_000_000_000;
+    let base_ns = start_ns();
     let service = index % SERVICES;
     let host = index / SERVICES % HOSTS;
     let at_ns = base_ns + index as u64 * 3_000_000_000;

@@ -3,6 +3,7 @@
 mod backlog;
 mod grpc;
 mod http;
+mod log_queries;
 mod logs;
 mod metrics;
 mod options;
@@ -31,9 +32,10 @@ fn main() {
         "100k" => series::active(options.scale),
         "churn" => series::churn(options.scale),
         "query" => queries::run(&options),
+        "logquery" => log_queries::run(&options),
         // `cargo bench` without a choice runs every bench; a load takes minutes and is asked for by name.
         _ => println!(
-            "choose a load: cargo bench --bench load -- metrics|logs|backlog|100k|churn|query [SCALE] [--grpc] [--points N] [--connections N]"
+            "choose a load: cargo bench --bench load -- metrics|logs|backlog|100k|churn|query|logquery [SCALE] [--grpc] [--points N] [--connections N]"
         ),
     }
 }
@@ -64,7 +66,7 @@ fn print_cpu(of: &str, signal: Signal, items: usize, bytes: usize, cpu: Cpu) {
 }
 
 /// What lies on the disk after the stop, file by file of the ten largest.
-fn print_disk(home: &std::path::Path, signal: Signal, items: usize) {
+pub(crate) fn print_disk(home: &std::path::Path, signal: Signal, items: usize) {
     let mut files = server::files(&home.join("data"));
     let all: u64 = files.iter().map(|(_, bytes)| bytes).sum();
     println!("  {:.2} bytes a {} on disk ({:.1} MB):", all as f64 / items as f64, signal.unit, all as f64 / 1e6);

@@ -17,11 +17,11 @@ use http::header;
 use model::{NsRange, TenantId};
 use query::logs::{self, Direction, Search};
 
-use super::params::{Params, bad};
+use super::logs::range_or;
+use super::params::Params;
 use super::view::View;
+use crate::State;
 use crate::error::Fault;
-use crate::time_param::time_ns;
-use crate::{State, clock};
 
 /// Records of one line: what an SDK or a Collector sends at once, some hundred KB.
 const RECORDS_PER_LINE: usize = 1_000;
@@ -47,8 +47,13 @@ pub(super) async fn export(
     params: Params,
 ) -> Response {
     super::answer("logs_export", async {
-        let search = Arc::new(logs::parse(params.get("query").unwrap_or_default())?);
-        let export = Export { state, tenant, search, range: range(&params)? };
+        let search = Arc::new(logs::parse(params.either("query", "q").unwrap_or_default())?);
+        let export = Export {
+            state,
+            tenant,
+            search,
+            range: range_or(&params, |end_ns| end_ns.saturating_sub(RANGE_DEFAULT_NS))?,
+        };
         // Before the status line is sent, so that a refusal has its own.
         let first = export.page(None).await?;
         let lines = stream::try_unfold((export, Some(first)), |(export, page)| async move {
@@ -90,20 +95,4 @@ impl Export {
         });
         answered.await
     }
-}
-
-fn range(params: &Params) -> Result<NsRange, Fault> {
-    let now_ns = clock::now_ns();
-    let parse = |name: &str| match params.get(name) {
-        None => Ok(None),
-        Some(text) => time_ns(text, now_ns).map(Some).ok_or_else(|| {
-            bad(name, &format!("{text:?} is no time: use RFC 3339, seconds, ms, µs or ns since 1970, or now-1h"))
-        }),
-    };
-    let end_ns = parse("end")?.unwrap_or(now_ns);
-    let start_ns = parse("start")?.unwrap_or_else(|| end_ns.saturating_sub(RANGE_DEFAULT_NS));
-    if end_ns < start_ns {
-        return Err(bad("end", "it lies before start"));
-    }
-    Ok(NsRange { start_ns, end_ns })
 }

@@ -14,6 +14,8 @@
 //! `q` is the search box's language (`query::logs::parse`), or LogQL where it begins with `{`: a selector and its pipeline, whose lines
 //! and labels the records then show.
 //!
+//! `query`, `start` and `end`, as other APIs say, mean `q`, `from` and `to`.
+//!
 //! Times are taken as `time_param` documents; ranges are half-open. Without `from` a range is the last hour before `to` (a trace: all
 //! there is), without `to` it ends now.
 //!
@@ -104,7 +106,7 @@ pub(super) async fn search(
     params: Params,
 ) -> Response {
     super::answer("logs", async {
-        let text = params.get("q").unwrap_or_default();
+        let text = params.either("q", "query").unwrap_or_default();
         let search = logs::parse(text)?;
         let range = range(&params)?;
         let limit = limit(&params, ROWS_DEFAULT)?;
@@ -151,7 +153,7 @@ pub(super) async fn histogram(
     params: Params,
 ) -> Response {
     super::answer("logs_histogram", async {
-        let text = params.get("q").unwrap_or_default().to_owned();
+        let text = params.either("q", "query").unwrap_or_default().to_owned();
         let range = range(&params)?;
         let wanted = params.count("buckets")?.unwrap_or(BUCKETS_DEFAULT);
         if wanted == 0 || wanted > BUCKETS_MAX {
@@ -176,16 +178,16 @@ fn range(params: &Params) -> Result<NsRange, Fault> {
 }
 
 /// The range asked for; `start_ns` says where it begins when nothing is said, from its end.
-fn range_or(params: &Params, start_of: impl Fn(i64) -> i64) -> Result<NsRange, Fault> {
+pub(super) fn range_or(params: &Params, start_of: impl Fn(i64) -> i64) -> Result<NsRange, Fault> {
     let now_ns = clock::now_ns();
-    let parse = |name: &str| match params.get(name) {
+    let parse = |name: &str, other: &str| match params.either(name, other) {
         None => Ok(None),
         Some(text) => time_ns(text, now_ns).map(Some).ok_or_else(|| {
             bad(name, &format!("{text:?} is no time: use RFC 3339, seconds, ms, µs or ns since 1970, or now-1h"))
         }),
     };
-    let end_ns = parse("to")?.unwrap_or(now_ns);
-    let start_ns = parse("from")?.unwrap_or_else(|| start_of(end_ns));
+    let end_ns = parse("to", "end")?.unwrap_or(now_ns);
+    let start_ns = parse("from", "start")?.unwrap_or_else(|| start_of(end_ns));
     if end_ns < start_ns {
         return Err(bad("to", "it lies before from"));
     }

@@ -42,6 +42,11 @@ impl Params {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value).filter(|value| !value.is_empty())
     }
 
+    /// As [`Params::get`], of a parameter that the other APIs call by another name.
+    pub(crate) fn either(&self, name: &str, other: &str) -> Option<&str> {
+        self.get(name).or_else(|| self.get(other))
+    }
+
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| &**value)
     }

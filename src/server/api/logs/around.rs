@@ -41,7 +41,7 @@ pub(in crate::api) async fn context(
         if by.len() > BY_MAX {
             return Err(bad("by", &format!("there are {} of them, at most {BY_MAX} are compared", by.len())));
         }
-        let range = match (params.get("from"), params.get("to")) {
+        let range = match (params.either("from", "start"), params.either("to", "end")) {
             (None, None) => logs::around(cursor, NEIGHBOURS_WITHIN_NS)?,
             _ => range_or(&params, |end_ns| end_ns.saturating_sub(NEIGHBOURS_WITHIN_NS))?,
         };
@@ -69,7 +69,7 @@ pub(in crate::api) async fn trace(
         let id =
             logs::trace_id(text).ok_or_else(|| bad("id", &format!("{text:?} is not the 32 hex digits of a trace")))?;
         let range = range_or(&params, |_| NsRange::ALL.start_ns)?;
-        let range = if params.get("to").is_some() { range } else { NsRange { end_ns: i64::MAX, ..range } };
+        let range = if params.either("to", "end").is_some() { range } else { NsRange { end_ns: i64::MAX, ..range } };
         let limit = limit(&params, ROWS_MAX)?;
         let cursor = params.get("cursor").map(str::to_owned);
         let store = state.store.clone();

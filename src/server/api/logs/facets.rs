@@ -29,7 +29,7 @@ pub(in crate::api) async fn facets(
     params: Params,
 ) -> Response {
     crate::api::answer("logs_facets", async {
-        let search = logs::parse(params.get("q").unwrap_or_default())?;
+        let search = logs::parse(params.either("q", "query").unwrap_or_default())?;
         let range = range(&params)?;
         let listed = params.all("fields").flat_map(|names| names.split(','));
         let named = params.all("field").chain(listed).map(str::trim).filter(|name| !name.is_empty());

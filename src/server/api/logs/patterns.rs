@@ -28,7 +28,7 @@ pub(in crate::api) async fn patterns(
     params: Params,
 ) -> Response {
     crate::api::answer("logs_patterns", async {
-        let search = logs::parse(params.get("q").unwrap_or_default())?;
+        let search = logs::parse(params.either("q", "query").unwrap_or_default())?;
         let range = range(&params)?;
         let limit = params.count("limit")?.unwrap_or(PATTERNS_DEFAULT);
         if limit == 0 || limit > PATTERNS_MAX {

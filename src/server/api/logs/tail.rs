@@ -24,7 +24,7 @@ pub(in crate::api) async fn tail(
     params: Params,
 ) -> Response {
     crate::api::answer("logs_tail", async {
-        let search = logs::parse(params.get("q").unwrap_or_default())?;
+        let search = logs::parse(params.either("q", "query").unwrap_or_default())?;
         let last = params.count("last")?.unwrap_or(0);
         if last > LAST_MAX {
             return Err(bad("last", &format!("it is {last}, at most {LAST_MAX} records of before are sent")));

@@ -97,6 +97,8 @@ async fn records_are_counted_named_and_seen_in_their_place() {
 
     let step =
         |row: &Value| serde_json::from_str::<Value>(row["body"].as_str().unwrap()).unwrap()["step"].as_i64().unwrap();
+    let named_as_elsewhere = house.get("/api/v1/logs?query=step:20&start=now-1d&end=now", &[]).await.text();
+    assert_eq!(rows(&named_as_elsewhere).len(), 1);
     let one = rows(&house.get("/api/v1/logs?q=step:20", &[]).await.text()).remove(0);
     let cursor = one["cursor"].as_str().unwrap();
     for (query, expected) in [

@@ -143,6 +143,10 @@ pub(super) fn checked(raw: &Raw, expr: Option<&Expr>, for_ms: i64, of: &str, mis
     let of = &format!("{of}x: ");
     let mut out = Extension::extended();
     mistakes.unknown(&raw.unknown, &KEYS, of);
+    if let Some((key, _)) = raw.lists.iter().find(|(key, _)| key.text == "group_by") {
+        let line = key.line;
+        tracing::warn!(line, "{of}group_by has no effect: alerts are grouped by their route in notify.yml");
+    }
     if let Some(value) = raw.get("no_data") {
         out.no_data = unsure(value, "no_data", of, mistakes);
     }

@@ -32,7 +32,7 @@ use crate::index::write::LabelsOf;
 use crate::limits::DAY_CACHE_BYTES;
 use crate::{ReadGuard, StoreError, index};
 
-use aside::Aside;
+use crate::aside::Aside;
 pub use rollup::STEP_MS;
 pub(crate) use runs::NewRun;
 pub(crate) use settle::Unsettled;
@@ -78,7 +78,12 @@ impl Days {
     pub(crate) fn open(dir: &Path, files: Arc<Files>) -> Result<Days, StoreError> {
         remove_unfinished(dir)?;
         let known = list(dir)?.into_iter().map(|(day, path)| (day, DayFile::new(path))).collect();
-        Ok(Days { files, dir: dir.to_owned(), known: RwLock::new(known), aside: Mutex::new(aside::list(dir)?) })
+        Ok(Days {
+            files,
+            dir: dir.to_owned(),
+            known: RwLock::new(known),
+            aside: Mutex::new(crate::aside::list(dir, aside::SAMPLES)?),
+        })
     }
 
     /// Days that have files, oldest first, with the bytes these take on the disk; what is set aside counts too.

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod alerts;
+mod aside;
 pub mod cardinality;
 pub mod error;
 pub mod limits;

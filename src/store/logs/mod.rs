@@ -61,7 +61,7 @@ pub(crate) struct LogStore {
     files: Arc<Files>,
     state: Mutex<State>,
     /// Day files that could not be read.
-    aside: Mutex<Vec<aside::Aside>>,
+    aside: Mutex<Vec<crate::aside::Aside>>,
     /// Told after each request that was applied.
     arrivals: watch::Sender<()>,
     /// Held while segments are made or days dropped; before `writing`. Apart from it, since a segment takes seconds and intake
@@ -286,7 +286,7 @@ impl LogStore {
             state.head_bytes -= old.values().map(|day| day.head_bytes).sum::<u64>();
             old.into_iter().collect()
         };
-        aside::drop_before(&mut self.aside.lock(), day)?;
+        crate::aside::drop_before(&mut self.aside.lock(), day)?;
         for (number, state) in old {
             state.file.remove()?;
             index::remove_dir(&self.dir.join(format!("{number}.idx")))?;
@@ -297,7 +297,9 @@ impl LogStore {
 
     /// Day files that could not be read, in words.
     pub(crate) fn set_aside_files(&self) -> Vec<String> {
-        aside::describe_all(&mut self.aside.lock())
+        let mut aside = self.aside.lock();
+        crate::aside::look(&mut aside);
+        aside.iter().map(crate::aside::Aside::describe).collect()
     }
 
     pub(crate) fn stats(&self) -> LogStats {

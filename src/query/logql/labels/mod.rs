@@ -80,12 +80,18 @@ pub(crate) fn stream_labels<'a>(resource: &'a Resource, mut other: impl FnMut(&'
             other(key, value.into());
         }
     }
-    let labels = Labels::from_pairs(pairs);
-    if labels.get(SERVICE_NAME).is_some() {
-        return labels;
+    if pairs.iter().any(|(name, _)| **name == *SERVICE_NAME) {
+        return Labels::from_pairs(pairs);
     }
-    let found = name::SERVICE_LABELS.iter().find_map(|name| labels.get(name)).unwrap_or(UNKNOWN_SERVICE);
-    labels.with(SERVICE_NAME, found)
+    // Loki's push door asks for one name after the other, its OTLP door takes the first attribute that has any of the names.
+    let named = |wanted: &str| pairs.iter().find(|(name, _)| **name == *wanted);
+    let found = match pushed {
+        true => name::SERVICE_LABELS.iter().find_map(|name| named(name)),
+        false => pairs.iter().find(|(name, _)| name::SERVICE_LABELS.contains(&&**name)),
+    };
+    let found = found.map_or_else(|| UNKNOWN_SERVICE.into(), |(_, value)| value.clone());
+    pairs.push((SERVICE_NAME.into(), found));
+    Labels::from_pairs(pairs)
 }
 
 /// A value as labels: a map's entries each under its own name, all else as text; what is empty is left out.

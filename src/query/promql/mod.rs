@@ -25,6 +25,7 @@ pub(crate) mod number;
 pub(crate) mod parallel;
 mod parser;
 mod pick;
+mod raw;
 mod report;
 mod select;
 mod selector;
@@ -47,6 +48,7 @@ use report::Explainer;
 use value::{Column, Grid, TIME_MS_MAX, Val, is_absent, without_schema};
 
 pub use native::{Bucket, Side, buckets};
+pub use raw::raw;
 pub use report::{Detail, Explain, Stats};
 pub use tree::{Tree, TreeAt, TreeFunction, TreeKind, TreeMatching, TreeSelector, tree};
 

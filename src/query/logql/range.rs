@@ -124,7 +124,7 @@ pub(crate) fn evaluate(
                     }
                     Samples::Each(samples) => {
                         scan.guard.spend(size_of::<Sample>() as u64)?;
-                        samples.push((time_ns, value));
+                        samples.push(Sample { time_ns, stream: stream.hash, value });
                     }
                 }
             }
@@ -164,16 +164,16 @@ fn sums(op: RangeOp, steps: &[(i64, i64)], window_ns: i64, count: usize) -> Vec<
 }
 
 fn each(aggregation: &RangeAggregation, mut samples: Vec<Sample>, grid: Grid) -> Vec<f64> {
-    samples.sort_by_key(|(time_ns, _)| *time_ns);
+    samples.sort_by_key(|sample| (sample.time_ns, sample.stream));
     let window_ns = aggregation.range.interval_ns;
     let (mut from, mut to) = (0, 0);
     let mut out = Vec::with_capacity(grid.count);
     for step in 0..grid.count {
         let at_ns = grid.at(step);
-        while to < samples.len() && samples[to].0 <= at_ns {
+        while to < samples.len() && samples[to].time_ns <= at_ns {
             to += 1;
         }
-        while from < to && samples[from].0 <= at_ns.saturating_sub(window_ns) {
+        while from < to && samples[from].time_ns <= at_ns.saturating_sub(window_ns) {
             from += 1;
         }
         out.push(match &samples[from..to] {
@@ -198,8 +198,8 @@ fn missing(aggregation: &RangeAggregation, found: &[Found], grid: Grid) -> Serie
                 }
             }
             Samples::Each(samples) => {
-                for (time_ns, _) in samples {
-                    if let Some((first, last)) = shifted.steps_of(*time_ns, aggregation.range.interval_ns) {
+                for sample in samples {
+                    if let Some((first, last)) = shifted.steps_of(sample.time_ns, aggregation.range.interval_ns) {
                         there[first..=last].fill(true);
                     }
                 }

@@ -1,6 +1,6 @@
 //! Evaluates metric queries, at an instant or over steps.
 
-use model::Labels;
+use model::{Labels, NsRange};
 use store::Snapshot;
 
 use super::aggregate;
@@ -9,7 +9,7 @@ use super::binary::{self, Operation};
 use super::context::Context;
 use super::range as windows;
 use super::value::{Grid, Series, Val, is_absent};
-use crate::logs::SearchStats;
+use crate::logs::{SearchStats, damage};
 use crate::{Budget, QueryError};
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -61,9 +61,9 @@ pub fn instant_of(
     at_ns: i64,
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
-    let mut context = Context::new(snapshot.map(Snapshot::logs), budget);
     let grid = Grid::instant(at_ns);
-    let value = match evaluate(&mut context, metric, grid, true)? {
+    let (context, found) = evaluated(snapshot, metric, grid, budget)?;
+    let value = match found {
         Val::Scalar(value) => Value::Scalar(value),
         Val::Vector(series) => {
             let there = series.into_iter().filter(|one| !is_absent(one.values[0]));
@@ -98,9 +98,9 @@ pub fn range(
         let reason = "count min sketches are only supported on instant queries: approx_topk has no range query".into();
         return Err(QueryError::Evaluation { reason });
     }
-    let mut context = Context::new(snapshot.map(Snapshot::logs), budget);
     let grid = Grid::range(start_ns, end_ns, step_ns);
-    let series = match evaluate(&mut context, metric, grid, true)? {
+    let (context, found) = evaluated(snapshot, metric, grid, budget)?;
+    let series = match found {
         Val::Scalar(value) => vec![Series { labels: Labels::default(), values: vec![value; grid.count] }],
         Val::Vector(series) => series,
     };
@@ -146,6 +146,25 @@ fn sorting(metric: &Metric) -> Option<bool> {
         Metric::Binary(binary) => sorting(&binary.lhs).or_else(|| sorting(&binary.rhs)),
         Metric::LabelReplace(replace) => sorting(&replace.inner),
         Metric::Range(_) | Metric::Literal(_) | Metric::VectorLiteral(_) => None,
+    }
+}
+
+fn evaluated<'a>(
+    snapshot: Option<&'a Snapshot>,
+    metric: &Metric,
+    grid: Grid,
+    budget: &'a Budget,
+) -> Result<(Context<'a>, Val), QueryError> {
+    let view = snapshot.map(Snapshot::logs);
+    let run = || {
+        let mut context = Context::new(view, budget);
+        let value = evaluate(&mut context, metric, grid, true)?;
+        Ok((context, value))
+    };
+    match view {
+        // Offsets and ranges reach beyond the grid.
+        Some(view) => damage::around(view, NsRange::ALL, budget, run),
+        None => run(),
     }
 }
 

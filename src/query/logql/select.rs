@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{Labels, Matcher, NsRange};
-use store::Snapshot;
+use store::{LogView, Snapshot};
 
 use super::ast::LogExpr;
 use super::narrow;
@@ -11,7 +11,7 @@ use super::sampler::Runner;
 use super::scan::{Scan, Twin};
 use crate::logs::guard::Source;
 use crate::logs::row::RowKey;
-use crate::logs::{Direction, Mask, SearchStats, with_texts};
+use crate::logs::{Direction, Mask, SearchStats, damage, with_texts};
 use crate::{Budget, QueryError};
 
 /// Entries kept beyond those asked for.
@@ -71,11 +71,25 @@ pub fn select(
     budget: &Budget,
 ) -> Result<LogAnswer, QueryError> {
     let Some(snapshot) = snapshot else { return Ok(LogAnswer::default()) };
+    damage::around(snapshot.logs(), range, budget, || {
+        select_in(snapshot.logs(), log, range, direction, limit, interval_ns, budget)
+    })
+}
+
+fn select_in(
+    view: &LogView,
+    log: &LogExpr,
+    range: NsRange,
+    direction: Direction,
+    limit: usize,
+    interval_ns: i64,
+    budget: &Budget,
+) -> Result<LogAnswer, QueryError> {
     let newest = direction == Direction::NewestFirst;
     let mut runner = Runner::new(log, range.end_ns)?;
     let matchers: Vec<Matcher> = log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
     let narrow = [narrow::streams(&matchers), runner.pipeline().index_query()];
-    let (mut scan, mut sources) = Scan::new(snapshot.logs(), &matchers, &narrow, range, budget)?;
+    let (mut scan, mut sources) = Scan::new(view, &matchers, &narrow, range, budget)?;
     match newest {
         true => sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns())),
         false => sources.sort_by_key(Source::min_ns),

@@ -17,6 +17,8 @@ pub(super) struct Cost {
     pub(super) took: Duration,
     pub(super) queued: Duration,
     pub(super) entries: usize,
+    /// What the answer lacks.
+    pub(super) warnings: Vec<String>,
 }
 
 fn object(labels: &Labels, out: &mut String) {
@@ -50,7 +52,13 @@ fn push_point(at_ms: i64, value: f64, out: &mut String) {
 }
 
 fn envelope(kind: &str, flags: bool, result: impl FnOnce(&mut String), cost: &Cost) -> String {
-    let mut out = String::from("{\"status\":\"success\",\"data\":{\"resultType\":\"");
+    let mut out = String::from("{\"status\":\"success\",");
+    if !cost.warnings.is_empty() {
+        out.push_str("\"warnings\":");
+        push_array(&cost.warnings, &mut out, |warning, out| json_string(warning, out));
+        out.push(',');
+    }
+    out.push_str("\"data\":{\"resultType\":\"");
     out.push_str(kind);
     out.push('"');
     if flags {

@@ -44,6 +44,8 @@ pub use tail::{Look, Tail};
 pub use taken::{Taken, TakenIn};
 
 #[cfg(test)]
+mod compared;
+#[cfg(test)]
 mod stored;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ mod email;
 mod http_clients;
 mod pagerduty;
 mod slack;
+mod slack_api;
 mod slack_blocks;
 mod slack_files;
 mod slack_history;

@@ -123,6 +123,7 @@ impl Engine {
             self.health.retain(|name, _| config.channel(name).is_some());
             self.health.values_mut().for_each(Health::reconsider);
             self.charts.reconsider();
+            self.clients.forget();
             self.config = Arc::new(config);
             self.outbox.retry_refused();
             self.compare = true;
@@ -283,8 +284,8 @@ impl Engine {
                     continue;
                 }
                 let mut prepared = prepare(channel, intent, &self.speaker);
-                if let ([only], None) = (said.instances.as_slice(), intent.accepted) {
-                    prepared.push((mark::BEFORE.into(), self.before(only).await));
+                if intent.accepted.is_none() {
+                    prepared.push((mark::BEFORE.into(), self.before(&said.instances).await));
                 }
                 prepared.push((mark::BEHIND.into(), self.behind(&said.instances)));
                 let Some(sent) = self.outbox.begin(&key, &prepared, now_ms) else { continue };

@@ -17,6 +17,7 @@ mod picture;
 mod pushed;
 mod silences;
 mod suppress;
+mod tls;
 mod watch;
 mod words;
 

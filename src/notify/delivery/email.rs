@@ -9,7 +9,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Identity, Tls, TlsParameters, TlsVersion};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use model::alert::{Intent, Progress};
@@ -148,14 +148,24 @@ fn transport(config: &EmailConfig, timeout: Duration) -> Result<Transport, Strin
 }
 
 fn tls_parameters(config: &EmailConfig) -> Result<TlsParameters, String> {
-    let mut builder = TlsParameters::builder(config.host.clone());
-    if let Some(path) = &config.ca_file {
-        let complain = |reason: String| format!("ca_file {}: {reason}", path.display());
-        let pem = std::fs::read(path).map_err(|error| complain(error.to_string()))?;
-        builder =
-            builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| complain(error.to_string()))?);
+    let tls = &config.tls;
+    // The certificate's name, where it is not the host's.
+    let mut builder = TlsParameters::builder(tls.server_name.clone().unwrap_or_else(|| config.host.clone()));
+    if let Some(pem) = &tls.ca {
+        builder = builder.certificate_store(CertificateStore::None);
+        for certificate in crate::tls::certificates_of(pem).map_err(|reason| format!("ca: {reason}"))? {
+            let certificate = Certificate::from_der(certificate.to_vec()).map_err(|error| format!("ca: {error}"))?;
+            builder = builder.add_root_certificate(certificate);
+        }
     }
-    if config.insecure_skip_verify {
+    if let Some((certificates, key)) = &tls.identity {
+        let identity = Identity::from_pem(certificates.as_bytes(), key.reveal().as_bytes());
+        builder = builder.identify_with(identity.map_err(|error| format!("cert and key: {error}"))?);
+    }
+    if tls.only_13 {
+        builder = builder.set_min_tls_version(TlsVersion::Tlsv13);
+    }
+    if tls.insecure_skip_verify {
         builder = builder.dangerous_accept_invalid_certs(true).dangerous_accept_invalid_hostnames(true);
     }
     builder.build_rustls().map_err(|error| chain_words(&error))

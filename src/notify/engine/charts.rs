@@ -55,7 +55,7 @@ impl Charts {
         if self.barred.contains(&sent.receiver) {
             return;
         }
-        let thread = Thread { base: base.clone(), token: token.reveal().into(), channel, ts };
+        let thread = Thread { base: base.clone(), token: token.reveal().into(), channel, ts, http: slack.http.clone() };
         let (pictures, clients, alerts) = (self.pictures.clone(), clients.clone(), sent.instances.clone());
         let task = self.under_way.spawn(async move {
             let shown = async {

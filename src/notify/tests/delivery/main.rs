@@ -7,6 +7,7 @@ mod chaos;
 mod charts;
 mod email;
 mod faults;
+mod http_config;
 mod journey;
 mod restart;
 mod world;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::Labels;
-use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome};
+use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, Transition};
 use notify::{ChartSource, Config, Notifier, NotifierOptions, Timing};
 use store::{Alerts, Evaluation};
 use tokio::sync::watch;
@@ -170,6 +170,17 @@ receivers:
     /// As an evaluation commits it: the state and the notice together.
     pub(crate) fn commit(&self, instances: &[Instance]) {
         commit(self.alerts(), instances);
+    }
+
+    /// Puts changes of state into the history.
+    pub(crate) fn remember(&self, transitions: &[Transition]) {
+        let evaluation = Evaluation {
+            group: "tests".into(),
+            at_ms: now_ms(),
+            transitions: transitions.to_vec(),
+            ..Evaluation::default()
+        };
+        self.alerts().commit_evaluation(&evaluation).unwrap();
     }
 
     pub(crate) fn intents(&self) -> Vec<Intent> {

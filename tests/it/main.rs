@@ -15,6 +15,7 @@ mod otlp;
 mod random;
 mod ready;
 mod remote_write;
+mod rule_tests;
 mod scrape;
 mod sdk;
 mod until;

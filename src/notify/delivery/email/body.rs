@@ -2,7 +2,7 @@
 
 use crate::message::{AlertText, Message};
 
-pub(super) fn text(message: &Message) -> String {
+pub(crate) fn text(message: &Message) -> String {
     let mut out = format!("{}\n\n", message.headline());
     for note in &message.notes {
         out.push_str(&format!("{note}\n\n"));

@@ -135,7 +135,8 @@ pub(crate) struct Report {
 impl Report {
     /// Whether nobody can tell what the rule would say; one that keeps its first results goes on.
     pub(crate) fn has_failed(&self) -> bool {
-        !self.error.is_empty() && !(self.keeps_first && self.dropped > 0)
+        let goes_on = self.keeps_first && self.dropped > 0;
+        !self.error.is_empty() && !goes_on
     }
 }
 

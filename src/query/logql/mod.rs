@@ -9,6 +9,7 @@
 mod aggregate;
 pub mod ast;
 mod binary;
+mod collect;
 mod context;
 mod detected;
 mod error;

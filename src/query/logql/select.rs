@@ -11,7 +11,7 @@ use super::sampler::Runner;
 use super::scan::{Scan, Twin};
 use crate::logs::guard::Source;
 use crate::logs::row::RowKey;
-use crate::logs::{Direction, Mask, SearchStats, damage, with_texts};
+use crate::logs::{Direction, SearchStats, damage};
 use crate::{Budget, QueryError};
 
 /// Entries kept beyond those asked for.
@@ -97,7 +97,7 @@ fn select_in(
     // Which entries an interval leaves is known when all are. Some more than asked for, since a twin that came first takes away one that
     // was found before.
     let wanted = if interval_ns > 0 { usize::MAX } else { limit.saturating_add(SPARE) };
-    let texts = runner.pipeline().line_texts();
+    let lines = runner.pipeline().lines();
     let mut found: BTreeMap<RowKey, (u64, LogEntry)> = BTreeMap::new();
     let mut rest = sources.into_iter();
     while let Some(source) = rest.next() {
@@ -114,7 +114,7 @@ fn select_in(
         let is_block = source.is_block();
         let Some(mut piece) = scan.read(source)? else { continue };
         let (rows, names) = (piece.rows.clone(), piece.names.clone());
-        let passing = with_texts(&texts, &rows, &Mask::all(rows.count()))?;
+        let passing = lines.select(&rows)?;
         let places: Box<dyn Iterator<Item = usize>> =
             if newest { Box::new(passing.iter().rev()) } else { Box::new(passing.iter()) };
         for at in places {
@@ -130,7 +130,7 @@ fn select_in(
                 }
                 continue;
             }
-            if !runner.may_pass(&rows, at)? {
+            if !lines.is_sure(&rows, at)? && !runner.may_pass(&rows, at)? {
                 continue;
             }
             match scan.twin(&rows, at, &stream)? {

@@ -15,7 +15,7 @@ use model::log::{STREAM_ATTRIBUTES, STREAM_LABELS};
 use model::{AnyValue, Labels, Resource, Scope};
 
 pub(crate) use name::{SERVICE_NAME, UNKNOWN_SERVICE};
-pub(crate) use record::{Names, Need, PairRef};
+pub(crate) use record::{Kinds, Names, Need, PairRef};
 
 /// Name and value.
 pub(crate) type Pair = (Arc<str>, Arc<str>);

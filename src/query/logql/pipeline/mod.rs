@@ -129,6 +129,11 @@ impl Pipeline {
         self.steps.is_empty()
     }
 
+    /// Whether line filters are all there is: what passes does so unchanged.
+    pub fn only_filters(&self) -> bool {
+        matches!(self.steps.as_slice(), [] | [Step::Lines(_)])
+    }
+
     /// Whether the line filters that come first let a line through: before anything else of its entry is looked at.
     pub fn may_pass(&self, line: &str) -> bool {
         match self.steps.first() {

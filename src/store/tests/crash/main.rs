@@ -1,7 +1,9 @@
 //! Promise 1 under attack: random work on a disk whose power goes at random points; what was acknowledged is there afterwards,
 //! once, with its last value, and what was not acknowledged is there whole or not at all.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod log_steps;
 
 use std::collections::BTreeSet;
 

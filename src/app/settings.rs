@@ -10,6 +10,8 @@ pub(super) fn store(config: &Config) -> store::Options {
         downsample_after_ms: Some(config.metrics.downsample_after.ms).filter(|age| *age > 0),
         raw_retention_ms: Some(config.retention.metrics_raw.ms).filter(|age| *age > 0).unwrap_or(i64::MAX),
         logs_retention_ms: config.retention.logs.ms,
+        // They were found good when the configuration was.
+        logs_streams: crate::config::stream_rules(&config.retention).unwrap_or_default(),
         bytes_max: config.retention.max_bytes.0,
         tenants_max: config.limits.tenants,
         series_max: config.limits.series,

@@ -21,7 +21,8 @@
 //!
 //! A search whose time or memory ends first answers what it has, then a last line
 //! `{"partial":{"reason":…,"covered":{"start":…,"end":…}}}`: every match of the covered range was sent, and the rest is had by asking
-//! again with `to` (newest first) or `from` (oldest first) at its edge. With `progress=1` lines
+//! again with `to` (newest first) or `from` (oldest first) at its edge. So does one that met stored records that cannot be read, which its
+//! reason names; the covered range is then the whole. Other answers have a key `warnings` in that case. With `progress=1` lines
 //! `{"progress":{"bytes_scanned":…,"bytes_total":…,"matches":…}}` come twice a second until the records do; closing the connection
 //! cancels the search. A failure after the first line is a line `{"error":{"message":…}}`.
 

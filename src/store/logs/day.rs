@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use codec::block::{Block, Meta};
+use codec::block::{Block, BlockError, Meta};
 use model::time::Day;
 use parking_lot::{Mutex, RwLock};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -27,7 +27,7 @@ const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
 const COVERED: &str = "covered";
 
 /// Page cache of a day file, in bytes; the system's own cache stands behind it.
-const CACHE_BYTES: usize = 1 << 20;
+pub(super) const CACHE_BYTES: usize = 1 << 20;
 /// Blocks whose rows may be missing one after the other; with more of them the file as a whole is no good.
 const MISSING_MAX: u64 = 65_536;
 
@@ -63,13 +63,21 @@ impl Info {
     }
 }
 
+/// What became of a file.
+pub(super) enum Standing {
+    There,
+    /// Another one has its name; who still needs this one reads on in it.
+    Replaced(Arc<OpenFile>),
+    Gone,
+}
+
 pub(super) struct DayFile {
-    path: PathBuf,
-    files: Arc<Files>,
+    pub(super) path: PathBuf,
+    pub(super) files: Arc<Files>,
     /// Tells it from all others of this run, also from those of the same path.
     number: u64,
-    /// Whether it still exists. Held for reading while the file is in use, since opening a removed file would make a new one.
-    exists: RwLock<bool>,
+    /// Held for reading while the file is in use, since opening a removed file would make a new one.
+    pub(super) standing: RwLock<Standing>,
     pub(super) damaged: Mutex<Damaged>,
 }
 
@@ -78,15 +86,30 @@ impl DayFile {
     pub(super) fn new(path: PathBuf, files: Arc<Files>) -> DayFile {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        DayFile { path, files, number, exists: RwLock::new(true), damaged: Mutex::default() }
+        DayFile { path, files, number, standing: RwLock::new(Standing::There), damaged: Mutex::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The file, as long as it stands so; `None` when it is gone.
+    pub(super) fn opened(&self, standing: &Standing) -> Result<Option<Arc<OpenFile>>, StoreError> {
+        match standing {
+            Standing::There => self.files.get(&self.path, CACHE_BYTES).map(Some),
+            Standing::Replaced(file) => Ok(Some(file.clone())),
+            Standing::Gone => Ok(None),
+        }
+    }
+
+    /// The file under its own name.
     fn open(&self) -> Result<Arc<OpenFile>, StoreError> {
-        self.files.get(&self.path, CACHE_BYTES)
+        match &*self.standing.read() {
+            Standing::There => self.files.get(&self.path, CACHE_BYTES),
+            Standing::Replaced(_) | Standing::Gone => {
+                Err(StoreError::Unavailable { reason: format!("{} was replaced or removed", self.path.display()) })
+            }
+        }
     }
 
     /// The blocks, by number, and the sequence number up to which the intake log's records of this day are in them. Of a block whose row
@@ -140,8 +163,8 @@ impl DayFile {
 
     /// The summary of a block; `None` when the day was dropped, or the summary cannot be read: then the block tells.
     pub(super) fn meta(&self, id: u64) -> Result<Option<Summary>, StoreError> {
-        let exists = self.exists.read();
-        if !*exists {
+        let standing = self.standing.read();
+        if matches!(*standing, Standing::Gone) {
             return Ok(None);
         }
         let at = usize::try_from(id).unwrap_or(usize::MAX);
@@ -149,7 +172,7 @@ impl DayFile {
         let summaries = match cache.get(self.number).filter(|known| at < known.metas.len()) {
             Some(known) => known,
             None => {
-                let database = self.open()?;
+                let Some(database) = self.opened(&standing)? else { return Ok(None) };
                 let read = match guarded(&self.path, || self.summaries(&database)) {
                     Ok(read) => Arc::new(read),
                     Err(StoreError::Corrupt { .. }) => return Ok(None),
@@ -192,17 +215,32 @@ impl DayFile {
     /// # Errors
     /// `Corrupt` for a block that is damaged; that is remembered, and it is not read again.
     pub(super) fn block(&self, id: u64) -> Result<Option<Block>, StoreError> {
-        let exists = self.exists.read();
-        if !*exists {
-            return Ok(None);
-        }
+        let parse = |bytes, _| Block::parse(bytes);
+        self.read(id, parse)
+    }
+
+    /// A block, and with what it was sealed.
+    ///
+    /// # Errors
+    /// As [`DayFile::block`].
+    pub(super) fn sealed(&self, id: u64) -> Result<Option<(Block, Sealed)>, StoreError> {
+        self.read(id, |bytes: Vec<u8>, meta| Ok((Block::parse(bytes.clone())?, Sealed { bytes, meta })))
+    }
+
+    fn read<T>(
+        &self,
+        id: u64,
+        parse: impl FnOnce(Vec<u8>, Meta) -> Result<T, BlockError>,
+    ) -> Result<Option<T>, StoreError> {
+        let standing = self.standing.read();
         if let Some(error) = self.damage(id) {
             return Err(error);
         }
-        let database = self.open()?;
+        let Some(database) = self.opened(&standing)? else { return Ok(None) };
         let read = || {
-            let bytes = stored(&database, id).map_err(|error| redb_error("read a log block", &self.path, error))?;
-            Block::parse(bytes).map_err(|error| corrupt(&self.path, error.to_string()))
+            let (bytes, meta) =
+                stored(&database, id).map_err(|error| redb_error("read a log block", &self.path, error))?;
+            parse(bytes, meta).map_err(|error| corrupt(&self.path, error.to_string()))
         };
         match guarded(&self.path, read) {
             Ok(block) => Ok(Some(block)),
@@ -216,8 +254,8 @@ impl DayFile {
 
     /// Removes the file; waits for reads under way, and later ones find nothing.
     pub(super) fn remove(&self) -> Result<(), StoreError> {
-        let mut exists = self.exists.write();
-        *exists = false;
+        let mut standing = self.standing.write();
+        *standing = Standing::Gone;
         self.files.log_summaries.forget(self.number);
         self.files.forget(&self.path);
         match std::fs::remove_file(&self.path) {
@@ -227,7 +265,13 @@ impl DayFile {
     }
 }
 
-fn append(database: &Database, first: u64, blocks: &[Sealed], covered: u64) -> Result<Vec<Info>, redb::Error> {
+/// Adds blocks in one durable commit.
+pub(super) fn append(
+    database: &Database,
+    first: u64,
+    blocks: &[Sealed],
+    covered: u64,
+) -> Result<Vec<Info>, redb::Error> {
     let mut txn = database.begin_write()?;
     // Without it redb reads the whole file when it opens it after a crash.
     txn.set_quick_repair(true);
@@ -262,12 +306,12 @@ fn append(database: &Database, first: u64, blocks: &[Sealed], covered: u64) -> R
     Ok(infos)
 }
 
-/// The bytes of a block.
-fn stored(database: &Database, id: u64) -> Result<Vec<u8>, redb::Error> {
+/// The bytes of a block, and its summary.
+fn stored(database: &Database, id: u64) -> Result<(Vec<u8>, Meta), redb::Error> {
     let txn = database.begin_read()?;
     let rows = txn.open_table(BLOCKS)?;
     let row = rows.get(id)?.ok_or_else(|| redb::Error::Corrupted("its row is missing".into()))?;
-    let (place, _) = parse_entry(row.value()).map_err(redb::Error::Corrupted)?;
+    let (place, meta) = parse_entry(row.value()).map_err(redb::Error::Corrupted)?;
     let table = txn.open_table(EXTENTS)?;
     let mut out = Vec::new();
     let mut skip = place.offset as usize;
@@ -280,5 +324,5 @@ fn stored(database: &Database, id: u64) -> Result<Vec<u8>, redb::Error> {
         out.extend_from_slice(&bytes[..bytes.len().min(left)]);
         (skip, extent) = (0, extent + 1);
     }
-    Ok(out)
+    Ok((out, meta))
 }

@@ -11,6 +11,7 @@ mod block_terms;
 pub(crate) mod counts;
 mod damage;
 mod day;
+mod day_anew;
 mod day_resources;
 mod day_rows;
 mod filter;
@@ -19,9 +20,11 @@ mod head;
 mod index;
 mod intake;
 mod seal;
+mod stream_retention;
 pub(crate) mod streams;
 mod summaries;
 pub mod terms;
+mod thin;
 mod upkeep;
 mod verify;
 mod view;
@@ -41,6 +44,7 @@ use tokio::sync::watch;
 pub use head::HeadPart;
 pub use index::IndexQuery;
 pub use intake::LogIntake;
+pub use stream_retention::StreamRetention;
 pub use summaries::Summary;
 pub(crate) use summaries::SummaryCache;
 pub use view::{BlockRef, LogView};
@@ -99,6 +103,8 @@ struct DayState {
     segments: Arc<Vec<Arc<Segment>>>,
     /// When a flush first saw blocks outside the index.
     unindexed_since_ms: Option<i64>,
+    /// What it was looked through for last, by `retention.logs_streams`.
+    looked: Option<thin::Looked>,
 }
 
 impl DayState {
@@ -113,6 +119,7 @@ impl DayState {
             seals: Arc::default(),
             segments: Arc::default(),
             unindexed_since_ms: None,
+            looked: None,
         }
     }
 

@@ -64,6 +64,11 @@ impl Disk {
         (state.fuse, state.failed) = (Some(operations), false);
     }
 
+    /// Operations until then; `None` when the power is not to go.
+    pub(crate) fn operations_left(&self) -> Option<u64> {
+        self.lock().fuse
+    }
+
     /// At most `blocks` more of 4 KiB fit.
     pub(crate) fn fill_up_after(&self, blocks: Option<u64>) {
         let mut state = self.lock();

@@ -4,4 +4,5 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod every_write;
+mod log_steps;
 mod random;

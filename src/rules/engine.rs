@@ -23,12 +23,12 @@ use meters::{DROPPED, DURATION, EVALUATIONS, FAILING, FAILURES, MISSED};
 use orphans::Orphans;
 pub use view::{GroupView, Health, RuleView};
 
-use crate::Group;
 use crate::condition::Condition;
 use crate::evaluate::{self, Memory, Prepared, Report, Settings, Slot};
 use crate::ground::{Ground, TenantGround};
 use crate::log_rules::EventMemory;
 use crate::state;
+use crate::{Group, Rule};
 
 /// Slot key of the commit that says where new rules of log events begin.
 const NEW_EVENT_RULES: &str = "(new event rules)";
@@ -146,6 +146,15 @@ impl Engine {
 
     pub fn view(&self) -> Vec<GroupView> {
         self.inner.view()
+    }
+
+    /// A rule as its file has it; `None` when no rule of this id is left.
+    pub fn rule(&self, id: &str) -> Option<Rule> {
+        let members = lock(&self.inner.groups).clone();
+        members.iter().find_map(|member| {
+            let at = member.prepared.rules.iter().position(|ready| ready.id == id)?;
+            member.prepared.group.rules.get(at).cloned()
+        })
     }
 
     /// `jumped`: the clock was set ahead since the last evaluation.

@@ -26,7 +26,7 @@ use roaring::RoaringBitmap;
 
 use crate::columns::Columns;
 use crate::exemplars::{Key, OfDay, Row};
-use crate::file::{Files, corrupt, disk_bytes, guarded, io_error, redb_error};
+use crate::file::{Files, OpenFile, corrupt, disk_bytes, guarded, io_error, redb_error};
 use crate::index::day::DayIndex;
 use crate::index::write::LabelsOf;
 use crate::limits::DAY_CACHE_BYTES;
@@ -114,7 +114,7 @@ impl Days {
     }
 
     /// A file and its summary. Under one lock, so that they belong together whatever takes the file's place meanwhile.
-    fn opened(&self, file: &DayFile) -> Result<(Arc<Summary>, Arc<Database>), StoreError> {
+    fn opened(&self, file: &DayFile) -> Result<(Arc<Summary>, Arc<OpenFile>), StoreError> {
         let mut held = file.summary.lock();
         let database = self.files.get(&file.path, DAY_CACHE_BYTES)?;
         if let Some(summary) = &*held {

@@ -160,6 +160,12 @@ pub(crate) fn channel_of(intent: &Intent) -> String {
     handle(intent, CHANNEL).to_owned()
 }
 
+/// Channel and timestamp of a message, from what an attempt or an intent keeps of it.
+pub(crate) fn place_of(kept: &[(String, String)]) -> Option<(String, String)> {
+    let text = |name: &str| kept.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value);
+    Some((text(CHANNEL)?.clone(), text(TS)?.clone()))
+}
+
 /// Where a message stands.
 type Place = (String, String);
 

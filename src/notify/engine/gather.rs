@@ -18,6 +18,7 @@ impl Engine {
         let learnt = self.outbox.iter().filter(|(key, _)| key.0 == intent.receiver);
         Context {
             receiver: receiver.unwrap_or_default(),
+            pictures: self.charts.pictures(),
             group_labels: intent
                 .instances
                 .first()

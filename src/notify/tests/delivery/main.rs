@@ -4,6 +4,7 @@
 mod fakes;
 
 mod chaos;
+mod charts;
 mod email;
 mod faults;
 mod journey;

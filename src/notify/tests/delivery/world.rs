@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::Labels;
 use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome};
-use notify::{Config, Notifier, NotifierOptions, Timing};
+use notify::{ChartSource, Config, Notifier, NotifierOptions, Timing};
 use store::{Alerts, Evaluation};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) pagerduty: PagerDuty,
     pub(crate) smtp: Smtp,
     pub(crate) timing: Timing,
+    pub(crate) charts: Option<ChartSource>,
     running: Option<Running>,
 }
 
@@ -60,6 +61,7 @@ impl World {
             pagerduty: PagerDuty::start().await,
             smtp: Smtp::start(security).await,
             timing: timing(),
+            charts: None,
             running: None,
         };
         std::fs::write(world.dir.path().join("ca.pem"), &world.smtp.certificate_pem).unwrap();
@@ -110,6 +112,7 @@ receivers:
         let alerts = self.open();
         let options = NotifierOptions {
             timing: self.timing.clone(),
+            charts: self.charts.clone(),
             ..NotifierOptions::new("https://binnacle.example.org:8443")
         };
         let notifier = Notifier::of_alerts(alerts.clone(), "default", config, options).unwrap();

@@ -215,7 +215,8 @@ impl Engine {
     /// `jumped`: the clock was set ahead since the last evaluation.
     async fn evaluate_member(&self, member: Arc<Member>, at_ms: i64, jumped: bool) -> Result<(), StoreError> {
         let inner = self.inner.clone();
-        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current() };
+        let query_at_ms = at_ms - member.prepared.group.query_offset_ms;
+        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current(), at_ms: query_at_ms };
         let evaluated = tokio::task::spawn_blocking(move || {
             inner.resolve_orphans(at_ms, &ground)?;
             if jumped {
@@ -232,7 +233,7 @@ impl Engine {
     /// Ends what removed rules left, where no group is there whose evaluation would.
     async fn finish_removed(&self, at_ms: i64) {
         let inner = self.inner.clone();
-        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current() };
+        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current(), at_ms };
         let finished = tokio::task::spawn_blocking(move || inner.resolve_orphans(at_ms, &ground));
         match finished.await {
             Ok(Ok(())) => {}

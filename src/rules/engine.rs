@@ -3,6 +3,7 @@
 mod catch_up;
 pub(crate) mod prepare;
 mod schedule;
+mod work;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use catch_up::Gap;
+use work::{Work, was_set_back};
 
 use crate::condition::Condition;
 use crate::evaluate::{self, Memory, Prepared, Report, Settings, Slot, Watch};
@@ -34,7 +36,7 @@ static MISSED: Counter = Counter::new(
 );
 static MISSED_IN_A_ROW: Gauge = Gauge::new(
     "binnacle_rule_group_missed_slots_in_a_row",
-    "Slots passed over before a rule group's last evaluation.",
+    "Slots passed over before a rule group's last evaluation, or since the one that still runs.",
     &["group"],
 );
 static DURATION: Timing =
@@ -42,8 +44,6 @@ static DURATION: Timing =
 
 /// Slot key of the commit that says where new rules of log events begin.
 const NEW_EVENT_RULES: &str = "(new event rules)";
-/// Stored times further ahead of the start than this are another clock's.
-const CLOCK_SLACK_MS: i64 = 60_000;
 /// How often the slot of a group in which nothing changes is written: one fsync a minute and group.
 const SLOT_NOTED_MS: i64 = 60_000;
 /// The same while a `for` runs, which goes on after a restart from what was written.
@@ -88,28 +88,6 @@ struct Member {
     work: Mutex<Work>,
     /// What pages see; never held for long.
     shown: Mutex<Shown>,
-}
-
-#[derive(Default)]
-struct Work {
-    memory: Memory,
-    /// Last evaluated slot; an earlier or equal one is refused.
-    last_at_ms: Option<i64>,
-    /// The slot that the store knows of.
-    noted_ms: Option<i64>,
-    /// Nobody looked since the last slot: the process was down, or the clock jumped ahead. Only one interval of it counts.
-    has_gap: bool,
-    /// Slots that were missed while the process was down, until they are caught up with.
-    gap: Option<Gap>,
-}
-
-impl Work {
-    /// Moves all timers, after the clock was set.
-    fn shift(&mut self, by_ms: i64) {
-        for instance in self.memory.instances.values_mut().flat_map(|instances| instances.values_mut()) {
-            *instance = state::shifted(instance, by_ms);
-        }
-    }
 }
 
 #[derive(Default)]
@@ -220,7 +198,7 @@ impl Engine {
         let evaluated = tokio::task::spawn_blocking(move || {
             inner.resolve_orphans(at_ms, &ground)?;
             if jumped {
-                lock(&member.work).has_gap = true;
+                lock(&member.work).jumped_to(at_ms, member.prepared.group.interval_ms);
             }
             inner.evaluate(&member, at_ms, &ground)
         });
@@ -256,9 +234,8 @@ impl Inner {
         }
         let mut stored: HashMap<RuleId, evaluate::Instances> = HashMap::new();
         for mut instance in alerts.instances()? {
-            // From before the clock was set back.
             let ahead_ms = instance.evaluated_at_ms.max(instance.active_at_ms).saturating_sub(started_ms);
-            if ahead_ms > CLOCK_SLACK_MS {
+            if was_set_back(ahead_ms, started_ms) {
                 instance = state::shifted(&instance, -ahead_ms);
             }
             if instance.state == AlertState::Firing && instance.evidence.unknown_since_ms.is_none() {
@@ -272,6 +249,7 @@ impl Inner {
         let mut cursors: HashMap<RuleId, u64> = alerts.cursors()?.into_iter().collect();
         for prepared in prepare::prepare(groups) {
             let last_at_ms = slots.get(&prepared.key).copied();
+            let last_at_ms = last_at_ms.filter(|last_ms| !was_set_back(last_ms.saturating_sub(started_ms), started_ms));
             let gap = Gap::of(last_at_ms, started_ms, prepared.group.interval_ms);
             let mut work = Work { last_at_ms, noted_ms: last_at_ms, has_gap: true, gap, ..Work::default() };
             let mut shown = Shown::default();
@@ -387,7 +365,8 @@ impl Inner {
             true => since_last_ms.saturating_sub(member.prepared.group.interval_ms).max(0),
             false => 0,
         };
-        let slot = Slot { at_ms, lost_ms, started_ms: Some(self.started_ms) };
+        let started_ms = work.jumped_ms.map_or(self.started_ms, |jumped_ms| jumped_ms.max(self.started_ms));
+        let slot = Slot { at_ms, lost_ms, since_last_ms, started_ms: Some(started_ms) };
         let outcome = evaluate::evaluate(&member.prepared, &mut work.memory, slot, &self.settings, ground);
         EVALUATIONS.add(&[], outcome.reports.len() as u64);
         FAILURES.add(&[], outcome.reports.iter().filter(|report| !report.error.is_empty()).count() as u64);

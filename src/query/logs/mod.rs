@@ -3,8 +3,10 @@
 //! The index and the blocks' summaries only narrow what is read; every record is judged by itself. So records answer alike
 //! whether they are in the head, in a block outside the index, or indexed.
 
+mod columns;
 mod context;
 mod count;
+pub(crate) mod damage;
 pub(crate) mod expr;
 mod facets;
 mod few_bodies;
@@ -12,8 +14,10 @@ mod fields;
 mod follow;
 pub(crate) mod guard;
 mod judge;
+mod lines;
 mod logql;
 mod mask;
+mod needle;
 mod parse;
 mod pattern;
 pub mod patterns;
@@ -22,6 +26,7 @@ mod row_values;
 mod search;
 mod select;
 mod sources;
+mod text_regex;
 mod window_patterns;
 
 use std::sync::Arc;
@@ -39,9 +44,9 @@ pub use window_patterns::{WindowPattern, WindowPatterns, window_patterns};
 use crate::{Budget, QueryError};
 use expr::Expr;
 pub(crate) use expr::body_terms;
+pub(crate) use lines::{LineTest, Lines};
 use logql::Logql;
-pub(crate) use mask::Mask;
-pub(crate) use select::{needed_text, with_texts};
+pub(crate) use text_regex::TextRegex;
 
 /// A parsed search.
 #[derive(Debug, Clone)]
@@ -76,7 +81,7 @@ pub struct SearchStats {
 }
 
 impl SearchStats {
-    fn add(&mut self, other: &SearchStats) {
+    pub(crate) fn add(&mut self, other: &SearchStats) {
         self.records_scanned += other.records_scanned;
         self.bytes_scanned += other.bytes_scanned;
         self.blocks_scanned += other.blocks_scanned;
@@ -90,16 +95,16 @@ pub struct SearchAnswer {
     /// Whether more rows matched than `limit`.
     pub more: bool,
     pub stats: SearchStats,
-    /// Set when the budget ended before the search did.
+    /// Set when the budget ended before the search did, or stored records could not be read.
     pub partial: Option<Partial>,
 }
 
 /// What an answer is whole for, that is not whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Partial {
-    /// The limit that was hit, and the way round it.
+    /// The limit that was hit, and the way round it; the places that are damaged.
     pub reason: String,
-    /// All matching records of this range were found; nothing is said of the rest.
+    /// All matching records of this range that can be read were found; nothing is said of the rest.
     pub covered: NsRange,
 }
 
@@ -138,11 +143,13 @@ pub fn search(
     cursor: Option<&str>,
     budget: &Budget,
 ) -> Result<SearchAnswer, QueryError> {
-    let (answer, cut) = search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)?;
-    match cut {
-        Some((error, _)) => Err(error),
-        None => Ok(answer),
-    }
+    damage::around(snapshot.logs(), range, budget, || {
+        let (answer, cut) = search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)?;
+        match cut {
+            Some((error, _)) => Err(error),
+            None => Ok(answer),
+        }
+    })
 }
 
 /// As [`search`]; where the budget's time or memory ends first, the rows found until then, with the range that they are all of.
@@ -158,8 +165,10 @@ pub fn search_in_part(
     cursor: Option<&str>,
     budget: &Budget,
 ) -> Result<SearchAnswer, QueryError> {
-    let (mut answer, cut) = search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)?;
-    answer.partial = cut.map(|(error, covered)| Partial { reason: error.to_string(), covered });
+    let (mut answer, cut) = damage::around(snapshot.logs(), range, budget, || {
+        search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)
+    })?;
+    answer.partial = damage::partial(cut, range, budget);
     Ok(answer)
 }
 
@@ -176,7 +185,9 @@ pub fn histogram(
     width_ns: i64,
     budget: &Budget,
 ) -> Result<(Vec<Bucket>, SearchStats), QueryError> {
-    count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)
+    damage::around(snapshot.logs(), range, budget, || {
+        count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)
+    })
 }
 
 /// The most frequent values of a field (`service.name`, `resource.host.name`, …) among matching records, most frequent first;
@@ -192,7 +203,9 @@ pub fn top_values(
     limit: usize,
     budget: &Budget,
 ) -> Result<Vec<(String, u64)>, QueryError> {
-    count::top_values(snapshot.logs(), &search.expr, range, field, limit, budget)
+    damage::around(snapshot.logs(), range, budget, || {
+        count::top_values(snapshot.logs(), &search.expr, range, field, limit, budget)
+    })
 }
 
 impl From<BlockError> for QueryError {

@@ -38,6 +38,7 @@ use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
 use http::header;
+use model::any::json_string;
 use model::time::rfc3339_ns;
 use model::{NsRange, Severity, TenantId};
 use query::logs::{self, Bucket, Direction};
@@ -164,11 +165,13 @@ pub(super) async fn histogram(
         let answered = state.queries.run(params.timeout()?, move |budget| {
             let search = logs::parse(&text)?;
             let view = View::of(&store, &tenant)?;
-            let Some(snapshot) = view.snapshot() else { return Ok(Vec::new()) };
-            Ok(logs::histogram(snapshot, &search, range, width_ns, budget)?.0)
+            let Some(snapshot) = view.snapshot() else { return Ok((Vec::new(), Vec::new())) };
+            let buckets = logs::histogram(snapshot, &search, range, width_ns, budget)?.0;
+            Ok((buckets, budget.damage.warnings()))
         });
-        let buckets = answered.await?;
-        Ok(([(header::CONTENT_TYPE, "application/json")], histogram_json(width_ns, &buckets)).into_response())
+        let (buckets, warnings) = answered.await?;
+        let json = histogram_json(width_ns, &buckets, &warnings);
+        Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
     })
     .await
 }
@@ -206,8 +209,8 @@ fn width_ns(range: NsRange, buckets: usize) -> i64 {
         .unwrap_or_else(|| (smallest / largest + 1).saturating_mul(largest))
 }
 
-/// `counts` names the severities that occur; the others are 0.
-fn histogram_json(width_ns: i64, buckets: &[Bucket]) -> String {
+/// `counts` names the severities that occur; the others are 0. `warnings` say what is not counted; without any they are left out.
+fn histogram_json(width_ns: i64, buckets: &[Bucket], warnings: &[String]) -> String {
     let mut out = format!("{{\"width_ns\":{width_ns},\"buckets\":");
     super::envelope::push_array(buckets, &mut out, |bucket, out| {
         write!(out, "{{\"time\":\"{}\",\"counts\":{{", rfc3339_ns(bucket.start_ns)).expect("a String takes everything");
@@ -221,8 +224,17 @@ fn histogram_json(width_ns: i64, buckets: &[Bucket]) -> String {
         }
         out.push_str("}}");
     });
+    push_warnings(warnings, &mut out);
     out.push('}');
     out
+}
+
+/// As a last key of an object: what could not be read.
+fn push_warnings(warnings: &[String], out: &mut String) {
+    if !warnings.is_empty() {
+        out.push_str(",\"warnings\":");
+        super::envelope::push_array(warnings, out, |warning, out| json_string(warning, out));
+    }
 }
 
 #[cfg(test)]
@@ -250,7 +262,7 @@ mod tests {
         counts[3] = 5;
         counts[5] = 1;
         assert_eq!(
-            histogram_json(1_000_000_000, &[Bucket { start_ns: 0, counts }]),
+            histogram_json(1_000_000_000, &[Bucket { start_ns: 0, counts }], &[]),
             r#"{"width_ns":1000000000,"buckets":[{"time":"1970-01-01T00:00:00.000000000Z","counts":{"info":5,"error":1}}]}"#
         );
     }

@@ -15,8 +15,6 @@ use crate::notifier::{Notifier, NotifyError, now_ms};
 
 /// Between two looks at what is due.
 const TICK: Duration = Duration::from_secs(1);
-/// Undelivered news that is critical holds the ping back after so long, in ms.
-const UNDELIVERED_MAX_MS: i64 = 5 * 60_000;
 /// Between two looks whether space for alert state is kept, in ms.
 const RESERVE_EVERY_MS: i64 = 30_000;
 /// For one ping.
@@ -53,7 +51,7 @@ impl Notifier {
                 continue;
             }
             next_ping_ms = at_ms + dead_man.interval_ms;
-            let trouble = ill().or_else(|| self.outbox_trouble(at_ms));
+            let trouble = ill().or_else(|| self.outbox_trouble(dead_man.undelivered_ms, at_ms));
             match (&trouble, &held_back) {
                 (Some(reason), None) => tracing::error!("the dead man's ping is held back: {reason}"),
                 (None, Some(_)) => tracing::info!("the dead man's ping goes out again"),
@@ -84,9 +82,9 @@ impl Notifier {
         }
     }
 
-    fn outbox_trouble(&self, at_ms: i64) -> Option<String> {
+    fn outbox_trouble(&self, undelivered_ms: i64, at_ms: i64) -> Option<String> {
         let undelivered = self.undelivered();
-        let late = |since_ms: i64| at_ms - since_ms >= UNDELIVERED_MAX_MS;
+        let late = |since_ms: i64| at_ms - since_ms >= undelivered_ms;
         let stuck = undelivered.iter().find(|one| one.critical && late(one.since_ms))?;
         Some(format!("{} could not be told to anybody: {}", stuck.subject, stuck.reason))
     }

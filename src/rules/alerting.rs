@@ -325,7 +325,7 @@ impl Run<'_> {
         // Without `x:` time goes on while a query fails, as in Prometheus.
         let lost_ms = match extension.is_plain {
             true => self.slot.lost_ms,
-            false => self.prepared.group.interval_ms.max(self.slot.lost_ms),
+            false => self.prepared.group.interval_ms.max(self.slot.since_last_ms),
         };
         state::unknown(known, why, patience, lost_ms, self.slot.at_ms)
     }

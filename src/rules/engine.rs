@@ -7,6 +7,7 @@ pub(crate) mod prepare;
 mod reload;
 mod schedule;
 mod view;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,9 +23,10 @@ use catch_up::Gap;
 use meters::{DROPPED, DURATION, EVALUATIONS, FAILING, FAILURES, MISSED};
 use orphans::Orphans;
 pub use view::{GroupView, Health, RuleView};
+use work::{Work, was_set_back};
 
 use crate::condition::Condition;
-use crate::evaluate::{self, Memory, Prepared, Report, Settings, Slot};
+use crate::evaluate::{self, Prepared, Report, Settings, Slot};
 use crate::ground::{Ground, TenantGround};
 use crate::log_rules::EventMemory;
 use crate::state;
@@ -32,8 +34,6 @@ use crate::{Group, Rule};
 
 /// Slot key of the commit that says where new rules of log events begin.
 const NEW_EVENT_RULES: &str = "(new event rules)";
-/// Stored times further ahead of the start than this are another clock's.
-const CLOCK_SLACK_MS: i64 = 60_000;
 /// How often the slot of a group in which nothing changes is written: one fsync a minute and group.
 const SLOT_NOTED_MS: i64 = 60_000;
 /// The same while a `for` runs, which goes on after a restart from what was written.
@@ -76,28 +76,6 @@ struct Member {
     work: Mutex<Work>,
     /// What pages see; never held for long.
     shown: Mutex<Shown>,
-}
-
-#[derive(Default)]
-struct Work {
-    memory: Memory,
-    /// Last evaluated slot; an earlier or equal one is refused.
-    last_at_ms: Option<i64>,
-    /// The slot that the store knows of.
-    noted_ms: Option<i64>,
-    /// Nobody looked since the last slot: the process was down, or the clock jumped ahead. Only one interval of it counts.
-    has_gap: bool,
-    /// Slots that were missed while the process was down, until they are caught up with.
-    gap: Option<Gap>,
-}
-
-impl Work {
-    /// Moves all timers, after the clock was set.
-    fn shift(&mut self, by_ms: i64) {
-        for instance in self.memory.instances.values_mut().flat_map(|instances| instances.values_mut()) {
-            *instance = state::shifted(instance, by_ms);
-        }
-    }
 }
 
 #[derive(Default)]
@@ -160,11 +138,12 @@ impl Engine {
     /// `jumped`: the clock was set ahead since the last evaluation.
     async fn evaluate_member(&self, member: Arc<Member>, at_ms: i64, jumped: bool) -> Result<(), StoreError> {
         let inner = self.inner.clone();
-        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current() };
+        let query_at_ms = at_ms - member.prepared.group.query_offset_ms;
+        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current(), at_ms: query_at_ms };
         let evaluated = tokio::task::spawn_blocking(move || {
             inner.resolve_orphans(at_ms, &ground)?;
             if jumped {
-                lock(&member.work).has_gap = true;
+                lock(&member.work).jumped_to(at_ms, member.prepared.group.interval_ms);
             }
             inner.evaluate(&member, at_ms, &ground)
         });
@@ -188,9 +167,8 @@ impl Inner {
         }
         let mut stored: HashMap<RuleId, evaluate::Instances> = HashMap::new();
         for mut instance in alerts.instances()? {
-            // From before the clock was set back.
             let ahead_ms = instance.evaluated_at_ms.max(instance.active_at_ms).saturating_sub(started_ms);
-            if ahead_ms > CLOCK_SLACK_MS {
+            if was_set_back(ahead_ms, started_ms) {
                 instance = state::shifted(&instance, -ahead_ms);
             }
             if instance.state == AlertState::Firing && instance.evidence.unknown_since_ms.is_none() {
@@ -204,6 +182,7 @@ impl Inner {
         let mut cursors: HashMap<RuleId, u64> = alerts.cursors()?.into_iter().collect();
         for prepared in prepare::prepare(groups) {
             let last_at_ms = slots.get(&prepared.key).copied();
+            let last_at_ms = last_at_ms.filter(|last_ms| !was_set_back(last_ms.saturating_sub(started_ms), started_ms));
             let gap = Gap::of(last_at_ms, started_ms, prepared.group.interval_ms);
             let mut work = Work { last_at_ms, noted_ms: last_at_ms, has_gap: true, gap, ..Work::default() };
             let mut shown = Shown::default();
@@ -267,7 +246,8 @@ impl Inner {
             true => since_last_ms.saturating_sub(member.prepared.group.interval_ms).max(0),
             false => 0,
         };
-        let slot = Slot { at_ms, lost_ms, started_ms: Some(self.started_ms) };
+        let started_ms = work.jumped_ms.map_or(self.started_ms, |jumped_ms| jumped_ms.max(self.started_ms));
+        let slot = Slot { at_ms, lost_ms, since_last_ms, started_ms: Some(started_ms) };
         let outcome = evaluate::evaluate(&member.prepared, &mut work.memory, slot, &self.settings, ground);
         EVALUATIONS.add(&[], outcome.reports.len() as u64);
         FAILURES.add(&[], outcome.reports.iter().filter(|report| report.has_failed()).count() as u64);

@@ -104,13 +104,15 @@ pub(crate) struct Slot {
     pub(crate) at_ms: i64,
     /// Time since the last evaluation in which nobody looked: it does not count towards `for`.
     pub(crate) lost_ms: i64,
+    /// Time since the last evaluation, 0 for the first one.
+    pub(crate) since_last_ms: i64,
     /// When the process started, in ms; what fires cannot end before data newer than that is there. `None` in tests of rules.
     pub(crate) started_ms: Option<i64>,
 }
 
 impl From<i64> for Slot {
     fn from(at_ms: i64) -> Slot {
-        Slot { at_ms, lost_ms: 0, started_ms: None }
+        Slot { at_ms, lost_ms: 0, since_last_ms: 0, started_ms: None }
     }
 }
 

@@ -9,6 +9,8 @@ use store::{ReadGuard, Samples, Series, StoreError};
 use tokio::runtime::Handle;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::stopped::Stopped;
+
 /// How long a write may wait for its commit before the rule counts as failed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -39,11 +41,17 @@ pub(crate) struct TenantGround {
     pub(crate) tenant: store::Tenant,
     /// The runtime to wait on for a commit.
     pub(crate) runtime: Handle,
+    /// Time of what is asked.
+    pub(crate) at_ms: i64,
 }
 
 impl Ground for TenantGround {
     fn source(&self) -> Result<Box<dyn Source>, store::StoreError> {
-        Ok(Box::new(self.tenant.snapshot()?))
+        let snapshot = self.tenant.snapshot()?;
+        Ok(match self.tenant.trouble() {
+            None => Box::new(snapshot),
+            Some(_) => Box::new(Stopped::new(snapshot, self.at_ms)),
+        })
     }
 
     fn logs(&self) -> Result<Option<store::Snapshot>, StoreError> {

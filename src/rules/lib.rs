@@ -20,6 +20,7 @@ mod evaluate;
 mod ground;
 mod levels;
 mod log_rules;
+mod stopped;
 mod touched;
 
 pub use condition::Condition;

@@ -171,6 +171,17 @@ pub fn shifted(before: &Instance, by_ms: i64) -> Instance {
     next
 }
 
+/// An instance after the clock was set ahead by `by_ms` to `at_ms`: what it waits for comes as much later. Its `for` is told of
+/// lost time by its next step.
+pub fn waited(before: &Instance, by_ms: i64, at_ms: i64) -> Instance {
+    let mut next = before.clone();
+    next.keep_since_ms = next.keep_since_ms.map(|since_ms| since_ms.saturating_add(by_ms));
+    let since_start = next.evidence.reason == model::alert::reason::RESTART;
+    next.evidence.unknown_since_ms =
+        next.evidence.unknown_since_ms.map(|since_ms| if since_start { at_ms } else { since_ms.saturating_add(by_ms) });
+    next
+}
+
 fn retained(before: &Instance, at_ms: i64) -> Option<Instance> {
     let since = before.resolved_at_ms.unwrap_or(before.evaluated_at_ms);
     (at_ms.saturating_sub(since) <= RESOLVED_RETENTION_MS).then(|| before.clone())

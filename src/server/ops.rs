@@ -17,6 +17,9 @@ static DISK_FREE: Gauge = Gauge::new("binnacle_data_disk_free_bytes", "Free spac
 static DISK_SIZE: Gauge = Gauge::new("binnacle_data_disk_size_bytes", "Size of the file system of the data.", &[]);
 static DISK_FREE_RATIO: Gauge =
     Gauge::new("binnacle_data_disk_free_ratio", "Free space where the data lies, 0 to 1.", &[]);
+/// Rules see it at 1 while it cannot be stored (`rules/stopped.rs`).
+static INTAKE_STOPPED: Gauge =
+    Gauge::new("binnacle_intake_stopped", "Whether nothing can be stored: 0, or 1 with the reason on /ready.", &[]);
 static TENANTS: Gauge = Gauge::new("binnacle_store_tenants", "Tenants.", &[]);
 static FAILED_TENANTS: Gauge = Gauge::new("binnacle_store_failed_tenants", "Tenants that cannot be opened.", &[]);
 static SET_ASIDE_FILES: Gauge =
@@ -79,6 +82,7 @@ pub fn observe(state: &State) {
     let stats = state.store.stats();
     let sum =
         |of: fn(&store::TenantStats) -> u64| stats.tenants.iter().map(|(_, tenant)| of(tenant)).sum::<u64>() as f64;
+    INTAKE_STOPPED.set(&[], f64::from(u8::from(state.store.trouble().is_some())));
     DISK_FREE.set(&[], stats.disk_free_bytes as f64);
     DISK_SIZE.set(&[], stats.disk_total_bytes as f64);
     if stats.disk_total_bytes > 0 {

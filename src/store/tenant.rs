@@ -234,6 +234,11 @@ impl Tenant {
         Ok(Snapshot::new(self.0.clone()))
     }
 
+    /// Why nothing can be stored for this tenant now; `None` when all is well.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.shared.disk_low().or_else(|| self.0.trouble())
+    }
+
     /// Told whenever log records became visible to snapshots; many requests may be told once.
     pub fn log_arrivals(&self) -> watch::Receiver<()> {
         self.0.logs.arrivals()

@@ -1,15 +1,26 @@
 //! Whether people are told: what goes wrong between a rule and a phone, played against the real binary and fakes that enforce
-//! the real services' limits.
+//! the real services' limits. The numbers are those of the test plan; 21, 22 and 24 are played by the tests of rule files and of
+//! Alertmanager's API.
 //!
 //! Each scenario is an appliance of its own with four receivers; an oracle that knows the true episodes counts what was lost,
-//! left open, doubled or out of order, and what a human saw. All of them take some minutes: `BINNACLE_SCENARIOS=1,4` picks,
-//! `BINNACLE_BIN` plays them against another build, `BINNACLE_KILL_ROUNDS` sets how often scenario 8 kills.
+//! left open, doubled or out of order, and what a human saw. All of them take some minutes. From the environment:
+//! `BINNACLE_SCENARIOS=1,4` picks, `BINNACLE_BIN` plays them against another build, `BINNACLE_KILL_ROUNDS` sets how often scenario
+//! 8 kills, `BINNACLE_SOAK_S` how many seconds scenario 27 lasts, `BINNACLE_LONG` makes outages as long as the plan has them, and
+//! `BINNACLE_TEST_SEED` repeats a run's chances. `setup` fetches what scenario 15 needs.
 
+mod api;
+mod clock;
+mod disk;
 mod hurdles;
+mod knobs;
+mod logs;
 mod noise;
 mod oracle;
 mod outages;
+mod quiet;
 mod restarts;
+mod silent;
+mod soak;
 mod table;
 mod watches;
 mod world;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::knobs::seconds;
 use crate::table::Row;
 use crate::world::{ALL, PROBE_RULE, Receivers, World, hosts};
 
@@ -98,7 +99,7 @@ pub(crate) async fn many_alerts() -> Row {
         .await
 }
 
-/// Two seconds on, two seconds off, for 48 s.
+/// Two seconds on and two off for 48 s; a minute on and one off for an hour, when a long run is asked for.
 pub(crate) async fn flapping() -> Row {
     let mut world = World::new(PROBE_RULE).await;
     world.receivers = Receivers { hook: false, ..ALL };
@@ -108,15 +109,16 @@ pub(crate) async fn flapping() -> Row {
     );
     world.start().await;
     let host = hosts(0..1);
-    for _ in 0..12 {
-        world.set(&host[0], 1.0).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        world.set(&host[0], 0.0).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+    let (half, changes) = (seconds(2, 60), seconds(12, 30).as_secs());
+    for _ in 0..changes {
+        for value in [1.0, 0.0] {
+            world.set(&host[0], value).await;
+            world.live(half.as_secs()).await;
+        }
     }
     assert!(world.slack_says(&["lapping"]), "nobody says that it flaps");
     world
-        .until("it closes after a quiet time", |world| {
+        .until_live("it closes after a quiet time", |world| {
             world.pagerduty.seen.see(|seen| seen.open() == 0)
                 && world.slack.seen.see(|seen| seen.messages.iter().all(|post| !post.text().contains("[FIRING")))
         })
@@ -124,5 +126,39 @@ pub(crate) async fn flapping() -> Row {
     let incidents = world.pagerduty.seen.see(|seen| seen.incidents.values().map(|one| one.opened).sum::<usize>());
     let posts = world.posts();
     assert!(posts <= 4 && incidents <= 4, "{posts} posts, {incidents} incidents");
-    world.settle(format!("12 changes: {posts} posts, {incidents} incidents")).await
+    world.settle(format!("{changes} times on and off: {posts} posts, {incidents} incidents")).await
+}
+
+/// A value that swings by a hundredth around a threshold: with levels one episode, without one for each swing.
+pub(crate) async fn noisy_value() -> Row {
+    let rules = "
+  - alert: Probe
+    expr: probe
+    annotations: {summary: 'the probe of {{ $labels.host_name }} says {{ $value }}'}
+    x: {levels: [{severity: warning, above: 0.70, clear: 0.65}, {severity: critical, above: 0.90, clear: 0.85}]}
+  - alert: Plain
+    expr: probe > 0.9
+    labels: {severity: none}
+";
+    let mut world = World::new(rules).await;
+    let route = "{receiver: all, group_by: [alertname, host_name], group_wait: 0s, group_interval: 1s, routes: [{receiver: nobody, matchers: [alertname=Plain]}]}";
+    world.write_notify(route, "- {name: nobody}");
+    world.start().await;
+    let host = hosts(0..1);
+    world.fire(&host).await;
+    world.until("everybody knows", |world| world.count().lost == 0).await;
+    for step in 0..15 {
+        for value in [0.9 + 0.009, 0.9 - 0.009] {
+            world.set_quietly(&host[0], value);
+            world.live(1 + step % 2).await;
+        }
+    }
+    // Each episode of the plain rule has another beginning.
+    let found = world.appliance().query("changes(ALERTS_FOR_STATE{alertname=\"Plain\"}[10m]) + 1").await;
+    let plain: f64 = found[0]["value"][1].as_str().and_then(|text| text.parse().ok()).expect("a number");
+    assert!(plain > 5.0, "the value does not swing: {plain} episodes");
+    world.end(&host).await;
+    let row = world.settle(format!("1 episode; a plain threshold had {plain:.0}")).await;
+    assert_eq!(world.pagerduty.seen.see(|seen| seen.incidents.len()), 1);
+    row
 }

@@ -30,7 +30,7 @@ pub(crate) struct Counts {
     pub(crate) seen: usize,
     /// From the first episode's beginning to the first message anywhere, in ms.
     pub(crate) first_ms: Option<u32>,
-    /// What was doubled, and where.
+    /// What was lost, left open or doubled, and where.
     pub(crate) notes: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn count(world: &World) -> Counts {
             let mut ids = std::collections::BTreeSet::new();
             seen.mails.iter().filter(|mail| ids.insert(mail.header("message-id"))).map(told).collect::<Vec<_>>()
         });
-        count_stream(world, &told, &mut counts);
+        count_stream(world, "mail", &told, &mut counts);
     }
     if hook {
         let told = world.hook.seen.see(|seen| {
@@ -84,22 +84,22 @@ pub(crate) fn count(world: &World) -> Counts {
                 })
                 .collect::<Vec<_>>()
         });
-        count_stream(world, &told, &mut counts);
+        count_stream(world, "webhook", &told, &mut counts);
     }
     counts
 }
 
 /// Each telling is a message of its own.
-fn count_stream(world: &World, told: &[Told], counts: &mut Counts) {
+fn count_stream(world: &World, name: &str, told: &[Told], counts: &mut Counts) {
     counts.seen += told.len();
     for episode in world.episodes.iter() {
         let of: Vec<&Told> = told.iter().filter(|told| told.text.contains(&episode.host)).collect();
         let firing: Vec<&&Told> = of.iter().filter(|told| told.firing && !told.text.contains(REPEAT)).collect();
         counts.first(episode, of.iter().map(|told| told.at).min());
-        counts.lost += usize::from(of.is_empty() != episode.suppressed);
+        counts.lost(name, episode, of.is_empty());
         let Some(first) = of.first() else { continue };
         let ended = of.iter().any(|told| !told.firing);
-        counts.orphaned += usize::from(first.firing && episode.over && !ended);
+        counts.orphaned(name, episode, first.firing && !ended);
         let doubled = firing.len().saturating_sub(world.tellings_max);
         counts.doubled(doubled, || firing.iter().map(|told| told.text.clone()).collect());
         let late = of.iter().skip_while(|told| told.firing).any(|told| told.firing);
@@ -115,10 +115,10 @@ fn count_slack(world: &World, counts: &mut Counts) {
             let of: Vec<_> =
                 posts.iter().filter(|post| post.said.iter().any(|text| text.contains(&episode.host))).collect();
             counts.first(episode, of.iter().map(|post| post.posted).min());
-            counts.lost += usize::from(of.is_empty() != episode.suppressed);
+            counts.lost("Slack", episode, of.is_empty());
             // A post whose answer was lost cannot be edited; whoever reads the channel sees the end in the marked repeat.
             let ended = of.iter().any(|post| !post.text().contains("[FIRING"));
-            counts.orphaned += usize::from(!of.is_empty() && !ended && episode.over);
+            counts.orphaned("Slack", episode, !of.is_empty() && !ended);
             let unmarked = of.iter().filter(|post| !post.said[0].contains(REPEAT)).count();
             counts.doubled(unmarked.saturating_sub(1), || of.iter().map(|post| post.said.join(" -> ")).collect());
             let late = of.iter().any(|post| {
@@ -144,8 +144,8 @@ fn count_pagerduty(world: &World, counts: &mut Counts) {
                 .collect();
             let of: Vec<_> = keys.iter().filter_map(|key| seen.incidents.get(key)).collect();
             counts.first(episode, of.iter().filter_map(|incident| incident.first).min());
-            counts.lost += usize::from(of.is_empty() != episode.suppressed);
-            counts.orphaned += usize::from(episode.over && of.iter().any(|incident| incident.open));
+            counts.lost("PagerDuty", episode, of.is_empty());
+            counts.orphaned("PagerDuty", episode, of.iter().any(|incident| incident.open));
             let opened = of.iter().map(|incident| incident.opened).sum::<usize>();
             counts.doubled(opened.saturating_sub(1), || of.iter().map(|incident| format!("{incident:?}")).collect());
         }
@@ -153,6 +153,33 @@ fn count_pagerduty(world: &World, counts: &mut Counts) {
 }
 
 impl Counts {
+    /// Takes in what another world came to.
+    pub(crate) fn add(&mut self, other: Counts) {
+        let Counts { lost, orphaned, doubled, disordered, seen, first_ms, notes } = other;
+        self.lost += lost;
+        self.orphaned += orphaned;
+        self.doubled += doubled;
+        self.disordered += disordered;
+        self.seen += seen;
+        self.first_ms = self.first_ms.into_iter().chain(first_ms).min();
+        self.notes.extend(notes);
+    }
+
+    fn lost(&mut self, receiver: &str, episode: &Episode, untold: bool) {
+        if untold != episode.suppressed {
+            self.lost += 1;
+            let what = if untold { "was never told of" } else { "was told of the suppressed" };
+            self.notes.push(format!("{receiver} {what} {}", episode.host));
+        }
+    }
+
+    fn orphaned(&mut self, receiver: &str, episode: &Episode, open: bool) {
+        if open && episode.over {
+            self.orphaned += 1;
+            self.notes.push(format!("{receiver} never heard the end of {}", episode.host));
+        }
+    }
+
     fn doubled(&mut self, times: usize, what: impl Fn() -> Vec<String>) {
         self.doubled += times;
         if times > 0 {

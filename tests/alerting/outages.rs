@@ -1,8 +1,10 @@
 //! Providers that are down, slow down, cut off, or refuse.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::fakes::webhook::Webhook;
 use crate::fakes::{pagerduty, slack, smtp, webhook};
+use crate::knobs::seconds;
 use crate::table::Row;
 use crate::world::{ALL, PROBE_RULE, ROUTING_KEY, Receivers, World, hosts};
 
@@ -17,6 +19,7 @@ fn guarded(world: &World) -> String {
     )
 }
 
+/// A stays, B begins and ends while Slack is down, C is silenced before anybody was told.
 pub(crate) async fn slack_down() -> Row {
     let mut world = World::new(PROBE_RULE).await;
     world.receivers = Receivers { mail: true, ..SLACK_ALONE };
@@ -28,30 +31,43 @@ pub(crate) async fn slack_down() -> Row {
     world.until("mail stands in", |world| world.mails() >= 2).await;
     world.smtp.seen.see(|seen| assert!(seen.mails[0].text.contains("was not reached"), "{}", seen.mails[0].text));
     world.end(&hosts(1..2)).await;
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    let silenced = hosts(2..3);
+    world.fire(&silenced).await;
+    world.silence(&silenced[0], Duration::ZERO, Duration::from_secs(3_600)).await;
+    world.episodes[2].suppressed = true;
+    tokio::time::sleep(seconds(15, 600)).await;
     let (_, page) = world.appliance().get("/notifications").await;
     assert!(page.contains("held back"), "the breaker does not show");
+    let down = Instant::now();
     world.slack.set_down(false);
     world.until("Slack has both", |world| world.posts() == 2).await;
+    let told = down.elapsed();
     assert!(world.slack_says(&["[FIRED AND ENDED", "h-001-z"]) && world.slack_says(&["[FIRING", "h-000-z"]));
+    world.push().await;
     world.end(&hosts(0..1)).await;
-    let row = world.settle("down for some 20 s; posts: 2").await;
+    world.end(&silenced).await;
+    let row = world.settle(format!("posts: 2, told {:.1} s after it was back", told.as_secs_f64())).await;
     assert_eq!(world.posts(), 2);
     row
 }
 
+/// And the dead man's switch hears nothing any more, until somebody can be told again.
 pub(crate) async fn everything_down() -> Row {
     let mut world = World::new(PROBE_RULE).await;
     // Mail stands in, and is not needed any more once the others know.
     world.receivers = Receivers { hook: false, mail: false, ..ALL };
-    let more = guarded(&world);
+    let elsewhere = Webhook::start().await;
+    let dead_man = format!("x: {{dead_man: {{url: '{}', interval: 1s, undelivered_for: 8s}}}}\n", elsewhere.url());
+    let more = guarded(&world) + &dead_man;
     let route = "{receiver: guarded, group_by: ['...'], group_wait: 0s, group_interval: 1s, routes: [{receiver: guarded-pager, continue: true}, {receiver: guarded}]}";
     world.write_notify(route, &more);
     world.start().await;
+    elsewhere.seen.until("a ping", |seen| (!seen.calls.is_empty()).then_some(())).await;
     world.slack.set_mode(slack::Mode::Status(500));
     world.pagerduty.set_mode(pagerduty::Mode::Throttle(5));
     world.smtp.set_mode(smtp::Mode::Down);
     world.fire(&hosts(0..2)).await;
+    let fired = Instant::now();
     world
         .until("attempts at all three", |world| {
             world.slack.seen.see(|seen| seen.requests.len() >= 3)
@@ -59,15 +75,21 @@ pub(crate) async fn everything_down() -> Row {
         })
         .await;
     world.end(&hosts(1..2)).await;
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    let last_ping = || elsewhere.seen.see(|seen| seen.calls.last().map_or(fired, |call| call.came));
+    world.until("the pings stop", |_| last_ping().elapsed() > Duration::from_secs(4)).await;
+    let pinged = last_ping().saturating_duration_since(fired);
+    assert!(pinged <= Duration::from_secs(8 + 5), "pinged until {pinged:?} after the alert");
+    tokio::time::sleep(seconds(0, 600)).await;
     let (_, page) = world.appliance().get("/").await;
     let banner = page.to_uppercase().contains("UNDELIVERED");
     world.slack.set_mode(slack::Mode::Ok);
     world.pagerduty.set_mode(pagerduty::Mode::Ok);
     world.smtp.set_mode(smtp::Mode::Ok);
-    world.until("everybody knows", |world| world.count().lost == 0).await;
+    world.until_live("everybody knows", |world| world.count().lost == 0).await;
+    let silent = elsewhere.seen.see(|seen| seen.calls.len());
+    elsewhere.seen.until("pings again", |seen| (seen.calls.len() > silent).then_some(())).await;
     world.end(&hosts(0..1)).await;
-    let row = world.settle("").await;
+    let row = world.settle(format!("the dead man's ping stopped after {:.0} s of 8", pinged.as_secs_f64())).await;
     assert!(banner, "no banner while nobody could be told");
     row
 }

@@ -1,4 +1,4 @@
-//! What time and silence bring: escalation, the dead man's switch, heartbeats, tests of receivers, a full disk.
+//! What time and silence bring: escalation, the dead man's switch, heartbeats, tests of receivers.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::fakes::slack;
 use crate::fakes::webhook::Webhook;
 use crate::table::Row;
-use crate::world::{ALL, PATIENCE, PROBE_RULE, Receivers, World, hosts};
+use crate::world::{ALL, PROBE_RULE, Receivers, World, hosts};
 
 const SLACK_AND_MAIL: Receivers = Receivers { pagerduty: false, hook: false, ..ALL };
 
@@ -106,75 +106,4 @@ pub(crate) async fn test_of_a_receiver() -> Row {
     assert!(!failed.status.success() && said.contains("invalid_auth"), "{said}");
     world.episodes.clear();
     world.settle("a firing and an end by each channel").await
-}
-
-/// A file system of its own, filled to the last block while alerts go on.
-pub(crate) async fn disk_full() -> Row {
-    let mut world = World::new(PROBE_RULE).await;
-    let data = world.home.path().join("data");
-    std::fs::create_dir(&data).expect("a new folder");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=320m", "tmpfs"]).arg(&data).status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        world.receivers = Receivers { slack: false, pagerduty: false, mail: false, hook: false };
-        return world.settle("not played: a file system cannot be mounted here").await;
-    }
-    let unmount = Unmount(data.clone());
-    let toml = "[rules]\nbuiltin = false\n[host_metrics]\nenabled = false\n[limits]\ndisk_free_min = \"16MiB\"\n[notify]\nexternal_url = \"https://binnacle.example.org\"\n";
-    world.write("binnacle.toml", toml);
-    world.tell_all();
-    world.start().await;
-    let reserve = data.join("tenants/default/alerts.reserve");
-    let deadline = Instant::now() + PATIENCE;
-    while !reserve.exists() {
-        assert!(Instant::now() < deadline, "no space is kept at {}: {:?}", reserve.display(), tree(&data));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    world.fire(&hosts(0..3)).await;
-    world.until("everybody knows of the first", |world| world.mails() >= 1).await;
-    fill(&data);
-    // Data cannot come in any more: what fires now does so by the absence of it.
-    world.write_rules(
-        "
-  - alert: Absent
-    expr: label_replace(vector(1), \"host_name\", \"h-777-z\", \"\", \"\")
-    labels: {severity: critical}
-  - alert: Probe
-    expr: probe > 0
-    labels: {severity: critical}
-    annotations: {summary: 'the probe of {{ $labels.host_name }} says {{ $value }}'}
-",
-    );
-    world.reload();
-    let began = Instant::now();
-    world.episodes.push(crate::oracle::Episode { host: "h-777-z".into(), began, over: false, suppressed: false });
-    world.until("what fires on a full disk", |world| world.slack_says(&["h-777-z", "[FIRING"])).await;
-    let took = began.elapsed();
-    world.episodes.clear();
-    let row = world.settle(format!("told of a new alert {:.1} s after the disk was full", took.as_secs_f64())).await;
-    world.kill();
-    drop(unmount);
-    row
-}
-
-struct Unmount(std::path::PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
-}
-
-/// Writes until nothing goes in any more.
-fn fill(dir: &std::path::Path) {
-    use std::io::Write as _;
-    let mut file = std::fs::File::create(dir.join("filler")).expect("a new file");
-    for block in [1 << 20, 4 << 10] {
-        let zeros = vec![0u8; block];
-        while file.write_all(&zeros).is_ok() {}
-    }
-}
-
-fn tree(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    entries.flatten().flat_map(|entry| [vec![entry.path()], tree(&entry.path())].concat()).collect()
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use binnacle::otlp_out;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
 use prost::Message as _;
 
 use crate::appliance::Appliance;
 use crate::fakes::pagerduty::PagerDuty;
 use crate::fakes::slack::Slack;
 use crate::fakes::smtp::{Security, Smtp};
-use crate::fakes::webhook::Webhook;
+use crate::fakes::webhook::{Call, Webhook};
 use crate::oracle::{self, Counts, Episode};
 use crate::table::Row;
 
@@ -18,7 +19,7 @@ use crate::table::Row;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// After everybody knows: for what would come twice.
 const AFTERMATH: Duration = Duration::from_secs(3);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -51,6 +52,10 @@ pub(crate) struct World {
     pub(crate) episodes: Vec<Episode>,
     /// How often a firing may be told in a message of its own.
     pub(crate) tellings_max: usize,
+    /// Of the appliance, from its next start on.
+    pub(crate) env: Vec<(String, String)>,
+    /// How far the senders' clocks are ahead of ours, in s.
+    pub(crate) ahead_s: i64,
     values: BTreeMap<String, f64>,
     appliance: Option<Appliance>,
 }
@@ -67,6 +72,8 @@ impl World {
             receivers: ALL,
             episodes: Vec::new(),
             tellings_max: 1,
+            env: Vec::new(),
+            ahead_s: 0,
             values: BTreeMap::new(),
             appliance: None,
         };
@@ -83,9 +90,12 @@ impl World {
     }
 
     pub(crate) fn write_rules(&self, rules: &str) {
-        let groups: String =
-            format!("groups:\n- name: test\n  interval: 1s\n  rules:\n{}", rules.trim_start_matches('\n'));
-        self.write("rules/test.yml", &groups);
+        self.write_rules_every("1s", rules);
+    }
+
+    pub(crate) fn write_rules_every(&self, interval: &str, rules: &str) {
+        let rules = rules.trim_start_matches('\n');
+        self.write("rules/test.yml", &format!("groups:\n- name: test\n  interval: {interval}\n  rules:\n{rules}"));
     }
 
     /// `notify.yml` with the given route and receivers `slack`, `pagerduty`, `mail`, `hook`, `all`, and `more` of them.
@@ -133,8 +143,8 @@ receivers:
     }
 
     pub(crate) async fn start(&mut self) {
-        let home = self.home.path().to_owned();
-        let started = tokio::task::spawn_blocking(move || Appliance::start(&home)).await;
+        let (home, env) = (self.home.path().to_owned(), self.env.clone());
+        let started = tokio::task::spawn_blocking(move || Appliance::start_in(&home, &[], &env)).await;
         self.appliance = Some(started.expect("the appliance starts"));
         // Data newer than the start, as a living host sends it.
         if !self.values.is_empty() {
@@ -144,6 +154,10 @@ receivers:
 
     pub(crate) fn appliance(&self) -> &Appliance {
         self.appliance.as_ref().expect("the appliance runs")
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.appliance.is_none()
     }
 
     /// `kill -9`.
@@ -188,25 +202,34 @@ receivers:
 
     /// Sends every probe's present value.
     pub(crate) async fn push(&self) {
-        let now = now_ns();
+        let now = self.now_ns();
         let points =
             self.values.iter().map(|(host, value)| otlp_out::point(now, 0, *value, &[("host_name", host)])).collect();
         self.push_points("probe", points).await;
     }
 
-    pub(crate) async fn push_points(
-        &self,
-        name: &str,
-        points: Vec<opentelemetry_proto::tonic::metrics::v1::NumberDataPoint>,
-    ) {
-        let from = otlp_out::resource(&[("service.name", "test")]);
-        let body = otlp_out::request(vec![otlp_out::resource_metrics(
-            from,
-            "alerting",
-            vec![otlp_out::gauge(name, "", "", points)],
-        )]);
-        let status = self.appliance().push("/v1/metrics", body.encode_to_vec()).await;
-        assert_eq!(status.expect("the door is open"), 200);
+    pub(crate) async fn push_points(&self, name: &str, points: Vec<NumberDataPoint>) {
+        let metrics = vec![otlp_out::gauge(name, "", "", points)];
+        assert_eq!(self.push_metrics(vec![(String::new(), metrics)]).await, 200);
+    }
+
+    /// Sends what hosts measured: the name of each (none when empty) and its metrics, in one request. The answer's status.
+    pub(crate) async fn push_metrics(&self, of_hosts: Vec<(String, Vec<Metric>)>) -> u16 {
+        let resources = of_hosts.into_iter().map(|(host, metrics)| {
+            let of_host = if host.is_empty() { 1 } else { 2 };
+            let from = otlp_out::resource(&[("service.name", "test"), ("host.name", &host)][..of_host]);
+            otlp_out::resource_metrics(from, "alerting", metrics)
+        });
+        let body = otlp_out::request(resources.collect());
+        self.appliance().push("/v1/metrics", body.encode_to_vec()).await.expect("the door is open")
+    }
+
+    /// Pushes every second for so long: rules look at fresh data meanwhile.
+    pub(crate) async fn live(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.push().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     pub(crate) fn reload(&self) {
@@ -215,21 +238,36 @@ receivers:
 
     pub(crate) async fn until(&self, what: &str, look: impl Fn(&World) -> bool) {
         let deadline = Instant::now() + PATIENCE;
+        loop {
+            let looked = Instant::now();
+            if look(self) {
+                return;
+            }
+            assert!(looked < deadline, "waited in vain for {what}: {:?}\n{}", self.count(), self.log_tail());
+            // Counting much takes long: most of the time is the appliance's.
+            tokio::time::sleep(LOOK_EVERY.max(2 * looked.elapsed())).await;
+        }
+    }
+
+    /// As [`World::until`], with fresh data every second.
+    pub(crate) async fn until_live(&self, what: &str, look: impl Fn(&World) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
         while !look(self) {
             assert!(Instant::now() < deadline, "waited in vain for {what}: {:?}\n{}", self.count(), self.log_tail());
-            tokio::time::sleep(LOOK_EVERY).await;
+            self.live(1).await;
         }
     }
 
     /// Until everybody was told what the oracle expects, and a while longer, for what would come twice.
     pub(crate) async fn settle(&mut self, remark: impl Into<String>) -> Row {
         let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
+        loop {
+            let looked = Instant::now();
             let counts = self.count();
-            if counts.lost + counts.orphaned == 0 {
+            if counts.lost + counts.orphaned == 0 || looked > deadline {
                 break;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_EVERY.max(2 * looked.elapsed())).await;
         }
         tokio::time::sleep(AFTERMATH).await;
         let mut remark = remark.into();
@@ -253,6 +291,12 @@ receivers:
         self.slack.seen.see(|seen| seen.messages.iter().filter(|message| message.thread_ts.is_none()).count())
     }
 
+    /// Whether the webhook was told of a host.
+    pub(crate) fn hook_knows(&self, host: &str) -> bool {
+        let said = |call: &Call| String::from_utf8_lossy(&call.raw).contains(host);
+        self.hook.seen.see(|seen| seen.calls.iter().any(said))
+    }
+
     pub(crate) fn mails(&self) -> usize {
         self.smtp.seen.see(|seen| seen.mails.len())
     }
@@ -267,10 +311,21 @@ receivers:
         })
     }
 
-    fn log_tail(&self) -> String {
+    /// The senders' time.
+    pub(crate) fn now_ns(&self) -> u64 {
+        now_ns().saturating_add_signed(self.ahead_s * 1_000_000_000)
+    }
+
+    /// The appliance's last words, and those about hosts of whom something is missing.
+    pub(crate) fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap_or_default();
+        let notes = self.count().notes;
+        let missing: Vec<&str> = notes.iter().filter_map(|note| note.rsplit(' ').next()).collect();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(25)..].join("\n")
+        let last = lines.len().saturating_sub(25);
+        let about = |line: &str| missing.iter().any(|host| line.contains(host));
+        let told = lines.iter().enumerate().filter(|(at, line)| *at >= last || about(line));
+        told.map(|(_, line)| *line).collect::<Vec<_>>().join("\n")
     }
 }
 

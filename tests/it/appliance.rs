@@ -29,6 +29,11 @@ impl Appliance {
     }
 
     pub(crate) fn start_with(home: &Path, args: &[&str]) -> Appliance {
+        Appliance::start_in(home, args, &[])
+    }
+
+    /// As [`Appliance::start_with`], with more in its environment.
+    pub(crate) fn start_in(home: &Path, args: &[&str], env: &[(String, String)]) -> Appliance {
         let log = home.join("stderr.log");
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         // Another build of the same program, a release for one, when asked for.
@@ -38,6 +43,7 @@ impl Appliance {
             .args(["serve", "--listen-otlp-http", "127.0.0.1:0", "--listen-otlp-grpc", "127.0.0.1:0"])
             .args(["--listen-http", "127.0.0.1:0"].into_iter().filter(|_| !args.contains(&"--listen-http")))
             .args(args)
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
@@ -83,6 +89,11 @@ impl Appliance {
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn log(&self) -> String {

@@ -16,6 +16,8 @@ const FALLBACK_AFTER_MS: i64 = 60_000;
 /// Between two pings of the dead man's switch if it does not say, in ms; and the least.
 const DEAD_MAN_EVERY_MS: i64 = 60_000;
 const DEAD_MAN_EVERY_MIN_MS: i64 = 1_000;
+/// How long something critical stays undelivered before the ping is held back, if it does not say, in ms.
+const DEAD_MAN_UNDELIVERED_MS: i64 = 5 * 60_000;
 /// Steps of one escalation, and heartbeats of one file.
 const STEPS_MAX: usize = 10;
 const HEARTBEATS_MAX: usize = 200;
@@ -39,6 +41,8 @@ pub(crate) struct Step {
 pub(crate) struct DeadMan {
     pub(crate) url: Secret,
     pub(crate) interval_ms: i64,
+    /// The ping is held back when something critical could not be told for so long.
+    pub(crate) undelivered_ms: i64,
 }
 
 /// A sign of life that a job gives.
@@ -166,8 +170,9 @@ fn read_dead_man(node: &Node, dir: &Path) -> Result<DeadMan, Bad> {
         Some((ms, _)) => ms,
         None => DEAD_MAN_EVERY_MS,
     };
+    let undelivered_ms = fields.duration_ms("undelivered_for")?.map_or(DEAD_MAN_UNDELIVERED_MS, |(ms, _)| ms);
     fields.end(&[])?;
-    Ok(DeadMan { url, interval_ms })
+    Ok(DeadMan { url, interval_ms, undelivered_ms })
 }
 
 fn read_heartbeat(node: &Node, dir: &Path) -> Result<Heartbeat, Bad> {

@@ -11,7 +11,7 @@ use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, 
 use crate::config::Config;
 use crate::suppress::{Suppression, Suppressor};
 
-use super::marks::{is_muted, is_told, set_muted};
+use super::marks::{is_held, is_muted, is_told, set_muted};
 use super::outcome::attempt_of;
 use super::{Key, Outbox, mark, revise, set_handle, settings};
 
@@ -45,7 +45,8 @@ impl Outbox {
             }
             let sending = matches!(intent.progress, Progress::Sending { .. });
             let mut next = intent.clone();
-            let mut let_go: Option<i64> = None;
+            // When to say so, and whether it is news.
+            let mut let_go: Option<(i64, bool)> = None;
             for instance in &intent.instances {
                 let why = suppression.why(config, &instance.labels, &receiver.name, now_ms);
                 match (why, is_told(intent, instance), is_muted(intent, instance)) {
@@ -65,10 +66,16 @@ impl Outbox {
                     (None, _, true) => {
                         set_muted(&mut next, instance, false);
                         if instance.state == AlertState::Firing {
-                            // What was inhibited often ends just after its source did.
+                            // Its readers know that it fires, and nobody asked for quiet: to say it again at the end of an inhibition
+                            // would double it. A message that went out without it meanwhile is put right.
                             let inhibited = super::handle(intent, mark::MUTED_BY) == "inhibition";
-                            let wait_ms = if inhibited { settings(config, intent).group_wait_ms } else { 0 };
-                            let_go = Some(let_go.unwrap_or(i64::MAX).min(now_ms + wait_ms));
+                            let (due_ms, loud) = match inhibited {
+                                true if is_held(intent) => continue,
+                                true => (now_ms + settings(config, intent).group_wait_ms, false),
+                                false => (now_ms, true),
+                            };
+                            let (known_ms, known_loud) = let_go.unwrap_or((i64::MAX, false));
+                            let_go = Some((known_ms.min(due_ms), known_loud || loud));
                         }
                     }
                     (Some(_), _, true) | (None, _, false) => {}
@@ -88,8 +95,8 @@ impl Outbox {
                     next.progress = Progress::Accepted { at_ms: now_ms };
                 }
             }
-            if let Some(due_ms) = let_go {
-                revise(&mut next, IntentState::Firing, due_ms, true);
+            if let Some((due_ms, loud)) = let_go {
+                revise(&mut next, IntentState::Firing, due_ms, loud);
             }
             if next != *intent {
                 self.put(next);

@@ -453,3 +453,5 @@ fn whoever_looks_after_it_is_not_reminded_until_that_is_over() {
     bench.outbox.acknowledge(&BTreeMap::new(), &[episode], 9);
     assert_eq!((bench.next(), is_loud(bench.only()), is_acked(bench.only())), (Some(9), true, false));
 }
+
+mod groups;

@@ -13,7 +13,7 @@ pub(super) static MISSED: Counter = Counter::new(
 );
 pub(super) static MISSED_IN_A_ROW: Gauge = Gauge::new(
     "binnacle_rule_group_missed_slots_in_a_row",
-    "Slots passed over before a rule group's last evaluation.",
+    "Slots passed over before a rule group's last evaluation, or since the one that still runs.",
     &["group"],
 );
 pub(super) static DURATION: Timing =

@@ -32,7 +32,7 @@ impl Engine {
     /// Ends what removed rules left, where no group is there whose evaluation would.
     pub(super) async fn finish_removed(&self, at_ms: i64) {
         let inner = self.inner.clone();
-        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current() };
+        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current(), at_ms };
         let finished = tokio::task::spawn_blocking(move || inner.resolve_orphans(at_ms, &ground));
         match finished.await {
             Ok(Ok(())) => {}

@@ -17,6 +17,8 @@ use super::{Engine, Member, lock};
 
 /// Groups evaluated at the same time: what a small machine bears beside intake.
 const CONCURRENT_MAX: usize = 2;
+/// A clock before this was never set, as of a board without a battery (2025-01-01): rules wait for the time.
+pub(super) const CLOCK_MIN_MS: i64 = 1_735_689_600_000;
 /// Longest wait before the clock is looked at again, so that a jump is seen.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 /// How long the clock may stay behind the last slot before evaluation goes on from there.
@@ -62,7 +64,7 @@ impl Timetable {
 
     /// The slot to evaluate now, if one is due; slots passed over are counted.
     fn due(&mut self, now_ms: i64) -> Option<i64> {
-        if self.running || now_ms < self.next_ms {
+        if self.running || now_ms < self.next_ms || now_ms < CLOCK_MIN_MS {
             return None;
         }
         let slot_ms = slot_at(now_ms, self.interval_ms, self.offset_ms);
@@ -72,9 +74,20 @@ impl Timetable {
             MISSED.add(&[], missed);
             lock(&self.member.shown).missed_slots += missed;
         }
-        MISSED_IN_A_ROW.set(&[&self.member.prepared.key], missed as f64);
+        self.note_missed(missed);
         self.next_ms = slot_ms + self.interval_ms;
         Some(slot_ms)
+    }
+
+    /// Says how late a group is whose evaluation still runs: what never ends must not look well.
+    fn note_late(&self, now_ms: i64) {
+        if self.running && !self.jumped {
+            self.note_missed(u64::try_from((now_ms - self.next_ms) / self.interval_ms).unwrap_or(0));
+        }
+    }
+
+    fn note_missed(&self, missed: u64) {
+        MISSED_IN_A_ROW.set(&[&self.member.prepared.key], missed as f64);
     }
 
     /// Takes a clock that was set ahead by `by_ms` for what it is, if that is more than late timers could be.
@@ -116,6 +129,9 @@ pub(super) async fn run(engine: &Engine, mut stop: watch::Receiver<bool>) {
     let mut tables = timetables(engine);
     let mut tasks: JoinSet<Arc<Member>> = JoinSet::new();
     let mut looked = (clock_ms(), Instant::now());
+    if looked.0 < CLOCK_MIN_MS {
+        tracing::warn!("the clock is not set; rules wait for the time");
+    }
     while !*stop.borrow() {
         let now_ms = clock_ms();
         let passed_ms = i64::try_from(looked.1.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -123,6 +139,7 @@ pub(super) async fn run(engine: &Engine, mut stop: watch::Receiver<bool>) {
         looked = (now_ms, Instant::now());
         tables.iter_mut().for_each(|table| table.leap(leap_ms));
         tables.iter_mut().for_each(|table| table.follow_clock(now_ms));
+        tables.iter().for_each(|table| table.note_late(now_ms));
         // The one that waits longest first.
         tables.sort_by_key(|table| table.next_ms);
         for table in &mut tables {
@@ -195,18 +212,29 @@ mod tests {
         Timetable::new(Arc::new(member), now_ms)
     }
 
+    /// A multiple of every interval here.
+    const START: i64 = CLOCK_MIN_MS;
+
+    #[test]
+    fn an_unset_clock_is_no_time_to_judge() {
+        let mut table = table(60_000);
+        assert_eq!(table.due(3_600_000), None);
+        table.leap(START);
+        assert_eq!((table.due(START + 4_000), table.jumped), (Some(START + 4_000), true));
+    }
+
     #[test]
     fn slots_passed_over_are_counted_unless_the_clock_jumped() {
-        let mut table = table(100_000);
+        let mut table = table(START + 100_000);
         let missed = |table: &Timetable| lock(&table.member.shown).missed_slots;
-        assert_eq!((table.due(103_999), table.due(104_000)), (None, Some(104_000)));
-        assert_eq!(table.due(104_001), None);
-        assert_eq!((table.due(139_000), missed(&table)), (Some(134_000), 2));
+        assert_eq!((table.due(START + 103_999), table.due(START + 104_000)), (None, Some(START + 104_000)));
+        assert_eq!(table.due(START + 104_001), None);
+        assert_eq!((table.due(START + 139_000), missed(&table)), (Some(START + 134_000), 2));
         // Late by less than two intervals is no jump.
         table.leap(15_000);
         assert!(!table.jumped);
         table.leap(3_600_000);
-        assert_eq!((table.due(3_740_000), missed(&table)), (Some(3_734_000), 2));
+        assert_eq!((table.due(START + 3_740_000), missed(&table)), (Some(START + 3_734_000), 2));
     }
 
     #[test]

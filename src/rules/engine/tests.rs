@@ -1,6 +1,6 @@
 //! States through restarts, reloads and failures: a real alert file, series in memory, time from the test.
 
-use model::{AlertState, Sample};
+use ::model::{AlertState, Sample};
 use store::Alerts;
 use tempfile::TempDir;
 
@@ -337,4 +337,5 @@ fn no_notice_is_lost_or_doubled_by_restarts() {
     assert!(fired > 20, "{fired} alerts fired; the weather is too fair to test anything");
 }
 
+mod model;
 mod unsure;

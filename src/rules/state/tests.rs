@@ -114,6 +114,18 @@ fn a_clock_set_back_takes_the_timers_along() {
     assert_eq!(present("r", Some(&moved), found(1.0), timers, 0, 120_000).state, AlertState::Firing);
 }
 
+#[test]
+fn a_clock_set_ahead_ends_no_wait() {
+    let timers = Timers { for_ms: 0, keep_firing_for_ms: 120_000 };
+    let firing = present("r", None, found(1.0), timers, 0, 0);
+    let keeping = absent(&firing, timers, "", 60_000).unwrap();
+    let moved = waited(&keeping, 3_600_000, 3_720_000);
+    assert_eq!(absent(&moved, timers, "", 3_720_000).unwrap().state, AlertState::Firing);
+    assert_eq!(absent(&moved, timers, "", 3_780_000).unwrap().state, AlertState::Resolved);
+    let held = waited(&unknown(&firing, "no_data", PATIENT, STEP_MS, 60_000).unwrap(), 3_600_000, 3_720_000);
+    assert_eq!(held.evidence.unknown_since_ms, Some(3_660_000));
+}
+
 /// The table of the documentation, in as few words as possible, for one instance.
 #[derive(Default)]
 struct Model {
@@ -152,7 +164,7 @@ impl Model {
     }
 }
 
-/// Random verdicts, timers changed by reloads and states through the disk's rows, against the model.
+/// Random verdicts and timers changed by reloads, against the model. With restarts and the disk: `engine/tests/model.rs`.
 #[test]
 fn random_verdicts_follow_the_table() {
     let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121);

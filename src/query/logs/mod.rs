@@ -180,7 +180,26 @@ pub fn histogram(
     width_ns: i64,
     budget: &Budget,
 ) -> Result<(Vec<Bucket>, SearchStats), QueryError> {
-    count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)
+    match count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)? {
+        (_, Some((error, _))) => Err(error),
+        (counted, None) => Ok(counted),
+    }
+}
+
+/// As [`histogram`]; where the budget's time or memory ends first, what was counted until then, newest records first, and the range that
+/// the counts are whole for.
+///
+/// # Errors
+/// As [`histogram`], but for `Timeout` and what the budget's memory refuses.
+pub fn histogram_in_part(
+    snapshot: &Snapshot,
+    search: &Search,
+    range: NsRange,
+    width_ns: i64,
+    budget: &Budget,
+) -> Result<(Vec<Bucket>, Option<Partial>), QueryError> {
+    let ((buckets, _), cut) = count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)?;
+    Ok((buckets, cut.map(|(error, covered)| Partial { reason: error.to_string(), covered })))
 }
 
 /// The most frequent values of a field (`service.name`, `resource.host.name`, …) among matching records, most frequent first;

@@ -23,7 +23,7 @@
 //! `{"partial":{"reason":…,"covered":{"start":…,"end":…}}}`: every match of the covered range was sent, and the rest is had by asking
 //! again with `to` (newest first) or `from` (oldest first) at its edge. With `progress=1` lines
 //! `{"progress":{"bytes_scanned":…,"bytes_total":…,"matches":…}}` come twice a second until the records do; closing the connection
-//! cancels the search. A failure after the first line is a line `{"error":{"message":…}}`.
+//! cancels the search. Counts, facets and patterns that end so have the same `partial` beside them: the newest records come first. A failure after the first line is a line `{"error":{"message":…}}`.
 
 mod around;
 mod facets;
@@ -40,7 +40,7 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use model::time::rfc3339_ns;
 use model::{NsRange, Severity, TenantId};
-use query::logs::{self, Bucket, Direction};
+use query::logs::{self, Bucket, Direction, Partial};
 use query::{Budget, Progress};
 
 use super::params::{Params, bad};
@@ -164,11 +164,12 @@ pub(super) async fn histogram(
         let answered = state.queries.run(params.timeout()?, move |budget| {
             let search = logs::parse(&text)?;
             let view = View::of(&store, &tenant)?;
-            let Some(snapshot) = view.snapshot() else { return Ok(Vec::new()) };
-            Ok(logs::histogram(snapshot, &search, range, width_ns, budget)?.0)
+            let Some(snapshot) = view.snapshot() else { return Ok((Vec::new(), None)) };
+            Ok(logs::histogram_in_part(snapshot, &search, range, width_ns, budget)?)
         });
-        let buckets = answered.await?;
-        Ok(([(header::CONTENT_TYPE, "application/json")], histogram_json(width_ns, &buckets)).into_response())
+        let (buckets, partial) = answered.await?;
+        let json = histogram_json(width_ns, &buckets, partial.as_ref());
+        Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
     })
     .await
 }
@@ -207,7 +208,7 @@ fn width_ns(range: NsRange, buckets: usize) -> i64 {
 }
 
 /// `counts` names the severities that occur; the others are 0.
-fn histogram_json(width_ns: i64, buckets: &[Bucket]) -> String {
+fn histogram_json(width_ns: i64, buckets: &[Bucket], partial: Option<&Partial>) -> String {
     let mut out = format!("{{\"width_ns\":{width_ns},\"buckets\":");
     super::envelope::push_array(buckets, &mut out, |bucket, out| {
         write!(out, "{{\"time\":\"{}\",\"counts\":{{", rfc3339_ns(bucket.start_ns)).expect("a String takes everything");
@@ -221,6 +222,7 @@ fn histogram_json(width_ns: i64, buckets: &[Bucket]) -> String {
         }
         out.push_str("}}");
     });
+    lines::push_partial_member(partial, &mut out);
     out.push('}');
     out
 }
@@ -250,7 +252,7 @@ mod tests {
         counts[3] = 5;
         counts[5] = 1;
         assert_eq!(
-            histogram_json(1_000_000_000, &[Bucket { start_ns: 0, counts }]),
+            histogram_json(1_000_000_000, &[Bucket { start_ns: 0, counts }], None),
             r#"{"width_ns":1000000000,"buckets":[{"time":"1970-01-01T00:00:00.000000000Z","counts":{"info":5,"error":1}}]}"#
         );
     }

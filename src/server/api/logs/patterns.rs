@@ -70,6 +70,7 @@ fn json(found: &WindowPatterns, step_ns: i64, limit: usize) -> String {
         });
         out.push('}');
     });
+    super::lines::push_partial_member(found.partial.as_ref(), &mut out);
     out.push('}');
     out
 }

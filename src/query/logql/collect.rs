@@ -65,7 +65,14 @@ pub(super) struct Marked {
     pub(super) mark: u64,
     pub(super) at: RowKey,
     /// The number of its series in [`Part::series`], and its sample; nothing for one that is none.
-    pub(super) outcome: Result<Option<(usize, Run)>, QueryError>,
+    pub(super) outcome: Result<Option<(usize, One)>, QueryError>,
+}
+
+/// A sample and the steps, first and last, whose windows it is in.
+pub(super) struct One {
+    pub(super) time_ns: i64,
+    pub(super) steps: (usize, usize),
+    pub(super) value: f64,
 }
 
 /// What one source gives.
@@ -176,13 +183,8 @@ impl Collector<'_> {
                     part.series[series].1.add(time_ns, steps, value);
                 }
                 Some(mark) => {
-                    let outcome = outcome.map(|found| {
-                        found.map(|(series, value)| {
-                            let mut run = Run::none(self.is_sum);
-                            run.add(time_ns, steps, value);
-                            (series, run)
-                        })
-                    });
+                    let one = |(series, value)| (series, One { time_ns, steps, value });
+                    let outcome = outcome.map(|found| found.map(one));
                     part.marked.push(Marked { mark, at: rows.key(at)?, outcome });
                 }
             }

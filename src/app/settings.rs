@@ -10,6 +10,8 @@ pub(super) fn store(config: &Config) -> store::Options {
         downsample_after_ms: Some(config.metrics.downsample_after.ms).filter(|age| *age > 0),
         raw_retention_ms: Some(config.retention.metrics_raw.ms).filter(|age| *age > 0).unwrap_or(i64::MAX),
         logs_retention_ms: config.retention.logs.ms,
+        // They were found good when the configuration was.
+        logs_streams: crate::config::stream_rules(&config.retention).unwrap_or_default(),
         bytes_max: config.retention.max_bytes.0,
         tenants_max: config.limits.tenants,
         series_max: config.limits.series,
@@ -45,8 +47,16 @@ fn query_limits(config: &Config) -> query::Limits {
     }
 }
 
-pub(super) fn notifier(config: &Config) -> notify::NotifierOptions {
+/// `rules` and `tenant` are those whose alerts are told.
+pub(super) fn notifier(config: &Config, rules: &rules::Engine, tenant: &store::Tenant) -> notify::NotifierOptions {
     let mut options = notify::NotifierOptions::new(external_url(config));
+    let charts = server::AlertCharts {
+        rules: rules.clone(),
+        tenant: tenant.clone(),
+        query_limits: query_limits(config),
+        lookback_ms: config.query.lookback.ms,
+    };
+    options.charts = Some(notify::ChartSource::new(move |alerts, at_ms| charts.draw(alerts, at_ms)));
     options.timing.silence_max_ms = i64::try_from(config.notify.silence_max.std().as_millis()).unwrap_or(i64::MAX);
     options
 }

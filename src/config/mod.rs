@@ -3,6 +3,8 @@
 //! A key that is not listed here is refused, so each key is read somewhere: see `app`.
 
 mod load;
+mod relabel;
+mod retention;
 mod scrape;
 mod value;
 
@@ -12,6 +14,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use load::{ConfigError, Overrides, load};
+pub use relabel::{Action, Relabel};
+pub use retention::{LogsStream, stream_rules};
 pub use scrape::{BasicAuth, FallbackProtocol, Scheme, Scrape, Secret};
 pub use value::{Bytes, Delta, Duration, Promote, Translation};
 
@@ -115,6 +119,8 @@ pub struct Retention {
     pub metrics_raw: Duration,
     /// Age of the oldest log records.
     pub logs: Duration,
+    /// Log records of some streams that are kept for less; none by default.
+    pub logs_streams: Vec<LogsStream>,
     /// Data files of one tenant together; over it the oldest day goes first.
     pub max_bytes: Bytes,
 }
@@ -125,6 +131,7 @@ impl Default for Retention {
             metrics: Duration::days(90),
             metrics_raw: Duration::seconds(0),
             logs: Duration::days(30),
+            logs_streams: Vec::new(),
             max_bytes: Bytes(10 << 30),
         }
     }

@@ -2,11 +2,8 @@
 
 use std::fmt;
 
+use crate::go_regex;
 use crate::labels::Labels;
-
-/// Largest compiled regex, in bytes. A hostile pattern such as `a{1000}{1000}` is refused instead of filling memory; the alternation of
-/// thousands of names that a dashboard sends for "all" fits.
-const REGEX_BYTES_MAX: usize = 8 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MatchOp {
@@ -109,17 +106,17 @@ impl Matcher {
 }
 
 fn anchored(pattern: &str) -> Result<regex::Regex, BadRegex> {
-    // `(?s:...)`: in Prometheus a dot matches a newline too.
-    regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| BadRegex { pattern: pattern.into(), reason: error.to_string() })
+    go_regex::compile_whole(pattern).map_err(|reason| BadRegex {
+        pattern: pattern.into(),
+        reason: reason.strip_prefix(go_regex::PREFIX).unwrap_or(&reason).into(),
+    })
 }
 
 /// The literals that a pattern comes down to or begins with; `None` when it has none, or too many.
 fn literals(pattern: &str) -> Option<Candidates> {
     use regex_syntax::hir::literal::{ExtractKind, Extractor};
-    let hir = regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build().parse(pattern).ok()?;
+    let pattern = go_regex::translate(pattern).ok()?;
+    let hir = regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build().parse(&pattern).ok()?;
     let mut extractor = Extractor::new();
     extractor.kind(ExtractKind::Prefix).limit_total(LITERALS_MAX).limit_literal_len(1 << 10);
     let found = extractor.extract(&hir);
@@ -183,7 +180,10 @@ mod tests {
             let matcher = Matcher::new("x", op, pattern).unwrap();
             assert_eq!(matcher.matches(value), expected, "{matcher} on {value:?}");
         }
-        assert!(Matcher::new("x", MatchOp::Regex, "(").is_err());
+        for (pattern, reason) in [("(", "unclosed group"), ("a)|(b", "unopened group"), ("*", "repetition operator")] {
+            let error = Matcher::new("x", MatchOp::Regex, pattern).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
         assert!(Matcher::new("x", MatchOp::Regex, "a{1000}{1000}").is_err());
     }
 

@@ -17,9 +17,12 @@ use crate::figures;
 use crate::health::Health;
 use crate::notifier::{ChannelView, NotifierOptions, ReceiverView};
 use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_quiet, mark, visible};
+use crate::picture::Pictures;
+use crate::rehearsal::Script;
 use crate::words::rendered;
 use crate::{Config, Timing};
 
+mod charts;
 mod gather;
 mod hold;
 mod trial;
@@ -27,6 +30,7 @@ mod trial;
 pub(crate) use hold::{PUSHED_RULE, instance_of};
 pub(crate) use trial::TEST_RULE;
 
+use charts::Charts;
 use hold::Hold;
 
 /// Notices taken into one commit.
@@ -67,9 +71,12 @@ pub(crate) struct Engine {
     sends: JoinSet<Report>,
     sending: HashMap<Id, Sent>,
     clients: Clients,
+    charts: Charts,
     speaker: Speaker,
     timing: Timing,
     undelivered: Vec<Undelivered>,
+    /// Takes messages in place of the network.
+    script: Option<Script>,
 }
 
 impl Engine {
@@ -88,6 +95,7 @@ impl Engine {
         let unwritten = outbox.recover(now_ms).into();
         Ok(Engine {
             clients: Clients::new(&options.timing),
+            charts: Charts::new(Pictures::new(options.charts)),
             alerts,
             config: Arc::new(config),
             outbox,
@@ -105,7 +113,13 @@ impl Engine {
             speaker: Speaker { tenant: tenant.into(), external_url: options.external_url },
             timing: options.timing,
             undelivered: Vec::new(),
+            script: None,
         })
+    }
+
+    /// From here on nothing is sent, and all is accepted.
+    pub(crate) fn rehearse(&mut self) -> Script {
+        self.script.get_or_insert_default().clone()
     }
 
     pub(crate) fn alerts(&self) -> Alerts {
@@ -117,6 +131,8 @@ impl Engine {
         if let Some(config) = orders.config {
             self.health.retain(|name, _| config.channel(name).is_some());
             self.health.values_mut().for_each(Health::reconsider);
+            self.charts.reconsider();
+            self.clients.forget();
             self.config = Arc::new(config);
             self.outbox.retry_refused();
             self.compare = true;
@@ -277,8 +293,8 @@ impl Engine {
                     continue;
                 }
                 let mut prepared = prepare(channel, intent, &self.speaker);
-                if let ([only], None) = (said.instances.as_slice(), intent.accepted) {
-                    prepared.push((mark::BEFORE.into(), self.before(only).await));
+                if intent.accepted.is_none() {
+                    prepared.push((mark::BEFORE.into(), self.before(&said.instances).await));
                 }
                 prepared.push((mark::BEHIND.into(), self.behind(&said.instances)));
                 let Some(sent) = self.outbox.begin(&key, &prepared, now_ms) else { continue };
@@ -300,9 +316,16 @@ impl Engine {
                 let (sending, speaker) = (sent.intent.clone(), self.speaker.clone());
                 let (clients, timing) = (self.clients.clone(), self.timing.clone());
                 let context = self.context(&sending);
-                let task = self
-                    .sends
-                    .spawn(async move { deliver(&channel, &sending, &speaker, &context, &clients, &timing).await });
+                let task = match &self.script {
+                    Some(script) => {
+                        let url = &speaker.external_url;
+                        let report = script.take(&channel, &context.receiver, &sending, url, now_ms);
+                        self.sends.spawn(std::future::ready(report))
+                    }
+                    None => self
+                        .sends
+                        .spawn(async move { deliver(&channel, &sending, &speaker, &context, &clients, &timing).await }),
+                };
                 self.sending.insert(task.id(), sent);
             }
         }
@@ -324,6 +347,18 @@ impl Engine {
         self.finish(id, &report, now_ms());
     }
 
+    /// Takes in all attempts under way as ended at that time; whether there were any.
+    pub(crate) async fn finish_begun(&mut self, now_ms: i64) -> bool {
+        let mut any = false;
+        while let Some(ended) = self.sends.join_next_with_id().await {
+            if let Ok((id, report)) = ended {
+                self.finish(id, &report, now_ms);
+            }
+            any = true;
+        }
+        any
+    }
+
     fn finish(&mut self, id: Id, report: &Report, now_ms: i64) {
         let Some(sent) = self.sending.remove(&id) else { return };
         let health = self.health.entry(sent.intent.receiver.clone()).or_default();
@@ -332,6 +367,7 @@ impl Engine {
         let kind = self.config.channel(&attempt.receiver).map_or("removed", |(_, channel)| channel.kind.as_str());
         figures::count_attempt(kind, attempt.outcome);
         if attempt.outcome == Outcome::Accepted {
+            self.charts.follow(&self.config, &self.clients, &sent.intent, report, now_ms);
             tracing::info!(
                 receiver = attempt.receiver,
                 subject = attempt.subject,

@@ -1,7 +1,8 @@
 //! What one query may cost. The only place that says "too much".
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::QueryError;
@@ -22,6 +23,40 @@ pub struct Budget {
     pub cancelled: Arc<AtomicBool>,
     /// Told as the query goes on; whoever waits may look.
     pub progress: Arc<Progress>,
+    /// What a log query had to leave out.
+    pub damage: Arc<Damage>,
+}
+
+/// Places of damage that one query's warnings name; of further ones they say that there are more.
+const DAMAGE_NAMED_MAX: usize = 5;
+
+/// Places of the disk that a log query met and could not read, each in words that name the file.
+#[derive(Debug, Default)]
+pub struct Damage {
+    places: Mutex<BTreeSet<String>>,
+}
+
+impl Damage {
+    pub(crate) fn note(&self, place: String) {
+        self.lock().insert(place);
+    }
+
+    /// A line for each place, or few lines for many; none when all was read.
+    pub fn warnings(&self) -> Vec<String> {
+        let places = self.lock();
+        let named = places.iter().take(DAMAGE_NAMED_MAX);
+        let mut out: Vec<String> =
+            named.map(|place| format!("stored log records are missing from the answer: {place}")).collect();
+        if let Some(more @ 1..) = places.len().checked_sub(DAMAGE_NAMED_MAX) {
+            out.push(format!("stored log records are missing from the answer: {more} more blocks are damaged"));
+        }
+        out
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        // A set of texts is whole after any panic.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How far a query is. Log queries tell it; what they sum up they may find to be less work than it seemed.
@@ -98,6 +133,7 @@ impl Limits {
             threads: self.threads,
             cancelled: Arc::new(AtomicBool::new(false)),
             progress: Arc::default(),
+            damage: Arc::default(),
         }
     }
 }

@@ -6,5 +6,5 @@ pub mod logql;
 pub mod logs;
 pub mod promql;
 
-pub use budget::{Budget, Limits, Progress};
+pub use budget::{Budget, Damage, Limits, Progress};
 pub use error::QueryError;

@@ -21,6 +21,11 @@ static TENANTS: Gauge = Gauge::new("binnacle_store_tenants", "Tenants.", &[]);
 static FAILED_TENANTS: Gauge = Gauge::new("binnacle_store_failed_tenants", "Tenants that cannot be opened.", &[]);
 static SET_ASIDE_FILES: Gauge =
     Gauge::new("binnacle_store_set_aside_files", "Damaged day files that are set aside, all tenants.", &[]);
+static DAMAGED_LOG_BLOCKS: Gauge = Gauge::new(
+    "binnacle_store_damaged_log_blocks",
+    "Log blocks that cannot be read, as far as they were met, all tenants.",
+    &[],
+);
 static SERIES: Gauge = Gauge::new("binnacle_store_series", "Series of all tenants.", &[]);
 static ACTIVE_SERIES: Gauge = Gauge::new("binnacle_store_active_series", "Series with a sample in the head.", &[]);
 static HEAD_SAMPLES: Gauge = Gauge::new("binnacle_store_head_samples", "Samples in the head of all tenants.", &[]);
@@ -65,7 +70,7 @@ async fn metrics(Shared(state): Shared<State>) -> Response {
     if observed.is_err() {
         return Face::Page.refuse(&Fault::panicked("reading the store's sizes"), &http::HeaderMap::new());
     }
-    let text = exposition(&meter::gather());
+    let text = exposition(&meter::gather()) + &crate::alertmanager::status::build_info();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -82,6 +87,7 @@ pub fn observe(state: &State) {
     TENANTS.set(&[], stats.tenants.len() as f64);
     FAILED_TENANTS.set(&[], stats.failed_tenants as f64);
     SET_ASIDE_FILES.set(&[], sum(|tenant| tenant.set_aside_files));
+    DAMAGED_LOG_BLOCKS.set(&[], sum(|tenant| tenant.damaged_log_blocks));
     SERIES.set(&[], sum(|tenant| tenant.series));
     ACTIVE_SERIES.set(&[], sum(|tenant| tenant.active_series));
     HEAD_SAMPLES.set(&[], sum(|tenant| tenant.head_samples));

@@ -26,13 +26,14 @@ use roaring::RoaringBitmap;
 
 use crate::columns::Columns;
 use crate::exemplars::{Key, OfDay, Row};
-use crate::file::{Files, corrupt, disk_bytes, guarded, io_error, redb_error};
+use crate::file::{Files, OpenFile, corrupt, disk_bytes, guarded, io_error, redb_error};
 use crate::index::day::DayIndex;
 use crate::index::write::LabelsOf;
 use crate::limits::DAY_CACHE_BYTES;
 use crate::{ReadGuard, StoreError, index};
 
 use crate::aside::Aside;
+pub(crate) use read::Wanted;
 pub use rollup::STEP_MS;
 pub(crate) use runs::NewRun;
 pub(crate) use settle::Unsettled;
@@ -114,7 +115,7 @@ impl Days {
     }
 
     /// A file and its summary. Under one lock, so that they belong together whatever takes the file's place meanwhile.
-    fn opened(&self, file: &DayFile) -> Result<(Arc<Summary>, Arc<Database>), StoreError> {
+    fn opened(&self, file: &DayFile) -> Result<(Arc<Summary>, Arc<OpenFile>), StoreError> {
         let mut held = file.summary.lock();
         let database = self.files.get(&file.path, DAY_CACHE_BYTES)?;
         if let Some(summary) = &*held {
@@ -216,13 +217,11 @@ impl Days {
         Ok(())
     }
 
-    /// Adds the samples of `series[n]` within the range to `columns[n]`, of runs flushed up to `flushed_seq`. Opens only the
-    /// files of days in the range that are not `left_out`, and looks only at runs and chunks in it.
+    /// Adds the samples of `wanted.series[n]` to `columns[n]`. Opens only the files of days in the range that are not `left_out`, and
+    /// looks only at runs and chunks in it.
     pub(crate) fn read(
         &self,
-        series: &[u32],
-        range: MsRange,
-        flushed_seq: u64,
+        wanted: Wanted<'_>,
         left_out: &dyn Fn(Day) -> bool,
         guard: &mut dyn ReadGuard,
         columns: &mut [Columns],
@@ -230,7 +229,7 @@ impl Days {
         let days: Vec<(Day, Arc<DayFile>)> = self
             .known
             .read()
-            .range(Day::of_ms(range.start_ms)..=Day::of_ms(range.end_ms))
+            .range(Day::of_ms(wanted.range.start_ms)..=Day::of_ms(wanted.range.end_ms))
             .map(|(day, file)| (*day, file.clone()))
             .collect();
         for (day, file) in days {
@@ -246,7 +245,7 @@ impl Days {
                 }
                 Err(error) => return Err(error),
             };
-            let read = read::read_day(&database, &file.path, &summary, day, series, range, flushed_seq, guard, columns);
+            let read = read::read_day(&database, &file.path, (&summary, day), wanted, guard, columns);
             match read {
                 Err(error @ StoreError::Corrupt { .. }) => guard.damaged(error)?,
                 read => read?,

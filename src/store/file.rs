@@ -4,6 +4,7 @@
 //! At most [`FILES_OPEN_MAX`] idle files stay open, whatever the number of tenants and days; page caches are small and named by
 //! whoever opens, since redb's default is 1 GiB each. A file is open once: all users share one handle.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,11 +22,44 @@ const FORMAT: &str = "format";
 /// No release will come to this version: whoever says so is damaged.
 const VERSIONS_MAX: u64 = 1_000;
 
+/// An open redb file that can be closed whatever is in it: redb looks through the file once more then, and asserts on some damage.
+pub(crate) struct OpenFile {
+    path: PathBuf,
+    /// Taken when it is closed.
+    database: Option<Database>,
+}
+
+impl OpenFile {
+    fn new(path: &Path, database: Database) -> OpenFile {
+        OpenFile { path: path.to_owned(), database: Some(database) }
+    }
+}
+
+impl Deref for OpenFile {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.database.as_ref().expect("it is open until it is dropped")
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        if let Err(error) = guarded(&self.path, || {
+            drop(database);
+            Ok(())
+        }) {
+            tracing::error!(%error, "a file was closed with damage in it");
+        }
+    }
+}
+
 /// The files of one store.
 pub(crate) struct Files {
     pub(crate) options: Arc<Options>,
     /// Least recently used first.
-    open: Mutex<Vec<(PathBuf, Arc<Database>)>>,
+    open: Mutex<Vec<(PathBuf, Arc<OpenFile>)>>,
     /// Parsed parts of the day files' indexes.
     pub(crate) index_cache: IndexCache,
     pub(crate) log_summaries: SummaryCache,
@@ -46,7 +80,7 @@ impl Files {
     ///
     /// # Errors
     /// `NewerStore` when a later release wrote it, `Corrupt` when it cannot be read as what it should be.
-    pub(crate) fn get(&self, path: &Path, cache_bytes: usize) -> Result<Arc<Database>, StoreError> {
+    pub(crate) fn get(&self, path: &Path, cache_bytes: usize) -> Result<Arc<OpenFile>, StoreError> {
         let mut open = self.open.lock();
         if let Some(at) = open.iter().position(|(known, _)| known == path) {
             let entry = open.remove(at);
@@ -59,7 +93,7 @@ impl Files {
             let Some(idle) = open.iter().position(|(_, database)| Arc::strong_count(database) == 1) else { break };
             open.remove(idle);
         }
-        let database = Arc::new(open_file(&self.options, path, cache_bytes)?);
+        let database = Arc::new(OpenFile::new(path, open_file(&self.options, path, cache_bytes)?));
         open.push((path.to_owned(), database.clone()));
         Ok(database)
     }
@@ -83,7 +117,7 @@ impl Files {
         });
         let mut open = self.open.lock();
         open.retain(|(known, _)| known != path);
-        open.push((path.to_owned(), Arc::new(made?)));
+        open.push((path.to_owned(), Arc::new(OpenFile::new(path, made?))));
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use redb::{
 };
 
 use crate::StoreError;
-use crate::file::{Files, corrupt, disk_bytes, redb_error};
+use crate::file::{Files, OpenFile, corrupt, disk_bytes, redb_error};
 use crate::limits::{INTAKE_CACHE_BYTES, LOOSE_BYTES, REPLAY_BYTES_MAX, TRIM_BYTES_MAX};
 use crate::series::Catalogue;
 
@@ -116,7 +116,7 @@ impl IntakeLog {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn database(&self) -> Result<Arc<Database>, StoreError> {
+    fn database(&self) -> Result<Arc<OpenFile>, StoreError> {
         self.files.get(&self.path, INTAKE_CACHE_BYTES)
     }
 

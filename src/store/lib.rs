@@ -45,7 +45,7 @@ pub use alerts::{Alerts, Evaluation, SilenceChange};
 pub use cardinality::{Cardinality, LabelCount};
 pub use days::STEP_MS as ROLLUP_STEP_MS;
 pub use error::StoreError;
-pub use logs::{BlockRef, HeadPart, IndexQuery, LogIntake, LogView};
+pub use logs::{BlockRef, HeadPart, IndexQuery, LogIntake, LogView, StreamRetention};
 pub use options::{Backend, Options};
 pub use root::{ACCOUNTS_FILE, Store};
 pub use snapshot::{ReadGuard, Rollup, Samples, Series, Snapshot};

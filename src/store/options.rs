@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::StreamRetention;
+
 /// Settings of a store. Ages are in ms, sizes in bytes.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -15,6 +17,8 @@ pub struct Options {
     /// Of days that ended so long ago the rollup alone is kept, once it is made.
     pub raw_retention_ms: i64,
     pub logs_retention_ms: i64,
+    /// Log records of some streams that are kept for less; at most 64 rules.
+    pub logs_streams: Vec<StreamRetention>,
     /// Data files of one tenant together; over it the oldest day goes.
     pub bytes_max: u64,
     /// Most tenants; further ones are refused.
@@ -67,6 +71,7 @@ impl Options {
             downsample_after_ms: None,
             raw_retention_ms: i64::MAX,
             logs_retention_ms: 30 * DAY_MS,
+            logs_streams: Vec::new(),
             bytes_max: 10 << 30,
             tenants_max: 1_000,
             series_max: 1_000_000,

@@ -19,6 +19,8 @@ pub struct TenantStats {
     pub newest_log_ns: Option<i64>,
     /// Damaged day files that wait for somebody to look at them.
     pub set_aside_files: u64,
+    /// Log blocks that cannot be read, as far as they were met.
+    pub damaged_log_blocks: u64,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -383,6 +383,7 @@ impl Inner {
             oldest_log_ns: logs.oldest_ns,
             newest_log_ns: logs.newest_ns,
             set_aside_files: self.set_aside().len() as u64,
+            damaged_log_blocks: logs.damaged_blocks,
         }
     }
 }

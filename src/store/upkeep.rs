@@ -55,7 +55,11 @@ impl Inner {
         self.forget_idle(&mut self.upkeep.lock());
         // Space must come back even when nothing can be written; that may be what writing waits for.
         self.retain(now_ms)?;
-        at_low_priority(|| self.logs.index_due(now_ms));
+        at_low_priority(|| {
+            let rules = &self.shared.options.logs_streams;
+            self.logs.thin_due(rules, now_ms, |bytes| self.shared.has_room_for(bytes));
+            self.logs.index_due(now_ms);
+        });
         self.settle_due(now_ms);
         self.roll_up_due(now_ms);
         flushed.and(begun)

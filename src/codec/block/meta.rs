@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::BlockError;
 use crate::wire::{Reader, put_signed, put_varint};
 
-/// Version 1 had no resources and no keys.
-const VERSION: u8 = 2;
+/// Version 1 had no resources and no keys; behind version 3 stands a checksum of the row, which the store makes and checks.
+const VERSION: u8 = 3;
 /// Most (minute, severity) counts kept; a block of more (a backlog spread thinly over its day) keeps none and is read instead.
 const MINUTE_COUNTS_MAX: usize = 512;
 /// Most resources named; a block of more (many small streams) names none.

@@ -8,6 +8,7 @@ use model::{AnyValue, LogBatch, LogRecord, MsRange, Reason, Rejected, Resource, 
 
 use super::labels::Pair;
 use crate::otlp::{LogsSettings, TRUNCATED_BYTES};
+use crate::packed::size_bytes;
 
 /// An entry as sent.
 #[derive(Debug, Default)]
@@ -116,6 +117,16 @@ impl<'s> Rows<'s> {
             return Err(refusal);
         }
         let (line, cut_bytes) = self.bounded(entry.line);
+        let bytes = |(name, value): &(model::Key, AnyValue)| name.len() + size_bytes(value);
+        let record_bytes = line.len() + attributes.iter().map(bytes).sum::<usize>();
+        let max = self.settings.record_bytes_max;
+        if record_bytes > max {
+            let message = format!(
+                "entry for stream '{}' has {record_bytes} bytes with its structured metadata; limit {max} (limits.log_record_bytes)",
+                self.shown
+            );
+            return Err((Reason::RecordLimit, message));
+        }
         if cut_bytes > 0 {
             let cut_bytes = i64::try_from(cut_bytes).unwrap_or(i64::MAX);
             attributes.push((TRUNCATED_BYTES.into(), AnyValue::Int(cut_bytes)));

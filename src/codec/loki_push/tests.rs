@@ -12,7 +12,7 @@ fn settings() -> LogsSettings {
         body_bytes_max: 64,
         attributes_max: 8,
         attribute_bytes_max: 64,
-        record_bytes_max: 1_024,
+        record_bytes_max: 300,
     }
 }
 
@@ -109,13 +109,16 @@ fn what_cannot_be_stored_is_counted_and_the_rest_is_stored() {
     let many: Vec<(String, &str)> = (0..9).map(|n| (format!("n{n}"), "v")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     body.extend(request(r#"{a="d"}"#, &[entry(0, "much metadata", &many)]));
+    let long = "v".repeat(60);
+    let large: Vec<(&str, &str)> = ["n1", "n2", "n3", "n4"].into_iter().map(|name| (name, long.as_str())).collect();
+    body.extend(request(r#"{a="e"}"#, &[entry(0, &"x".repeat(60), &large)]));
     let (batch, rejected) = decoded(&body, Written::Protobuf).unwrap();
     assert_eq!(
         shown(&batch),
         format!("0 {{a=b}} kept {{}}\n2 {{a=c}} {} {{binnacle.truncated_bytes=6}}", "x".repeat(64))
     );
     let counts: Vec<(Reason, u64)> = rejected.by_reason.iter().map(|(reason, count, _)| (*reason, *count)).collect();
-    assert_eq!(counts, [(Reason::TooOld, 1), (Reason::BadName, 1), (Reason::TooNew, 1), (Reason::RecordLimit, 1)]);
+    assert_eq!(counts, [(Reason::TooOld, 1), (Reason::BadName, 1), (Reason::TooNew, 1), (Reason::RecordLimit, 2)]);
     let old = &rejected.by_reason[0].2;
     assert!(old.starts_with(r#"entry for stream '{a="b"}' has timestamp too old: 2023-11-14T22:13:18"#), "{old}");
 }

@@ -46,9 +46,10 @@ impl Run {
         }
     }
 
-    fn add(&mut self, time_ns: i64, (first, last): (usize, usize), value: f64) {
+    fn add(&mut self, sample: Sample, (first, last): (usize, usize)) {
+        let value = sample.value;
         match self {
-            Run::Each(samples) => samples.push((time_ns, value)),
+            Run::Each(samples) => samples.push(sample),
             Run::Sums(sums) => match sums.last_mut() {
                 Some(sum) if (sum.first, sum.last) == (first, last) => {
                     sum.value += value as i64;
@@ -70,9 +71,8 @@ pub(super) struct Marked {
 
 /// A sample and the steps, first and last, whose windows it is in.
 pub(super) struct One {
-    pub(super) time_ns: i64,
     pub(super) steps: (usize, usize),
-    pub(super) value: f64,
+    pub(super) sample: Sample,
 }
 
 /// What one source gives.
@@ -180,10 +180,11 @@ impl Collector<'_> {
                 None => {
                     let Some((series, value)) = outcome? else { continue };
                     part.samples += 1;
-                    part.series[series].1.add(time_ns, steps, value);
+                    part.series[series].1.add(Sample { time_ns, stream: stream.hash, value }, steps);
                 }
                 Some(mark) => {
-                    let one = |(series, value)| (series, One { time_ns, steps, value });
+                    let sample = |value| Sample { time_ns, stream: stream.hash, value };
+                    let one = |(series, value)| (series, One { steps, sample: sample(value) });
                     let outcome = outcome.map(|found| found.map(one));
                     part.marked.push(Marked { mark, at: rows.key(at)?, outcome });
                 }

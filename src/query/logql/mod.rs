@@ -14,7 +14,6 @@ mod context;
 mod detected;
 mod error;
 mod eval;
-mod go_regex;
 pub(crate) mod labels;
 mod lex;
 pub(crate) mod narrow;
@@ -43,6 +42,8 @@ pub use streams::{Volume, streams, volumes};
 pub use tail::{Look, Tail};
 pub use taken::{Taken, TakenIn};
 
+#[cfg(test)]
+mod compared;
 #[cfg(test)]
 mod stored;
 #[cfg(test)]

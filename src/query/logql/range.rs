@@ -69,15 +69,15 @@ impl Collected {
             if !matches!(seen.look(mark, at, guard)?, Twin::New) {
                 continue;
             }
-            let Some((series, One { time_ns, steps: (first, last), value })) = outcome? else { continue };
+            let Some((series, One { steps: (first, last), sample })) = outcome? else { continue };
             let (key, place) = &mut place_of[series];
             let place = match place {
                 Some(place) => *place,
                 None => *place.insert(self.place(key, context, guard, is_answer)?),
             };
             match self.is_sum {
-                true => self.add_sum(place, &Sum { first, last, value: value as i64, lines: 1 }),
-                false => self.put(place, Run::Each(vec![(time_ns, value)]), guard)?,
+                true => self.add_sum(place, &Sum { first, last, value: sample.value as i64, lines: 1 }),
+                false => self.put(place, Run::Each(vec![sample]), guard)?,
             }
             samples += 1;
         }
@@ -225,16 +225,16 @@ fn sums(op: RangeOp, steps: &[(i64, i64)], window_ns: i64, count: usize) -> Vec<
 }
 
 fn each(aggregation: &RangeAggregation, mut samples: Vec<Sample>, grid: Grid) -> Vec<f64> {
-    samples.sort_by_key(|(time_ns, _)| *time_ns);
+    samples.sort_by_key(|sample| (sample.time_ns, sample.stream));
     let window_ns = aggregation.range.interval_ns;
     let (mut from, mut to) = (0, 0);
     let mut out = Vec::with_capacity(grid.count);
     for step in 0..grid.count {
         let at_ns = grid.at(step);
-        while to < samples.len() && samples[to].0 <= at_ns {
+        while to < samples.len() && samples[to].time_ns <= at_ns {
             to += 1;
         }
-        while from < to && samples[from].0 <= at_ns.saturating_sub(window_ns) {
+        while from < to && samples[from].time_ns <= at_ns.saturating_sub(window_ns) {
             from += 1;
         }
         out.push(match &samples[from..to] {
@@ -259,8 +259,8 @@ fn missing(aggregation: &RangeAggregation, found: &[Found], grid: Grid) -> Serie
                 }
             }
             Samples::Each(samples) => {
-                for (time_ns, _) in samples {
-                    if let Some((first, last)) = shifted.steps_of(*time_ns, aggregation.range.interval_ns) {
+                for sample in samples {
+                    if let Some((first, last)) = shifted.steps_of(sample.time_ns, aggregation.range.interval_ns) {
                         there[first..=last].fill(true);
                     }
                 }

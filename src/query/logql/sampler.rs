@@ -128,8 +128,8 @@ impl Sampler {
         let value = self.extractor.run(&entry, &mut self.scratch, key);
         self.memory.give(of_stream, metadata);
         let Some(value) = value else { return Ok(Sampled::No) };
-        let has = |name: &str| key.iter().any(|(known, _)| known == name);
-        if has(ERROR) && !has(PRESERVE_ERROR) {
+        let value_of = |name: &str| key.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        if value_of(ERROR).is_some() && value_of(PRESERVE_ERROR) != Some("true") {
             return Err(failed(key));
         }
         Ok(Sampled::Value(value))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{Labels, Matcher, NsRange};
-use store::Snapshot;
+use store::{LogView, Snapshot};
 
 use super::ast::LogExpr;
 use super::narrow;
@@ -11,7 +11,7 @@ use super::sampler::Runner;
 use super::scan::{Scan, Twin};
 use crate::logs::guard::Source;
 use crate::logs::row::RowKey;
-use crate::logs::{Direction, SearchStats};
+use crate::logs::{Direction, SearchStats, damage};
 use crate::{Budget, QueryError};
 
 /// Entries kept beyond those asked for.
@@ -55,7 +55,8 @@ pub struct LogAnswer {
     pub stats: SearchStats,
 }
 
-/// The first `limit` entries in the range, newest or oldest first; entries of one time in order of intake. With an interval, the first
+/// The first `limit` entries in the range, newest or oldest first; entries of one time in order of their streams' hashes, as Loki has
+/// them, and of one stream in order of intake. With an interval, the first
 /// in each: every entry lies at least so far from the one before. Without a snapshot there is no data.
 ///
 /// # Errors
@@ -70,11 +71,25 @@ pub fn select(
     budget: &Budget,
 ) -> Result<LogAnswer, QueryError> {
     let Some(snapshot) = snapshot else { return Ok(LogAnswer::default()) };
+    damage::around(snapshot.logs(), range, budget, || {
+        select_in(snapshot.logs(), log, range, direction, limit, interval_ns, budget)
+    })
+}
+
+fn select_in(
+    view: &LogView,
+    log: &LogExpr,
+    range: NsRange,
+    direction: Direction,
+    limit: usize,
+    interval_ns: i64,
+    budget: &Budget,
+) -> Result<LogAnswer, QueryError> {
     let newest = direction == Direction::NewestFirst;
     let mut runner = Runner::new(log, range.end_ns)?;
     let matchers: Vec<Matcher> = log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
     let narrow = [narrow::streams(&matchers), runner.pipeline().index_query()];
-    let (mut scan, mut sources) = Scan::new(snapshot.logs(), &matchers, &narrow, range, budget)?;
+    let (mut scan, mut sources) = Scan::new(view, &matchers, &narrow, range, budget)?;
     match newest {
         true => sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns())),
         false => sources.sort_by_key(Source::min_ns),
@@ -83,10 +98,10 @@ pub fn select(
     // was found before.
     let wanted = if interval_ns > 0 { usize::MAX } else { limit.saturating_add(SPARE) };
     let lines = runner.pipeline().lines();
-    let mut found: BTreeMap<RowKey, LogEntry> = BTreeMap::new();
+    let mut found: BTreeMap<RowKey, (u64, LogEntry)> = BTreeMap::new();
     let mut rest = sources.into_iter();
     while let Some(source) = rest.next() {
-        let worst = |found: &BTreeMap<RowKey, LogEntry>| {
+        let worst = |found: &BTreeMap<RowKey, (u64, LogEntry)>| {
             let key = if newest { found.first_key_value() } else { found.last_key_value() };
             key.map(|(key, _)| *key).filter(|_| found.len() >= wanted)
         };
@@ -125,7 +140,7 @@ pub fn select(
             }
             let Some(entry) = runner.entry(&rows, at, &stream, &names)? else { continue };
             scan.guard.spend(entry.bytes())?;
-            found.insert(key, entry);
+            found.insert(key, (stream.hash, entry));
             while found.len() > wanted {
                 let over = found.len() - wanted;
                 let edge = if newest { found.iter().nth(over) } else { found.iter().rev().nth(over) };
@@ -133,16 +148,21 @@ pub fn select(
                 if edge.time_ns == worst.time_ns {
                     break;
                 }
-                if let Some(entry) = found.remove(&worst) {
+                if let Some((_, entry)) = found.remove(&worst) {
                     scan.guard.give_back(entry.bytes());
                 }
             }
         }
     }
-    let mut entries: Vec<LogEntry> = found.into_values().collect();
+    let mut entries: Vec<(u64, LogEntry)> = found.into_values().collect();
     if newest {
         entries.reverse();
     }
+    entries.sort_by(|(left_stream, left), (right_stream, right)| {
+        let order = left.time_ns.cmp(&right.time_ns);
+        (if newest { order.reverse() } else { order }).then(left_stream.cmp(right_stream))
+    });
+    let mut entries: Vec<LogEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
     if interval_ns > 0 {
         let mut before: Option<i64> = None;
         entries.retain(|entry| {

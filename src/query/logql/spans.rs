@@ -56,7 +56,7 @@ impl<'a> Selected<'a> {
         let mut streams: Vec<u64> = Vec::new();
         match source {
             Source::Block(block) => {
-                let Some(summary) = block.meta()? else { return Ok(Streams::Known(streams)) };
+                let Some(summary) = block.meta()? else { return Ok(Streams::Any) };
                 let Some(resources) = summary.by_resource() else { return Ok(Streams::Any) };
                 resources.for_each(|(resource, _)| streams.extend(self.stream(resource)));
             }

@@ -113,8 +113,7 @@ fn known_whole(
     if !range.contains(block.min_ns()) || !range.contains(block.max_ns()) {
         return Ok(false);
     }
-    // A block that retention dropped has nothing any more.
-    let Some(summary) = block.meta()? else { return Ok(true) };
+    let Some(summary) = block.meta()? else { return Ok(false) };
     let Some(resources) = summary.by_resource() else { return Ok(false) };
     counts.extend(resources.map(|(resource, count)| (resource.clone(), count, BTreeMap::new())));
     Ok(true)

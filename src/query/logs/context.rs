@@ -9,7 +9,7 @@ use store::Snapshot;
 use super::expr::{Expr, Field, Stream, Test};
 use super::guard::Guard;
 use super::row::RowKey;
-use super::search::{self, row_of};
+use super::search::row_of;
 use super::{Direction, Partial, Row, Search, SearchAnswer, search_in_part};
 use crate::{Budget, QueryError};
 
@@ -133,7 +133,5 @@ pub fn trace(
     budget: &Budget,
 ) -> Result<SearchAnswer, QueryError> {
     let expr = Expr::Field(Field::TraceId, Test::Exact(hex(&id)));
-    let (mut answer, cut) = search::run(snapshot.logs(), &expr, range, Direction::OldestFirst, limit, cursor, budget)?;
-    answer.partial = cut.map(|(error, covered)| Partial { reason: error.to_string(), covered });
-    Ok(answer)
+    search_in_part(snapshot, &Search { expr }, range, Direction::OldestFirst, limit, cursor, budget)
 }

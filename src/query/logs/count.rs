@@ -65,8 +65,7 @@ pub(super) fn histogram(
             && range.contains(block.max_ns())
         {
             guard.look()?;
-            let Some(meta) = block.meta()? else { return Ok(counts) };
-            if add_summary(&meta, width_ns, mask, &bucket_of, &mut counts) {
+            if block.meta()?.is_some_and(|meta| add_summary(&meta, width_ns, mask, &bucket_of, &mut counts)) {
                 guard.stats.blocks_skipped += 1;
                 return Ok(counts);
             }
@@ -163,9 +162,9 @@ pub(super) fn top_values(
             && range.contains(block.max_ns())
         {
             guard.look()?;
-            let Some(meta) = block.meta()? else { return Ok(counts) };
             let only_resources = matches!(wanted, Field::Resource(_));
-            if (only_resources || !meta.may_have_key(path))
+            if let Some(meta) = block.meta()?
+                && (only_resources || !meta.may_have_key(path))
                 && count_resources(&meta, path, only_resources, &mut counts, field)?
             {
                 guard.stats.blocks_skipped += 1;

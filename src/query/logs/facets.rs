@@ -7,6 +7,7 @@ use model::NsRange;
 use store::Snapshot;
 
 use super::count::matching;
+use super::damage;
 use super::expr::Field;
 use super::guard::Guard;
 use super::{Partial, Search, columns};
@@ -55,15 +56,18 @@ pub fn facets(
     budget: &Budget,
 ) -> Result<(Vec<Facet>, Option<Partial>), QueryError> {
     let fields: Vec<Field> = names.iter().map(|name| Field::of_name(name)).collect();
-    let mut tallies: Vec<Tally> = names.iter().map(|_| Tally::default()).collect();
-    let partial = match count(snapshot, search, range, &fields, &mut tallies, budget) {
-        Ok(()) => None,
-        Err((error @ (QueryError::Timeout { .. } | QueryError::TooMuch { .. }), edge_ns)) => {
-            let start_ns = edge_ns.saturating_add(1).clamp(range.start_ns, range.end_ns);
-            Some(Partial { reason: error.to_string(), covered: NsRange { start_ns, end_ns: range.end_ns } })
+    let (tallies, cut) = damage::around(snapshot.logs(), range, budget, || {
+        let mut tallies: Vec<Tally> = names.iter().map(|_| Tally::default()).collect();
+        match count(snapshot, search, range, &fields, &mut tallies, budget) {
+            Ok(()) => Ok((tallies, None)),
+            Err((error @ (QueryError::Timeout { .. } | QueryError::TooMuch { .. }), edge_ns)) => {
+                let start_ns = edge_ns.saturating_add(1).clamp(range.start_ns, range.end_ns);
+                Ok((tallies, Some((error, NsRange { start_ns, end_ns: range.end_ns }))))
+            }
+            Err((error, _)) => Err(error),
         }
-        Err((error, _)) => return Err(error),
-    };
+    })?;
+    let partial = damage::partial(cut, range, budget);
     let of_name = |(name, tally): (&String, Tally)| {
         let Tally { counts, late, without } = tally;
         let (values, total) = (counts.len(), counts.values().sum::<u64>() + late);

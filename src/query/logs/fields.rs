@@ -43,7 +43,8 @@ pub struct SeenField {
 pub fn fields(snapshot: &Snapshot, range: NsRange, budget: &Budget) -> Result<(Vec<SeenField>, bool), QueryError> {
     let mut seen: BTreeMap<(&'static str, String), u64> = BTreeMap::new();
     let whole = match read(snapshot, range, &mut seen, budget) {
-        Ok(()) => true,
+        // A block that could not be read was left out.
+        Ok(()) => budget.damage.warnings().is_empty(),
         Err(QueryError::Timeout { .. } | QueryError::TooMuch { .. }) => false,
         Err(error) => return Err(error),
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use model::{NsRange, Severity};
-use store::{BlockRef, HeadPart, LogView};
+use store::{BlockRef, HeadPart, LogView, StoreError};
 
 use super::SearchStats;
 use super::expr::{Expr, index_query, severities};
@@ -88,7 +88,7 @@ impl<'a> Guard<'a> {
         Ok(out)
     }
 
-    /// Reads a source; `None` when retention dropped it meanwhile.
+    /// Reads a source; `None` when retention dropped it meanwhile, or it is damaged: then the budget's warnings name it.
     pub(crate) fn read(&mut self, source: Source) -> Result<Option<Rows>, QueryError> {
         self.look()?;
         self.stats.bytes_scanned += source.bytes();
@@ -96,7 +96,14 @@ impl<'a> Guard<'a> {
         Ok(match source {
             Source::Block(block) => {
                 self.stats.blocks_scanned += 1;
-                block.read()?.map(Rows::of_block)
+                match block.read() {
+                    Ok(block) => block.map(Rows::of_block),
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        self.budget.damage.note(error.to_string());
+                        None
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
             Source::Head(part) => Some(Rows::Head(part)),
         })

@@ -6,6 +6,7 @@
 mod columns;
 mod context;
 mod count;
+pub(crate) mod damage;
 pub(crate) mod expr;
 mod facets;
 mod few_bodies;
@@ -94,16 +95,16 @@ pub struct SearchAnswer {
     /// Whether more rows matched than `limit`.
     pub more: bool,
     pub stats: SearchStats,
-    /// Set when the budget ended before the search did.
+    /// Set when the budget ended before the search did, or stored records could not be read.
     pub partial: Option<Partial>,
 }
 
 /// What an answer is whole for, that is not whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Partial {
-    /// The limit that was hit, and the way round it.
+    /// The limit that was hit, and the way round it; the places that are damaged.
     pub reason: String,
-    /// All matching records of this range were found; nothing is said of the rest.
+    /// All matching records of this range that can be read were found; nothing is said of the rest.
     pub covered: NsRange,
 }
 
@@ -142,11 +143,13 @@ pub fn search(
     cursor: Option<&str>,
     budget: &Budget,
 ) -> Result<SearchAnswer, QueryError> {
-    let (answer, cut) = search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)?;
-    match cut {
-        Some((error, _)) => Err(error),
-        None => Ok(answer),
-    }
+    damage::around(snapshot.logs(), range, budget, || {
+        let (answer, cut) = search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)?;
+        match cut {
+            Some((error, _)) => Err(error),
+            None => Ok(answer),
+        }
+    })
 }
 
 /// As [`search`]; where the budget's time or memory ends first, the rows found until then, with the range that they are all of.
@@ -162,8 +165,10 @@ pub fn search_in_part(
     cursor: Option<&str>,
     budget: &Budget,
 ) -> Result<SearchAnswer, QueryError> {
-    let (mut answer, cut) = search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)?;
-    answer.partial = cut.map(|(error, covered)| Partial { reason: error.to_string(), covered });
+    let (mut answer, cut) = damage::around(snapshot.logs(), range, budget, || {
+        search::run(snapshot.logs(), &search.expr, range, direction, limit, cursor, budget)
+    })?;
+    answer.partial = damage::partial(cut, range, budget);
     Ok(answer)
 }
 
@@ -180,10 +185,12 @@ pub fn histogram(
     width_ns: i64,
     budget: &Budget,
 ) -> Result<(Vec<Bucket>, SearchStats), QueryError> {
-    match count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)? {
-        (_, Some((error, _))) => Err(error),
-        (counted, None) => Ok(counted),
-    }
+    damage::around(snapshot.logs(), range, budget, || {
+        match count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)? {
+            (_, Some((error, _))) => Err(error),
+            (counted, None) => Ok(counted),
+        }
+    })
 }
 
 /// As [`histogram`]; where the budget's time or memory ends first, what was counted until then, newest records first, and the range that
@@ -198,8 +205,10 @@ pub fn histogram_in_part(
     width_ns: i64,
     budget: &Budget,
 ) -> Result<(Vec<Bucket>, Option<Partial>), QueryError> {
-    let ((buckets, _), cut) = count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)?;
-    Ok((buckets, cut.map(|(error, covered)| Partial { reason: error.to_string(), covered })))
+    damage::around(snapshot.logs(), range, budget, || {
+        let ((buckets, _), cut) = count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)?;
+        Ok((buckets, cut.map(|(error, covered)| Partial { reason: error.to_string(), covered })))
+    })
 }
 
 /// The most frequent values of a field (`service.name`, `resource.host.name`, …) among matching records, most frequent first;
@@ -215,7 +224,9 @@ pub fn top_values(
     limit: usize,
     budget: &Budget,
 ) -> Result<Vec<(String, u64)>, QueryError> {
-    count::top_values(snapshot.logs(), &search.expr, range, field, limit, budget)
+    damage::around(snapshot.logs(), range, budget, || {
+        count::top_values(snapshot.logs(), &search.expr, range, field, limit, budget)
+    })
 }
 
 impl From<BlockError> for QueryError {

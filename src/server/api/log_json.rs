@@ -1,6 +1,7 @@
 //! One log record as a line of JSON, typed as it was sent: integers stay integers of 64 bits, bytes are base64,
 //! NaN and the infinities are strings. Resource, scope and record attributes stay apart.
 
+use model::Severity;
 use model::any::{hex, json_string};
 use model::log::Attributes;
 use model::time::rfc3339_ns;
@@ -20,6 +21,12 @@ pub(crate) fn push_row(row: &Row, out: &mut String) {
     }
     push_text("severity_text", &record.severity_text, out);
     push_count("severity_number", i64::from(record.severity_number), out);
+    // What searches take it for where the sender gave none.
+    if Severity::of_sent(record.severity_number, &record.severity_text).is_none()
+        && record.severity() != Severity::Unspecified
+    {
+        push_text("severity_derived", record.severity().as_str(), out);
+    }
     out.push_str(",\"body\":");
     record.body.write_json(out);
     push_text("trace_id", &record.trace_id.map(|id| hex(&id)).unwrap_or_default(), out);
@@ -127,5 +134,28 @@ mod tests {
             )
         );
         serde_json::from_str::<serde_json::Value>(&out).expect("it is JSON");
+    }
+
+    #[test]
+    fn a_severity_that_the_body_tells_is_marked() {
+        for (number, text, body, expected) in [
+            (0, "", "level=warn disk is slow", Some("warn")),
+            (0, "strange", "level=warn disk is slow", Some("warn")),
+            (9, "", "level=warn disk is slow", None),
+            (0, "INFO", "level=warn disk is slow", None),
+            (0, "", "disk is slow", None),
+        ] {
+            let record = LogRecord {
+                severity_number: number,
+                severity_text: text.into(),
+                body: AnyValue::Str(body.into()),
+                ..LogRecord::default()
+            };
+            let row = Row { record, resource: Arc::default(), scope: Arc::default(), cursor: String::new() };
+            let mut out = String::new();
+            push_row(&row, &mut out);
+            let read: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!(read.get("severity_derived").and_then(|value| value.as_str()), expected, "{out}");
+        }
     }
 }

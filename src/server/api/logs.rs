@@ -21,9 +21,11 @@
 //!
 //! A search whose time or memory ends first answers what it has, then a last line
 //! `{"partial":{"reason":…,"covered":{"start":…,"end":…}}}`: every match of the covered range was sent, and the rest is had by asking
-//! again with `to` (newest first) or `from` (oldest first) at its edge. With `progress=1` lines
+//! again with `to` (newest first) or `from` (oldest first) at its edge. So does one that met stored records that cannot be read, which its
+//! reason names; the covered range is then the whole. Other answers have a key `warnings` in that case. With `progress=1` lines
 //! `{"progress":{"bytes_scanned":…,"bytes_total":…,"matches":…}}` come twice a second until the records do; closing the connection
-//! cancels the search. Counts, facets and patterns that end so have the same `partial` beside them: the newest records come first. A failure after the first line is a line `{"error":{"message":…}}`.
+//! cancels the search. Counts, facets and patterns that end early have the same `partial` beside them: the newest records come first. A
+//! failure after the first line is a line `{"error":{"message":…}}`.
 
 mod around;
 mod facets;
@@ -38,6 +40,7 @@ use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
 use http::header;
+use model::any::json_string;
 use model::time::rfc3339_ns;
 use model::{NsRange, Severity, TenantId};
 use query::logs::{self, Bucket, Direction, Partial};
@@ -164,11 +167,12 @@ pub(super) async fn histogram(
         let answered = state.queries.run(params.timeout()?, move |budget| {
             let search = logs::parse(&text)?;
             let view = View::of(&store, &tenant)?;
-            let Some(snapshot) = view.snapshot() else { return Ok((Vec::new(), None)) };
-            Ok(logs::histogram_in_part(snapshot, &search, range, width_ns, budget)?)
+            let Some(snapshot) = view.snapshot() else { return Ok((Vec::new(), None, Vec::new())) };
+            let (buckets, partial) = logs::histogram_in_part(snapshot, &search, range, width_ns, budget)?;
+            Ok((buckets, partial, budget.damage.warnings()))
         });
-        let (buckets, partial) = answered.await?;
-        let json = histogram_json(width_ns, &buckets, partial.as_ref());
+        let (buckets, partial, warnings) = answered.await?;
+        let json = histogram_json(width_ns, &buckets, partial.as_ref(), &warnings);
         Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
     })
     .await
@@ -207,8 +211,8 @@ fn width_ns(range: NsRange, buckets: usize) -> i64 {
         .unwrap_or_else(|| (smallest / largest + 1).saturating_mul(largest))
 }
 
-/// `counts` names the severities that occur; the others are 0.
-fn histogram_json(width_ns: i64, buckets: &[Bucket], partial: Option<&Partial>) -> String {
+/// `counts` names the severities that occur; the others are 0. `warnings` say what is not counted; without any they are left out.
+fn histogram_json(width_ns: i64, buckets: &[Bucket], partial: Option<&Partial>, warnings: &[String]) -> String {
     let mut out = format!("{{\"width_ns\":{width_ns},\"buckets\":");
     super::envelope::push_array(buckets, &mut out, |bucket, out| {
         write!(out, "{{\"time\":\"{}\",\"counts\":{{", rfc3339_ns(bucket.start_ns)).expect("a String takes everything");
@@ -223,8 +227,17 @@ fn histogram_json(width_ns: i64, buckets: &[Bucket], partial: Option<&Partial>) 
         out.push_str("}}");
     });
     lines::push_partial_member(partial, &mut out);
+    push_warnings(warnings, &mut out);
     out.push('}');
     out
+}
+
+/// As a last key of an object: what could not be read.
+fn push_warnings(warnings: &[String], out: &mut String) {
+    if !warnings.is_empty() {
+        out.push_str(",\"warnings\":");
+        super::envelope::push_array(warnings, out, |warning, out| json_string(warning, out));
+    }
 }
 
 #[cfg(test)]
@@ -252,7 +265,7 @@ mod tests {
         counts[3] = 5;
         counts[5] = 1;
         assert_eq!(
-            histogram_json(1_000_000_000, &[Bucket { start_ns: 0, counts }], None),
+            histogram_json(1_000_000_000, &[Bucket { start_ns: 0, counts }], None, &[]),
             r#"{"width_ns":1000000000,"buckets":[{"time":"1970-01-01T00:00:00.000000000Z","counts":{"info":5,"error":1}}]}"#
         );
     }

@@ -32,7 +32,7 @@ pub(super) async fn stats(
         let asked = bounds(&params, clock::now_ns())?;
         let matchers = selector(params.query())?;
         let range = NsRange { start_ns: asked.start_ns, end_ns: asked.end_ns };
-        let (found, _) = volumes(&state, tenant, matchers, range, None).await?;
+        let (found, ..) = volumes(&state, tenant, matchers, range, None).await?;
         let sum = |of: fn(&Volume) -> u64| found.iter().map(of).sum::<u64>();
         Ok(json(format!(
             "{{\"streams\":{},\"chunks\":{},\"bytes\":{},\"entries\":{}}}",
@@ -51,11 +51,12 @@ async fn volumes(
     matchers: Vec<Matcher>,
     range: NsRange,
     step_ns: Option<i64>,
-) -> Result<(Vec<Volume>, SearchStats), Fault> {
+) -> Result<(Vec<Volume>, SearchStats, Vec<String>), Fault> {
     let store = state.store.clone();
     let work = move |budget: &query::Budget| {
         let view = View::of(&store, &tenant)?;
-        logql::volumes(view.snapshot(), &[matchers], range, step_ns, budget).map_err(fault)
+        let (found, stats) = logql::volumes(view.snapshot(), &[matchers], range, step_ns, budget).map_err(fault)?;
+        Ok((found, stats, budget.damage.warnings()))
     };
     state.queries.run(None, work).await
 }
@@ -147,7 +148,7 @@ pub(super) async fn volume(
         let bounds = bounds(&params, clock::now_ns())?;
         let Asked { matchers, by, limit } = asked(&params)?;
         let range = NsRange { start_ns: bounds.start_ns, end_ns: bounds.end_ns };
-        let (found, stats) = volumes(&state, tenant, matchers, range, None).await?;
+        let (found, stats, warnings) = volumes(&state, tenant, matchers, range, None).await?;
         let mut groups: BTreeMap<Labels, (u64, ())> = BTreeMap::new();
         for volume in &found {
             for group in by.groups(&volume.labels) {
@@ -156,7 +157,7 @@ pub(super) async fn volume(
         }
         let rows: Vec<_> =
             largest(groups, limit).into_iter().map(|(labels, bytes, ())| (shown(&by, labels), bytes as f64)).collect();
-        let cost = Cost { stats, took: begun.elapsed(), queued: std::time::Duration::ZERO, entries: 0 };
+        let cost = Cost { stats, took: begun.elapsed(), queued: std::time::Duration::ZERO, entries: 0, warnings };
         Ok(json(result_json::vector(&rows, bounds.end_ns.div_euclid(NS_PER_MS), &cost)))
     })
     .await
@@ -174,7 +175,7 @@ pub(super) async fn volume_range(
         let Asked { matchers, by, limit } = asked(&params)?;
         let grid = aligned(bounds, step_ns);
         let range = NsRange { start_ns: grid.start_ns, end_ns: grid.end_ns };
-        let (found, stats) = volumes(&state, tenant, matchers, range, Some(step_ns)).await?;
+        let (found, stats, warnings) = volumes(&state, tenant, matchers, range, Some(step_ns)).await?;
         let mut groups: BTreeMap<Labels, (u64, BTreeMap<u64, u64>)> = BTreeMap::new();
         for volume in &found {
             for group in by.groups(&volume.labels) {
@@ -196,7 +197,7 @@ pub(super) async fn volume_range(
                 (shown(&by, labels), points)
             })
             .collect();
-        let cost = Cost { stats, took: begun.elapsed(), queued: std::time::Duration::ZERO, entries: 0 };
+        let cost = Cost { stats, took: begun.elapsed(), queued: std::time::Duration::ZERO, entries: 0, warnings };
         Ok(json(result_json::matrix(&rows, &cost)))
     })
     .await

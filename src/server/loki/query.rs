@@ -46,7 +46,8 @@ pub(super) async fn instant(
             };
             let view = View::of(&store, &tenant)?;
             let found = logql::instant_of(view.snapshot(), &metric, at_ns, budget).map_err(fault)?;
-            let cost = Cost { stats: found.stats, took: begun.elapsed(), queued, entries: 0 };
+            let warnings = budget.damage.warnings();
+            let cost = Cost { stats: found.stats, took: begun.elapsed(), queued, entries: 0, warnings };
             Ok(result_json::metric(&found.value, at_ns.div_euclid(NS_PER_MS), &cost))
         };
         Ok(json(state.queries.run(None, work).await?))
@@ -81,14 +82,21 @@ pub(super) async fn range(
                     let found = logql::select(view.snapshot(), &log, range, direction, limit, interval_ns, budget)
                         .map_err(fault)?;
                     let entries = found.entries.len();
-                    let cost = Cost { stats: found.stats, took: begun.elapsed(), queued, entries };
+                    let warnings = budget.damage.warnings();
+                    let cost = Cost { stats: found.stats, took: begun.elapsed(), queued, entries, warnings };
                     Ok(result_json::streams(&found.entries, direction, categorize, &cost))
                 }
                 Expr::Metric(metric) => {
                     let grid = aligned(asked, step_ns);
                     let found = logql::range(view.snapshot(), &metric, grid.start_ns, grid.end_ns, step_ns, budget)
                         .map_err(fault)?;
-                    let cost = Cost { stats: found.stats, took: begun.elapsed(), queued, entries: 0 };
+                    let cost = Cost {
+                        stats: found.stats,
+                        took: begun.elapsed(),
+                        queued,
+                        entries: 0,
+                        warnings: budget.damage.warnings(),
+                    };
                     Ok(result_json::metric(&found.value, 0, &cost))
                 }
             }

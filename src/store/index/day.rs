@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use codec::series::{Group, ValueBlock};
 use model::Labels;
-use redb::{Database, ReadOnlyTable, ReadableDatabase};
+use redb::{ReadOnlyTable, ReadableDatabase};
 use roaring::RoaringBitmap;
 
 use super::cache::{IndexCache, Parsed, Part, PartKey};
@@ -15,7 +15,7 @@ use super::matching::{GoOn, Numbers, Postings};
 use super::write::{GROUP, HASHES, INDEX, Key, VALUES, bad, read_whole, segments};
 use crate::StoreError;
 use crate::cardinality::Tally;
-use crate::file::redb_error;
+use crate::file::{OpenFile, redb_error};
 
 /// One consistent view of it. Holds the file open.
 pub(crate) struct DayIndex<'a> {
@@ -25,13 +25,13 @@ pub(crate) struct DayIndex<'a> {
     cache: &'a IndexCache,
     table: ReadOnlyTable<Key, &'static [u8]>,
     segments: Vec<(u32, RoaringBitmap)>,
-    _database: Arc<Database>,
+    _database: Arc<OpenFile>,
 }
 
 impl<'a> DayIndex<'a> {
     /// `None` before the first series.
     pub(crate) fn open(
-        database: Arc<Database>,
+        database: Arc<OpenFile>,
         path: &Path,
         file: u64,
         cache: &'a IndexCache,

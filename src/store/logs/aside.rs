@@ -34,7 +34,6 @@ pub(super) fn set_aside(logs_dir: &Path, day: Day, files: &Files, error: StoreEr
     }
     let from = logs_dir.join(format!("{day}.redb"));
     let put = aside::put(logs_dir, RECORDS, (day, &from), &error, || {
-        files.log_summaries.forget(&from);
         files.forget(&from);
     })?;
     // Blocks are numbered from 0 again: nothing of the old index may stay.

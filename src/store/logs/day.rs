@@ -1,36 +1,35 @@
 //! The redb file of one day: blocks packed into extents, their summaries, and how far the intake log is contained.
 //!
-//! Blocks are only ever added, and gone only with the whole file; so a reader needs no transaction that lasts.
+//! Blocks are only ever added, and gone only with the whole file; so a reader needs no transaction that lasts. A block or a row that
+//! cannot be read is one block less (`damage.rs`); the file goes on.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use codec::block::{self, Block, Meta};
-use codec::wire::{Reader, put_varint};
-use foldhash::fast::RandomState;
-use parking_lot::RwLock;
+use codec::block::{Block, BlockError, Meta};
+use model::time::Day;
+use parking_lot::{Mutex, RwLock};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+use super::damage::Damaged;
+use super::day_resources::{RESOURCES, Resources};
+use super::day_rows::{EXTENT_BYTES, Place, parse_entry, parse_resource, write_entry};
 use super::seal::Sealed;
 use super::summaries::{Summaries, Summary};
 use crate::StoreError;
-use crate::file::{Files, corrupt, io_error, redb_error};
+use crate::file::{Files, OpenFile, corrupt, guarded, io_error, redb_error};
 
 /// Number of the block → where it lies, then its summary.
 const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 const EXTENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("extents");
-/// Number of a resource, from 0 without gaps → its bytes.
-const RESOURCES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("resources");
 const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
 const COVERED: &str = "covered";
 
-/// Resources of a day that summaries may name; a day of more has summaries without.
-const DAY_RESOURCES_MAX: usize = 10_000;
-/// redb gives a large value a power of two of pages less its own 64 bytes: values of just that size waste nothing.
-const EXTENT_BYTES: usize = (64 << 10) - 64;
 /// Page cache of a day file, in bytes; the system's own cache stands behind it.
-const CACHE_BYTES: usize = 1 << 20;
+pub(super) const CACHE_BYTES: usize = 1 << 20;
+/// Blocks whose rows may be missing one after the other; with more of them the file as a whole is no good.
+const MISSING_MAX: u64 = 65_536;
 
 /// What is kept in memory of a block. `min_ns` and `max_ns` are both included.
 #[derive(Debug, Clone, Copy)]
@@ -54,39 +53,73 @@ impl Info {
         let Meta { records, raw_bytes, min_ns, max_ns, .. } = *meta;
         Info { id, records, raw_bytes, min_ns, max_ns, severities, stored_bytes }
     }
+
+    /// Of a block whose row cannot be read: it may have been anything of its day.
+    fn unknown(id: u64, day: Option<Day>) -> Info {
+        let (min_ns, max_ns) = day.map_or((i64::MIN, i64::MAX), |day| {
+            (day.start_ns(), Day(day.0.saturating_add(1)).start_ns().saturating_sub(1))
+        });
+        Info { id, records: 0, raw_bytes: 0, min_ns, max_ns, severities: u8::MAX, stored_bytes: 0 }
+    }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    extent: u64,
-    offset: u64,
-    bytes: u64,
+/// What became of a file.
+pub(super) enum Standing {
+    There,
+    /// Another one has its name; who still needs this one reads on in it.
+    Replaced(Arc<OpenFile>),
+    Gone,
 }
 
 pub(super) struct DayFile {
-    path: PathBuf,
-    files: Arc<Files>,
-    /// Whether it still exists. Held for reading while the file is in use, since opening a removed file would make a new one.
-    exists: RwLock<bool>,
+    pub(super) path: PathBuf,
+    pub(super) files: Arc<Files>,
+    /// Tells it from all others of this run, also from those of the same path.
+    number: u64,
+    /// Held for reading while the file is in use, since opening a removed file would make a new one.
+    pub(super) standing: RwLock<Standing>,
+    pub(super) damaged: Mutex<Damaged>,
 }
 
 impl DayFile {
     /// Does not touch the disk yet.
     pub(super) fn new(path: PathBuf, files: Arc<Files>) -> DayFile {
-        DayFile { path, files, exists: RwLock::new(true) }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        DayFile { path, files, number, standing: RwLock::new(Standing::There), damaged: Mutex::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    fn open(&self) -> Result<Arc<Database>, StoreError> {
-        self.files.get(&self.path, CACHE_BYTES)
+    /// The file, as long as it stands so; `None` when it is gone.
+    pub(super) fn opened(&self, standing: &Standing) -> Result<Option<Arc<OpenFile>>, StoreError> {
+        match standing {
+            Standing::There => self.files.get(&self.path, CACHE_BYTES).map(Some),
+            Standing::Replaced(file) => Ok(Some(file.clone())),
+            Standing::Gone => Ok(None),
+        }
     }
 
-    /// The blocks, by number, and the sequence number up to which the intake log's records of this day are in them.
+    /// The file under its own name.
+    fn open(&self) -> Result<Arc<OpenFile>, StoreError> {
+        match &*self.standing.read() {
+            Standing::There => self.files.get(&self.path, CACHE_BYTES),
+            Standing::Replaced(_) | Standing::Gone => {
+                Err(StoreError::Unavailable { reason: format!("{} was replaced or removed", self.path.display()) })
+            }
+        }
+    }
+
+    /// The blocks, by number, and the sequence number up to which the intake log's records of this day are in them. Of a block whose row
+    /// is damaged or missing it is remembered that it cannot be read.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file as a whole cannot be read.
     pub(super) fn load(&self) -> Result<(Vec<Info>, Option<u64>), StoreError> {
         let database = self.open()?;
+        let day = self.path.file_stem().and_then(|stem| stem.to_str()).and_then(Day::parse);
         let read = || -> Result<_, redb::Error> {
             let txn = database.begin_read()?;
             let covered = match txn.open_table(STATE) {
@@ -95,93 +128,61 @@ impl DayFile {
                 Err(redb::TableError::TableDoesNotExist(_)) => return Ok((Vec::new(), None)),
                 Err(other) => return Err(other.into()),
             };
-            let mut infos = Vec::new();
+            let mut infos: Vec<Info> = Vec::new();
             for entry in txn.open_table(BLOCKS)?.iter()? {
                 let (id, value) = entry?;
-                let (place, meta) = parse(value.value()).map_err(redb::Error::Corrupted)?;
-                infos.push(Info::of(id.value(), &meta, place.bytes));
+                let (id, next) = (id.value(), infos.len() as u64);
+                if id.saturating_sub(next) > MISSING_MAX {
+                    return Err(redb::Error::Corrupted(format!("log blocks {next} to {id} are missing")));
+                }
+                for missing in next..id {
+                    self.note_damage(missing, "its row is missing".into());
+                    infos.push(Info::unknown(missing, day));
+                }
+                infos.push(match parse_entry(value.value()) {
+                    Ok((place, meta)) => Info::of(id, &meta, place.bytes),
+                    Err(reason) => {
+                        self.note_damage(id, reason);
+                        Info::unknown(id, day)
+                    }
+                });
             }
             Ok((infos, covered))
         };
-        let (infos, covered) = read().map_err(|error| redb_error("read a day of logs", &self.path, error))?;
-        if infos.iter().enumerate().any(|(at, info)| info.id != at as u64) {
-            return Err(corrupt(&self.path, "a log block is missing".into()));
-        }
-        Ok((infos, covered))
+        guarded(&self.path, || read().map_err(|error| redb_error("read a day of logs", &self.path, error)))
     }
 
     /// Adds blocks, the first under the number `first`, in one durable commit with the new `covered`.
     pub(super) fn append(&self, first: u64, blocks: &[Sealed], covered: u64) -> Result<Vec<Info>, StoreError> {
         let database = self.open()?;
-        let write = || -> Result<_, redb::Error> {
-            let mut txn = database.begin_write()?;
-            // Without it redb reads the whole file when it opens it after a crash.
-            txn.set_quick_repair(true);
-            let mut infos = Vec::new();
-            {
-                let mut extents = txn.open_table(EXTENTS)?;
-                let mut table = txn.open_table(BLOCKS)?;
-                let mut resources = Resources::read(&txn)?;
-                let mut extent = extents.last()?.map_or(0, |(id, _)| id.value() + 1);
-                let mut pending: Vec<u8> = Vec::new();
-                for (number, sealed) in (first..).zip(blocks) {
-                    let bytes = sealed.bytes.len() as u64;
-                    let place = Place { extent, offset: pending.len() as u64, bytes };
-                    pending.extend_from_slice(&sealed.bytes);
-                    while pending.len() >= EXTENT_BYTES {
-                        extents.insert(extent, &pending[..EXTENT_BYTES])?;
-                        pending.drain(..EXTENT_BYTES);
-                        extent += 1;
-                    }
-                    let mut meta = sealed.meta.clone();
-                    resources.complete(&mut meta, &sealed.bytes);
-                    table.insert(number, &*write_entry(place, &meta))?;
-                    infos.push(Info::of(number, &sealed.meta, bytes));
-                }
-                if !pending.is_empty() {
-                    extents.insert(extent, &*pending)?;
-                }
-                resources.write(&txn)?;
-                txn.open_table(STATE)?.insert(COVERED, covered)?;
-            }
-            txn.commit()?;
-            Ok(infos)
-        };
-        write().map_err(|error| {
-            self.files.forget(&self.path);
-            redb_error("store log blocks", &self.path, error)
+        guarded(&self.path, || {
+            append(&database, first, blocks, covered).map_err(|error| redb_error("store log blocks", &self.path, error))
         })
+        .inspect_err(|_| self.files.forget(&self.path))
     }
 
-    fn place(&self, database: &Database, id: u64) -> Result<Place, StoreError> {
-        let read = || -> Result<_, redb::Error> {
-            let table = database.begin_read()?.open_table(BLOCKS)?;
-            let value = table.get(id)?.ok_or_else(|| redb::Error::Corrupted("a log block is missing".into()))?;
-            parse_place(&mut Reader(value.value())).map_err(redb::Error::Corrupted)
-        };
-        read().map_err(|error| redb_error("read a log block", &self.path, error))
-    }
-
-    /// The summary of a block; `None` when the day was dropped.
+    /// The summary of a block; `None` when the day was dropped, or the summary cannot be read: then the block tells.
     pub(super) fn meta(&self, id: u64) -> Result<Option<Summary>, StoreError> {
-        let exists = self.exists.read();
-        if !*exists {
+        let standing = self.standing.read();
+        if matches!(*standing, Standing::Gone) {
             return Ok(None);
         }
         let at = usize::try_from(id).unwrap_or(usize::MAX);
         let cache = &self.files.log_summaries;
-        let summaries = match cache.get(&self.path).filter(|known| at < known.metas.len()) {
+        let summaries = match cache.get(self.number).filter(|known| at < known.metas.len()) {
             Some(known) => known,
             None => {
-                let read = Arc::new(self.summaries(&*self.open()?)?);
-                cache.put(&self.path, &read);
+                let Some(database) = self.opened(&standing)? else { return Ok(None) };
+                let read = match guarded(&self.path, || self.summaries(&database)) {
+                    Ok(read) => Arc::new(read),
+                    Err(StoreError::Corrupt { .. }) => return Ok(None),
+                    Err(other) => return Err(other),
+                };
+                cache.put(self.number, &read);
                 read
             }
         };
-        if at >= summaries.metas.len() {
-            return Err(corrupt(&self.path, "a log block is missing".into()));
-        }
-        Ok(Some(Summary { of_day: summaries, at }))
+        Ok(summaries.metas.get(at).is_some_and(Option::is_some).then_some(Summary { of_day: summaries, at }))
     }
 
     fn summaries(&self, database: &Database) -> Result<Summaries, StoreError> {
@@ -189,13 +190,15 @@ impl DayFile {
             let txn = database.begin_read()?;
             let mut out = Summaries::default();
             for entry in txn.open_table(BLOCKS)?.iter()? {
-                out.metas.push(parse(entry?.1.value()).map_err(redb::Error::Corrupted)?.1);
+                let (id, row) = entry?;
+                // The file was loaded, so what is missing is little.
+                out.metas.resize_with((id.value() as usize).min(out.metas.len() + MISSING_MAX as usize), || None);
+                out.metas.push(parse_entry(row.value()).ok().map(|(_, meta)| meta));
             }
             match txn.open_table(RESOURCES) {
                 Ok(table) => {
                     for entry in table.iter()? {
-                        let resource = block::decode_resource(entry?.1.value());
-                        out.resources.push(resource.map_err(|error| redb::Error::Corrupted(error.to_string()))?);
+                        out.resources.push(parse_resource(entry?.1.value()).ok());
                     }
                 }
                 // A day that an earlier release began.
@@ -208,37 +211,52 @@ impl DayFile {
     }
 
     /// A block; `None` when the day was dropped.
+    ///
+    /// # Errors
+    /// `Corrupt` for a block that is damaged; that is remembered, and it is not read again.
     pub(super) fn block(&self, id: u64) -> Result<Option<Block>, StoreError> {
-        let exists = self.exists.read();
-        if !*exists {
-            return Ok(None);
+        let parse = |bytes, _| Block::parse(bytes);
+        self.read(id, parse)
+    }
+
+    /// A block, and with what it was sealed.
+    ///
+    /// # Errors
+    /// As [`DayFile::block`].
+    pub(super) fn sealed(&self, id: u64) -> Result<Option<(Block, Sealed)>, StoreError> {
+        self.read(id, |bytes: Vec<u8>, meta| Ok((Block::parse(bytes.clone())?, Sealed { bytes, meta })))
+    }
+
+    fn read<T>(
+        &self,
+        id: u64,
+        parse: impl FnOnce(Vec<u8>, Meta) -> Result<T, BlockError>,
+    ) -> Result<Option<T>, StoreError> {
+        let standing = self.standing.read();
+        if let Some(error) = self.damage(id) {
+            return Err(error);
         }
-        let database = self.open()?;
-        let place = self.place(&database, id)?;
-        let read = || -> Result<Vec<u8>, redb::Error> {
-            let table = database.begin_read()?.open_table(EXTENTS)?;
-            let mut out = Vec::new();
-            let mut skip = place.offset as usize;
-            let mut extent = place.extent;
-            while (out.len() as u64) < place.bytes {
-                let missing = || redb::Error::Corrupted(format!("extent {extent} is missing or too short"));
-                let value = table.get(extent)?.ok_or_else(missing)?;
-                let left = place.bytes as usize - out.len();
-                let bytes = value.value().get(skip..).filter(|bytes| !bytes.is_empty()).ok_or_else(missing)?;
-                out.extend_from_slice(&bytes[..bytes.len().min(left)]);
-                (skip, extent) = (0, extent + 1);
-            }
-            Ok(out)
+        let Some(database) = self.opened(&standing)? else { return Ok(None) };
+        let read = || {
+            let (bytes, meta) =
+                stored(&database, id).map_err(|error| redb_error("read a log block", &self.path, error))?;
+            parse(bytes, meta).map_err(|error| corrupt(&self.path, error.to_string()))
         };
-        let bytes = read().map_err(|error| redb_error("read a log block", &self.path, error))?;
-        Block::parse(bytes).map(Some).map_err(|error| corrupt(&self.path, format!("block {id}: {error}")))
+        match guarded(&self.path, read) {
+            Ok(block) => Ok(Some(block)),
+            Err(StoreError::Corrupt { reason, .. }) => {
+                self.note_damage(id, reason.clone());
+                Err(corrupt(&self.path, format!("log block {id}: {reason}")))
+            }
+            Err(other) => Err(other),
+        }
     }
 
     /// Removes the file; waits for reads under way, and later ones find nothing.
     pub(super) fn remove(&self) -> Result<(), StoreError> {
-        let mut exists = self.exists.write();
-        *exists = false;
-        self.files.log_summaries.forget(&self.path);
+        let mut standing = self.standing.write();
+        *standing = Standing::Gone;
+        self.files.log_summaries.forget(self.number);
         self.files.forget(&self.path);
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", &self.path, error)),
@@ -247,90 +265,64 @@ impl DayFile {
     }
 }
 
-fn write_entry(place: Place, meta: &Meta) -> Vec<u8> {
+/// Adds blocks in one durable commit.
+pub(super) fn append(
+    database: &Database,
+    first: u64,
+    blocks: &[Sealed],
+    covered: u64,
+) -> Result<Vec<Info>, redb::Error> {
+    let mut txn = database.begin_write()?;
+    // Without it redb reads the whole file when it opens it after a crash.
+    txn.set_quick_repair(true);
+    let mut infos = Vec::new();
+    {
+        let mut extents = txn.open_table(EXTENTS)?;
+        let mut table = txn.open_table(BLOCKS)?;
+        let mut resources = Resources::read(&txn)?;
+        let mut extent = extents.last()?.map_or(0, |(id, _)| id.value() + 1);
+        let mut pending: Vec<u8> = Vec::new();
+        for (number, sealed) in (first..).zip(blocks) {
+            let bytes = sealed.bytes.len() as u64;
+            let place = Place { extent, offset: pending.len() as u64, bytes };
+            pending.extend_from_slice(&sealed.bytes);
+            while pending.len() >= EXTENT_BYTES {
+                extents.insert(extent, &pending[..EXTENT_BYTES])?;
+                pending.drain(..EXTENT_BYTES);
+                extent += 1;
+            }
+            let mut meta = sealed.meta.clone();
+            resources.complete(&mut meta, &sealed.bytes);
+            table.insert(number, &*write_entry(place, &meta))?;
+            infos.push(Info::of(number, &sealed.meta, bytes));
+        }
+        if !pending.is_empty() {
+            extents.insert(extent, &*pending)?;
+        }
+        resources.write(&txn)?;
+        txn.open_table(STATE)?.insert(COVERED, covered)?;
+    }
+    txn.commit()?;
+    Ok(infos)
+}
+
+/// The bytes of a block, and its summary.
+fn stored(database: &Database, id: u64) -> Result<(Vec<u8>, Meta), redb::Error> {
+    let txn = database.begin_read()?;
+    let rows = txn.open_table(BLOCKS)?;
+    let row = rows.get(id)?.ok_or_else(|| redb::Error::Corrupted("its row is missing".into()))?;
+    let (place, meta) = parse_entry(row.value()).map_err(redb::Error::Corrupted)?;
+    let table = txn.open_table(EXTENTS)?;
     let mut out = Vec::new();
-    for number in [place.extent, place.offset, place.bytes] {
-        put_varint(&mut out, number);
+    let mut skip = place.offset as usize;
+    let mut extent = place.extent;
+    while (out.len() as u64) < place.bytes {
+        let missing = || redb::Error::Corrupted(format!("extent {extent} is missing or too short"));
+        let value = table.get(extent)?.ok_or_else(missing)?;
+        let left = place.bytes as usize - out.len();
+        let bytes = value.value().get(skip..).filter(|bytes| !bytes.is_empty()).ok_or_else(missing)?;
+        out.extend_from_slice(&bytes[..bytes.len().min(left)]);
+        (skip, extent) = (0, extent + 1);
     }
-    out.extend_from_slice(&meta.encode());
-    out
-}
-
-fn parse_place(reader: &mut Reader<'_>) -> Result<Place, String> {
-    let mut number = || reader.varint().map_err(|error| error.to_string());
-    let place = Place { extent: number()?, offset: number()?, bytes: number()? };
-    if place.offset >= EXTENT_BYTES as u64 {
-        return Err("a log block starts outside its extent".into());
-    }
-    Ok(place)
-}
-
-fn parse(bytes: &[u8]) -> Result<(Place, Meta), String> {
-    let mut reader = Reader(bytes);
-    let place = parse_place(&mut reader)?;
-    let meta = Meta::decode(reader.0).map_err(|error| error.to_string())?;
-    Ok((place, meta))
-}
-
-fn keys_of(block: &Block) -> Option<Vec<u32>> {
-    let attributes = block.attributes().ok()?.keys().iter();
-    let scopes = block.scopes().ok()?.iter().flat_map(|scope| scope.attributes.iter().map(|(key, _)| key));
-    let mut keys: Vec<u32> = attributes.chain(scopes).map(|key| Meta::key_hash(key)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    (keys.len() <= block::KEYS_MAX).then_some(keys)
-}
-
-/// The numbers of a day's resources while blocks are added.
-struct Resources {
-    numbers: HashMap<Vec<u8>, u32, RandomState>,
-    written: usize,
-}
-
-impl Resources {
-    fn read(txn: &redb::WriteTransaction) -> Result<Resources, redb::Error> {
-        let mut numbers = HashMap::default();
-        for entry in txn.open_table(RESOURCES)?.iter()? {
-            let (number, bytes) = entry?;
-            numbers.insert(bytes.value().to_vec(), number.value());
-        }
-        Ok(Resources { written: numbers.len(), numbers })
-    }
-
-    /// Puts into a block's summary what is known only from the block and the day. What cannot be told is left out.
-    fn complete(&mut self, meta: &mut Meta, bytes: &[u8]) {
-        if let Ok(block) = Block::parse(bytes.to_vec()) {
-            meta.resources = self.count(&block);
-            meta.keys = keys_of(&block);
-        }
-    }
-
-    /// Records of each resource of a block; `None` when those are too many.
-    fn count(&mut self, block: &Block) -> Option<Vec<(u32, u64)>> {
-        let resources = block.resources().ok()?;
-        // Equal resources stand in a block once for each of their scopes.
-        let mut number_of = Vec::with_capacity(resources.len());
-        for resource in resources {
-            let bytes = block::encode_resource(resource);
-            let next = self.numbers.len();
-            number_of.push(match self.numbers.get(&bytes) {
-                Some(number) => *number,
-                None if next >= DAY_RESOURCES_MAX => return None,
-                None => *self.numbers.entry(bytes).or_insert(next as u32),
-            });
-        }
-        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-        for record in 0..block.count() {
-            *counts.entry(number_of[block.stream(record).ok()?.0]).or_default() += 1;
-        }
-        (counts.len() <= block::RESOURCES_MAX).then(|| counts.into_iter().collect())
-    }
-
-    fn write(self, txn: &redb::WriteTransaction) -> Result<(), redb::Error> {
-        let mut table = txn.open_table(RESOURCES)?;
-        for (bytes, number) in self.numbers.iter().filter(|(_, number)| **number as usize >= self.written) {
-            table.insert(*number, &**bytes)?;
-        }
-        Ok(())
-    }
+    Ok((out, meta))
 }

@@ -9,16 +9,22 @@
 mod aside;
 mod block_terms;
 pub(crate) mod counts;
+mod damage;
 mod day;
+mod day_anew;
+mod day_resources;
+mod day_rows;
 mod filter;
 mod follow;
 mod head;
 mod index;
 mod intake;
 mod seal;
+mod stream_retention;
 pub(crate) mod streams;
 mod summaries;
 pub mod terms;
+mod thin;
 mod upkeep;
 mod verify;
 mod view;
@@ -38,6 +44,7 @@ use tokio::sync::watch;
 pub use head::HeadPart;
 pub use index::IndexQuery;
 pub use intake::LogIntake;
+pub use stream_retention::StreamRetention;
 pub use summaries::Summary;
 pub(crate) use summaries::SummaryCache;
 pub use view::{BlockRef, LogView};
@@ -96,6 +103,8 @@ struct DayState {
     segments: Arc<Vec<Arc<Segment>>>,
     /// When a flush first saw blocks outside the index.
     unindexed_since_ms: Option<i64>,
+    /// What it was looked through for last, by `retention.logs_streams`.
+    looked: Option<thin::Looked>,
 }
 
 impl DayState {
@@ -110,23 +119,27 @@ impl DayState {
             seals: Arc::default(),
             segments: Arc::default(),
             unindexed_since_ms: None,
+            looked: None,
         }
     }
 
-    /// The first run of blocks that no segment covers, and the bytes of all such blocks.
+    /// The first run of blocks that no segment covers and that can be read, and the bytes of all such blocks.
     fn unindexed(&self) -> Option<(std::ops::Range<u64>, u64)> {
         let end = self.blocks.len() as u64;
         let mut first = None;
         let mut bytes = 0;
         let mut at = 0;
-        let bounds = self.segments.iter().map(|segment| segment.blocks.clone()).chain(std::iter::once(end..end));
-        for covered in bounds {
-            if at < covered.start {
-                first = first.or(Some(at..covered.start));
-                bytes +=
-                    self.blocks[at as usize..covered.start as usize].iter().map(|info| info.raw_bytes).sum::<u64>();
+        let covered = self.segments.iter().map(|segment| segment.blocks.clone());
+        // A damaged block stays outside, so that searches meet it and say so.
+        let damaged = self.file.damaged_blocks().into_iter().map(|id| id..id + 1);
+        let mut bounds: Vec<_> = covered.chain(damaged).chain(std::iter::once(end..end)).collect();
+        bounds.sort_unstable_by_key(|bound| bound.start);
+        for bound in bounds {
+            if at < bound.start {
+                first = first.or(Some(at..bound.start));
+                bytes += self.blocks[at as usize..bound.start as usize].iter().map(|info| info.raw_bytes).sum::<u64>();
             }
-            at = covered.end;
+            at = at.max(bound.end);
         }
         first.map(|run| (run, bytes))
     }
@@ -139,6 +152,7 @@ pub(crate) struct LogStats {
     pub(crate) index_lag_ms: u64,
     pub(crate) oldest_ns: Option<i64>,
     pub(crate) newest_ns: Option<i64>,
+    pub(crate) damaged_blocks: u64,
 }
 
 impl LogStore {
@@ -306,8 +320,10 @@ impl LogStore {
         let state = self.state.lock();
         let mut stats = LogStats::default();
         for day in state.days.values() {
+            stats.damaged_blocks += day.file.damaged_blocks().len() as u64;
             let spans = day.head.iter().map(|part| (part.min_ns, part.max_ns));
-            for (min_ns, max_ns) in spans.chain(day.blocks.iter().map(|info| (info.min_ns, info.max_ns))) {
+            let known = day.blocks.iter().filter(|info| info.records > 0);
+            for (min_ns, max_ns) in spans.chain(known.map(|info| (info.min_ns, info.max_ns))) {
                 stats.oldest_ns = Some(stats.oldest_ns.map_or(min_ns, |known| known.min(min_ns)));
                 stats.newest_ns = Some(stats.newest_ns.map_or(max_ns, |known| known.max(max_ns)));
             }

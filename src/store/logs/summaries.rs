@@ -1,7 +1,6 @@
 //! Summaries of blocks kept in memory, a day at a time, so that counts without a search for text read no block.
 
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use codec::block::{Meta, MinuteCount};
@@ -11,11 +10,11 @@ use parking_lot::Mutex;
 /// Memory of the summaries kept, in bytes: some 40,000 blocks, which are some 10 GB of records. The least recently used days go first.
 const BYTES_MAX: usize = 16 << 20;
 
-/// The summaries of a day's first blocks, in order, and the day's resources by their numbers.
+/// The summaries of a day's first blocks, in order, and the day's resources by their numbers; those that cannot be read are `None`.
 #[derive(Debug, Default)]
 pub(crate) struct Summaries {
-    pub(super) metas: Vec<Meta>,
-    pub(super) resources: Vec<Arc<Resource>>,
+    pub(super) metas: Vec<Option<Meta>>,
+    pub(super) resources: Vec<Option<Arc<Resource>>>,
 }
 
 impl Summaries {
@@ -24,16 +23,18 @@ impl Summaries {
             let minutes = meta.minutes.as_ref().map_or(0, |minutes| minutes.len() * size_of::<MinuteCount>());
             let resources = meta.resources.as_ref().map_or(0, |resources| resources.len() * size_of::<(u32, u64)>());
             let keys = meta.keys.as_ref().map_or(0, |keys| keys.len() * size_of::<u32>());
-            size_of::<Meta>() + minutes + resources + keys
+            minutes + resources + keys
         };
         // A resource is a list of small texts.
         const RESOURCE_BYTES: usize = 512;
-        self.metas.iter().map(of).sum::<usize>() + self.resources.len() * RESOURCE_BYTES
+        let lists: usize = self.metas.iter().flatten().map(of).sum();
+        lists + self.metas.len() * size_of::<Option<Meta>>() + self.resources.len() * RESOURCE_BYTES
     }
 }
 
 struct Kept {
-    path: PathBuf,
+    /// Of the day file.
+    number: u64,
     summaries: Arc<Summaries>,
     bytes: usize,
 }
@@ -46,9 +47,9 @@ pub(crate) struct SummaryCache {
 }
 
 impl SummaryCache {
-    pub(super) fn get(&self, path: &Path) -> Option<Arc<Summaries>> {
+    pub(super) fn get(&self, number: u64) -> Option<Arc<Summaries>> {
         let mut kept = self.kept.lock();
-        let at = kept.iter().rposition(|entry| entry.path == path)?;
+        let at = kept.iter().rposition(|entry| entry.number == number)?;
         if at + 1 < kept.len() {
             let entry = kept.remove(at);
             kept.push(entry);
@@ -56,26 +57,26 @@ impl SummaryCache {
         kept.last().map(|entry| entry.summaries.clone())
     }
 
-    pub(super) fn put(&self, path: &Path, summaries: &Arc<Summaries>) {
+    pub(super) fn put(&self, number: u64, summaries: &Arc<Summaries>) {
         let bytes = summaries.bytes();
         let mut kept = self.kept.lock();
-        kept.retain(|entry| entry.path != path);
+        kept.retain(|entry| entry.number != number);
         if bytes > BYTES_MAX {
             return;
         }
-        kept.push(Kept { path: path.to_owned(), summaries: summaries.clone(), bytes });
+        kept.push(Kept { number, summaries: summaries.clone(), bytes });
         let mut all: usize = kept.iter().map(|entry| entry.bytes).sum();
         while all > BYTES_MAX {
             all -= kept.remove(0).bytes;
         }
     }
 
-    pub(super) fn forget(&self, path: &Path) {
-        self.kept.lock().retain(|entry| entry.path != path);
+    pub(super) fn forget(&self, number: u64) {
+        self.kept.lock().retain(|entry| entry.number != number);
     }
 }
 
-/// The summary of one block.
+/// The summary of one block, which is known.
 #[derive(Debug, Clone)]
 pub struct Summary {
     pub(super) of_day: Arc<Summaries>,
@@ -86,7 +87,7 @@ impl Deref for Summary {
     type Target = Meta;
 
     fn deref(&self) -> &Meta {
-        &self.of_day.metas[self.at]
+        self.of_day.metas[self.at].as_ref().expect("a summary is made of one that is known")
     }
 }
 
@@ -94,10 +95,10 @@ impl Summary {
     /// The block's resources with their counts of records, where they are known.
     pub fn by_resource(&self) -> Option<impl Iterator<Item = (&Arc<Resource>, u64)>> {
         let counts = self.resources.as_ref()?;
-        let known = |number: &u32| (*number as usize) < self.of_day.resources.len();
-        if !counts.iter().all(|(number, _)| known(number)) {
+        let known = |number: u32| self.of_day.resources.get(number as usize)?.as_ref();
+        if !counts.iter().all(|(number, _)| known(*number).is_some()) {
             return None;
         }
-        Some(counts.iter().map(|(number, count)| (&self.of_day.resources[*number as usize], *count)))
+        Some(counts.iter().filter_map(move |(number, count)| Some((known(*number)?, *count))))
     }
 }

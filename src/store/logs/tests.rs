@@ -9,6 +9,9 @@ use model::{AnyValue, LogBatch, LogRecord, NsRange, Resource, Scope};
 use super::*;
 use crate::Options;
 
+mod damage;
+mod thin;
+
 const NOON_MS: i64 = 1_795_219_200_000;
 const DAY_NS: i64 = 86_400_000_000_000;
 

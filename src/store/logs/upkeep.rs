@@ -10,7 +10,6 @@ use super::block_terms::BlockTerms;
 use super::follow::Seal;
 use super::{DayState, LogStore, index, seal};
 use crate::StoreError;
-use crate::file::corrupt;
 
 /// Memory of the head of one day at which it is sealed: about 100,000 records. With less, a hundred streams at once fill no blocks.
 pub(super) const HEAD_BYTES: u64 = 32 << 20;
@@ -140,16 +139,31 @@ impl LogStore {
                 };
                 (day.file.clone(), day.blocks.clone(), run)
             };
-            let mut builder = index::Builder::new(&dir, run.start)?;
             let mut terms = BlockTerms::default();
+            let mut builder: Option<index::Builder> = None;
             for id in run {
-                let Some(block) = file.block(id)? else { return Ok(()) };
-                terms.fill(&block).map_err(|error| corrupt(file.path(), format!("block {id}: {error}")))?;
-                builder.add(&mut terms, blocks[id as usize].raw_bytes)?;
-                if builder.is_full() {
+                match file.block(id) {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(block)) => {
+                        if let Err(error) = terms.fill(&block) {
+                            file.note_damage(id, error.to_string());
+                            break;
+                        }
+                    }
+                    // It is known as damaged now, and the next run goes around it.
+                    Err(StoreError::Corrupt { .. }) => break,
+                    Err(error) => return Err(error),
+                }
+                let at_work = match &mut builder {
+                    Some(known) => known,
+                    None => builder.insert(index::Builder::new(&dir, id)?),
+                };
+                at_work.add(&mut terms, blocks[id as usize].raw_bytes)?;
+                if at_work.is_full() {
                     break;
                 }
             }
+            let Some(builder) = builder else { continue };
             let segment = builder.finish()?;
             let mut state = self.state.lock();
             let Some(day) = state.days.get_mut(&number) else { return Ok(()) };

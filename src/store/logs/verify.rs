@@ -18,7 +18,7 @@ impl LogStore {
         let days: Vec<Day> = self.state.lock().days.keys().copied().collect();
         for number in days {
             if rebuild {
-                self.rebuild(number, found)?;
+                self.rebuild(number)?;
             }
             let (file, blocks, segments) = {
                 let state = self.state.lock();
@@ -30,7 +30,7 @@ impl LogStore {
                 let read = file.block(info.id).and_then(|block| match block {
                     Some(block) => block
                         .batch()
-                        .map_err(|error| super::corrupt(file.path(), format!("block {}: {error}", info.id))),
+                        .map_err(|error| super::corrupt(file.path(), format!("log block {}: {error}", info.id))),
                     None => Ok(model::LogBatch::default()),
                 });
                 match read {
@@ -64,7 +64,7 @@ impl LogStore {
     }
 
     /// Removes a day's index and makes it anew, of the blocks that can be read.
-    fn rebuild(&self, number: Day, found: &mut Verified) -> Result<(), StoreError> {
+    fn rebuild(&self, number: Day) -> Result<(), StoreError> {
         let indexing = self.indexing.lock();
         {
             let mut state = self.state.lock();
@@ -72,14 +72,9 @@ impl LogStore {
             day.segments = Arc::default();
         }
         index::remove_dir(&self.dir.join(format!("{number}.idx")))?;
-        match self.index(number) {
-            // The block is told of when blocks are read.
-            Err(StoreError::Corrupt { .. }) => {
-                found.damage.push(format!("{}: the index of {number} ends before a damaged block", self.dir.display()));
-            }
-            other => other?,
-        }
+        // Blocks that cannot be read are told of when all are read.
+        let made = self.index(number);
         drop(indexing);
-        Ok(())
+        made
     }
 }

@@ -72,12 +72,16 @@ impl BlockRef {
         self.info.severities >> (severity as u8) & 1 != 0
     }
 
-    /// Counts by minute and severity, and by resource; `None` when retention dropped the day since the view was taken.
+    /// Counts by minute and severity, and by resource; `None` when retention dropped the day since the view was taken, or they cannot be
+    /// read: then [`BlockRef::read`] tells.
     pub fn meta(&self) -> Result<Option<Summary>, StoreError> {
         self.file.meta(self.info.id)
     }
 
     /// Reads the block; `None` when retention dropped the day since the view was taken.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is damaged: whoever reads on without it must say so.
     pub fn read(&self) -> Result<Option<Block>, StoreError> {
         self.file.block(self.info.id)
     }
@@ -118,7 +122,7 @@ impl LogView {
                 }
                 let ruled_out = match answers.get(answer) {
                     Some((blocks, Some(found))) if blocks.contains(&info.id) => {
-                        !found.contains((info.id - blocks.start) as u32)
+                        !found.contains((info.id - blocks.start) as u32) && !day.file.is_damaged(info.id)
                     }
                     _ => false,
                 };

@@ -37,6 +37,7 @@ use super::error::ParseError;
 
 pub use self::labels::{DUPLICATE_SUFFIX, ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR, Pair};
 pub use self::sample::{Extractor, Sample};
+pub(crate) use self::sanitize::json_label;
 
 /// A log record as Loki would hold it.
 #[derive(Debug, Clone, Copy)]

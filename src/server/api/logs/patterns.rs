@@ -11,7 +11,7 @@ use model::any::json_string;
 use model::time::rfc3339_ns;
 use query::logs::{self, WindowPattern, WindowPatterns};
 
-use super::{range, width_ns};
+use super::{push_warnings, range, width_ns};
 use crate::State;
 use crate::api::envelope::push_array;
 use crate::api::params::{Params, bad};
@@ -43,16 +43,18 @@ pub(in crate::api) async fn patterns(
         let store = state.store.clone();
         let found = state.queries.run(params.timeout()?, move |budget| {
             let view = View::of(&store, &tenant)?;
-            let Some(snapshot) = view.snapshot() else { return Ok(WindowPatterns::default()) };
-            Ok(logs::window_patterns(snapshot, &search, range, before_ns, step_ns, budget)?)
+            let Some(snapshot) = view.snapshot() else { return Ok((WindowPatterns::default(), Vec::new())) };
+            let found = logs::window_patterns(snapshot, &search, range, before_ns, step_ns, budget)?;
+            Ok((found, budget.damage.warnings()))
         });
-        let json = json(&found.await?, step_ns, limit);
+        let (found, warnings) = found.await?;
+        let json = json(&found, &warnings, step_ns, limit);
         Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
     })
     .await
 }
 
-fn json(found: &WindowPatterns, step_ns: i64, limit: usize) -> String {
+fn json(found: &WindowPatterns, warnings: &[String], step_ns: i64, limit: usize) -> String {
     let (every, other) = (found.sampled_every, found.other);
     let mut out = format!("{{\"step_ns\":{step_ns},\"sampled_every\":{every},\"other\":{other},\"patterns\":");
     push_array(found.patterns.iter().take(limit), &mut out, |pattern: &WindowPattern, out| {
@@ -71,6 +73,7 @@ fn json(found: &WindowPatterns, step_ns: i64, limit: usize) -> String {
         out.push('}');
     });
     super::lines::push_partial_member(found.partial.as_ref(), &mut out);
+    push_warnings(warnings, &mut out);
     out.push('}');
     out
 }

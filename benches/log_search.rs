@@ -1,11 +1,13 @@
-//! How long searches take over 200,000 records: indexed blocks, then blocks outside the index.
+//! How long searches and LogQL queries take over 200,000 records: indexed blocks, then blocks outside the index.
 //!
-//! `cargo bench -p query --bench log_search`; prints the median of five, and the sizes of the files.
+//! `cargo bench -p query --bench log_search [FOLDER]`; prints the median of five, and the sizes of the files. With a folder the records
+//! stay there, and where they are already only the searches are run, on one thread: for a profiler.
 
 use std::time::{Duration, Instant};
 
 use model::{AnyValue, LogBatch, NsRange, Resource, Scope, TenantId};
-use query::Budget;
+use query::Limits;
+use query::logql::{self, Expr, Value};
 use query::logs::{self, Direction};
 use store::{Options, Snapshot, Store};
 
@@ -17,9 +19,15 @@ const RECORDS_A_REQUEST: usize = 1_000;
 const START_MS: i64 = 1_795_226_400_000;
 
 fn main() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let store = Store::open(Options::new(dir.path()), START_MS).expect("a new store opens");
+    let kept = std::env::args().skip(1).find(|word| !word.starts_with("--"));
+    let made = tempfile::tempdir().expect("a temporary directory");
+    let dir = kept.as_ref().map_or(made.path(), std::path::Path::new);
+    let is_filled = kept.is_some() && dir.exists();
+    let store = Store::open(Options::new(dir), START_MS).expect("the store opens");
     let tenant = store.tenant(&TenantId::default()).expect("the first tenant");
+    if is_filled {
+        return measure("as found", &tenant.snapshot().expect("a snapshot"), 1);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let requests: Vec<LogBatch> = (0..REQUESTS).map(request).collect();
     let started = Instant::now();
@@ -32,9 +40,9 @@ fn main() {
         let started = Instant::now();
         store.maintain(now_ms).expect("upkeep");
         println!("upkeep ({what}): {:.0?}", started.elapsed());
-        measure(&format!("after {what}"), &tenant.snapshot().expect("a snapshot"));
+        measure(&format!("after {what}"), &tenant.snapshot().expect("a snapshot"), 2);
     }
-    list(dir.path());
+    list(dir);
 }
 
 /// Sizes of all files, by blocks on the disk.
@@ -71,9 +79,9 @@ fn request(number: usize) -> LogBatch {
     }
 }
 
-fn measure(what: &str, snapshot: &Snapshot) {
+fn measure(what: &str, snapshot: &Snapshot, threads: usize) {
     println!("{what}:");
-    let budget = || Budget::starting_now(Duration::from_secs(60));
+    let budget = || Limits { timeout: Duration::from_secs(600), threads, ..Limits::default() }.start();
     let everything =
         NsRange { start_ns: START_MS * 1_000_000 - 60_000_000_000, end_ns: START_MS * 1_000_000 + 3_600_000_000_000 };
     let time = |name: &str, run: &dyn Fn() -> u64| {
@@ -92,6 +100,9 @@ fn measure(what: &str, snapshot: &Snapshot) {
         "error",
         "\"connection refused\"",
         "zzyzx",
+        "/fail\\w+: [a-z]+ref/",
+        "/(?i)(time|clos)\\w+ after [0-9]+/",
+        "/[0-9]{5} ms$/",
         "http.response.status_code:500",
         "trace_id:ffffffffffffffffffffffffffffffff",
     ] {
@@ -111,4 +122,27 @@ fn measure(what: &str, snapshot: &Snapshot) {
         let values = logs::top_values(snapshot, &all, everything, "service.name", 10, &budget()).expect("an answer");
         values.len() as u64
     });
+    for text in [
+        r#"sum(rate({service_name=~".+"}[5m]))"#,
+        r#"sum by (detected_level) (count_over_time({service_name=~".+"} |= "error" [1m]))"#,
+        r#"topk(2, sum by (service_name) (bytes_over_time({service_name=~".+"}[1m])))"#,
+        r#"sum(count_over_time({service_name=~".+"} | http_response_status_code >= 500 [1m]))"#,
+        r#"sum(count_over_time({service_name=~".+"} |~ "blk_-?[0-9]+ term" [1m]))"#,
+        r#"{service_name=~".+"} |~ "closed after [0-9]{3}1 ms""#,
+    ] {
+        time(text, &|| match logql::parse(text).expect("it parses") {
+            Expr::Log(log) => {
+                let found = logql::select(Some(snapshot), &log, everything, Direction::NewestFirst, 100, 0, &budget());
+                found.expect("an answer").entries.len() as u64
+            }
+            Expr::Metric(metric) => {
+                let (start_ns, end_ns) = (everything.start_ns, everything.end_ns);
+                let found = logql::range(Some(snapshot), &metric, start_ns, end_ns, 60_000_000_000, &budget());
+                match found.expect("an answer").value {
+                    Value::Matrix(series) => series.iter().map(|(_, points)| points.len() as u64).sum(),
+                    _ => 0,
+                }
+            }
+        });
+    }
 }

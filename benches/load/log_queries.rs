@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use model::{NsRange, TenantId};
+use query::logql;
 use query::logs::{self, Direction};
 use store::Snapshot;
 
@@ -25,6 +26,10 @@ enum Kind {
     Newest(usize),
     /// Values of a field.
     Top(&'static str),
+    /// Lines of a LogQL query, newest first.
+    Lines(usize),
+    /// Series of a LogQL query, a point a minute.
+    Samples,
 }
 
 struct Asked {
@@ -35,7 +40,7 @@ struct Asked {
     goal_ms: u32,
 }
 
-const ASKED: [Asked; 14] = [
+const ASKED: [Asked; 26] = [
     Asked { what: "count of a term of many records", search: "error", kind: Kind::Histogram, goal_ms: 65 },
     Asked {
         what: "count of a term of 3 %",
@@ -59,12 +64,69 @@ const ASKED: [Asked; 14] = [
     },
     Asked { what: "rare number", search: "548366 OR 123457", kind: Kind::Histogram, goal_ms: 8 },
     Asked { what: "substring", search: "\"ssword\"", kind: Kind::Histogram, goal_ms: 0 },
+    Asked {
+        what: "regex over everything",
+        search: "/(?i)(fail|refus)\\w* .*port [0-9]+/",
+        kind: Kind::Histogram,
+        goal_ms: 115,
+    },
+    Asked { what: "regex with a text in it", search: "/blk_[0-9]+ term/", kind: Kind::Histogram, goal_ms: 115 },
+    Asked { what: "regex of digits", search: "/[0-9]{6}$/", kind: Kind::Histogram, goal_ms: 115 },
     Asked { what: "number of a field", search: "http.status:500", kind: Kind::Histogram, goal_ms: 0 },
     Asked { what: "histogram of everything", search: "", kind: Kind::Histogram, goal_ms: 12 },
     Asked { what: "newest 100 of a term", search: "error", kind: Kind::Newest(100), goal_ms: 10 },
     Asked { what: "newest 100", search: "", kind: Kind::Newest(100), goal_ms: 0 },
     Asked { what: "count by service", search: "", kind: Kind::Top("service.name"), goal_ms: 12 },
     Asked { what: "count by status", search: "", kind: Kind::Top("http.status"), goal_ms: 0 },
+    Asked { what: "count by service of a term", search: "error", kind: Kind::Top("service.name"), goal_ms: 0 },
+    Asked {
+        what: "rate of everything",
+        search: r#"sum(rate({service_namespace="load"}[5m]))"#,
+        kind: Kind::Samples,
+        goal_ms: 0,
+    },
+    Asked {
+        what: "errors by level",
+        search: r#"sum by (detected_level) (count_over_time({service_namespace="load"} |= "error" [5m]))"#,
+        kind: Kind::Samples,
+        goal_ms: 0,
+    },
+    Asked {
+        what: "largest by label",
+        search: r#"topk(3, sum by (service_name) (bytes_over_time({service_namespace="load"}[5m])))"#,
+        kind: Kind::Samples,
+        goal_ms: 0,
+    },
+    Asked {
+        what: "count by structured metadata",
+        search: r#"sum by (http_status) (count_over_time({service_name=~"service-0[0-3]"} | http_status >= 500 [5m]))"#,
+        kind: Kind::Samples,
+        goal_ms: 0,
+    },
+    Asked {
+        what: "JSON of lines that are none",
+        search: r#"sum(count_over_time({service_name="service-04"} | json | __error__="" | status >= 500 [5m]))"#,
+        kind: Kind::Samples,
+        goal_ms: 0,
+    },
+    Asked {
+        what: "unwrapped logfmt",
+        search: r#"sum by (service_name) (avg_over_time({service_name="service-15"} | logfmt | unwrap pid [5m]))"#,
+        kind: Kind::Samples,
+        goal_ms: 0,
+    },
+    Asked {
+        what: "newest 100 lines of a regex",
+        search: r#"{service_namespace="load"} |~ "port [0-9]{3}[13]""#,
+        kind: Kind::Lines(100),
+        goal_ms: 0,
+    },
+    Asked {
+        what: "lines of an absent regex",
+        search: r#"{service_namespace="load"} |~ "port [0-9]+ closed by""#,
+        kind: Kind::Lines(100),
+        goal_ms: 0,
+    },
 ];
 
 pub(crate) fn run(options: &Options) {
@@ -114,13 +176,21 @@ impl Asked {
             Kind::Histogram => Some(format!("/api/v1/logs/histogram?{span}&buckets=1000")),
             Kind::Newest(limit) => Some(format!("/api/v1/logs?{span}&limit={limit}")),
             Kind::Top(_) => None,
+            Kind::Lines(_) | Kind::Samples => {
+                let limit = if let Kind::Lines(limit) = self.kind { limit } else { 100 };
+                let span = format!("query={search}&start={}&end={}", range.start_ns, range.end_ns);
+                Some(format!("/loki/api/v1/query_range?{span}&step=60&limit={limit}"))
+            }
         }
     }
 
     /// What was found, and how much of it was read.
     fn ask(&self, snapshot: &Snapshot, range: NsRange, threads: usize) -> (u64, u64) {
-        let search = logs::parse(self.search).expect("it parses");
         let budget = query::Limits { threads, ..query::Limits::default() }.start();
+        if let Kind::Lines(_) | Kind::Samples = self.kind {
+            return self.ask_logql(snapshot, range, &budget);
+        }
+        let search = logs::parse(self.search).expect("it parses");
         match self.kind {
             Kind::Histogram => {
                 let (buckets, stats) =
@@ -136,6 +206,28 @@ impl Asked {
                 let found = logs::top_values(snapshot, &search, range, field, 100, &budget).expect("it is answered");
                 (found.iter().map(|(_, count)| count).sum(), 0)
             }
+            Kind::Lines(_) | Kind::Samples => (0, 0),
+        }
+    }
+
+    /// Lines or points that were found, and blocks read.
+    fn ask_logql(&self, snapshot: &Snapshot, range: NsRange, budget: &query::Budget) -> (u64, u64) {
+        match (logql::parse(self.search).expect("it parses"), &self.kind) {
+            (logql::Expr::Log(log), Kind::Lines(limit)) => {
+                let found = logql::select(Some(snapshot), &log, range, Direction::NewestFirst, *limit, 0, budget);
+                let found = found.expect("it is answered");
+                (found.entries.len() as u64, found.stats.blocks_scanned)
+            }
+            (logql::Expr::Metric(metric), _) => {
+                let found = logql::range(Some(snapshot), &metric, range.start_ns, range.end_ns, MINUTE_NS, budget);
+                let found = found.expect("it is answered");
+                let points = match &found.value {
+                    logql::Value::Matrix(series) => series.iter().map(|(_, points)| points.len()).sum(),
+                    _ => 0,
+                };
+                (points as u64, found.stats.blocks_scanned)
+            }
+            _ => (0, 0),
         }
     }
 }

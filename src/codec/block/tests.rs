@@ -47,6 +47,14 @@ fn read_all(bytes: Vec<u8>) -> Result<LogBatch, BlockError> {
             }
         }
     }
+    for key in block.attributes()?.keys() {
+        let Some(found) = block.attributes()?.values_of(key) else { continue };
+        for (record, number) in found.of_record.iter().enumerate() {
+            let last = block.attributes()?.of(record).rev().find(|(known, _)| *known == key);
+            let value = number.checked_sub(1).map(|at| found.values[at as usize]);
+            assert!(last.map(|(_, value)| value.to_value().to_text()) == value.map(|value| value.to_value().to_text()));
+        }
+    }
     block.batch()
 }
 

@@ -66,7 +66,13 @@ pub(super) struct Marked {
     pub(super) mark: u64,
     pub(super) at: RowKey,
     /// The number of its series in [`Part::series`], and its sample; nothing for one that is none.
-    pub(super) outcome: Result<Option<(usize, Run)>, QueryError>,
+    pub(super) outcome: Result<Option<(usize, One)>, QueryError>,
+}
+
+/// A sample and the steps, first and last, whose windows it is in.
+pub(super) struct One {
+    pub(super) steps: (usize, usize),
+    pub(super) sample: Sample,
 }
 
 /// What one source gives.
@@ -177,13 +183,9 @@ impl Collector<'_> {
                     part.series[series].1.add(Sample { time_ns, stream: stream.hash, value }, steps);
                 }
                 Some(mark) => {
-                    let outcome = outcome.map(|found| {
-                        found.map(|(series, value)| {
-                            let mut run = Run::none(self.is_sum);
-                            run.add(Sample { time_ns, stream: stream.hash, value }, steps);
-                            (series, run)
-                        })
-                    });
+                    let sample = |value| Sample { time_ns, stream: stream.hash, value };
+                    let one = |(series, value)| (series, One { steps, sample: sample(value) });
+                    let outcome = outcome.map(|found| found.map(one));
                     part.marked.push(Marked { mark, at: rows.key(at)?, outcome });
                 }
             }

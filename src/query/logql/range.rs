@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use model::{Labels, MatchOp, Matcher, NsRange};
 
 use super::ast::{Grouping, RangeAggregation, RangeOp};
-use super::collect::{Collector, Key, Marked, Part, Run, Sum};
+use super::collect::{Collector, Key, Marked, One, Part, Run, Sum};
 use super::context::Context;
 use super::narrow;
 use super::sampler::{Sampler, whole};
@@ -69,13 +69,16 @@ impl Collected {
             if !matches!(seen.look(mark, at, guard)?, Twin::New) {
                 continue;
             }
-            let Some((series, run)) = outcome? else { continue };
+            let Some((series, One { steps: (first, last), sample })) = outcome? else { continue };
             let (key, place) = &mut place_of[series];
             let place = match place {
                 Some(place) => *place,
                 None => *place.insert(self.place(key, context, guard, is_answer)?),
             };
-            self.put(place, run, guard)?;
+            match self.is_sum {
+                true => self.add_sum(place, &Sum { first, last, value: sample.value as i64, lines: 1 }),
+                false => self.put(place, Run::Each(vec![sample]), guard)?,
+            }
             samples += 1;
         }
         Ok(samples)
@@ -106,16 +109,18 @@ impl Collected {
         Ok(self.found.len() - 1)
     }
 
+    fn add_sum(&mut self, place: usize, sum: &Sum) {
+        let Samples::Sums(steps) = &mut self.found[place].samples else { return };
+        let Sum { first, last, value, lines } = *sum;
+        steps[first].0 += value;
+        steps[first].1 += lines;
+        steps[last + 1].0 -= value;
+        steps[last + 1].1 -= lines;
+    }
+
     fn put(&mut self, place: usize, run: Run, guard: &mut Guard<'_>) -> Result<(), QueryError> {
         match (&mut self.found[place].samples, run) {
-            (Samples::Sums(steps), Run::Sums(more)) => {
-                for Sum { first, last, value, lines } in more {
-                    steps[first].0 += value;
-                    steps[first].1 += lines;
-                    steps[last + 1].0 -= value;
-                    steps[last + 1].1 -= lines;
-                }
-            }
+            (Samples::Sums(_), Run::Sums(more)) => more.iter().for_each(|sum| self.add_sum(place, sum)),
             (Samples::Each(samples), Run::Each(more)) => {
                 guard.spend((more.len() * size_of::<Sample>()) as u64)?;
                 samples.extend(more);

@@ -22,18 +22,23 @@ const VALUES_MAX: usize = 100_000;
 const VALUE_BYTES_MAX: usize = 1_024;
 const MINUTE_NS: i64 = 60_000_000_000;
 
+/// Buckets, and what was read for them.
+pub(super) type Histogram = (Vec<Bucket>, SearchStats);
+/// Why counting ended early, and the range it is whole for: the newest records are counted first.
+pub(super) type Cut = (QueryError, NsRange);
+
 pub(super) fn histogram(
     view: &LogView,
     expr: &Expr,
     range: NsRange,
     width_ns: i64,
     budget: &Budget,
-) -> Result<(Vec<Bucket>, SearchStats), QueryError> {
+) -> Result<(Histogram, Option<Cut>), QueryError> {
     if width_ns < 1 {
         return Err(QueryError::Evaluation { reason: format!("a histogram's buckets cannot be {width_ns} ns wide") });
     }
     if range.start_ns >= range.end_ns {
-        return Ok((Vec::new(), SearchStats::default()));
+        return Ok(((Vec::new(), SearchStats::default()), None));
     }
     let first = range.start_ns.div_euclid(width_ns);
     let count = i128::from((range.end_ns - 1).div_euclid(width_ns)) - i128::from(first) + 1;
@@ -49,7 +54,10 @@ pub(super) fn histogram(
     let bucket_of = |at_ns: i64| (at_ns.div_euclid(width_ns) - first) as usize;
     let by_severity = severity_only(expr);
     let mut guard = Guard::new(budget);
-    let sources = guard.sources(view, expr, range)?;
+    let mut sources = guard.sources(view, expr, range)?;
+    sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns()));
+    let edges_ns: Vec<i64> = sources.iter().map(Source::max_ns).collect();
+    let mut done = 0;
     let counted = |guard: &mut Guard<'_>, source: &Source| {
         let mut counts = Counts::new();
         if let (Some(mask), Source::Block(block)) = (by_severity, source)
@@ -68,15 +76,24 @@ pub(super) fn histogram(
         }
         Ok(counts)
     };
-    sources::each(&mut guard, budget, sources, counted, |more: Counts| {
+    let ended = sources::each(&mut guard, budget, sources, counted, |more: Counts| {
         for (bucket, severity, count) in more {
             counts[bucket][severity] += count;
         }
+        done += 1;
         Ok(())
-    })?;
+    });
+    let cut = match ended {
+        Ok(()) => None,
+        Err(error @ (QueryError::Timeout { .. } | QueryError::TooMuch { .. })) => {
+            let edge_ns = edges_ns.get(done).map_or(range.start_ns, |edge_ns| edge_ns.saturating_add(1));
+            Some((error, NsRange { start_ns: edge_ns.clamp(range.start_ns, range.end_ns), end_ns: range.end_ns }))
+        }
+        Err(error) => return Err(error),
+    };
     let start = |at: usize| (first + at as i64).saturating_mul(width_ns);
     let buckets = counts.into_iter().enumerate().map(|(at, counts)| Bucket { start_ns: start(at), counts });
-    Ok((buckets.collect(), guard.stats))
+    Ok(((buckets.collect(), guard.stats), cut))
 }
 
 /// Buckets, severities and counts; a pair may come more than once.

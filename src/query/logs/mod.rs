@@ -186,7 +186,28 @@ pub fn histogram(
     budget: &Budget,
 ) -> Result<(Vec<Bucket>, SearchStats), QueryError> {
     damage::around(snapshot.logs(), range, budget, || {
-        count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)
+        match count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)? {
+            (_, Some((error, _))) => Err(error),
+            (counted, None) => Ok(counted),
+        }
+    })
+}
+
+/// As [`histogram`]; where the budget's time or memory ends first, what was counted until then, newest records first, and the range that
+/// the counts are whole for.
+///
+/// # Errors
+/// As [`histogram`], but for `Timeout` and what the budget's memory refuses.
+pub fn histogram_in_part(
+    snapshot: &Snapshot,
+    search: &Search,
+    range: NsRange,
+    width_ns: i64,
+    budget: &Budget,
+) -> Result<(Vec<Bucket>, Option<Partial>), QueryError> {
+    damage::around(snapshot.logs(), range, budget, || {
+        let ((buckets, _), cut) = count::histogram(snapshot.logs(), &search.expr, range, width_ns, budget)?;
+        Ok((buckets, cut.map(|(error, covered)| Partial { reason: error.to_string(), covered })))
     })
 }
 

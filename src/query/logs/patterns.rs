@@ -9,9 +9,10 @@ use foldhash::fast::RandomState;
 use model::{Matcher, NsRange};
 use store::Snapshot;
 
+use super::expr::Expr;
 use super::guard::{Guard, Source};
 use super::row::Rows;
-use super::{Search, judge};
+use super::{Partial, Search, judge};
 use crate::logql::{labels, narrow};
 use crate::{Budget, QueryError};
 
@@ -60,12 +61,15 @@ pub struct Patterns {
     pub other: u64,
     /// Every how many lines one was looked at.
     pub sampled_every: u64,
+    /// Set when the budget ended before the lines did.
+    pub partial: Option<Partial>,
 }
 
-/// The templates of the lines in a range, counted in steps aligned to multiples of `step_ns`.
+/// The templates of the lines in a range, counted in steps aligned to multiples of `step_ns`. The newest blocks are read first; where the
+/// budget's time or memory ends before them, what was found until then.
 ///
 /// # Errors
-/// `Evaluation` for a step below 1; `TooMuch` for more than 11,000 steps, and by the budget.
+/// `Evaluation` for a step below 1; `TooMuch` for more than 11,000 steps; `Cancelled`.
 pub fn patterns(
     snapshot: &Snapshot,
     selection: Selection<'_>,
@@ -94,7 +98,8 @@ pub fn patterns(
         }
     };
     let mut guard = Guard::new(budget);
-    let sources = guard.sources(snapshot.logs(), expr, range)?;
+    let mut sources = guard.sources(snapshot.logs(), expr, range)?;
+    sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns()));
     let records = |source: &Source| match source {
         Source::Block(block) => block.records(),
         Source::Head(part) => part.len() as u64,
@@ -103,28 +108,51 @@ pub fn patterns(
     let mut found = Templates { step_ns, every, ..Templates::default() };
     let mut nth = 0u64;
     for source in sources {
-        let Some(rows) = guard.read(source)? else { continue };
-        let mut selected: HashMap<(usize, usize), bool, RandomState> = HashMap::default();
-        for at in 0..rows.count() {
-            guard.tick()?;
-            let time_ns = rows.time(at)?;
-            if !range.contains(time_ns) {
-                continue;
+        let edge_ns = source.max_ns();
+        match add(&mut found, &mut guard, source, (selection, expr), range, &mut nth) {
+            Ok(()) => {}
+            Err(error @ (QueryError::Timeout { .. } | QueryError::TooMuch { .. })) => {
+                let start_ns = edge_ns.saturating_add(1).clamp(range.start_ns, range.end_ns);
+                let covered = NsRange { start_ns, end_ns: range.end_ns };
+                let partial = Some(Partial { reason: error.to_string(), covered });
+                return Ok(Patterns { partial, ..found.finish() });
             }
-            nth += 1;
-            if !nth.is_multiple_of(every) {
-                continue;
-            }
-            let wanted = match selection {
-                Selection::Search(_) => judge::matches(expr, &rows, at)?,
-                Selection::Streams(matchers) => is_selected(&rows, at, matchers, &mut selected)?,
-            };
-            if wanted {
-                guard.spend(found.add(&rows.line(at)?, time_ns))?;
-            }
+            Err(error) => return Err(error),
         }
     }
     Ok(found.finish())
+}
+
+/// Adds the lines of a source; `nth` counts the records of all of them.
+fn add(
+    found: &mut Templates,
+    guard: &mut Guard<'_>,
+    source: Source,
+    (selection, expr): (Selection<'_>, &Expr),
+    range: NsRange,
+    nth: &mut u64,
+) -> Result<(), QueryError> {
+    let Some(rows) = guard.read(source)? else { return Ok(()) };
+    let mut selected: HashMap<(usize, usize), bool, RandomState> = HashMap::default();
+    for at in 0..rows.count() {
+        guard.tick()?;
+        let time_ns = rows.time(at)?;
+        if !range.contains(time_ns) {
+            continue;
+        }
+        *nth += 1;
+        if !nth.is_multiple_of(found.every) {
+            continue;
+        }
+        let wanted = match selection {
+            Selection::Search(_) => judge::matches(expr, &rows, at)?,
+            Selection::Streams(matchers) => is_selected(&rows, at, matchers, &mut selected)?,
+        };
+        if wanted {
+            guard.spend(found.add(&rows.line(at)?, time_ns))?;
+        }
+    }
+    Ok(())
 }
 
 fn is_selected(
@@ -305,7 +333,7 @@ impl Templates {
         }
         let mut patterns: Vec<Pattern> = by_text.into_values().collect();
         patterns.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.template.cmp(&right.template)));
-        Patterns { patterns, other: self.other, sampled_every: self.every }
+        Patterns { patterns, other: self.other, sampled_every: self.every, partial: None }
     }
 }
 

@@ -449,14 +449,16 @@ fn compare(tenant: &Tenant, sent: &[Rest], text: &str, holds: &dyn Fn(&Rest) -> 
         }
         assert_eq!(found, counts, "histogram {width_ns} {text}");
     }
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for row in &expected {
-        if let Some(first) = values(row, "service.name").first() {
-            *counts.entry(first.to_text()).or_default() += 1;
+    for field in ["service.name", "http.status", "user", "took"] {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for row in &expected {
+            if let Some(first) = values(row, field).first() {
+                *counts.entry(first.to_text()).or_default() += 1;
+            }
         }
+        let found = top_values(&snapshot, &search, range, field, 1_000, &budget()).unwrap();
+        assert_eq!(found.into_iter().collect::<BTreeMap<_, _>>(), counts, "values of {field} {text}");
     }
-    let found = top_values(&snapshot, &search, range, "service.name", 1_000, &budget()).unwrap();
-    assert_eq!(found.into_iter().collect::<BTreeMap<_, _>>(), counts, "values {text}");
 }
 
 #[test]
@@ -950,5 +952,18 @@ fn what_the_budget_ends_is_whole_for_a_part_and_goes_on_from_there() {
             assert_eq!(found.rows, expected, "{direction:?} {bytes_max}");
         }
         assert!(parts > 2, "{parts}");
+    }
+    let range = NsRange { start_ns: START_MS * 1_000_000 - DAY_NS, end_ns: START_MS * 1_000_000 + 3 * DAY_NS };
+    let late = Budget { deadline: std::time::Instant::now(), ..budget() };
+    let (buckets, partial) = histogram_in_part(&snapshot, &all, range, DAY_NS, &budget()).unwrap();
+    assert!(partial.is_none() && buckets.iter().any(|bucket| bucket.counts.iter().sum::<u64>() > 0));
+    let (buckets, partial) = histogram_in_part(&snapshot, &all, range, DAY_NS, &late).unwrap();
+    let reason = partial.map(|partial| partial.reason).unwrap_or_default();
+    assert!(reason.contains("query.timeout") && buckets.len() > 3, "{reason}");
+    let found = window_patterns(&snapshot, &all, range, 0, DAY_NS, &late).unwrap();
+    let small = Budget { bytes_max: 1_000, ..budget() };
+    let some = window_patterns(&snapshot, &all, range, 0, DAY_NS, &small).unwrap();
+    for (found, expected) in [(found.partial, "query.timeout"), (some.partial, "query.memory_max")] {
+        assert!(found.is_some_and(|partial| partial.reason.contains(expected)), "{expected}");
     }
 }

@@ -3,8 +3,8 @@
 use model::NsRange;
 use store::Snapshot;
 
-use super::Search;
-use super::patterns::{Selection, patterns};
+use super::patterns::{Patterns, Selection, patterns};
+use super::{Partial, Search};
 use crate::{Budget, QueryError};
 
 /// Lines of a window that are alike.
@@ -38,6 +38,8 @@ pub struct WindowPatterns {
     pub other: u64,
     /// Every how many lines one was looked at.
     pub sampled_every: u64,
+    /// Set when the budget ended first; a template that looks new may then have come before.
+    pub partial: Option<Partial>,
 }
 
 /// The templates of matching lines in a window, with those of the `before_ns` before it to tell which are new. The window's first step
@@ -55,9 +57,8 @@ pub fn window_patterns(
 ) -> Result<WindowPatterns, QueryError> {
     let begin_ns = window.start_ns.div_euclid(step_ns.max(1)).saturating_mul(step_ns.max(1));
     let whole = NsRange { start_ns: begin_ns.saturating_sub(before_ns.max(0)), end_ns: window.end_ns };
-    let found = patterns(snapshot, Selection::Search(search), whole, step_ns, budget)?;
-    let mut out: Vec<WindowPattern> = found
-        .patterns
+    let mut found = patterns(snapshot, Selection::Search(search), whole, step_ns, budget)?;
+    let mut out: Vec<WindowPattern> = std::mem::take(&mut found.patterns)
         .into_iter()
         .filter_map(|pattern| {
             let inside = pattern.steps.partition_point(|(start_ns, _)| *start_ns < begin_ns);
@@ -74,5 +75,6 @@ pub fn window_patterns(
         })
         .collect();
     out.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.template.cmp(&right.template)));
-    Ok(WindowPatterns { patterns: out, other: found.other, sampled_every: found.sampled_every })
+    let Patterns { other, sampled_every, partial, .. } = found;
+    Ok(WindowPatterns { patterns: out, other, sampled_every, partial })
 }

@@ -24,7 +24,8 @@
 //! again with `to` (newest first) or `from` (oldest first) at its edge. So does one that met stored records that cannot be read, which its
 //! reason names; the covered range is then the whole. Other answers have a key `warnings` in that case. With `progress=1` lines
 //! `{"progress":{"bytes_scanned":…,"bytes_total":…,"matches":…}}` come twice a second until the records do; closing the connection
-//! cancels the search. A failure after the first line is a line `{"error":{"message":…}}`.
+//! cancels the search. Counts, facets and patterns that end early have the same `partial` beside them: the newest records come first. A
+//! failure after the first line is a line `{"error":{"message":…}}`.
 
 mod around;
 mod facets;
@@ -42,7 +43,7 @@ use http::header;
 use model::any::json_string;
 use model::time::rfc3339_ns;
 use model::{NsRange, Severity, TenantId};
-use query::logs::{self, Bucket, Direction};
+use query::logs::{self, Bucket, Direction, Partial};
 use query::{Budget, Progress};
 
 use super::params::{Params, bad};
@@ -166,12 +167,12 @@ pub(super) async fn histogram(
         let answered = state.queries.run(params.timeout()?, move |budget| {
             let search = logs::parse(&text)?;
             let view = View::of(&store, &tenant)?;
-            let Some(snapshot) = view.snapshot() else { return Ok((Vec::new(), Vec::new())) };
-            let buckets = logs::histogram(snapshot, &search, range, width_ns, budget)?.0;
-            Ok((buckets, budget.damage.warnings()))
+            let Some(snapshot) = view.snapshot() else { return Ok((Vec::new(), None, Vec::new())) };
+            let (buckets, partial) = logs::histogram_in_part(snapshot, &search, range, width_ns, budget)?;
+            Ok((buckets, partial, budget.damage.warnings()))
         });
-        let (buckets, warnings) = answered.await?;
-        let json = histogram_json(width_ns, &buckets, &warnings);
+        let (buckets, partial, warnings) = answered.await?;
+        let json = histogram_json(width_ns, &buckets, partial.as_ref(), &warnings);
         Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
     })
     .await
@@ -211,7 +212,7 @@ fn width_ns(range: NsRange, buckets: usize) -> i64 {
 }
 
 /// `counts` names the severities that occur; the others are 0. `warnings` say what is not counted; without any they are left out.
-fn histogram_json(width_ns: i64, buckets: &[Bucket], warnings: &[String]) -> String {
+fn histogram_json(width_ns: i64, buckets: &[Bucket], partial: Option<&Partial>, warnings: &[String]) -> String {
     let mut out = format!("{{\"width_ns\":{width_ns},\"buckets\":");
     super::envelope::push_array(buckets, &mut out, |bucket, out| {
         write!(out, "{{\"time\":\"{}\",\"counts\":{{", rfc3339_ns(bucket.start_ns)).expect("a String takes everything");
@@ -225,6 +226,7 @@ fn histogram_json(width_ns: i64, buckets: &[Bucket], warnings: &[String]) -> Str
         }
         out.push_str("}}");
     });
+    lines::push_partial_member(partial, &mut out);
     push_warnings(warnings, &mut out);
     out.push('}');
     out
@@ -263,7 +265,7 @@ mod tests {
         counts[3] = 5;
         counts[5] = 1;
         assert_eq!(
-            histogram_json(1_000_000_000, &[Bucket { start_ns: 0, counts }], &[]),
+            histogram_json(1_000_000_000, &[Bucket { start_ns: 0, counts }], None, &[]),
             r#"{"width_ns":1000000000,"buckets":[{"time":"1970-01-01T00:00:00.000000000Z","counts":{"info":5,"error":1}}]}"#
         );
     }

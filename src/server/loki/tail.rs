@@ -13,7 +13,7 @@ use model::{Kind, NsRange, TenantId};
 use query::logql::ast::LogExpr;
 use query::logql::{self, Expr, LogEntry, Look, Tail};
 use query::logs::Direction;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::params::{bounds, count, limit};
 use super::query::{categorize, parse};
@@ -24,8 +24,10 @@ use crate::api::view::View;
 use crate::error::Fault;
 use crate::{State, clock};
 
-/// Between two looks at what is new.
+/// Between two looks while records keep coming.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Between two looks for a tenant that has sent nothing yet.
+const NO_TENANT_YET: Duration = Duration::from_secs(1);
 /// Longest `delay_for`, in seconds.
 const DELAY_MAX_S: usize = 5;
 /// Entries of one message; a reader who gets more at once reads none of them.
@@ -96,21 +98,22 @@ async fn follow(state: &State, asked: Asked, socket: &mut WebSocket) -> Result<(
     let Asked { log, tenant, start_ns, limit, pause, categorize } = asked;
     let (store, id, first) = (state.store.clone(), tenant.clone(), log.clone());
     let begin = move |budget: &query::Budget| {
+        let arrivals = store.existing_tenant(&id)?.map(|tenant| tenant.log_arrivals());
         let view = View::of(&store, &id)?;
         let tail = Tail::new(first.clone(), view.snapshot(), clock::now_ns()).map_err(fault)?;
         let range = NsRange { start_ns, end_ns: i64::MAX };
         let before = logql::select(view.snapshot(), &first, range, Direction::NewestFirst, limit, 0, budget);
         let mut entries = before.map_err(fault)?.entries;
         entries.reverse();
-        Ok((tail, entries))
+        Ok((tail, arrivals, entries))
     };
-    let (mut tail, entries) = state.queries.run(None, begin).await?;
+    let (mut tail, mut arrivals, entries) = state.queries.run(None, begin).await?;
     if !send(socket, &Look { entries, dropped: Vec::new() }, categorize).await {
         return Ok(());
     }
     loop {
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = news(pause, &mut arrivals) => {}
             heard = socket.recv() => match heard {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
                 // Pings are answered beneath.
@@ -119,18 +122,32 @@ async fn follow(state: &State, asked: Asked, socket: &mut WebSocket) -> Result<(
         }
         let (store, id) = (state.store.clone(), tenant.clone());
         let look = move |budget: &query::Budget| {
-            let view = View::of(&store, &id)?;
-            let found = match view.snapshot() {
-                Some(snapshot) => tail.look(snapshot, ENTRIES_MAX, budget).map_err(fault)?,
-                None => Look::default(),
-            };
-            Ok((tail, found))
+            let Some(tenant) = store.existing_tenant(&id)? else { return Ok((tail, None, Look::default())) };
+            let mut arrivals = arrivals.unwrap_or_else(|| tenant.log_arrivals());
+            // What comes from here on wakes again.
+            arrivals.borrow_and_update();
+            let found = tail.look(&tenant.snapshot()?, ENTRIES_MAX, budget).map_err(fault)?;
+            Ok((tail, Some(arrivals), found))
         };
         let found;
-        (tail, found) = state.queries.run(None, look).await?;
+        (tail, arrivals, found) = state.queries.run(None, look).await?;
         if !send(socket, &found, categorize).await {
             return Ok(());
         }
+    }
+}
+
+/// Until records may have come, and no sooner than `pause`. May be dropped and begun again.
+async fn news(pause: Duration, arrivals: &mut Option<watch::Receiver<()>>) {
+    tokio::time::sleep(pause).await;
+    let has_come = match arrivals {
+        Some(arrivals) => arrivals.changed().await.is_ok(),
+        None => false,
+    };
+    if !has_come {
+        // Not there yet, or closed and perhaps opened again.
+        *arrivals = None;
+        tokio::time::sleep(NO_TENANT_YET).await;
     }
 }
 

@@ -503,7 +503,12 @@ fn pages() -> Vec<(&'static str, String)> {
         last_ns: NOW_MS * NS_PER_MS,
         steps: vec![((NOW_MS - 600_000) / 60_000 * 60_000 * NS_PER_MS, 7)],
     };
-    let found = query::logs::WindowPatterns { patterns: (0..120).map(pattern).collect(), other: 4, sampled_every: 3 };
+    let found = query::logs::WindowPatterns {
+        patterns: (0..120).map(pattern).collect(),
+        other: 4,
+        sampled_every: 3,
+        partial: None,
+    };
     let range = NsRange { start_ns: (NOW_MS - 3_600_000) * NS_PER_MS, end_ns: NOW_MS * NS_PER_MS };
     page.patterns = Some(super::log_patterns::view(&found, range, 60_000 * NS_PER_MS, NOW_MS));
     out.push(("logs-patterns", html(&page)));

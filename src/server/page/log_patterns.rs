@@ -131,6 +131,7 @@ mod tests {
             patterns: vec![pattern("a <_>\u{202e}", 3, 1), pattern("b", 1, 0)],
             other: 0,
             sampled_every: 2,
+            partial: None,
         };
         let range = NsRange { start_ns: 0, end_ns: 180_000_000_000 };
         let shown = view(&found, range, 60_000_000_000, 0);

@@ -222,11 +222,7 @@ impl LogsPage {
             Ok(answer) => self.show_rows(&answer, asked.now_ms),
             Err(error) => return self.fail("The search cannot be answered", &error),
         }
-        let width_ms = bar_width_ms(self.window.length_ms());
-        match logs::histogram(snapshot, &search, range, width_ms * NS_PER_MS, budget) {
-            Ok((buckets, _)) => self.show_histogram(&buckets, width_ms, asked.now_ms),
-            Err(error) => self.fail("The records cannot be counted", &error),
-        }
+        self.count(asked, snapshot, &search);
         if self.rows.is_empty() {
             self.explain(snapshot, range, newest_ns, asked);
             return self.offer_names(snapshot, &search, range, asked);
@@ -259,17 +255,31 @@ impl LogsPage {
         );
     }
 
-    fn ask_patterns(&mut self, asked: &Asked, snapshot: &Snapshot, search: &Search, newest_ns: Option<i64>) {
-        let range = self.window.ns();
+    fn count(&mut self, asked: &Asked, snapshot: &Snapshot, search: &Search) {
         let width_ms = bar_width_ms(self.window.length_ms());
-        let width_ns = width_ms * NS_PER_MS;
-        match logs::histogram(snapshot, search, range, width_ns, &asked.budget) {
-            Ok((buckets, _)) => self.show_histogram(&buckets, width_ms, asked.now_ms),
+        match logs::histogram_in_part(snapshot, search, self.window.ns(), width_ms * NS_PER_MS, &asked.budget) {
+            Ok((buckets, partial)) => {
+                self.show_histogram(&buckets, width_ms, asked.now_ms);
+                if let Some(partial) = &partial {
+                    self.show_partial(partial, asked.now_ms);
+                }
+            }
             Err(error) => self.fail("The records cannot be counted", &error),
         }
+    }
+
+    fn ask_patterns(&mut self, asked: &Asked, snapshot: &Snapshot, search: &Search, newest_ns: Option<i64>) {
+        let range = self.window.ns();
+        let width_ns = bar_width_ms(self.window.length_ms()) * NS_PER_MS;
+        self.count(asked, snapshot, search);
         match log_patterns::ask(snapshot, search, range, width_ns, &asked.budget) {
             Ok(found) if found.patterns.is_empty() => self.explain(snapshot, range, newest_ns, asked),
-            Ok(found) => self.patterns = Some(log_patterns::view(&found, range, width_ns, asked.now_ms)),
+            Ok(found) => {
+                self.patterns = Some(log_patterns::view(&found, range, width_ns, asked.now_ms));
+                if let Some(partial) = &found.partial {
+                    self.show_partial(partial, asked.now_ms);
+                }
+            }
             Err(error) => self.fail("The patterns cannot be counted", &error),
         }
     }

@@ -71,10 +71,7 @@ fn facets_json(facets: &[Facet], partial: Option<&Partial>) -> String {
         write!(out, ",\"others\":{others},\"without\":{without},\"distinct\":{values},\"overflows\":{overflows}}}")
             .expect("a String takes everything");
     });
-    if let Some(partial) = partial {
-        out.push_str(",\"partial\":");
-        lines::push_partial_value(partial, &mut out);
-    }
+    lines::push_partial_member(partial, &mut out);
     out.push('}');
     out
 }

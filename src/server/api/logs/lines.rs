@@ -64,7 +64,15 @@ pub(super) fn push_partial(partial: &Partial, out: &mut String) {
     out.push('}');
 }
 
-pub(super) fn push_partial_value(partial: &Partial, out: &mut String) {
+/// As a member after others of an object: nothing for an answer that is whole.
+pub(super) fn push_partial_member(partial: Option<&Partial>, out: &mut String) {
+    if let Some(partial) = partial {
+        out.push_str(",\"partial\":");
+        push_partial_value(partial, out);
+    }
+}
+
+fn push_partial_value(partial: &Partial, out: &mut String) {
     out.push_str("{\"reason\":");
     json_string(&partial.reason, out);
     let (start, end) = (rfc3339_ns(partial.covered.start_ns), rfc3339_ns(partial.covered.end_ns));

@@ -72,6 +72,7 @@ fn json(found: &WindowPatterns, warnings: &[String], step_ns: i64, limit: usize)
         });
         out.push('}');
     });
+    super::lines::push_partial_member(found.partial.as_ref(), &mut out);
     push_warnings(warnings, &mut out);
     out.push('}');
     out

@@ -102,7 +102,7 @@ async fn replayed(store: &Store, tenant: &Tenant) {
             budget: Limits { timeout: Duration::from_secs(60), ..Limits::default() }.start(),
         };
         let begun = Instant::now();
-        let found = replay::replay(&snapshot, &groups, &span).remove(0);
+        let found = replay::replay(&snapshot, Some(&snapshot), &groups, &span).remove(0);
         assert_eq!(found.error, "");
         println!(
             "replay of {DAYS} days, {HOSTS} series, step {} s: {:?}; fired {}, flapped {}",

@@ -102,7 +102,7 @@ enum Verb {
 
 #[derive(Debug, Subcommand)]
 enum TestVerb {
-    /// Run promtool's unit-test files.
+    /// Run promtool's unit-test files, with log lines and expected notifications beside what promtool knows.
     #[command(after_help = "Example:\n  binnacle test rules alerts/host.test.yml")]
     Rules {
         #[arg(required = true)]

@@ -3,6 +3,7 @@
 //! A key that is not listed here is refused, so each key is read somewhere: see `app`.
 
 mod load;
+mod relabel;
 mod scrape;
 mod value;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use load::{ConfigError, Overrides, load};
+pub use relabel::{Action, Relabel};
 pub use scrape::{BasicAuth, FallbackProtocol, Scheme, Scrape, Secret};
 pub use value::{Bytes, Delta, Duration, Promote, Translation};
 

@@ -8,7 +8,7 @@ use model::TenantId;
 use model::labels::METRIC_NAME;
 use serde::Deserialize;
 
-use super::{Bytes, Duration};
+use super::{Bytes, Duration, Relabel};
 
 /// Most targets of all jobs together; each is a task, and a connection while it is asked.
 const TARGETS_MAX: usize = 10_000;
@@ -37,6 +37,11 @@ pub struct Scrape {
     pub honor_timestamps: bool,
     /// Added to every series.
     pub labels: BTreeMap<String, String>,
+    /// Steps over a target's labels before it is asked, in order: `__address__`, `__scheme__`, `__metrics_path__`, `__param_…`, `job` and
+    /// `labels`. What is left without `__` in front is added to every series; a dropped target is not asked.
+    pub relabel_configs: Vec<Relabel>,
+    /// Steps over the labels of each sample, its name (`__name__`) included; a dropped sample is not stored.
+    pub metric_relabel_configs: Vec<Relabel>,
     /// Parameters of the query part of the URL.
     pub params: BTreeMap<String, Vec<String>>,
     pub basic_auth: Option<BasicAuth>,
@@ -73,6 +78,8 @@ impl Default for Scrape {
             honor_labels: false,
             honor_timestamps: true,
             labels: BTreeMap::new(),
+            relabel_configs: Vec::new(),
+            metric_relabel_configs: Vec::new(),
             params: BTreeMap::new(),
             basic_auth: None,
             bearer_token: None,
@@ -190,6 +197,13 @@ fn wrong(job: &Scrape) -> Option<String> {
             return Some(format!("labels: {name:?} is empty or reserved (names with __ in front are)"));
         }
     }
+    for (key, steps) in
+        [("relabel_configs", &job.relabel_configs), ("metric_relabel_configs", &job.metric_relabel_configs)]
+    {
+        if let Some((nth, reason)) = steps.iter().enumerate().find_map(|(nth, step)| Some((nth, step.wrong()?))) {
+            return Some(format!("{key}, number {}: {reason}", nth + 1));
+        }
+    }
     let bearers = usize::from(job.bearer_token.is_some()) + usize::from(job.bearer_token_file.is_some());
     if bearers + usize::from(job.basic_auth.is_some()) > 1 {
         return Some("only one of basic_auth, bearer_token and bearer_token_file".into());
@@ -234,6 +248,9 @@ mod tests {
         refused("bearer_token = \"x\"\nbearer_token_file = \"y\"", "only one");
         refused("basic_auth = {username = \"u\"}", "password_file");
         refused("tenant = \"../x\"", "tenant");
+        refused("relabel_configs = [{regex = \"(\", target_label = \"x\"}]", "number 1: regex \"(\": error parsing");
+        refused("metric_relabel_configs = [{action = \"keep\"}, {source_labels = [\"a\"]}]", "number 2: replace needs");
+        refused("relabel_configs = [{action = \"labeldrop\", source_labels = [\"a\"]}]", "look at names");
         for target in ["", "http://h:1", "h:1/metrics", "u@h:1", "a b"] {
             let job = Scrape { job: "j".into(), targets: vec![target.into()], ..Scrape::default() };
             assert!(check(&[job]).unwrap_err().1.contains("host:port"), "{target}");

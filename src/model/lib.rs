@@ -7,6 +7,7 @@ pub mod alert;
 pub mod any;
 pub mod batch;
 pub mod fault;
+pub mod go_regex;
 pub mod histogram;
 pub mod labels;
 pub mod log;

@@ -2,11 +2,8 @@
 
 use std::fmt;
 
+use crate::go_regex;
 use crate::labels::Labels;
-
-/// Largest compiled regex, in bytes. A hostile pattern such as `a{1000}{1000}` is refused instead of filling memory; the alternation of
-/// thousands of names that a dashboard sends for "all" fits.
-const REGEX_BYTES_MAX: usize = 8 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MatchOp {
@@ -109,30 +106,17 @@ impl Matcher {
 }
 
 fn anchored(pattern: &str) -> Result<regex::Regex, BadRegex> {
-    let bad = |reason: String| BadRegex { pattern: pattern.into(), reason };
-    // On its own first: `a)|(b` would close the group around it.
-    parsed(pattern).map_err(|error| {
-        bad(match error {
-            regex_syntax::Error::Parse(error) => error.kind().to_string(),
-            regex_syntax::Error::Translate(error) => error.kind().to_string(),
-            other => other.to_string(),
-        })
-    })?;
-    // `(?s:...)`: in Prometheus a dot matches a newline too.
-    regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| bad(error.to_string()))
-}
-
-fn parsed(pattern: &str) -> Result<regex_syntax::hir::Hir, regex_syntax::Error> {
-    regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build().parse(pattern)
+    go_regex::compile_whole(pattern).map_err(|reason| BadRegex {
+        pattern: pattern.into(),
+        reason: reason.strip_prefix(go_regex::PREFIX).unwrap_or(&reason).into(),
+    })
 }
 
 /// The literals that a pattern comes down to or begins with; `None` when it has none, or too many.
 fn literals(pattern: &str) -> Option<Candidates> {
     use regex_syntax::hir::literal::{ExtractKind, Extractor};
-    let hir = parsed(pattern).ok()?;
+    let pattern = go_regex::translate(pattern).ok()?;
+    let hir = regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build().parse(&pattern).ok()?;
     let mut extractor = Extractor::new();
     extractor.kind(ExtractKind::Prefix).limit_total(LITERALS_MAX).limit_literal_len(1 << 10);
     let found = extractor.extract(&hir);

@@ -18,6 +18,7 @@ use crate::health::Health;
 use crate::notifier::{ChannelView, NotifierOptions, ReceiverView};
 use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_quiet, mark, visible};
 use crate::picture::Pictures;
+use crate::rehearsal::Script;
 use crate::words::rendered;
 use crate::{Config, Timing};
 
@@ -74,6 +75,8 @@ pub(crate) struct Engine {
     speaker: Speaker,
     timing: Timing,
     undelivered: Vec<Undelivered>,
+    /// Takes messages in place of the network.
+    script: Option<Script>,
 }
 
 impl Engine {
@@ -110,7 +113,13 @@ impl Engine {
             speaker: Speaker { tenant: tenant.into(), external_url: options.external_url },
             timing: options.timing,
             undelivered: Vec::new(),
+            script: None,
         })
+    }
+
+    /// From here on nothing is sent, and all is accepted.
+    pub(crate) fn rehearse(&mut self) -> Script {
+        self.script.get_or_insert_default().clone()
     }
 
     pub(crate) fn alerts(&self) -> Alerts {
@@ -307,9 +316,16 @@ impl Engine {
                 let (sending, speaker) = (sent.intent.clone(), self.speaker.clone());
                 let (clients, timing) = (self.clients.clone(), self.timing.clone());
                 let context = self.context(&sending);
-                let task = self
-                    .sends
-                    .spawn(async move { deliver(&channel, &sending, &speaker, &context, &clients, &timing).await });
+                let task = match &self.script {
+                    Some(script) => {
+                        let url = &speaker.external_url;
+                        let report = script.take(&channel, &context.receiver, &sending, url, now_ms);
+                        self.sends.spawn(std::future::ready(report))
+                    }
+                    None => self
+                        .sends
+                        .spawn(async move { deliver(&channel, &sending, &speaker, &context, &clients, &timing).await }),
+                };
                 self.sending.insert(task.id(), sent);
             }
         }
@@ -329,6 +345,18 @@ impl Engine {
             }
         };
         self.finish(id, &report, now_ms());
+    }
+
+    /// Takes in all attempts under way as ended at that time; whether there were any.
+    pub(crate) async fn finish_begun(&mut self, now_ms: i64) -> bool {
+        let mut any = false;
+        while let Some(ended) = self.sends.join_next_with_id().await {
+            if let Ok((id, report)) = ended {
+                self.finish(id, &report, now_ms);
+            }
+            any = true;
+        }
+        any
     }
 
     fn finish(&mut self, id: Id, report: &Report, now_ms: i64) {

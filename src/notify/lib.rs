@@ -15,6 +15,7 @@ mod message;
 mod outbox;
 mod picture;
 mod pushed;
+mod rehearsal;
 mod silences;
 mod suppress;
 mod tls;
@@ -27,6 +28,7 @@ pub use notifier::{ChannelView, Notifier, NotifierOptions, NotifyError, Receiver
 pub use outbox::Undelivered;
 pub use picture::ChartSource;
 pub use pushed::PushDraft;
+pub use rehearsal::{Told, rehearse};
 pub use silences::{SilenceDraft, SilenceError};
 pub use suppress::Suppressor;
 pub use timing::Timing;

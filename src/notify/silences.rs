@@ -6,7 +6,7 @@
 use std::hash::{BuildHasher, Hasher};
 
 use model::time::format_duration_ms;
-use model::{Ack, AuditEntry, Kind, Matcher, Silence, SilenceState};
+use model::{Ack, AuditEntry, Kind, MatchOp, Matcher, Silence, SilenceState};
 use store::{Alerts, SilenceChange, StoreError};
 
 use crate::config::Interval;
@@ -194,7 +194,10 @@ fn check(draft: &SilenceDraft, longest_ms: i64, now_ms: i64) -> Result<(), Silen
     if let Some(matcher) = draft.matchers.iter().find(|matcher| matcher.name.is_empty()) {
         return refuse(format!("invalid silence: invalid label matcher {matcher}: it needs a label's name"));
     }
-    if draft.matchers.iter().all(|matcher| matcher.matches_empty()) {
+    // As in Alertmanager, what is not to be something says enough: `site!="a"` may silence alone.
+    let says_nothing =
+        |matcher: &Matcher| matches!(matcher.op, MatchOp::Equal | MatchOp::Regex) && matcher.matches_empty();
+    if draft.matchers.iter().all(says_nothing) {
         return refuse("invalid silence: at least one matcher must not match the empty string".into());
     }
     if draft.created_by.is_empty() {

@@ -1,44 +1,34 @@
 //! The rules of one tenant: when they run, what they change, and how they are.
 
 mod catch_up;
+mod meters;
+mod orphans;
 pub(crate) mod prepare;
+mod reload;
 mod schedule;
+mod view;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::alert::{RuleId, Transition, reason};
-use model::meter::{Counter, Gauge, Timing};
-use model::{AlertState, Instance, Labels, Sample, metric};
+use model::alert::{RuleId, reason};
+use model::{AlertState, Instance, Labels};
 use store::{Evaluation, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use catch_up::Gap;
+use meters::{DROPPED, DURATION, EVALUATIONS, FAILING, FAILURES, MISSED};
+use orphans::Orphans;
+pub use view::{GroupView, Health, RuleView};
 
 use crate::condition::Condition;
-use crate::evaluate::{self, Memory, Prepared, Report, Settings, Slot, Watch};
+use crate::evaluate::{self, Memory, Prepared, Report, Settings, Slot};
 use crate::ground::{Ground, TenantGround};
 use crate::log_rules::EventMemory;
 use crate::state;
-use crate::{Group, Rule, RuleKind};
-
-static EVALUATIONS: Counter = Counter::new("binnacle_rule_evaluations_total", "Evaluations of single rules.", &[]);
-static FAILURES: Counter =
-    Counter::new("binnacle_rule_evaluation_failures_total", "Evaluations of single rules that failed.", &[]);
-static MISSED: Counter = Counter::new(
-    "binnacle_rule_group_missed_slots_total",
-    "Slots at which a rule group was not evaluated, since it was still running or the process was held up.",
-    &[],
-);
-static MISSED_IN_A_ROW: Gauge = Gauge::new(
-    "binnacle_rule_group_missed_slots_in_a_row",
-    "Slots passed over before a rule group's last evaluation.",
-    &["group"],
-);
-static DURATION: Timing =
-    Timing::new("binnacle_rule_group_duration_seconds", "How long evaluating a rule group takes.", &[]);
+use crate::{Group, Rule};
 
 /// Slot key of the commit that says where new rules of log events begin.
 const NEW_EVENT_RULES: &str = "(new event rules)";
@@ -48,8 +38,6 @@ const CLOCK_SLACK_MS: i64 = 60_000;
 const SLOT_NOTED_MS: i64 = 60_000;
 /// The same while a `for` runs, which goes on after a restart from what was written.
 const SLOT_NOTED_WAITING_MS: i64 = 5_000;
-/// Slot key of the commit that resolves what removed rules left behind.
-const REMOVED_RULES: &str = "(removed rules)";
 
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
@@ -121,58 +109,6 @@ struct Shown {
     instances: HashMap<RuleId, Vec<Instance>>,
 }
 
-#[derive(Default)]
-struct Orphans {
-    instances: Vec<Instance>,
-    series: HashSet<Labels>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    Unknown,
-    Ok,
-    Err,
-}
-
-/// A group as the API and the pages show it.
-#[derive(Debug, Clone)]
-pub struct GroupView {
-    pub file: String,
-    pub name: String,
-    pub interval_ms: i64,
-    /// Most instances of one alerting rule, 0 for no limit.
-    pub limit: usize,
-    pub last_evaluation_ms: Option<i64>,
-    pub evaluation_seconds: f64,
-    pub missed_slots: u64,
-    pub rules: Vec<RuleView>,
-}
-
-#[derive(Debug, Clone)]
-pub struct RuleView {
-    pub id: RuleId,
-    pub name: String,
-    pub kind: RuleKind,
-    pub expr: String,
-    pub labels: Vec<(String, String)>,
-    pub annotations: Vec<(String, String)>,
-    pub health: Health,
-    pub last_error: String,
-    pub last_evaluation_ms: Option<i64>,
-    pub evaluation_seconds: f64,
-    /// Why it cannot be judged at present, in one word of [`model::alert::reason`]; empty when it can.
-    pub unknown: &'static str,
-    /// Since when its selectors find no series at all.
-    pub empty_since_ms: Option<i64>,
-    /// Its selectors that found nothing for a day, of a rule that finds nothing at all: most likely misspelt.
-    pub dead_selectors: Vec<String>,
-    pub is_shadow: bool,
-    pub owner: String,
-    pub runbook: String,
-    /// Pending, firing and recently resolved ones.
-    pub instances: Vec<Instance>,
-}
-
 impl Engine {
     /// Takes the groups over the tenant's stored states. Reads the alert file: blocks for some milliseconds.
     pub fn new(tenant: store::Tenant, groups: Vec<Group>, options: EngineOptions) -> Result<Engine, StoreError> {
@@ -236,18 +172,6 @@ impl Engine {
             FAILURES.add(&[], 1);
             Err(StoreError::Unavailable { reason: format!("evaluating rules: {error}") })
         })
-    }
-
-    /// Ends what removed rules left, where no group is there whose evaluation would.
-    async fn finish_removed(&self, at_ms: i64) {
-        let inner = self.inner.clone();
-        let ground = TenantGround { tenant: self.tenant.clone(), runtime: Handle::current() };
-        let finished = tokio::task::spawn_blocking(move || inner.resolve_orphans(at_ms, &ground));
-        match finished.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "alerts of removed rules could not be resolved"),
-            Err(error) => tracing::error!(%error, "alerts of removed rules could not be resolved"),
-        }
     }
 }
 
@@ -332,58 +256,6 @@ impl Inner {
         self.alerts.commit_evaluation(&evaluation)
     }
 
-    fn reload(&self, groups: Vec<Group>) {
-        // One reload at a time. The list itself is locked only to read and to replace it, since async code reads it too.
-        let _one = lock(&self.reloading);
-        let members = lock(&self.groups).clone();
-        let mut kept: HashMap<RuleId, (Option<evaluate::Instances>, HashSet<Labels>, Watch)> = HashMap::new();
-        let mut slots: HashMap<String, (Work, u64)> = HashMap::new();
-        let mut events: HashMap<RuleId, EventMemory> = HashMap::new();
-        for member in members.iter() {
-            let mut work = lock(&member.work);
-            let memory = std::mem::take(&mut work.memory);
-            let times = Work { memory: Memory::default(), ..*work };
-            slots.insert(member.prepared.key.clone(), (times, lock(&member.shown).missed_slots));
-            // An evaluation that still holds the old group finds its time taken.
-            work.last_at_ms = Some(i64::MAX);
-            for (id, instances) in memory.instances {
-                kept.entry(id).or_default().0 = Some(instances);
-            }
-            for (id, series) in memory.written {
-                kept.entry(id).or_default().1 = series;
-            }
-            events.extend(memory.events);
-            for (id, watch) in memory.watch {
-                kept.entry(id).or_default().2 = watch;
-            }
-        }
-        let mut next = Vec::new();
-        for prepared in prepare::prepare(groups) {
-            let (mut work, missed_slots) = slots.remove(&prepared.key).unwrap_or_default();
-            let mut shown = Shown { missed_slots, ..Shown::default() };
-            for rule in &prepared.rules {
-                work.memory.events.extend(events.remove_entry(&rule.id));
-                let Some((instances, series, watch)) = kept.remove(&rule.id) else { continue };
-                work.memory.written.insert(rule.id.clone(), series);
-                work.memory.watch.insert(rule.id.clone(), watch);
-                if let Some(instances) = instances {
-                    shown.instances.insert(rule.id.clone(), instances.values().cloned().collect());
-                    work.memory.instances.insert(rule.id.clone(), instances);
-                }
-            }
-            next.push(Arc::new(Member { prepared, work: Mutex::new(work), shown: Mutex::new(shown) }));
-        }
-        {
-            let mut orphans = lock(&self.orphans);
-            for (instances, series, _) in kept.into_values() {
-                orphans.take(instances.unwrap_or_default());
-                orphans.series.extend(series);
-            }
-        }
-        *lock(&self.groups) = next;
-        self.reloaded.notify_one();
-    }
-
     fn evaluate(&self, member: &Member, at_ms: i64, ground: &dyn Ground) -> Result<(), StoreError> {
         let mut work = lock(&member.work);
         if work.last_at_ms.is_some_and(|last_at_ms| at_ms <= last_at_ms) {
@@ -398,8 +270,8 @@ impl Inner {
         let slot = Slot { at_ms, lost_ms, started_ms: Some(self.started_ms) };
         let outcome = evaluate::evaluate(&member.prepared, &mut work.memory, slot, &self.settings, ground);
         EVALUATIONS.add(&[], outcome.reports.len() as u64);
-        FAILURES.add(&[], outcome.reports.iter().filter(|report| !report.error.is_empty()).count() as u64);
-        member.log_new_errors(&outcome.reports);
+        FAILURES.add(&[], outcome.reports.iter().filter(|report| report.has_failed()).count() as u64);
+        member.note_troubles(&outcome.reports);
         let committed = self.commit(&outcome, member, &mut work, at_ms);
         // States go on from what the disk holds: after a failed commit the next slot finds the same change again.
         if committed.is_ok() {
@@ -446,111 +318,26 @@ impl Inner {
         work.noted_ms = Some(at_ms);
         Ok(())
     }
-
-    fn view(&self) -> Vec<GroupView> {
-        let members = lock(&self.groups).clone();
-        members.iter().map(|member| member.view()).collect()
-    }
-
-    /// Ends what removed rules left: firing alerts are resolved and told, the rest is forgotten, their series end.
-    fn resolve_orphans(&self, at_ms: i64, ground: &dyn Ground) -> Result<(), StoreError> {
-        let mut orphans = lock(&self.orphans);
-        if orphans.instances.is_empty() && orphans.series.is_empty() {
-            return Ok(());
-        }
-        let mut evaluation = Evaluation { group: REMOVED_RULES.into(), at_ms, ..Evaluation::default() };
-        for instance in &orphans.instances {
-            evaluation.removals.push((instance.rule_id.clone(), instance.fingerprint()));
-            let to = (instance.state == AlertState::Firing).then_some(AlertState::Resolved);
-            if to.is_some() {
-                evaluation.notices.push(state::resolved(instance, at_ms));
-            }
-            if instance.state != AlertState::Resolved {
-                evaluation.transitions.push(Transition {
-                    at_ms,
-                    rule_id: instance.rule_id.clone(),
-                    labels: instance.labels.clone(),
-                    from: Some(instance.state),
-                    to,
-                    value: instance.value,
-                    note: "rule removed".into(),
-                });
-            }
-        }
-        self.alerts.commit_evaluation(&evaluation)?;
-        orphans.instances.clear();
-        let value = metric::stale_marker();
-        let ended: Vec<(Labels, Sample)> =
-            orphans.series.drain().map(|labels| (labels, Sample { at_ms, value })).collect();
-        if !ended.is_empty()
-            && let Err(reason) = ground.write(&ended)
-        {
-            // They end by themselves after the lookback.
-            tracing::warn!(reason, "series of removed rules are not marked as ended");
-        }
-        Ok(())
-    }
-}
-
-impl Orphans {
-    fn take(&mut self, instances: evaluate::Instances) {
-        self.series.extend(instances.values().filter_map(evaluate::alert_labels).flatten());
-        self.instances.extend(instances.into_values());
-    }
 }
 
 impl Member {
-    /// Once when a rule begins to fail, not at every slot.
-    fn log_new_errors(&self, reports: &[Report]) {
+    /// Puts what is wrong with rules into the figures; into the log once when it begins, not at every slot.
+    fn note_troubles(&self, reports: &[Report]) {
         let shown = lock(&self.shown);
         for (at, (report, rule)) in reports.iter().zip(&self.prepared.group.rules).enumerate() {
-            let known = shown.reports.get(at).is_some_and(|before| !before.error.is_empty());
-            if !report.error.is_empty() && !known {
-                let (group, file) = (&self.prepared.group.name, &self.prepared.group.file);
+            let before = shown.reports.get(at);
+            let (file, group) = (&self.prepared.group.file, &self.prepared.group.name);
+            let labels: [&str; 2] = [&self.prepared.key, &rule.name];
+            // A rule that was never in trouble has no series of it.
+            if report.has_failed() || before.is_some_and(Report::has_failed) {
+                FAILING.set(&labels, f64::from(u8::from(report.has_failed())));
+            }
+            if report.dropped > 0 || before.is_some_and(|before| before.dropped > 0) {
+                DROPPED.set(&labels, report.dropped as f64);
+            }
+            if !report.error.is_empty() && before.is_none_or(|before| before.error.is_empty()) {
                 tracing::warn!(file, group, rule = rule.name, error = report.error, "rule evaluation failed");
             }
-        }
-    }
-
-    fn view(&self) -> GroupView {
-        let shown = lock(&self.shown);
-        let group = &self.prepared.group;
-        let rules = group.rules.iter().zip(&self.prepared.rules).enumerate().map(|(at, (rule, ready))| {
-            let report = shown.reports.get(at);
-            let last_error = report.map(|report| report.error.clone()).unwrap_or_default();
-            RuleView {
-                id: ready.id.clone(),
-                name: rule.name.clone(),
-                kind: rule.kind,
-                expr: rule.expr_text.trim().to_string(),
-                labels: rule.labels.clone(),
-                annotations: rule.annotations.clone(),
-                health: match report {
-                    None => Health::Unknown,
-                    Some(_) if last_error.is_empty() => Health::Ok,
-                    Some(_) => Health::Err,
-                },
-                last_error,
-                last_evaluation_ms: shown.last_evaluation_ms,
-                evaluation_seconds: report.map_or(0.0, |report| report.took.as_secs_f64()),
-                unknown: report.map_or("", |report| report.unknown),
-                empty_since_ms: report.and_then(|report| report.empty_since_ms),
-                dead_selectors: report.map(|report| report.dead.clone()).unwrap_or_default(),
-                is_shadow: rule.extension.is_shadow,
-                owner: rule.extension.owner.clone(),
-                runbook: rule.extension.runbook.clone(),
-                instances: shown.instances.get(&ready.id).cloned().unwrap_or_default(),
-            }
-        });
-        GroupView {
-            file: group.file.clone(),
-            name: group.name.clone(),
-            interval_ms: group.interval_ms,
-            limit: group.limit,
-            last_evaluation_ms: shown.last_evaluation_ms,
-            evaluation_seconds: shown.took.as_secs_f64(),
-            missed_slots: shown.missed_slots,
-            rules: rules.collect(),
         }
     }
 }

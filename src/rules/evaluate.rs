@@ -7,6 +7,7 @@
 //! between is harmless: states and notices come from the instances alone, never from those series, and evaluating the slot
 //! again writes the same samples at the same time, which the store drops as duplicates.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -119,12 +120,24 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
     /// Empty when all went well.
     pub(crate) error: String,
+    /// Results beyond the limit.
+    pub(crate) dropped: usize,
+    /// What is within the limit was judged all the same.
+    pub(crate) keeps_first: bool,
     /// Why the rule cannot be judged, in one word; empty when it can.
     pub(crate) unknown: &'static str,
     /// Since when its selectors find no series.
     pub(crate) empty_since_ms: Option<i64>,
     /// Selectors that found nothing for a day.
     pub(crate) dead: Vec<String>,
+}
+
+impl Report {
+    /// Whether nobody can tell what the rule would say; one that keeps its first results goes on.
+    pub(crate) fn has_failed(&self) -> bool {
+        let goes_on = self.keeps_first && self.dropped > 0;
+        !self.error.is_empty() && !goes_on
+    }
 }
 
 /// What an evaluation leads to, once its changes are committed.
@@ -148,7 +161,8 @@ pub(crate) fn evaluate(
     let slot = slot.into();
     let evaluation = Evaluation { group: prepared.key.clone(), at_ms: slot.at_ms, ..Evaluation::default() };
     let query_at_ms = slot.at_ms - prepared.group.query_offset_ms;
-    let mut run = Run { prepared, slot, query_at_ms, settings, ground, evaluation, alive: HashMap::new() };
+    let mut run =
+        Run { prepared, slot, query_at_ms, settings, ground, evaluation, alive: HashMap::new(), dropped: Cell::new(0) };
     let mut instances = HashMap::new();
     let mut reports = Vec::new();
     let mut events = Vec::new();
@@ -176,7 +190,9 @@ pub(crate) fn evaluate(
         let (empty_since_ms, dead) = (watch.empty_since_ms, watch.dead.clone());
         memory.watch.insert(ready.id.clone(), watch);
         let error = result.err().unwrap_or_default();
-        reports.push(Report { took: started.elapsed(), error, unknown, empty_since_ms, dead });
+        let (dropped, keeps_first) = (run.dropped.take(), !prepared.group.limit_clears);
+        let took = started.elapsed();
+        reports.push(Report { took, error, dropped, keeps_first, unknown, empty_since_ms, dead });
     }
     Outcome { evaluation: run.evaluation, instances, events, reports }
 }
@@ -186,7 +202,8 @@ pub(crate) fn record_late(prepared: &Prepared, at_ms: i64, settings: &Settings, 
     let query_at_ms = at_ms - prepared.group.query_offset_ms;
     let evaluation = Evaluation::default();
     let slot = Slot::from(at_ms);
-    let mut run = Run { prepared, slot, query_at_ms, settings, ground, evaluation, alive: HashMap::new() };
+    let mut run =
+        Run { prepared, slot, query_at_ms, settings, ground, evaluation, alive: HashMap::new(), dropped: Cell::new(0) };
     for (rule, ready) in prepared.group.rules.iter().zip(&prepared.rules) {
         if rule.kind == RuleKind::Recording {
             // A memory of its own: no series ends in the past.
@@ -230,6 +247,8 @@ pub(crate) struct Run<'a> {
     pub(crate) evaluation: Evaluation,
     /// Whether a host or service sends anything, by its label and value; asked at most once.
     pub(crate) alive: HashMap<(String, String), bool>,
+    /// Results of the present rule beyond its limit.
+    pub(crate) dropped: Cell<usize>,
 }
 
 impl Run<'_> {
@@ -291,6 +310,7 @@ impl Run<'_> {
         if found <= limit {
             return Ok(());
         }
+        self.dropped.set(found - limit);
         if self.prepared.group.limit_clears {
             return Err(format!("exceeded limit of {limit} with {found} results"));
         }

@@ -110,6 +110,7 @@ impl Run<'_> {
                 }
                 cursor.seq = upto;
                 moved.push((ready.id.clone(), cursor));
+                self.dropped.set(refused);
                 let error = (refused > 0).then(|| {
                     let max = rule.extension.event.max_instances;
                     format!("{refused} records beyond {max} instances (x.max_instances) are counted in one with overflow=\"true\"")
@@ -170,7 +171,7 @@ impl Run<'_> {
             let all = entry.all();
             if ends {
                 let own = |name: &str| name == "alertname" || rule.labels.iter().any(|(own, _)| own == name);
-                let key = self.key_of(rule, &entry);
+                let key = key_of(rule, &entry);
                 for (fingerprint, instance) in &mut after {
                     if instance.state == AlertState::Firing && fits(&key, &instance.labels, own) {
                         *instance = state::resolved(instance, at_ms);
@@ -179,7 +180,7 @@ impl Run<'_> {
                 }
                 continue;
             }
-            let key = self.key_of(rule, &entry);
+            let key = key_of(rule, &entry);
             let mut present = self.event_texts(rule, ready, &key, &all);
             let mut fingerprint = alert::fingerprint(&ready.id, &present.labels);
             let is_open = |instance: &Instance| instance.state == AlertState::Firing;
@@ -234,16 +235,6 @@ impl Run<'_> {
         (kept, refused)
     }
 
-    /// Labels that name the instance of a record: the rule's key, or its stream where the rule has none.
-    fn key_of(&self, rule: &Rule, entry: &LogEntry) -> Labels {
-        let key = &rule.extension.event.key;
-        if key.is_empty() {
-            return entry.stream.clone();
-        }
-        let all = entry.all();
-        Labels::from_pairs(key.iter().filter_map(|name| Some((name.as_str(), all.get(name)?))))
-    }
-
     /// Texts of an instance: its labels are the key's, its templates see all of the record's.
     fn event_texts(&self, rule: &Rule, ready: &PreparedRule, key: &Labels, all: &Labels) -> Present {
         let mut present = self.texts(rule, ready, &Nothing, all, 1.0, None);
@@ -255,6 +246,16 @@ impl Run<'_> {
         present.labels = labels.build();
         present
     }
+}
+
+/// Labels that name the instance of a record: the rule's key, or its stream where the rule has none.
+pub(crate) fn key_of(rule: &Rule, entry: &LogEntry) -> Labels {
+    let key = &rule.extension.event.key;
+    if key.is_empty() {
+        return entry.stream.clone();
+    }
+    let all = entry.all();
+    Labels::from_pairs(key.iter().filter_map(|name| Some((name.as_str(), all.get(name)?))))
 }
 
 /// Where an alert's lines come from, for a link.

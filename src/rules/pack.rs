@@ -4,6 +4,7 @@
 pub fn builtin() -> &'static [(&'static str, &'static str)] {
     &[
         ("alerts/host.yml", include_str!("../../alerts/host.yml")),
+        ("alerts/scrape.yml", include_str!("../../alerts/scrape.yml")),
         ("alerts/self.yml", include_str!("../../alerts/self.yml")),
         ("alerts/service.yml", include_str!("../../alerts/service.yml")),
     ]
@@ -31,7 +32,8 @@ mod tests {
             let groups = crate::file::parse(text, name, 30_000).unwrap_or_else(|error| panic!("{error}"));
             let test = name.trim_start_matches("alerts/").replace(".yml", ".test.yml");
             let test = std::fs::read_to_string(dir.join(test)).unwrap();
-            let failures = crate::test_runner::run(&test, &dir).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let failures = crate::test_runner::run(&test, &dir, &|_, _, _| Err("these tests tell nobody".into()))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
             let messages: Vec<String> = failures.iter().map(|f| format!("{}: {}", f.test, f.message)).collect();
             assert!(messages.is_empty(), "{name}:\n{}", messages.join("\n"));
             let rules = groups.iter().flat_map(|group| &group.rules);

@@ -3,13 +3,19 @@
 //! The expression is evaluated step by step over the past in one range query a stretch, and each series' steps go through the
 //! timers of the state machine. Restarts, unknown states and limits are left out: this asks of the rule, not of the appliance.
 
+mod events;
+mod past;
+
 use std::collections::BTreeMap;
 
 use model::Labels;
-use query::promql::{self, Expr, Source, Value};
+use query::promql::Source;
+use store::Snapshot;
 
+use crate::condition::Condition;
 use crate::extension::Hysteresis;
 use crate::file::{Group, Rule, RuleKind};
+use past::Past;
 
 /// Most steps looked at, so that an answer comes in a second or two; over it the step is a multiple of the interval.
 const STEPS_MAX: i64 = 20_160;
@@ -64,41 +70,55 @@ pub struct Replay {
     pub pages_per_week: f64,
     /// In order of their begin, at most 1,000.
     pub episodes: Vec<Episode>,
+    /// Series whose condition holds at the end of the span, and since when without a break.
+    pub(crate) holding: Vec<(Labels, i64)>,
     /// Why it could not be evaluated.
     pub error: String,
 }
 
-/// Replays every alerting rule of the groups.
-pub fn replay(source: &dyn Source, groups: &[Group], span: &Span) -> Vec<Replay> {
+/// Replays every alerting rule of the groups; where there are no logs, rules over logs never fire.
+pub fn replay(source: &dyn Source, logs: Option<&Snapshot>, groups: &[Group], span: &Span) -> Vec<Replay> {
+    let past = Past { source, logs, span };
     let rules = groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
     let alerting = rules.filter(|(_, rule)| matches!(rule.kind, RuleKind::Alerting { .. }));
-    alerting.map(|(group, rule)| one(source, group, rule, span)).collect()
+    alerting.map(|(group, rule)| one(&past, group, rule)).collect()
 }
 
-fn one(source: &dyn Source, group: &Group, rule: &Rule, span: &Span) -> Replay {
+fn one(past: &Past<'_>, group: &Group, rule: &Rule) -> Replay {
+    let span = past.span;
     let steps = (span.to_ms - span.from_ms) / group.interval_ms.max(1) + 1;
     let step_ms = group.interval_ms.max(1) * ((steps + STEPS_MAX - 1) / STEPS_MAX).max(1);
     let mut out = Replay { group: group.name.clone(), rule: rule.name.clone(), step_ms, ..Replay::default() };
-    let mut known: BTreeMap<Labels, Timer> = BTreeMap::new();
-    let mut start_ms = span.from_ms;
-    while start_ms <= span.to_ms {
-        let end_ms = span.to_ms.min(start_ms + (STRETCH_STEPS - 1) * step_ms);
-        let stretch = Stretch { start_ms, end_ms, step_ms };
-        if let Err(error) = run(source, rule, stretch, span, &mut known, &mut out) {
-            out.error = error;
-            break;
-        }
-        start_ms += STRETCH_STEPS * step_ms;
-    }
-    for (labels, timer) in known {
-        if let Some(fired_ms) = timer.fired_ms {
-            out.end(Episode { labels, fired_ms, ended_ms: None }, span.to_ms);
-        }
-    }
+    let done = match &rule.condition {
+        Condition::Events(log) => events::run(past, rule, log, &mut out),
+        _ => stretches(past, rule, step_ms, &mut out),
+    };
+    out.error = done.err().unwrap_or_default();
     out.episodes.sort_by(|a, b| (a.fired_ms, &a.labels).cmp(&(b.fired_ms, &b.labels)));
     out.episodes.truncate(EPISODES_MAX);
     out.pages_per_week = out.fired as f64 * WEEK_MS / (span.to_ms - span.from_ms).max(1) as f64;
     out
+}
+
+fn stretches(past: &Past<'_>, rule: &Rule, step_ms: i64, out: &mut Replay) -> Result<(), String> {
+    let span = past.span;
+    let mut known: BTreeMap<Labels, Timer> = BTreeMap::new();
+    let mut start_ms = span.from_ms;
+    let mut done = Ok(());
+    while done.is_ok() && start_ms <= span.to_ms {
+        let end_ms = span.to_ms.min(start_ms + (STRETCH_STEPS - 1) * step_ms);
+        done = run(past, rule, Stretch { start_ms, end_ms, step_ms }, &mut known, out);
+        start_ms += STRETCH_STEPS * step_ms;
+    }
+    for (labels, timer) in known {
+        if let Some(since_ms) = timer.since_ms.filter(|_| timer.keep_since_ms.is_none()) {
+            out.holding.push((labels.clone(), since_ms));
+        }
+        if let Some(fired_ms) = timer.fired_ms {
+            out.end(Episode { labels, fired_ms, ended_ms: None }, span.to_ms);
+        }
+    }
+    done
 }
 
 #[derive(Clone, Copy)]
@@ -106,6 +126,12 @@ struct Stretch {
     start_ms: i64,
     end_ms: i64,
     step_ms: i64,
+}
+
+impl Stretch {
+    fn step_of(self, at_ms: i64) -> usize {
+        usize::try_from((at_ms - self.start_ms) / self.step_ms).unwrap_or(usize::MAX)
+    }
 }
 
 /// One series' timers.
@@ -147,10 +173,9 @@ impl Timer {
 }
 
 fn run(
-    source: &dyn Source,
+    past: &Past<'_>,
     rule: &Rule,
     stretch: Stretch,
-    span: &Span,
     known: &mut BTreeMap<Labels, Timer>,
     out: &mut Replay,
 ) -> Result<(), String> {
@@ -159,10 +184,7 @@ fn run(
     let for_ms = mildest.map_or(for_ms, |level| level.for_ms);
     let steps = usize::try_from((stretch.end_ms - stretch.start_ms) / stretch.step_ms + 1).unwrap_or(0);
     let mut flags: BTreeMap<Labels, Vec<u8>> = BTreeMap::new();
-    let Some(expr) = rule.condition.promql() else {
-        return Err("rules over logs cannot be replayed".into());
-    };
-    mark(source, expr, stretch, span, |labels, step, value| {
+    past.mark_condition(rule, stretch, |labels, step, value| {
         let flag = match mildest {
             None => TRUE,
             Some(level) if level.holds(value, false) => TRUE | HELD,
@@ -174,11 +196,11 @@ fn run(
     out.series = out.series.max(flags.len());
     let ends_by_statement = match &rule.extension.hysteresis {
         Some(Hysteresis::Hold(expr)) => {
-            mark(source, expr, stretch, span, |labels, step, _| put(&mut flags, steps, labels, step, HELD))?;
+            past.mark(expr, stretch, |labels, step, _| put(&mut flags, steps, labels, step, HELD))?;
             false
         }
         Some(Hysteresis::End(expr)) => {
-            mark(source, expr, stretch, span, |labels, step, _| put(&mut flags, steps, labels, step, ENDED))?;
+            past.mark(expr, stretch, |labels, step, _| put(&mut flags, steps, labels, step, ENDED))?;
             true
         }
         None => false,
@@ -199,10 +221,7 @@ fn run(
             let is_held = timer.fired_ms.is_some() && (flag & HELD != 0 || (ends_by_statement && flag & ENDED == 0));
             let (ended, began, flapped) = timer.step(flag & TRUE != 0 || is_held, for_ms, keep_firing_for_ms, at_ms);
             if began {
-                out.fired += 1;
-                out.flapped += u64::from(flapped);
-                out.first_ms = Some(out.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
-                out.last_ms = Some(out.last_ms.map_or(at_ms, |last_ms| last_ms.max(at_ms)));
+                out.begin(at_ms, flapped);
             }
             if let Some(fired_ms) = ended {
                 out.end(Episode { labels: labels.clone(), fired_ms, ended_ms: Some(at_ms) }, at_ms);
@@ -216,6 +235,13 @@ fn run(
 }
 
 impl Replay {
+    fn begin(&mut self, at_ms: i64, flapped: bool) {
+        self.fired += 1;
+        self.flapped += u64::from(flapped);
+        self.first_ms = Some(self.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
+        self.last_ms = Some(self.last_ms.map_or(at_ms, |last_ms| last_ms.max(at_ms)));
+    }
+
     fn end(&mut self, episode: Episode, until_ms: i64) {
         let lasted_ms = until_ms - episode.fired_ms;
         self.firing_ms += lasted_ms;
@@ -237,84 +263,5 @@ fn put(flags: &mut BTreeMap<Labels, Vec<u8>>, steps: usize, labels: &Labels, ste
     }
 }
 
-/// Hands on every value of a stretch: labels without the name, number of the step, value.
-fn mark(
-    source: &dyn Source,
-    expr: &Expr,
-    stretch: Stretch,
-    span: &Span,
-    mut found: impl FnMut(&Labels, usize, f64),
-) -> Result<(), String> {
-    let options = promql::Options::new(span.lookback_ms, span.budget.clone());
-    let Stretch { start_ms, end_ms, step_ms } = stretch;
-    let answer = promql::range(source, expr, start_ms, end_ms, step_ms, &options).map_err(|error| error.to_string())?;
-    let Value::Matrix(rows) = answer.value else { return Err("the expression gives no series".into()) };
-    for (labels, samples) in rows {
-        let labels = labels.without_name();
-        for sample in samples {
-            let step = usize::try_from((sample.at_ms - start_ms) / step_ms).unwrap_or(usize::MAX);
-            found(&labels, step, sample.value);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use model::Sample;
-
-    use super::*;
-    use crate::test_runner::memory::Memory;
-
-    /// Values a minute apart from minute 0; what the rule would have done.
-    fn replayed(rule: &str, values: &[f64]) -> Replay {
-        let memory = Memory::default();
-        let labels = Labels::from_pairs([("__name__", "used"), ("host", "a")]);
-        for (value, at) in values.iter().zip(0..) {
-            memory.add(&labels, Sample { at_ms: at * 60_000, value: *value });
-        }
-        let text = format!("groups: [{{name: g, interval: 1m, rules: [{{alert: A, {rule}}}]}}]");
-        let groups = crate::file::parse(&text, "f.yml", 30_000).unwrap();
-        let span = Span {
-            from_ms: 0,
-            to_ms: (values.len() as i64 - 1) * 60_000,
-            lookback_ms: 300_000,
-            budget: query::Limits::default().start(),
-        };
-        replay(&memory, &groups, &span).remove(0)
-    }
-
-    #[track_caller]
-    fn check(rule: &str, values: &[f64], fired: u64, flapped: u64, minutes: &[(i64, Option<i64>)]) {
-        let found = replayed(rule, values);
-        let shown: Vec<(i64, Option<i64>)> = found
-            .episodes
-            .iter()
-            .map(|e| (e.fired_ms / 60_000, e.ended_ms.map(|ended_ms| ended_ms / 60_000)))
-            .collect();
-        assert_eq!((found.fired, found.flapped, shown.as_slice()), (fired, flapped, minutes), "{rule}: {found:?}");
-    }
-
-    #[test]
-    fn episodes_are_those_of_the_state_machine() {
-        let values = [1.0, 9.0, 9.0, 1.0, 9.0, 9.0, 9.0, 1.0, 1.0, 9.0];
-        check("expr: used > 5", &values, 3, 2, &[(1, Some(3)), (4, Some(7)), (9, None)]);
-        check("expr: used > 5, for: 2m", &values, 1, 0, &[(6, Some(7))]);
-        check("expr: used > 5, keep_firing_for: 1m", &values, 2, 1, &[(1, Some(8)), (9, None)]);
-        check("expr: used > 5, keep_firing_for: 2m", &values, 1, 0, &[(1, None)]);
-        let near = [9.0, 4.5, 9.0, 4.5, 3.0, 4.5];
-        check("expr: used > 5, x: {clear: 4}", &near, 1, 0, &[(0, Some(4))]);
-        check("expr: used > 5, x: {resolve_expr: used < 4}", &near, 1, 0, &[(0, Some(4))]);
-        check("expr: used, x: {levels: [{severity: w, above: 5, clear: 4}]}", &near, 1, 0, &[(0, Some(4))]);
-        let found = replayed("expr: used > 5", &values);
-        assert_eq!((found.first_ms, found.last_ms, found.firing_ms), (Some(60_000), Some(540_000), 5 * 60_000));
-    }
-
-    /// Timers go on from stretch to stretch.
-    #[test]
-    fn long_spans_are_cut_without_a_seam() {
-        let values: Vec<f64> = (0..4_500).map(|at| if (1_990..2_010).contains(&at) { 9.0 } else { 1.0 }).collect();
-        check("expr: used > 5, for: 15m", &values, 1, 0, &[(2_005, Some(2_010))]);
-        check("expr: used < 5", &values, 2, 1, &[(0, Some(1_990)), (2_010, None)]);
-    }
-}
+mod tests;

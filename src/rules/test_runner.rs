@@ -1,24 +1,27 @@
-//! Runs rule tests in promtool's format: input series, rules, and which alerts fire and what expressions give at which time.
+//! Runs rule tests in promtool's format: input series, rules, and which alerts fire and what expressions give at which time; and beside
+//! that log lines, what LogQL gives, and whom the alerts are told.
 //!
 //! Rules go through the same evaluation as in service, over series in memory; time starts at 0 and no clock is read. Fields that
 //! promtool knows and this does not are refused, so that no test passes because it was not understood.
 
+mod expected;
+mod format;
+mod logs;
 pub(crate) mod memory;
 mod notation;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{AlertState, Labels, time};
+use model::{Labels, time};
 use query::Limits;
-use query::promql::notation::Value as Point;
-use query::promql::{self, Value};
-use serde::Deserialize;
+use store::Evaluation;
 
 use crate::engine::prepare;
 use crate::evaluate::{self, Memory as States, Prepared, Settings};
 use crate::file::{self, Group};
+use format::{Test, TestFile};
+use logs::Logs;
 use memory::Memory;
 
 /// Most evaluations of one test; a longer one has an interval by mistake.
@@ -49,88 +52,22 @@ pub enum TestError {
     Rules(#[from] file::RuleFileError),
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TestFile {
-    #[serde(default)]
-    rule_files: Vec<String>,
-    evaluation_interval: Option<String>,
-    /// Groups in the order they are evaluated in; others come in the files' order after them.
-    #[serde(default)]
-    group_eval_order: Vec<String>,
-    /// Values may differ in their last digits.
-    #[serde(default)]
-    fuzzy_compare: bool,
-    #[serde(default)]
-    tests: Vec<Test>,
+/// One message that a receiver would get.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub at_ms: i64,
+    pub receiver: String,
+    /// Kind of the channel: `slack`.
+    pub channel: String,
+    pub title: String,
+    pub text: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Test {
-    name: Option<String>,
-    interval: Option<String>,
-    #[serde(default)]
-    input_series: Vec<InputSeries>,
-    #[serde(default)]
-    alert_rule_test: Vec<AlertTest>,
-    #[serde(default)]
-    promql_expr_test: Vec<ExprTest>,
-    /// When the test begins: RFC 3339 or seconds; 1970 by default.
-    start_timestamp: Option<String>,
-    #[serde(default)]
-    external_url: String,
-    #[serde(default)]
-    external_labels: BTreeMap<String, String>,
-}
+/// What a configuration file makes of evaluations in order, up to a time in ms: this room tells nobody, so somebody else must say.
+pub type Rehearse<'a> = &'a dyn Fn(&Path, &[Evaluation], i64) -> Result<Vec<Told>, String>;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InputSeries {
-    series: String,
-    values: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AlertTest {
-    eval_time: String,
-    #[serde(default)]
-    alertname: String,
-    #[serde(default)]
-    exp_alerts: Vec<ExpectedAlert>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpectedAlert {
-    #[serde(default)]
-    exp_labels: BTreeMap<String, String>,
-    #[serde(default)]
-    exp_annotations: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExprTest {
-    expr: String,
-    eval_time: String,
-    #[serde(default)]
-    exp_samples: Vec<ExpectedSample>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpectedSample {
-    labels: String,
-    #[serde(default)]
-    value: f64,
-    /// A native histogram instead of a value: `{{schema:0 count:1 sum:1 buckets:[1]}}`.
-    histogram: Option<String>,
-}
-
-/// Runs all tests of one file; its `rule_files` are relative to `dir`. No failure means that all passed.
-pub fn run(text: &str, dir: &Path) -> Result<Vec<Failure>, TestError> {
+/// Runs all tests of one file; its `rule_files` and `notify_file` are relative to `dir`. No failure means that all passed.
+pub fn run(text: &str, dir: &Path, rehearse: Rehearse<'_>) -> Result<Vec<Failure>, TestError> {
     let mut options = serde_saphyr::Options::default();
     options.with_snippet = false;
     let read: TestFile = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
@@ -139,13 +76,18 @@ pub fn run(text: &str, dir: &Path) -> Result<Vec<Failure>, TestError> {
     })?;
     let interval_ms = duration(&read.evaluation_interval, "evaluation_interval")?;
     let mut failures = Vec::new();
+    let notify_file = read.notify_file.as_ref().map(|file| dir.join(file));
     for (at, test) in read.tests.iter().enumerate() {
         let name = test.name.clone().unwrap_or_else(|| format!("test {}", at + 1));
         let mut groups = rule_groups(&read.rule_files, dir, interval_ms)?;
         let order = |group: &Group| read.group_eval_order.iter().position(|name| *name == group.name);
         groups.sort_by_key(|group| order(group).unwrap_or(usize::MAX));
         let failed = |reason: String| TestError::Test { test: name.clone(), reason };
-        let messages = run_test(test, groups, interval_ms, read.fuzzy_compare).map_err(failed)?;
+        let tell = |evaluations: &[Evaluation], until_ms: i64| match &notify_file {
+            Some(file) => rehearse(file, evaluations, until_ms),
+            None => Err("a notification_test needs the file's notify_file".into()),
+        };
+        let messages = run_test(test, groups, interval_ms, read.fuzzy_compare, &tell).map_err(failed)?;
         failures.extend(messages.into_iter().map(|message| Failure { test: name.clone(), message }));
     }
     Ok(failures)
@@ -196,8 +138,20 @@ fn duration(text: &Option<String>, of: &str) -> Result<i64, TestError> {
         .ok_or_else(|| TestError::Format { line: 1, reason: format!("{of}: {text:?} is no duration") })
 }
 
-fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> Result<Vec<String>, String> {
-    let memory = Memory::default();
+/// A time within a test, in ms since its beginning.
+fn time_of(text: &str) -> Result<i64, String> {
+    time::parse_duration_ms(text).ok_or_else(|| format!("{text:?} is no duration"))
+}
+
+type Tell<'a> = &'a dyn Fn(&[Evaluation], i64) -> Result<Vec<Told>, String>;
+
+fn run_test(
+    test: &Test,
+    groups: Vec<Group>,
+    interval_ms: i64,
+    fuzzy: bool,
+    tell: Tell<'_>,
+) -> Result<Vec<String>, String> {
     let step_ms = match &test.interval {
         Some(_) => duration(&test.interval, "interval").map_err(|error| error.to_string())?,
         None => interval_ms,
@@ -211,6 +165,8 @@ fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> R
             .or_else(|| text.parse::<f64>().ok().map(|seconds| (seconds * 1e3) as i64))
             .ok_or_else(|| format!("start_timestamp: {text:?} is neither RFC 3339 nor seconds since 1970"))?,
     };
+    let mut logs = Logs::open(&test.input_logs, start_ms)?;
+    let memory = Memory::with_logs(logs.as_ref().map(Logs::tenant));
     for input in &test.input_series {
         let labels = notation::labels(&input.series)?;
         for (value, at) in notation::values(&input.values)?.into_iter().zip(0..) {
@@ -219,19 +175,28 @@ fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> R
             }
         }
     }
-    let time_of = |text: &str| time::parse_duration_ms(text).ok_or_else(|| format!("{text:?} is no duration"));
     let mut alert_tests = Vec::new();
-    for expected in &test.alert_rule_test {
+    for expected in test.alert_rule_test.iter().chain(&test.log_alert_test) {
         if expected.alertname.is_empty() {
             return Err(format!("an alert_rule_test at {} has no alertname", expected.eval_time));
         }
         alert_tests.push((time_of(&expected.eval_time)?, expected));
     }
-    let mut expr_tests = Vec::new();
-    for expected in &test.promql_expr_test {
-        expr_tests.push((time_of(&expected.eval_time)?, expected));
+    let timed = |expected| -> Result<_, String> {
+        let expected: &format::ExprTest = expected;
+        Ok((time_of(&expected.eval_time)?, expected))
+    };
+    let expr_tests: Vec<_> = test.promql_expr_test.iter().map(timed).collect::<Result<_, _>>()?;
+    let logql_tests: Vec<_> = test.logql_expr_test.iter().map(timed).collect::<Result<_, _>>()?;
+    let mut ends: Vec<i64> = alert_tests.iter().map(|(at, _)| *at).collect();
+    ends.extend(expr_tests.iter().chain(&logql_tests).map(|(at, _)| *at));
+    for expected in &test.notification_test {
+        ends.extend(expected.until.as_deref().map(time_of).transpose()?);
+        for wanted in &expected.exp_notifications {
+            ends.push(time_of(&wanted.at)?);
+        }
     }
-    let last_ms = alert_tests.iter().map(|(at, _)| *at).chain(expr_tests.iter().map(|(at, _)| *at)).max().unwrap_or(0);
+    let last_ms = ends.into_iter().max().unwrap_or(0);
     if last_ms / interval_ms > EVALUATIONS_MAX {
         return Err(format!("more than {EVALUATIONS_MAX} evaluations; choose a longer evaluation_interval"));
     }
@@ -246,10 +211,18 @@ fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> R
     let prepared: Vec<Prepared> = prepare::prepare(groups);
     let mut states: Vec<States> = prepared.iter().map(|_| States::default()).collect();
     let mut failures = Vec::new();
+    let mut evaluations = Vec::new();
     for at_ms in (0..=last_ms).step_by(usize::try_from(interval_ms).unwrap_or(usize::MAX)) {
+        if let Some(logs) = &mut logs {
+            logs.pass(start_ms + at_ms)?;
+        }
         for (group, state) in prepared.iter().zip(&mut states) {
             let outcome = evaluate::evaluate(group, state, start_ms + at_ms, &settings, &memory);
             state.instances = outcome.instances;
+            state.events.extend(outcome.events);
+            if !test.notification_test.is_empty() && !outcome.evaluation.is_unchanged() {
+                evaluations.push(outcome.evaluation);
+            }
             for (rule, report) in group.group.rules.iter().zip(outcome.reports) {
                 if !report.error.is_empty() {
                     return Err(format!("rule {:?} at {}: {}", rule.name, shown_time(at_ms), report.error));
@@ -259,130 +232,23 @@ fn run_test(test: &Test, groups: Vec<Group>, interval_ms: i64, fuzzy: bool) -> R
         // As promtool: what is asked of a time between two evaluations is answered by the earlier one.
         let now = alert_tests.iter().filter(|(asked_ms, _)| at_ms <= *asked_ms && *asked_ms < at_ms + interval_ms);
         for (_, expected) in now {
-            failures.extend(check_alerts(expected, &states));
+            failures.extend(expected::check_alerts(expected, &states));
         }
     }
     for (at_ms, expected) in expr_tests {
-        failures.extend(check_expr(expected, start_ms + at_ms, fuzzy, &settings, &memory)?);
+        failures.extend(expected::check_expr(expected, start_ms + at_ms, fuzzy, &settings, &memory)?);
+    }
+    for (at_ms, expected) in logql_tests {
+        failures.extend(expected::check_logql(expected, start_ms + at_ms, fuzzy, &settings, &memory)?);
+    }
+    if !test.notification_test.is_empty() {
+        let told = tell(&evaluations, start_ms + last_ms)?;
+        for expected in &test.notification_test {
+            let until_ms = expected.until.as_deref().map(time_of).transpose()?.unwrap_or(last_ms);
+            failures.extend(expected::check_told(expected, until_ms, start_ms, &told)?);
+        }
     }
     Ok(failures)
-}
-
-/// Labels and annotations of one alert, in an order to compare.
-type Shown = (Labels, Vec<(String, String)>);
-
-fn check_alerts(expected: &AlertTest, states: &[States]) -> Option<String> {
-    let mut wanted: Vec<Shown> = expected
-        .exp_alerts
-        .iter()
-        .map(|alert| {
-            let labels =
-                Labels::from_pairs(alert.exp_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            (labels.with("alertname", &expected.alertname), alert.exp_annotations.clone().into_iter().collect())
-        })
-        .collect();
-    let mut found: Vec<Shown> = states
-        .iter()
-        .flat_map(|states| states.instances.values().flat_map(|instances| instances.values()))
-        .filter(|instance| instance.state == AlertState::Firing)
-        .filter(|instance| instance.labels.value("alertname") == expected.alertname)
-        .map(|instance| {
-            let mut annotations = instance.annotations.clone();
-            annotations.sort();
-            (instance.labels.clone(), annotations)
-        })
-        .collect();
-    wanted.sort();
-    found.sort();
-    let shown = |alerts: &[Shown]| match alerts {
-        [] => "nothing".to_string(),
-        alerts => alerts.iter().map(|(labels, notes)| format!("{labels} {notes:?}")).collect::<Vec<_>>().join("\n    "),
-    };
-    (wanted != found).then(|| {
-        let AlertTest { alertname, eval_time, .. } = expected;
-        format!("{alertname} at {eval_time}:\n  expected\n    {}\n  fires\n    {}", shown(&wanted), shown(&found))
-    })
-}
-
-fn check_expr(
-    expected: &ExprTest,
-    at_ms: i64,
-    fuzzy: bool,
-    settings: &Settings,
-    memory: &Memory,
-) -> Result<Option<String>, String> {
-    let options = promql::Options::new(settings.lookback_ms, settings.query_limits.start());
-    let failed = |error: query::QueryError| format!("{:?}: {error}", expected.expr);
-    let expr = promql::parse(&expected.expr).map_err(failed)?;
-    let answer = promql::instant(memory, &expr, at_ms, &options).map_err(failed)?;
-    let mut found: Vec<(Labels, Point)> = match answer.value {
-        Value::Vector(samples) => {
-            samples.into_iter().map(|(labels, sample)| (labels, Point::Float(sample.value))).collect()
-        }
-        Value::Scalar(sample) => vec![(Labels::default(), Point::Float(sample.value))],
-        _ => return Err(format!("{:?} gives neither a vector nor a scalar", expected.expr)),
-    };
-    for (labels, histograms) in answer.histograms {
-        found.extend(histograms.into_iter().map(|(_, histogram)| (labels.clone(), Point::Histogram(histogram))));
-    }
-    let mut wanted = Vec::new();
-    for sample in &expected.exp_samples {
-        let point = match &sample.histogram {
-            None => Point::Float(sample.value),
-            Some(text) => match promql::notation::points(text)?.pop().flatten() {
-                Some(point @ Point::Histogram(_)) => point,
-                _ => return Err(format!("{text:?} is no histogram")),
-            },
-        };
-        wanted.push((notation::labels(&sample.labels)?, point));
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    wanted.sort_by(|a, b| a.0.cmp(&b.0));
-    let same = found.len() == wanted.len()
-        && found.iter().zip(&wanted).all(|(a, b)| a.0 == b.0 && same_point(&a.1, &b.1, fuzzy));
-    let shown = |samples: &[(Labels, Point)]| match samples {
-        [] => "nothing".to_string(),
-        samples => samples
-            .iter()
-            .map(|(labels, point)| format!("{labels} {}", shown_point(point)))
-            .collect::<Vec<_>>()
-            .join("\n    "),
-    };
-    Ok((!same).then(|| {
-        let ExprTest { expr, eval_time, .. } = expected;
-        format!("{expr} at {eval_time}:\n  expected\n    {}\n  gives\n    {}", shown(&wanted), shown(&found))
-    }))
-}
-
-/// Equal, both NaN, or with `fuzzy` within a relative 1e-6 (promtool's).
-fn same_value(a: f64, b: f64, fuzzy: bool) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (fuzzy && (a - b).abs() <= 1e-6 * a.abs().max(b.abs()))
-}
-
-/// Histograms are alike when their counts, sums and buckets are, whatever holds empty ones.
-fn same_point(a: &Point, b: &Point, fuzzy: bool) -> bool {
-    match (a, b) {
-        (Point::Float(a), Point::Float(b)) => same_value(*a, *b, fuzzy),
-        (Point::Histogram(a), Point::Histogram(b)) => {
-            let (left, right) = (promql::buckets(a), promql::buckets(b));
-            same_value(a.count, b.count, fuzzy)
-                && same_value(a.sum, b.sum, fuzzy)
-                && left.len() == right.len()
-                && left.iter().zip(&right).all(|(a, b)| {
-                    same_value(a.lower, b.lower, true)
-                        && same_value(a.upper, b.upper, true)
-                        && same_value(a.count, b.count, fuzzy)
-                })
-        }
-        _ => false,
-    }
-}
-
-fn shown_point(point: &Point) -> String {
-    match point {
-        Point::Float(value) => value.to_string(),
-        Point::Histogram(histogram) => format!("{histogram:?}"),
-    }
 }
 
 fn shown_time(at_ms: i64) -> String {

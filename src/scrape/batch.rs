@@ -8,7 +8,6 @@ use model::metric::stale_marker;
 use model::{Exemplar, Labels, MetricBatch, MetricKind, MetricMeta, MsRange, Reason, Rejected, Sample, SeriesEntry};
 
 use super::cache::{Cache, Cached, Owner, key_of};
-use super::labels;
 
 /// How the samples of a target are treated.
 pub(super) struct Rules<'a> {
@@ -76,6 +75,9 @@ impl<'a> Builder<'a> {
                 Entry::Unit { family, unit } => self.family(&family).unit = unit.to_owned(),
                 Entry::Sample(line) => {
                     self.counts.scraped += 1;
+                    if is_dropped(&line, rules.owner, cache)? {
+                        continue;
+                    }
                     self.counts.added += 1;
                     // Over the limit all is still read, so that the report says how many there are.
                     if !is_over(&self.counts) {
@@ -104,7 +106,7 @@ impl<'a> Builder<'a> {
         let mut fresh: Option<Labels> = None;
         if cache.get(place).is_none() {
             let pairs = series_labels(line.series, line.numbers).map_err(|error| error.to_string())?;
-            let labels = labels::of_sample(pairs, rules.owner.labels, rules.owner.honor_labels)?;
+            let Some(labels) = rules.owner.stored(pairs)? else { return Ok(()) };
             if rules.label_limit > 0 && labels.len() > rules.label_limit {
                 return Err(format!(
                     "{} labels, the limit is {} (label_limit): {labels}",
@@ -200,6 +202,23 @@ impl<'a> Builder<'a> {
             told.iter().filter(|meta| !self.known.knows_metadata(metadata_hash(meta))).cloned().collect();
         (self.batch, told)
     }
+}
+
+/// Whether relabelling drops a sample.
+fn is_dropped(line: &Line<'_>, owner: Owner<'_>, cache: &mut Cache) -> Result<bool, String> {
+    let place = Cache::place(line.series, line.numbers);
+    if owner.relabel.is_empty() || cache.get(place).is_some() {
+        return Ok(false);
+    }
+    if cache.is_dropped(place) {
+        return Ok(true);
+    }
+    let pairs = series_labels(line.series, line.numbers).map_err(|error| error.to_string())?;
+    let dropped = owner.stored(pairs)?.is_none();
+    if dropped {
+        cache.drop_from_now_on(place);
+    }
+    Ok(dropped)
 }
 
 /// The sentence for a target whose samples were partly refused.

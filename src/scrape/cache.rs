@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use codec::exposition::{Numbers, series_labels};
 use model::Labels;
+use model::labels::METRIC_NAME;
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 use super::labels;
+use super::relabel::Relabeler;
 
 /// A series as its target writes it.
 pub(super) struct Cached {
@@ -25,6 +27,8 @@ pub(super) struct Cached {
 #[derive(Default)]
 pub(super) struct Cache {
     series: HashMap<u128, Cached>,
+    /// What relabelling dropped, with the round in which it came last.
+    dropped: HashMap<u128, u64>,
     round: u64,
 }
 
@@ -33,13 +37,31 @@ pub(super) struct Cache {
 pub(super) struct Owner<'a> {
     pub(super) labels: &'a Labels,
     pub(super) honor_labels: bool,
+    pub(super) relabel: &'a Relabeler,
+}
+
+impl Owner<'_> {
+    /// The labels that a sample is stored with; `None` when relabelling drops it.
+    ///
+    /// # Errors
+    /// When the sample has a label twice, or has no name any more.
+    pub(super) fn stored(self, pairs: Vec<(String, String)>) -> Result<Option<Labels>, String> {
+        let labels = labels::of_sample(pairs, self.labels, self.honor_labels)?;
+        let stored = self.relabel.apply(&labels);
+        match stored {
+            Some(stored) if stored.get(METRIC_NAME).is_none() => {
+                Err(format!("metric_relabel_configs leave no name (__name__) to {labels}"))
+            }
+            stored => Ok(stored),
+        }
+    }
 }
 
 impl Cached {
     /// The labels, read again from the text that was good once.
     pub(super) fn labels(&self, owner: Owner<'_>) -> Option<Labels> {
         let pairs = series_labels(&self.text, self.numbers).ok()?;
-        labels::of_sample(pairs, owner.labels, owner.honor_labels).ok()
+        owner.stored(pairs).ok()?
     }
 }
 
@@ -64,6 +86,19 @@ impl Cache {
 
     pub(super) fn get(&self, place: u128) -> Option<&Cached> {
         self.series.get(&place)
+    }
+
+    /// Whether relabelling dropped it, as far as that is known; marks it as there in this round.
+    pub(super) fn is_dropped(&mut self, place: u128) -> bool {
+        let round = self.round;
+        self.dropped.get_mut(&place).is_some_and(|seen| {
+            *seen = round;
+            true
+        })
+    }
+
+    pub(super) fn drop_from_now_on(&mut self, place: u128) {
+        self.dropped.insert(place, self.round);
     }
 
     pub(super) fn insert(&mut self, place: u128, text: &[u8], numbers: Numbers, key: u128) {
@@ -99,6 +134,7 @@ impl Cache {
     /// The round was stored: what was not in it is forgotten.
     pub(super) fn commit(&mut self, failed: bool) {
         let round = self.round;
+        self.dropped.retain(|_, seen| *seen == round);
         self.series.retain(|_, cached| {
             cached.live = cached.ends;
             !failed && cached.seen == round

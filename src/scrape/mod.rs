@@ -7,6 +7,7 @@ mod batch;
 mod cache;
 mod fetch;
 mod labels;
+mod relabel;
 mod round;
 mod target;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use crate::clock;
 use crate::config;
 use fetch::Client;
 use round::Round;
-use target::Target;
+use target::{Labelled, Target};
 
 /// Memory of answers in work together, in KiB; a scrape that gets none fails, and says so.
 const BODIES_KIB_MAX: usize = 128 << 10;
@@ -47,6 +48,7 @@ pub struct ScrapeError {
 pub fn check(job: &config::Scrape) -> Result<(), ScrapeError> {
     let failed = |reason: String| ScrapeError { job: job.job.clone(), reason };
     Client::new(job).map_err(failed)?;
+    relabel::Relabeler::new(&job.metric_relabel_configs).map_err(failed)?;
     job.targets.iter().try_for_each(|address| Target::new(job, address).map(drop)).map_err(failed)
 }
 
@@ -81,9 +83,13 @@ impl Scraper {
             let failed = |reason: String| ScrapeError { job: job.job.clone(), reason };
             let client = Arc::new(Client::new(job).map_err(failed)?);
             for address in &job.targets {
-                let target = Target::new(job, address).map_err(failed)?;
-                shown.put(target.shown());
-                targets.push((client.clone(), target));
+                match Target::new(job, address).map_err(failed)? {
+                    Labelled::Kept(target) => {
+                        shown.put(target.shown());
+                        targets.push((client.clone(), *target));
+                    }
+                    Labelled::Dropped { tenant, discovered } => shown.put_dropped(tenant, job.job.clone(), discovered),
+                }
             }
         }
         let shared = Arc::new(Shared {

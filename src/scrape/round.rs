@@ -149,7 +149,8 @@ fn rows(
         Ok(tenant) => tenant,
         Err(error) => return Err((cache, error)),
     };
-    let owner = Owner { labels: &target.labels, honor_labels: target.job.honor_labels };
+    let owner =
+        Owner { labels: &target.labels, honor_labels: target.job.honor_labels, relabel: &target.metric_relabel };
     let rules = Rules {
         owner,
         honor_timestamps: target.job.honor_timestamps,

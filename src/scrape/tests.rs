@@ -9,6 +9,7 @@ use model::{Labels, MetricBatch, MsRange, SeriesEntry, SeriesId};
 
 use super::batch::{Builder, Counts, Rules, refusals};
 use super::cache::{Cache, Owner};
+use super::relabel::Relabeler;
 
 const AT: i64 = 1_795_226_400_000;
 
@@ -20,6 +21,7 @@ struct World {
     known: Known,
     forgets: bool,
     honor_labels: bool,
+    relabel: Relabeler,
     honor_timestamps: bool,
     sample_limit: usize,
     label_limit: usize,
@@ -58,6 +60,7 @@ impl World {
             known: Known::default(),
             forgets: false,
             honor_labels: false,
+            relabel: Relabeler::default(),
             honor_timestamps: true,
             sample_limit: 0,
             label_limit: 0,
@@ -68,7 +71,7 @@ impl World {
     /// Scrapes `body` and stores what comes of it: samples in order, then refusals, then the failure.
     fn scrape(&mut self, body: &str) -> (Vec<String>, Counts) {
         self.at_ms += 1_000;
-        let owner = Owner { labels: &self.target, honor_labels: self.honor_labels };
+        let owner = Owner { labels: &self.target, honor_labels: self.honor_labels, relabel: &self.relabel };
         let rules = Rules {
             owner,
             honor_timestamps: self.honor_timestamps,
@@ -205,4 +208,25 @@ fn honoured_labels_win() {
         "a{b=\"1\",b=\"2\"} 1\n",
         &[r#"a{exported_job="own",job="j"} stale@0"#, r#"label "b" stands twice in one sample"#],
     );
+}
+
+#[test]
+fn samples_are_relabelled_and_dropped() {
+    let steps = "
+        steps = [
+            {source_labels = ['__name__'], regex = 'go_.*', action = 'drop'},
+            {source_labels = ['path'], regex = '/api/([a-z]+)/.*', target_label = 'route'},
+            {regex = 'path', action = 'labeldrop'},
+        ]";
+    let steps: std::collections::BTreeMap<String, Vec<crate::config::Relabel>> = toml::from_str(steps).unwrap();
+    let relabel = Relabeler::new(&steps["steps"]).unwrap();
+    let mut world = World { relabel, sample_limit: 2, ..World::new() };
+    let body = "go_a 1\nx{path=\"/api/users/7\"} 2\ngo_b 1\ny{path=\"/\"} 3\n";
+    for _ in 0..2 {
+        let (told, counts) = world.scrape(body);
+        assert_eq!(told, [r#"x{job="j",route="users"} 2@0"#, r#"y{job="j"} 3@0"#]);
+        // What is dropped counts against no limit.
+        assert_eq!((counts.scraped, counts.added), (4, 2));
+    }
+    world.check("go_a 1\n", &[r#"x{job="j",route="users"} stale@0"#, r#"y{job="j"} stale@0"#]);
 }

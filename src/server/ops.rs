@@ -70,7 +70,7 @@ async fn metrics(Shared(state): Shared<State>) -> Response {
     if observed.is_err() {
         return Face::Page.refuse(&Fault::panicked("reading the store's sizes"), &http::HeaderMap::new());
     }
-    let text = exposition(&meter::gather());
+    let text = exposition(&meter::gather()) + &crate::alertmanager::status::build_info();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

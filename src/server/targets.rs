@@ -55,25 +55,48 @@ pub struct Target {
 /// Tenant, pool, URL: what tells one target from another.
 type Key = (TenantId, String, String);
 
+/// A target that relabelling dropped, so that it is not scraped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dropped {
+    pub tenant: TenantId,
+    pub pool: String,
+    pub discovered_labels: Labels,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    scraped: BTreeMap<Key, Target>,
+    dropped: Vec<Dropped>,
+}
+
 /// All targets; a cheap handle. As many as the configuration names.
 #[derive(Debug, Clone, Default)]
-pub struct Targets(Arc<RwLock<BTreeMap<Key, Target>>>);
+pub struct Targets(Arc<RwLock<Known>>);
 
 impl Targets {
     /// Adds a target, or replaces what was known of the same tenant, pool and URL.
     pub fn put(&self, target: Target) {
         let key = (target.tenant.clone(), target.pool.clone(), target.url.clone());
-        self.0.write().insert(key, target);
+        self.0.write().scraped.insert(key, target);
+    }
+
+    pub fn put_dropped(&self, tenant: TenantId, pool: String, discovered_labels: Labels) {
+        self.0.write().dropped.push(Dropped { tenant, pool, discovered_labels });
+    }
+
+    /// A tenant's dropped targets, in the order of the configuration.
+    pub fn dropped_of(&self, tenant: &TenantId) -> Vec<Dropped> {
+        self.0.read().dropped.iter().filter(|target| target.tenant == *tenant).cloned().collect()
     }
 
     /// Keeps only what `keep` accepts, as after the configuration was read again.
     pub fn retain(&self, keep: impl Fn(&Target) -> bool) {
-        self.0.write().retain(|_, target| keep(target));
+        self.0.write().scraped.retain(|_, target| keep(target));
     }
 
     /// A tenant's targets by pool, then URL.
     pub fn of(&self, tenant: &TenantId) -> Vec<Target> {
-        self.0.read().values().filter(|target| target.tenant == *tenant).cloned().collect()
+        self.0.read().scraped.values().filter(|target| target.tenant == *tenant).cloned().collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! A new test belongs in the module of what it shows; `appliance` starts the binary, `otlp` builds requests, `until` waits for
 //! an event with a deadline.
 
+mod alertmanager;
 mod alerts;
 mod appliance;
 mod auth;
@@ -11,8 +12,10 @@ mod bad_input;
 mod cli;
 mod crash;
 mod otlp;
+mod random;
 mod ready;
 mod remote_write;
+mod rule_tests;
 mod scrape;
 mod sdk;
 mod until;

@@ -26,6 +26,8 @@ use super::{Report, Speaker, Verdict};
 
 mod body;
 
+pub(crate) use body::text as plain_text;
+
 /// Who took this revision already: `rev address address`.
 const SENT_TO: &str = "mail_sent_to";
 

@@ -230,9 +230,9 @@ impl Aggregation {
                 None => 1.0,
             };
             // What is unwrapped is no label any more, but to a list that names it.
-            if !self.inner_by.as_ref().is_some_and(|(without, _)| !without)
+            if self.inner_by.as_ref().is_none_or(|(without, _)| *without)
                 && let Some(name) = self.unwrap
-                && !(self.sums_up() && !self.outer_by.0)
+                && (!self.sums_up() || self.outer_by.0)
             {
                 labels.remove(name);
             }
@@ -270,8 +270,10 @@ impl Aggregation {
     }
 }
 
-/// A query, and what it is at a time.
-fn random_query(random: &mut Random) -> (String, Box<dyn Fn(&[Entry], i64) -> Vector>) {
+/// What a query is at a time.
+type Expected = Box<dyn Fn(&[Entry], i64) -> Vector>;
+
+fn random_query(random: &mut Random) -> (String, Expected) {
     let by = (random.one_in(3), random.pick(&[&["op"][..], &["zone", "op"], &["zone", "user"], &[]]).to_vec());
     let left = Aggregation::random(random, by.clone());
     match random.below(4) {

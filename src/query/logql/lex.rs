@@ -308,6 +308,9 @@ fn number_length(text: &str) -> Result<usize, String> {
         }
         length += 1 + sign + exponent;
     }
+    if bytes.get(length).is_some_and(|b| matches!(b, b'p' | b'P')) {
+        return Err(format!("{:?} exponent requires hexadecimal mantissa", char::from(bytes[length])));
+    }
     Ok(length)
 }
 

@@ -14,7 +14,6 @@ mod context;
 mod detected;
 mod error;
 mod eval;
-mod go_regex;
 pub(crate) mod labels;
 mod lex;
 pub(crate) mod narrow;

@@ -116,6 +116,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn counter_rates_are_lokis() {
+        const S: i64 = 1_000_000_000;
+        let of = |(at_s, value): &(i64, f64)| Sample { time_ns: at_s * S, stream: 0, value: *value };
+        for (samples, window_s, expected) in [
+            (&[(10, 5.0), (20, 10.0), (30, 15.0), (40, 20.0)][..], 60, 0.250_000_5),
+            (&[(10, 10.0), (20, 20.0), (30, 3.0), (40, 8.0)], 60, 0.300_000_6),
+            (&[(10, 5.0), (20, 2.0), (30, 9.0), (40, 1.0), (50, 6.0)], 60, 0.250_000_375),
+            (&[(25, 100.0), (35, 160.0)], 60, 1.000_006),
+            (&[(10, 5.0), (40, 65.0)], 120, 0.500_002),
+            (&[(30, 5.0)], 60, 0.0),
+        ] {
+            let samples: Vec<Sample> = samples.iter().map(of).collect();
+            let found = value(RangeOp::RateCounter, None, window_s * S, &samples);
+            assert!((found - expected).abs() < 1e-12, "{samples:?}: {found}");
+        }
+    }
+
+    #[test]
     fn windows_have_lokis_values() {
         const S: i64 = 1_000_000_000;
         let of = |(time_ns, value)| Sample { time_ns, stream: 0, value };

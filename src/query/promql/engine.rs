@@ -133,13 +133,20 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Hands on the columns of an instant vector in order, each as soon as it is made where the node allows it.
-    pub(crate) fn each_column(&mut self, node: &Node, grid: Grid, take: &mut Take<'_>) -> Result<(), QueryError> {
+    /// Hands on the columns of an instant vector in order, each as soon as it is made where the node allows it. With
+    /// [`Pick::Presence`] only that there are values counts, not what they are.
+    pub(crate) fn each_column(
+        &mut self,
+        node: &Node,
+        grid: Grid,
+        pick: Pick,
+        take: &mut Take<'_>,
+    ) -> Result<(), QueryError> {
         let node = node.bare();
         let at_once = (!node.fixed || grid.count == 1) && self.shared.key(node).is_none();
         match &node.kind {
             Kind::Select(selector) if at_once && selector.edges != Edges::Smoothed => {
-                self.handing_on(node, grid, |engine| engine.instants(selector, grid, Pick::Value, take))
+                self.handing_on(node, grid, |engine| engine.instants(selector, grid, pick, take))
             }
             Kind::Call { function, args } if at_once && special::is_over_windows(function) => {
                 self.handing_on(node, grid, |engine| special::over_windows(engine, function, args, grid, take))

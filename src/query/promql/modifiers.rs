@@ -35,7 +35,7 @@ impl Parser<'_> {
             };
             self.next();
             self.next();
-            let value = self.signed_number("fill")?;
+            let value = self.signed_number("fill", "number")?;
             self.expect_symbol(")", "fill")?;
             if left {
                 matching.fill_left = Some(value);
@@ -47,7 +47,7 @@ impl Parser<'_> {
         Ok((return_bool, matching))
     }
 
-    pub(crate) fn signed_number(&mut self, context: &str) -> Result<f64, Fault> {
+    pub(crate) fn signed_number(&mut self, context: &str, expected: &str) -> Result<f64, Fault> {
         let mut sign = 1.0;
         if self.take_symbol("-") {
             sign = -1.0;
@@ -59,9 +59,9 @@ impl Parser<'_> {
             Token::Duration(duration_ms) => *duration_ms as f64 / 1e3,
             Token::Name(name) => match named_number(name) {
                 Some(value) => value,
-                None => return Err(self.unexpected(context, "number")),
+                None => return Err(self.unexpected(context, expected)),
             },
-            _ => return Err(self.unexpected(context, "number")),
+            _ => return Err(self.unexpected(context, expected)),
         };
         self.next();
         Ok(sign * value)

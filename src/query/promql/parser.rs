@@ -134,7 +134,12 @@ impl<'a> Parser<'a> {
         if let Token::Wrong(reason) = self.peek() {
             return Fault::new(span, reason.clone());
         }
-        let mut reason = format!("unexpected {}", self.peek().describe(&self.text[span.start..span.end]));
+        let found = match self.peek() {
+            // Inside braces no word means anything.
+            Token::Name(name) if context == "label matching" => format!("identifier {name:?}"),
+            other => other.describe(&self.text[span.start..span.end]),
+        };
+        let mut reason = format!("unexpected {found}");
         let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
         if !context.is_empty() {
             reason.push_str(&format!(" in {context}"));
@@ -298,7 +303,9 @@ impl<'a> Parser<'a> {
     }
 
     pub(crate) fn arguments(&mut self, of_info: bool) -> Result<(Vec<Node>, Span), Fault> {
-        self.expect_symbol("(", "aggregation")?;
+        if !self.take_symbol("(") {
+            return Err(self.unexpected("aggregation", ""));
+        }
         let mut args = Vec::new();
         if self.is_symbol(")") {
             return Ok((args, self.next().1));

@@ -174,7 +174,7 @@ impl Parser<'_> {
             self.expect_symbol(")", "@")?;
             at
         } else {
-            let seconds = self.signed_number("@")?;
+            let seconds = self.signed_number("@", "timestamp")?;
             let at_ms = (seconds * 1e3).round();
             // As Prometheus: what no i64 of milliseconds holds is no time.
             if at_ms.is_nan() || at_ms.abs() > 9.2e18 {

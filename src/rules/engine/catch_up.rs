@@ -2,7 +2,8 @@
 //!
 //! Senders keep what they could not send and deliver it with its true times. Once data newer than the start is there, a group's
 //! recording rules are evaluated for the slots that were missed, and its alerting rules are replayed over them. What fired and
-//! ended in between goes into the history, and people get one digest: nobody is paged for what is over.
+//! ended in between goes into the history, and people get one digest: nobody is paged for what is over. Where the replay proves
+//! that a pending alert's condition held through all of it, that time counts towards `for` after all.
 
 use model::alert::{Evidence, Transition};
 use model::time::rfc3339_ms;
@@ -10,11 +11,12 @@ use model::{AlertState, Instance, Labels};
 use store::{Evaluation, StoreError};
 
 use super::{Inner, Member, Work};
-use crate::alerting::{START_PATIENCE_MS, STEADY_EVALUATIONS};
+use crate::alerting::{START_PATIENCE_MS, STEADY_EVALUATIONS, fits};
+use crate::condition::Condition;
 use crate::evaluate;
-use crate::file::{Group, RuleKind};
+use crate::file::{Rule, RuleKind};
 use crate::ground::Ground;
-use crate::replay::{self, Episode, Span};
+use crate::replay::{self, Episode, Replay, Span};
 use crate::state;
 use crate::touched::FRESH_MS;
 
@@ -111,11 +113,16 @@ impl Inner {
             lookback_ms: self.settings.lookback_ms.min(FRESH_MS.max(group.interval_ms)),
             budget: self.settings.query_limits.start(),
         };
-        let alerting: Vec<Group> = vec![group.clone()];
-        let replays = replay::replay(&*source, &alerting, &span);
+        // Rules of log events go on from their cursors and miss nothing.
+        let is_missed =
+            |rule: &Rule| rule.kind != RuleKind::Recording && !matches!(rule.condition, Condition::Events(_));
+        let mut alerting = group.clone();
+        alerting.rules.retain(is_missed);
+        let logs = ground.logs()?;
+        let replays = replay::replay(&*source, logs.as_ref(), &[alerting], &span);
         let mut over = Vec::new();
         let ready = member.prepared.rules.iter().zip(&group.rules);
-        let alerts = ready.filter(|(_, rule)| rule.kind != RuleKind::Recording);
+        let alerts = ready.filter(|(_, rule)| is_missed(rule));
         for ((ready, rule), replay) in alerts.zip(&replays) {
             let known = work.memory.instances.get(&ready.id);
             for episode in &replay.episodes {
@@ -133,10 +140,17 @@ impl Inner {
                 }
             }
         }
-        if over.is_empty() {
+        let mut evaluation = Evaluation { group: member.prepared.key.clone(), at_ms, ..Evaluation::default() };
+        let ready = member.prepared.rules.iter().zip(&group.rules);
+        let alerts = ready.filter(|(_, rule)| is_missed(rule));
+        for ((ready, rule), replay) in alerts.zip(&replays) {
+            let known = work.memory.instances.get(&ready.id).into_iter().flat_map(|instances| instances.values());
+            let proven_ms = last_ms - first_ms + group.interval_ms;
+            evaluation.upserts.extend(known.filter_map(|instance| proven(rule, instance, replay, first_ms, proven_ms)));
+        }
+        if over.is_empty() && evaluation.upserts.is_empty() {
             return Ok(());
         }
-        let mut evaluation = Evaluation { group: member.prepared.key.clone(), at_ms, ..Evaluation::default() };
         for (rule_id, name, episode, ended_ms) in &over {
             let change = |at_ms, from, to| Transition {
                 at_ms,
@@ -152,12 +166,33 @@ impl Inner {
         }
         let lines: Vec<(String, &Episode, i64)> =
             over.iter().map(|(_, name, episode, ended_ms)| (name.clone(), *episode, *ended_ms)).collect();
-        let fired = digest(&group.name, gap, &lines, at_ms);
-        // A firing and its end at once: one message that says both.
-        evaluation.notices.push(fired.clone());
-        evaluation.notices.push(state::resolved(&fired, at_ms));
-        self.alerts.commit_evaluation(&evaluation)
+        if !lines.is_empty() {
+            let fired = digest(&group.name, gap, &lines, at_ms);
+            // A firing and its end at once: one message that says both.
+            evaluation.notices.push(fired.clone());
+            evaluation.notices.push(state::resolved(&fired, at_ms));
+        }
+        self.alerts.commit_evaluation(&evaluation)?;
+        for proven in evaluation.upserts {
+            if let Some(instances) = work.memory.instances.get_mut(&proven.rule_id) {
+                instances.insert(proven.fingerprint(), proven);
+            }
+        }
+        Ok(())
     }
+}
+
+/// A pending instance with the missed time counted, if the replay from `first_ms` on saw its condition hold all along.
+fn proven(rule: &Rule, instance: &Instance, replay: &Replay, first_ms: i64, proven_ms: i64) -> Option<Instance> {
+    if instance.state != AlertState::Pending || instance.evidence.uncounted_ms == 0 {
+        return None;
+    }
+    let own = |name: &str| name == "alertname" || rule.labels.iter().any(|(own, _)| own == name);
+    let mut holding = replay.holding.iter();
+    holding.find(|(labels, since_ms)| *since_ms <= first_ms && fits(labels, &instance.labels, own))?;
+    let mut next = instance.clone();
+    next.evidence.uncounted_ms = (next.evidence.uncounted_ms - proven_ms).max(0);
+    Some(next)
 }
 
 fn digest(group: &str, gap: Gap, over: &[(String, &Episode, i64)], at_ms: i64) -> Instance {

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Engine, MISSED, MISSED_IN_A_ROW, Member, lock};
+use super::meters::{MISSED, MISSED_IN_A_ROW};
+use super::{Engine, Member, lock};
 
 /// Groups evaluated at the same time: what a small machine bears beside intake.
 const CONCURRENT_MAX: usize = 2;

@@ -1,6 +1,6 @@
 //! States through restarts, reloads and failures: a real alert file, series in memory, time from the test.
 
-use model::AlertState;
+use model::{AlertState, Sample};
 use store::Alerts;
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use model::{Labels, Matcher, MsRange, Sample, SeriesId};
 use query::promql::Source;
 use query::promql::notation::Value as Point;
-use store::{ReadGuard, Samples, Series, StoreError};
+use store::{ReadGuard, Samples, Series, StoreError, Tenant};
 
 use crate::ground::Ground;
 
@@ -15,9 +15,16 @@ type SeriesMap = BTreeMap<Labels, BTreeMap<i64, Point>>;
 
 /// A cheap handle; all see the same series.
 #[derive(Clone, Default)]
-pub(crate) struct Memory(Arc<Mutex<SeriesMap>>);
+pub(crate) struct Memory {
+    series: Arc<Mutex<SeriesMap>>,
+    logs: Option<Tenant>,
+}
 
 impl Memory {
+    pub(crate) fn with_logs(logs: Option<Tenant>) -> Memory {
+        Memory { logs, ..Memory::default() }
+    }
+
     pub(crate) fn add(&self, labels: &Labels, sample: Sample) {
         self.put(labels, sample.at_ms, Point::Float(sample.value));
     }
@@ -27,7 +34,7 @@ impl Memory {
     }
 
     fn series(&self) -> MutexGuard<'_, SeriesMap> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -37,7 +44,7 @@ impl Ground for Memory {
     }
 
     fn logs(&self) -> Result<Option<store::Snapshot>, StoreError> {
-        Ok(None)
+        self.logs.as_ref().map(Tenant::snapshot).transpose()
     }
 
     fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {

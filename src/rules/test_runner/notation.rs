@@ -6,7 +6,7 @@ use query::promql::notation::{Value, points};
 
 /// A series' name and labels: a selector of equalities.
 pub(super) fn labels(text: &str) -> Result<Labels, String> {
-    if text.trim() == "{}" {
+    if matches!(text.trim(), "" | "{}") {
         return Ok(Labels::default());
     }
     let matchers = promql::parse_selector(text).map_err(|error| format!("{text:?}: {error}"))?;
@@ -61,6 +61,6 @@ mod tests {
         assert_eq!(labels("x{a=\"b\"}").unwrap().to_string(), "x{a=\"b\"}");
         assert!(labels("x{a=~\"b\"}").is_err());
         assert!(labels("x + y").is_err());
-        assert_eq!(labels("{}").unwrap(), Labels::default());
+        assert_eq!((labels("{}").unwrap(), labels("").unwrap()), (Labels::default(), Labels::default()));
     }
 }

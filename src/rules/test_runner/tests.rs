@@ -20,10 +20,14 @@ groups:
     labels: {instance: any}
 "#;
 
+fn nobody(_: &Path, _: &[Evaluation], _: i64) -> Result<Vec<Told>, String> {
+    Err("nobody is told here".into())
+}
+
 fn run_with(tests: &str) -> Result<Vec<Failure>, TestError> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("r.yml"), RULES).unwrap();
-    run(&format!("rule_files: [r.yml]\nevaluation_interval: 1m\n{tests}"), dir.path())
+    run(&format!("rule_files: [r.yml]\nevaluation_interval: 1m\n{tests}"), dir.path(), &nobody)
 }
 
 #[test]
@@ -146,5 +150,113 @@ fn a_test_that_cannot_run_is_an_error() {
         "tests:\n- input_series: [{series: 'up{instance=\"a\"}', values: '7x3'}, {series: 'up{instance=\"b\"}', values: '7x3'}]\n  alert_rule_test: [{eval_time: 1m, alertname: X}]\n",
         "rule \"Twins\" at 0s: vector contains metrics with the same labelset after applying alert labels",
     );
-    assert!(matches!(run("rule_files: [none.yml]\ntests: [{}]\n", Path::new(".")), Err(TestError::Read { .. })));
+    assert!(matches!(
+        run("rule_files: [none.yml]\ntests: [{}]\n", Path::new("."), &nobody),
+        Err(TestError::Read { .. })
+    ));
+}
+
+const LOG_RULES: &str = r#"
+groups:
+- name: spikes
+  type: logs
+  interval: 1m
+  rules:
+  - record: logs:errors:count
+    expr: sum by (service_name) (count_over_time({service_name=~".+"} |= "error" [5m]))
+  - alert: ManyErrors
+    expr: sum by (service_name) (count_over_time({service_name=~".+"} |= "error" [5m])) > 2
+    annotations: {summary: '{{ $value }} errors of {{ $labels.service_name }}'}
+- name: cve
+  type: events
+  interval: 1m
+  rules:
+  - alert: Cve
+    expr: '{service_name="scanner"} |= "found" | cvss_score >= 9'
+    labels: {severity: critical}
+    x: {key: [cve_id], resolve_after: 1h, resolve_when: '{service_name="scanner"} |= "fixed"'}
+"#;
+
+const LOG_TESTS: &str = r#"
+rule_files: [r.yml]
+evaluation_interval: 1m
+tests:
+- input_logs:
+  - stream: '{service_name="api"}'
+    lines:
+    - {at: 2m, line: an error, times: 3, every: 10s, severity: ERROR}
+    - {at: 4m, line: late error, received: 12m}
+  - stream: '{service_name="scanner"}'
+    lines:
+    - {at: 1m, line: found, metadata: {cve_id: CVE-1, cvss_score: "9.8"}}
+    - {at: 1m, line: found, metadata: {cve_id: CVE-2, cvss_score: "4"}}
+    - {at: 6m, line: fixed, metadata: {cve_id: CVE-1}}
+  log_alert_test:
+  - {eval_time: 2m, alertname: ManyErrors}
+  - eval_time: 3m
+    alertname: ManyErrors
+    exp_alerts:
+    - exp_labels: {service_name: api}
+      exp_annotations: {summary: 3 errors of api}
+      exp_lines: [an error, an error, an error]
+  - {eval_time: 8m, alertname: ManyErrors}
+  - eval_time: 5m
+    alertname: Cve
+    exp_alerts: [{exp_labels: {severity: critical, cve_id: CVE-1}}]
+  - {eval_time: 6m, alertname: Cve}
+  promql_expr_test:
+  - {expr: 'logs:errors:count', eval_time: 5m, exp_samples: [{labels: 'logs:errors:count{service_name="api"}', value: 3}]}
+  logql_expr_test:
+  - expr: sum by (service_name) (count_over_time({service_name="api"} |= "error" [5m]))
+    eval_time: 5m
+    exp_samples: [{labels: '{service_name="api"}', value: 3}]
+"#;
+
+fn run_logs(tests: &str) -> Result<Vec<Failure>, TestError> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("r.yml"), LOG_RULES).unwrap();
+    run(tests, dir.path(), &nobody)
+}
+
+#[test]
+fn log_lines_are_inputs_too() {
+    assert_eq!(run_logs(LOG_TESTS), Ok(vec![]));
+    let failed = run_logs(&LOG_TESTS.replace("times: 3", "times: 2")).unwrap();
+    assert_eq!(failed.len(), 3, "{failed:?}");
+    let failed = run_logs(&LOG_TESTS.replace("[an error, an", "[no error, an")).unwrap();
+    assert!(failed[0].message.contains("no error"), "{failed:?}");
+    let error = run_logs(&LOG_TESTS.replace("at: 2m", "at: soon")).unwrap_err().to_string();
+    assert!(error.contains("\"soon\" is no duration"), "{error}");
+}
+
+/// Who is told, is asked of whoever tells; what was evaluated, and until when, is handed to them.
+#[test]
+fn messages_are_compared_with_what_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("r.yml"), RULES).unwrap();
+    let tests = |title: &str| {
+        format!(
+            "rule_files: [r.yml]\nnotify_file: who.yml\ntests:\n- input_series: [{{series: 'up{{instance=\"a\"}}', values: 0x9}}]\n  notification_test:\n  - receiver: team\n    until: 5m\n    exp_notifications: [{{at: 2m, exp_title: {title}, channel: slack, exp_texts: [fox]}}]\n"
+        )
+    };
+    let tell = |file: &Path, evaluations: &[Evaluation], until_ms: i64| {
+        assert_eq!((file.file_name().unwrap().to_str(), until_ms), (Some("who.yml"), 300_000));
+        let fired = evaluations.iter().find(|evaluation| !evaluation.notices.is_empty()).unwrap();
+        let told = |at_ms: i64, receiver: &str| Told {
+            at_ms,
+            receiver: receiver.into(),
+            channel: "slack".into(),
+            title: "Down".into(),
+            text: "a quick fox".into(),
+        };
+        Ok(vec![told(fired.at_ms + 400, "team"), told(0, "others"), told(301_000, "team")])
+    };
+    assert_eq!(run(&tests("Down"), dir.path(), &tell), Ok(vec![]));
+    let failed = run(&tests("Up"), dir.path(), &tell).unwrap();
+    assert_eq!(
+        failed[0].message,
+        "team until 5m:\n  expected\n    2m slack Up with [\"fox\"]\n  is told\n    2m400ms slack a quick fox"
+    );
+    let no_file = tests("Down").replace("notify_file: who.yml\n", "");
+    assert!(run(&no_file, dir.path(), &tell).unwrap_err().to_string().contains("notify_file"));
 }

@@ -1,5 +1,7 @@
 //! Rules over a real store, run by their own clock: from a stored sample to a notice, and through a restart.
 
+#[path = "service/captures.rs"]
+mod captures;
 #[path = "service/logs.rs"]
 mod logs;
 

@@ -62,7 +62,7 @@ pub(super) async fn list(asker: Asker) -> Response {
         let shown = statuses.iter().filter(|alert| {
             filter.takes(alert) && alert.receivers.iter().any(|receiver| filter.takes_receiver(receiver))
         });
-        push_array(shown, &mut out, |alert, out| push_alert(alert, &[], out));
+        push_array(shown, &mut out, |alert, out| push_alert(alert, &alert.receivers, &[], out));
         Ok(ok(out))
     });
     answer(result.await)
@@ -83,9 +83,15 @@ pub(super) async fn groups(asker: Asker) -> Response {
             group.alerts.retain(|at| filter.takes(&statuses[*at]));
             filter.takes_receiver(&group.receiver) && !group.alerts.is_empty() && (muted || group.muted_by.is_empty())
         });
+        // As in Alertmanager: here an alert names the receivers of the groups that are shown, in order.
+        let mut receivers: Vec<Vec<String>> = vec![Vec::new(); statuses.len()];
+        for group in &groups {
+            group.alerts.iter().for_each(|at| receivers[*at].push(group.receiver.clone()));
+        }
+        receivers.iter_mut().for_each(|names| names.sort());
         push_array(&groups, &mut out, |group, out| {
             out.push_str("{\"alerts\":");
-            push_array(&group.alerts, out, |at, out| push_alert(&statuses[*at], &group.muted_by, out));
+            push_array(&group.alerts, out, |at, out| push_alert(&statuses[*at], &receivers[*at], &group.muted_by, out));
             out.push_str(",\"labels\":");
             push_object(group.labels.iter(), out);
             out.push_str(",\"receiver\":");

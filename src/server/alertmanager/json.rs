@@ -8,14 +8,14 @@ use notify::AlertStatus;
 use crate::api::envelope::{push_array, push_object, push_strings, push_time};
 
 /// `gettableAlert`. `muted_by` are time intervals that close the group's route.
-pub(super) fn push_alert(alert: &AlertStatus, muted_by: &[String], out: &mut String) {
+pub(super) fn push_alert(alert: &AlertStatus, receivers: &[String], muted_by: &[String], out: &mut String) {
     out.push_str("{\"annotations\":");
     push_object(alert.instance.annotations.iter().map(|(name, value)| (&**name, &**value)), out);
     push_time(",\"endsAt\":", Some(alert.ends_ms), out);
     out.push_str(",\"fingerprint\":");
     json_string(&alert.fingerprint, out);
     out.push_str(",\"receivers\":");
-    push_array(&alert.receivers, out, |name, out| push_receiver(name, out));
+    push_array(receivers, out, |name, out| push_receiver(name, out));
     push_time(",\"startsAt\":", Some(alert.starts_ms), out);
     out.push_str(",\"status\":{\"inhibitedBy\":");
     push_strings(alert.inhibited_by.iter().map(String::as_str), out);

@@ -6,7 +6,7 @@
 mod alerts;
 mod json;
 pub(crate) mod silences;
-mod status;
+pub(crate) mod status;
 pub(crate) mod trace;
 
 use axum::Router;

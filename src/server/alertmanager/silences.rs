@@ -10,7 +10,7 @@ use notify::SilenceDraft;
 use serde::Deserialize;
 
 use super::json::{push_silence, time_ms};
-use super::{Asker, answer, body, lacking, ok, passes};
+use super::{Asker, answer, body, lacking, ok};
 use crate::api::envelope::push_array;
 use crate::error::Fault;
 
@@ -19,12 +19,8 @@ pub(super) async fn list(asker: Asker) -> Response {
         let matchers = asker.filters()?;
         let now_ms = crate::clock::now_ms();
         let mut silences = stored(&asker, now_ms)?;
-        silences.retain(|silence| {
-            passes(&matchers, |name| {
-                let found = silence.matchers.iter().find(|matcher| matcher.name == name);
-                found.map(|matcher| matcher.value.as_str())
-            })
-        });
+        // As in Alertmanager: a filter asks for silences that have its very matcher, whatever that would match.
+        silences.retain(|silence| matchers.iter().all(|matcher| silence.matchers.contains(matcher)));
         silences.sort_by_key(|silence| order(silence, now_ms));
         let mut out = String::new();
         push_array(&silences, &mut out, |silence, out| push_silence(silence, now_ms, out));

@@ -10,6 +10,14 @@ use crate::api::envelope::push_array;
 /// Clients decide by Alertmanager's version what they may ask for; this is the one whose API is spoken here.
 const API_OF: &str = "0.28.0";
 
+/// The metric by which clients (karma) learn the same, in Prometheus' text format.
+pub(crate) fn build_info() -> String {
+    format!(
+        "# HELP alertmanager_build_info The version of Alertmanager whose API is spoken here.\n\
+         # TYPE alertmanager_build_info gauge\nalertmanager_build_info{{version=\"{API_OF}\"}} 1\n"
+    )
+}
+
 pub(super) async fn status(asker: Asker) -> Response {
     let result = asker.work(|asker| {
         let settings = &asker.state.settings;

@@ -290,7 +290,7 @@ pub(super) async fn preview(asker: Asker) -> Response {
             let preview = Preview::read(&asker.state, &matchers, crate::clock::now_ms())?;
             for (at, alert) in preview.alerts.iter().enumerate() {
                 out.push_str(if at > 0 { "," } else { "" });
-                super::json::push_alert(alert, &[], &mut out);
+                super::json::push_alert(alert, &alert.receivers, &[], &mut out);
             }
             out.push_str("],\"rules\":");
             push_strings(preview.rules.iter().map(String::as_str), &mut out);

@@ -55,7 +55,7 @@ pub(super) async fn replay(
         let work = move |budget: &Budget| {
             let view = View::of(&store, &tenant)?;
             let span = Span { from_ms, to_ms, lookback_ms, budget: budget.clone() };
-            Ok(replayed(&view, &groups, &span))
+            Ok(replayed(&view, view.snapshot(), &groups, &span))
         };
         let found = state.queries.run(timeout, work).await?;
         let mut out = String::from("{");

@@ -8,7 +8,8 @@ use model::any::json_string;
 use model::time::format_duration_ms;
 use model::{Matcher, TenantId};
 use query::promql;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use super::envelope::{self, Notes, push_array, push_object, push_strings, push_time};
 use super::params::{Params, bad};
@@ -25,11 +26,30 @@ pub(super) async fn targets(
         let pool = params.get("scrapePool");
         let wanted = params.get("state").unwrap_or("any").to_ascii_lowercase();
         let mut known = state.targets.of(&tenant);
-        // Nothing drops targets here: what is configured is scraped.
-        known.retain(|target| matches!(&*wanted, "any" | "active") && pool.is_none_or(|pool| pool == target.pool));
+        let mut dropped = state.targets.dropped_of(&tenant);
+        let of_pool = |known: &str| pool.is_none_or(|pool| pool == known);
+        // Counted by pool whatever was asked for.
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        dropped.iter().for_each(|target| *counts.entry(target.pool.clone()).or_default() += 1);
+        dropped.retain(|target| matches!(&*wanted, "any" | "dropped") && of_pool(&target.pool));
+        known.retain(|target| matches!(&*wanted, "any" | "active") && of_pool(&target.pool));
         let mut out = String::from("{\"activeTargets\":");
         push_array(&known, &mut out, push_target);
-        out.push_str(",\"droppedTargets\":[],\"droppedTargetCounts\":{}}");
+        out.push_str(",\"droppedTargets\":");
+        push_array(&dropped, &mut out, |target, out| {
+            out.push_str("{\"discoveredLabels\":");
+            push_object(target.discovered_labels.iter(), out);
+            out.push_str(",\"scrapePool\":");
+            json_string(&target.pool, out);
+            out.push('}');
+        });
+        out.push_str(",\"droppedTargetCounts\":{");
+        for (index, (pool, count)) in counts.iter().enumerate() {
+            out.push_str(if index == 0 { "" } else { "," });
+            json_string(pool, &mut out);
+            write!(out, ":{count}").expect("a String takes everything");
+        }
+        out.push_str("}}");
         Ok(envelope::success(&out, &Notes::default()))
     })
     .await

@@ -3,7 +3,7 @@
 use crate::message::{AlertText, Message};
 use crate::picture::Chart;
 
-pub(super) fn text(message: &Message) -> String {
+pub(crate) fn text(message: &Message) -> String {
     let mut out = format!("{}\n\n", message.headline());
     for note in &message.notes {
         out.push_str(&format!("{note}\n\n"));

@@ -1,11 +1,12 @@
 //! Expressions over logs and samples: selectors, aggregations, binary operators.
 
+use model::go_regex;
+
 use super::super::ast::{
     Binary, BinaryOp, Cardinality, Expr, Grouping, LabelReplace, LogExpr, LogRange, Matching, Metric, RangeAggregation,
     RangeOp, Unwrap, VectorAggregation, VectorOp,
 };
 use super::super::error::ParseError;
-use super::super::go_regex;
 use super::super::lex::Token;
 use super::super::units;
 use super::Parser;

@@ -9,9 +9,8 @@ mod stages;
 
 use super::ast::{Expr, LogExpr, Matcher};
 use super::error::ParseError;
-use super::go_regex;
 use super::lex::{Place, Token, lex};
-use model::MatchOp;
+use model::{MatchOp, go_regex};
 
 /// Longest query, in bytes; the same as of a search.
 pub(crate) const TEXT_BYTES_MAX: usize = 16 << 10;
@@ -214,11 +213,7 @@ impl Parser {
 }
 
 fn matcher(name: String, op: MatchOp, text: String) -> Result<Matcher, ParseError> {
-    let compiled = match op {
-        MatchOp::Equal | MatchOp::NotEqual => text.clone(),
-        MatchOp::Regex | MatchOp::NotRegex => go_regex::translate(&text).map_err(ParseError::whole)?,
-    };
-    let matcher = model::Matcher::new(name.clone(), op, compiled)
+    let matcher = model::Matcher::new(name.clone(), op, text.clone())
         .map_err(|error| ParseError::whole(go_regex::compile(&text).err().unwrap_or(error.reason)))?;
     Ok(Matcher { name, op, text, matcher })
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use jiff::civil::{Date, Time as Clock, Weekday};
 use jiff::tz::{Offset, TimeZone};
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Span, Timestamp, Zoned};
 use template::{Object, Value};
 
 const MONTHS: [&str; 12] = [
@@ -387,6 +387,18 @@ impl Time {
         Time::of_seconds(-62_135_596_800).unwrap_or_else(|| Time::of_ns(0))
     }
 
+    /// `AddDate`: what a month has not of its days goes to the next one.
+    fn add_date(&self, years: i64, months: i64, days: i64) -> Option<Time> {
+        let at = &self.0;
+        let months = (i64::from(at.year()).checked_add(years)?).checked_mul(12)?.checked_add(months)?;
+        let months = months.checked_add(i64::from(at.month()) - 1)?;
+        let (year, month) = (i16::try_from(months.div_euclid(12)).ok()?, months.rem_euclid(12) + 1);
+        let first = Date::new(year, i8::try_from(month).ok()?, 1).ok()?;
+        let days = days.checked_add(i64::from(at.day()) - 1)?;
+        let date = first.checked_add(Span::new().try_days(days).ok()?).ok()?;
+        Some(Time(date.to_datetime(at.time()).to_zoned(at.time_zone().clone()).ok()?))
+    }
+
     pub(super) fn value(self) -> Value {
         Value::object(self)
     }
@@ -427,6 +439,26 @@ impl Object for Time {
     fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, String> {
         match (name, arguments) {
             ("Format", [Value::Text(layout)]) => Ok(Value::Text(format(&self.0, layout))),
+            ("AddDate", [Value::Int(years), Value::Int(months), Value::Int(days)]) => {
+                let time = self.add_date(*years, *months, *days).ok_or("the time is beyond the year 9999")?;
+                Ok(time.value())
+            }
+            ("Add", [Value::Int(ns)]) => {
+                let at = self.0.checked_add(SignedDuration::from_nanos(*ns));
+                Ok(Time(at.map_err(|_| "the time is beyond the year 9999")?).value())
+            }
+            ("Before" | "After" | "Equal" | "Compare", [other]) => {
+                let Some(Time(other)) = other.downcast() else {
+                    return Err("wrong type for value; expected time.Time".into());
+                };
+                let order = self.0.timestamp().cmp(&other.timestamp());
+                Ok(match name {
+                    "Before" => Value::Bool(order.is_lt()),
+                    "After" => Value::Bool(order.is_gt()),
+                    "Equal" => Value::Bool(order.is_eq()),
+                    _ => Value::Int(order as i64),
+                })
+            }
             (_, []) => self.field(name),
             _ => Err(format!("{name} of time.Time is no method with these arguments")),
         }

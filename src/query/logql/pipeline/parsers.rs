@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use model::go_regex;
 use regex::Regex;
 
 use super::super::ast;
 use super::super::error::ParseError;
-use super::super::go_regex;
 use super::hints::Hints;
 use super::json_path::{self, Step};
 use super::json_scan::{self, Kind, Walk, each_pair, unescape};

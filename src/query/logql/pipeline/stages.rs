@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use model::go_regex;
 use regex::Regex;
 use template::Template;
 
 use super::super::ast::{LabelFormat, NamedMatcher};
 use super::super::error::ParseError;
-use super::super::go_regex;
 use super::labels::{ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR, TEMPLATE_ERROR, is_error};
 use super::template::{self as functions, Around, Live, Of, Snapshot};
 

@@ -7,11 +7,12 @@ use base64::DecodeError;
 use base64::prelude::{BASE64_STANDARD as STANDARD, Engine};
 use foldhash::HashMap;
 use jiff::tz::TimeZone;
+use model::go_regex;
 use regex::Regex;
 use template::text::title;
 use template::{Command, Language, OUTPUT_BYTES_MAX, Object, Set, Template, Value, kind, query_escape, truth};
 
-use super::super::{go_regex, units};
+use super::super::units;
 use super::decimal::{self, Op};
 use super::go_time::{self, Time};
 use super::labels::{ERROR, ERROR_DETAILS, Labels};

@@ -2,10 +2,10 @@
 
 use memchr::memmem::Finder;
 use model::MatchOp;
+use model::go_regex;
 use regex::Regex;
 
 use super::super::ast::{LineFilter, LineOp, LineText};
-use super::super::go_regex;
 use super::ip::IpPattern;
 use super::pattern::LinePattern;
 use super::simple_regex;

@@ -166,6 +166,9 @@ fn templates() {
                 "",
                 "! template: line:1:2: executing \"line\" at <unixToTime \"12\">: error calling unixToTime: unable to parse time '12': %!w(<nil>)}",
             ),
+            ("{{((toDate \"2006-01-02\" \"2023-01-31\").AddDate 1 -11 0).Format \"2006-01-02\"}}", "", "2023-03-03"),
+            ("{{((__timestamp__).AddDate 0 0 -21).Day}} {{((__timestamp__).Add 60000000000).Minute}}", "", "31 35"),
+            ("{{(__timestamp__).After ((__timestamp__).AddDate 0 -1 0)}}", "", "true"),
             ("{{toDate \"2006-01-02\" \"2021-11-02\" | unixEpoch}}", "", "1635811200"),
             ("{{toDate \"2006-01-02T15:04:05Z07:00\" \"2021-11-02T10:00:00+02:00\" | unixEpoch}}", "", "1635840000"),
             (

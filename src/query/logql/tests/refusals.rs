@@ -21,6 +21,9 @@ fn as_loki_says_it() {
         (r#"sum(rate({a=~".*"}[5m]))"#, no_matcher),
         (r#"{a="b",}"#, "parse error at line 1, col 8: syntax error: unexpected }, expecting IDENTIFIER"),
         (r#"{a="b""#, "parse error at line 1, col 7: syntax error: unexpected $end, expecting } or ,"),
+        // Go takes the P for an exponent, so sizes end with tera.
+        (r#"{a="b"} | c > 1PB"#, "parse error at line 1, col 15: 'P' exponent requires hexadecimal mantissa"),
+        (r#"{a="b"} | c > 1kb"#, "parse error at line 1, col 18: syntax error: unexpected $end"),
         (r#"unk({ foo = "bar" }[5m])"#, "parse error at line 1, col 1: syntax error: unexpected IDENTIFIER"),
         (r#"min({ foo = "bar" }[5m])"#, "parse error at line 0, col 20: syntax error: unexpected RANGE"),
         (r#"rate({ foo = "bar" }[5)"#, "parse error at line 0, col 21: missing closing ']' in duration"),

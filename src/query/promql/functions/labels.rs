@@ -2,25 +2,20 @@
 
 use std::collections::HashMap;
 
-use model::Labels;
 use model::labels::METRIC_NAME;
+use model::{Labels, go_regex};
 
 use crate::QueryError;
 use crate::promql::ast::Node;
 use crate::promql::engine::{Engine, SAME_LABELSET, wrong};
 use crate::promql::value::{Column, Grid};
 
-/// Largest compiled pattern, in bytes, as for matchers.
-const REGEX_BYTES_MAX: usize = 1 << 20;
-
 pub(crate) fn replace(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result<Vec<Column>, QueryError> {
     let destination = engine.text(&args[1], grid)?;
     let replacement = engine.text(&args[2], grid)?;
     let source = engine.text(&args[3], grid)?;
     let pattern = engine.text(&args[4], grid)?;
-    let regex = regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
+    let regex = go_regex::compile_whole(&pattern)
         .map_err(|_| wrong(format!("invalid regular expression in label_replace(): {pattern}")))?;
     valid_destination(&destination, "label_replace")?;
     let mut columns = engine.vector(&args[0], grid)?;

@@ -36,6 +36,8 @@ fn errors_tell_where_and_why() {
     wrong("bool", (1, 1), "bool", "unexpected <bool>");
     wrong("\"a\\qb\"", (1, 1), "\"a\\qb\"", "unknown escape sequence U+0071 'q'");
     wrong("foo{a=1}", (1, 7), "1}", "unexpected character inside braces: '1'");
+    wrong("foo{a=sum}", (1, 7), "sum", "unexpected identifier \"sum\" in label matching, expected string");
+    wrong("sum by (x) foo", (1, 12), "foo", "unexpected identifier \"foo\" in aggregation");
     wrong("foo{a=b}", (1, 7), "b", "unexpected identifier \"b\" in label matching, expected string");
     wrong("foo{a~\"x\"}", (1, 6), "~\"x\"}", "unexpected character inside braces: '~'");
     wrong(
@@ -46,7 +48,7 @@ fn errors_tell_where_and_why() {
     );
     wrong("foo[]", (1, 5), "]", "unexpected \"]\" in range or duration, expected duration");
     wrong("foo offset", (1, 11), "", "unexpected end of input in offset, expected duration");
-    wrong("foo @ x", (1, 7), "x", "unexpected identifier \"x\" in @, expected number");
+    wrong("foo @ x", (1, 7), "x", "unexpected identifier \"x\" in @, expected timestamp");
     wrong("foo offset 1m offset 1m", (1, 1), "foo offset 1m", "offset may not be set multiple times");
     wrong("a + foo @ 1 @ 2", (1, 5), "foo @ 1", "@ <timestamp> may not be set multiple times");
     wrong("a + b[1m]", (1, 5), "b[1m]", "binary expression must contain only scalar and instant vector types");

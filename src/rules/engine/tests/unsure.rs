@@ -276,3 +276,23 @@ fn what_fired_and_ended_while_the_process_was_down_is_one_digest() {
     assert_eq!(bench.recorded("count_over_time(up:sum[20m])"), [("{}".to_string(), 20.0)]);
     assert_eq!(bench.states(), NOBODY);
 }
+
+/// A quarter of an hour in which nobody looked: it counts towards `for` where late data proves it, and only there.
+#[test]
+fn a_wait_counts_through_a_downtime_that_late_data_proves() {
+    for (breaks_at, fires_at) in [(None, Some(22)), (Some(10), None)] {
+        let mut bench = Bench::start(&RULES.replace("for: 2m", "for: 20m"));
+        bench.minute(&["a"], &["b"]);
+        for minute in 2..20 {
+            bench.minute = minute;
+            bench.set("a", if breaks_at == Some(minute) { 1.0 } else { 0.0 });
+            bench.set("b", 1.0);
+        }
+        bench.restart();
+        let fired = (20..30).find(|_| !bench.minute(&["a"], &["b"]).is_empty());
+        assert_eq!(fired, fires_at, "broken at {breaks_at:?}: {:?}", bench.states());
+        bench.restart();
+        let state = if fires_at.is_some() { "a firing" } else { "a pending" };
+        assert_eq!(bench.states(), [state]);
+    }
+}

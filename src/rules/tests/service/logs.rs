@@ -184,3 +184,51 @@ async fn metrics_and_logs_can_be_one_condition() {
     let view = house.opened.as_ref().unwrap().2.view();
     assert_eq!(view[2].rules[0].instances[0].evidence.log_lines, ["an error"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_over_logs_are_replayed_by_the_records_own_times() {
+    let house = House::new();
+    let minute = |n: i64| house.now_ms + n * 60_000;
+    // Of one time and text there is one.
+    for (nth, n) in (0..).zip([10, 10, 11, 30, 30, 30]) {
+        house.log("api", minute(n) - nth, "an error", &[]).await;
+    }
+    let cve = |id: &'static str| [("cve_id", id), ("cvss_score", "9.8")];
+    house.log("scanner", minute(5), "found", &cve("A")).await;
+    house.log("scanner", minute(40), "again", &cve("A")).await;
+    house.log("scanner", minute(8), "found", &cve("B")).await;
+    house.log("scanner", minute(20), "fixed", &[("cve_id", "B")]).await;
+    house.log("scanner", minute(25), "found", &cve("B")).await;
+    let snapshot = house.tenant().snapshot().unwrap();
+    let groups = rules::file::parse(RULES, "t.yml", 30_000).unwrap();
+    let span = rules::replay::Span {
+        from_ms: minute(0),
+        to_ms: minute(90),
+        lookback_ms: 300_000,
+        budget: query::Limits::default().start(),
+    };
+    let found = rules::replay::replay(&snapshot, Some(&snapshot), &groups, &span);
+    let shown: Vec<String> = found
+        .iter()
+        .flat_map(|replay| {
+            assert_eq!(replay.error, "");
+            replay.episodes.iter().map(|episode| {
+                let minute = |at_ms: i64| (at_ms - house.now_ms) as f64 / 60_000.0;
+                let key = format!("{}{}", episode.labels.value("cve_id"), episode.labels.value("service_name"));
+                format!("{} {key} {}-{:?}", replay.rule, minute(episode.fired_ms), episode.ended_ms.map(minute))
+            })
+        })
+        .collect();
+    let expected = [
+        "ManyErrors api 11-Some(15.0)",
+        "ManyErrors api 30-Some(35.0)",
+        "Cve A 5-None",
+        "Cve B 8-Some(20.0)",
+        "Cve B 25-Some(85.0)",
+    ];
+    assert_eq!(shown, expected);
+    let cve = found.iter().find(|replay| replay.rule == "Cve").unwrap();
+    assert_eq!((cve.fired, cve.flapped, cve.series), (3, 1, 2));
+    // Both conditions at once: the host is not down while its logs complain.
+    assert_eq!(found.last().unwrap().fired, 0);
+}

@@ -165,7 +165,7 @@ async fn labels_series_and_volumes_are_listed() {
     assert_eq!(series, json!({"status": "success", "data": [{"service_name": "api"}]}));
 
     let every = ("query", r#"{service_name=~".+"}"#.to_owned());
-    let stats = logcli.within("index/stats", &[every.clone()]).await;
+    let stats = logcli.within("index/stats", std::slice::from_ref(&every)).await;
     assert_eq!((&stats["streams"], &stats["entries"]), (&json!(2), &json!(13)));
     assert!(stats["chunks"].is_u64() && stats["bytes"].is_u64(), "{stats}");
 

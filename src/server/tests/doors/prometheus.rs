@@ -232,3 +232,48 @@ async fn rules_have_prometheus_shape() {
         assert_eq!(json!(found), json!(names), "{filter}");
     }
 }
+
+#[tokio::test]
+async fn others_scrape_and_read_what_is_stored() {
+    let (house, at_ms) = house().await;
+    let scraped = house.get("/federate?match[]=up&match[]=down", &[]).await;
+    assert_eq!(
+        (scraped.status, scraped.header("content-type"), scraped.text()),
+        (
+            200,
+            "text/plain; version=0.0.4; charset=utf-8",
+            format!(
+                "# TYPE up untyped\nup{{job=\"api\",service_name=\"api\",zone=\"a\",instance=\"\"}} 0.25 {at_ms}\n"
+            )
+        )
+    );
+    for (path, part) in [("/federate?match[]=%7B%7D", "non-empty matcher"), ("/federate?match[]=up[", "parse error")] {
+        let refused = house.get(path, &[]).await;
+        assert_eq!(refused.status, 400, "{path}");
+        assert!(refused.text().contains(part), "{}", refused.text());
+    }
+    // A ReadRequest of `{__name__="up"}` from 0 on, by its bytes: queries[0] with end and one matcher.
+    let mut query = vec![0x10];
+    prost::encoding::encode_varint(u64::try_from(at_ms).unwrap(), &mut query);
+    query.extend(b"\x1a\x0e\x12\x08__name__\x1a\x02up");
+    let request = [&[0x0a, u8::try_from(query.len()).unwrap()][..], &query].concat();
+    let pack = |plain: &[u8]| snap::raw::Encoder::new().compress_vec(plain).unwrap();
+    let headers = [("content-type", "application/x-protobuf"), ("content-encoding", "snappy")];
+    let url = format!("http://{}/api/v1/read", house.http);
+    let read = client::send("POST", &url, &headers, pack(&request)).await;
+    assert_eq!((read.status, read.header("content-encoding")), (200, "snappy"), "{}", read.text());
+    let plain = snap::raw::Decoder::new().decompress_vec(&read.body).unwrap();
+    // The last sample ends the only series of the only result: a fixed64 and the time.
+    let mut sample = vec![0x09];
+    sample.extend(0.25_f64.to_le_bytes());
+    sample.push(0x10);
+    prost::encoding::encode_varint(u64::try_from(at_ms).unwrap(), &mut sample);
+    assert!(plain.ends_with(&sample), "{plain:?}");
+    for (body, part) in
+        [(pack(b"\xff"), "no ReadRequest"), (b"plain".to_vec(), "snappy"), (pack(b"\x10\x01"), "SAMPLES")]
+    {
+        let refused = client::send("POST", &url, &headers, body).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains(part), "{}", refused.text());
+    }
+}

@@ -1,16 +1,14 @@
-//! Promise 1 under attack: random work on a disk whose power goes at random points; what was acknowledged is there afterwards,
-//! once, with its last value, and what was not acknowledged is there whole or not at all.
-
-mod common;
+//! Random work on a disk whose power goes at random points.
 
 use std::collections::BTreeSet;
 
-use common::disk::Disk;
-use common::{Model, NOON_MS, Random, block_on, mixed, read_all};
 use model::time::{Day, MS_PER_DAY};
 use model::{LogBatch, LogRecord, MatchOp, Matcher, MsRange, NsRange, TenantId};
 use store::logs::IndexQuery;
 use store::{Options, Store, StoreError, Tenant};
+
+use crate::common::disk::Disk;
+use crate::common::{Model, NOON_MS, Random, block_on, mixed, read_all};
 
 const RETENTION_MS: i64 = 4 * MS_PER_DAY;
 

@@ -1,4 +1,5 @@
-//! Go's regular expressions (RE2) on the `regex` crate, whose syntax is nearly the same.
+//! Go's regular expressions (RE2) on the `regex` crate, whose syntax is nearly the same: what Prometheus, Loki and Alertmanager mean
+//! by a pattern.
 //!
 //! Where the two differ, the pattern is translated: `\d`, `\w`, `\s` and `\b` are ASCII, `\<` is `<`, `\Q...\E` quotes, `\012` is an octal
 //! number, a brace that is no repetition and a bracket inside a class stand for themselves. What RE2 refuses is refused.
@@ -6,8 +7,11 @@
 
 use regex::{Regex, RegexBuilder};
 
-/// Largest compiled pattern, in bytes: a hostile `a{1000}{1000}` is refused instead of filling memory.
+/// Largest compiled pattern, in bytes. A hostile `a{1000}{1000}` is refused instead of filling memory; the alternation of thousands of
+/// names that a dashboard sends for "all" fits.
 const PATTERN_BYTES_MAX: usize = 8 << 20;
+/// In front of what is wrong, as Go has it.
+pub(crate) const PREFIX: &str = "error parsing regexp: ";
 /// Highest count of a repetition, as in RE2.
 const REPEAT_MAX: u32 = 1000;
 
@@ -15,16 +19,35 @@ const REPEAT_MAX: u32 = 1000;
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
+pub fn compile(pattern: &str) -> Result<Regex, String> {
     build(&translate(pattern)?)
 }
 
-/// Compiles a pattern that has to match a whole text.
+/// Compiles a pattern that has to match a whole text; a dot does not match a newline (Loki).
 ///
 /// # Errors
 /// As of [`compile`].
-pub(crate) fn compile_anchored(pattern: &str) -> Result<Regex, String> {
-    build(&format!("^(?:{})$", translate(pattern)?))
+pub fn compile_anchored(pattern: &str) -> Result<Regex, String> {
+    build(&format!("^(?:{})$", closed(pattern)?))
+}
+
+/// Compiles a pattern that has to match a whole text; a dot matches a newline too (Prometheus).
+///
+/// # Errors
+/// As of [`compile`].
+pub fn compile_whole(pattern: &str) -> Result<Regex, String> {
+    build(&format!("^(?s:{})$", closed(pattern)?))
+}
+
+/// A translation that can stand in a group: `a)|(b` would close it.
+fn closed(pattern: &str) -> Result<String, String> {
+    let translated = translate(pattern)?;
+    match regex_syntax::parse(&translated) {
+        Ok(_) => Ok(translated),
+        Err(regex_syntax::Error::Parse(error)) => Err(format!("{PREFIX}{}", error.kind())),
+        Err(regex_syntax::Error::Translate(error)) => Err(format!("{PREFIX}{}", error.kind())),
+        Err(other) => Err(format!("{PREFIX}{other}")),
+    }
 }
 
 fn build(pattern: &str) -> Result<Regex, String> {
@@ -45,7 +68,7 @@ fn build(pattern: &str) -> Result<Regex, String> {
 ///
 /// # Errors
 /// For what RE2 refuses and the crate would take: its flags beyond `imsU`, a repetition of a repetition, counts above 1,000.
-pub(crate) fn translate(pattern: &str) -> Result<String, String> {
+pub fn translate(pattern: &str) -> Result<String, String> {
     let mut translation = Translation { rest: pattern, out: String::with_capacity(pattern.len() + 16) };
     translation.run()?;
     Ok(translation.out)
@@ -189,11 +212,23 @@ impl<'a> Translation<'a> {
             return Ok(());
         }
         let length = flags.find([':', ')']).unwrap_or(flags.len());
+        let after = (length + 3).min(self.rest.len());
         if !flags[..length].chars().all(|c| "imsU-".contains(c)) {
-            let shown = &self.rest[..(length + 3).min(self.rest.len())];
+            let shown = &self.rest[..after];
             return Err(format!("error parsing regexp: invalid or unsupported Perl syntax: `{shown}`"));
         }
-        self.copy((length + 3).min(self.rest.len()));
+        // The crate takes each flag once, and no group that changes none.
+        let (on, off) = flags[..length].split_once('-').unwrap_or((&flags[..length], ""));
+        let once = |flags: &str| "imsU".chars().filter(|flag| flags.contains(*flag)).collect::<String>();
+        let off = once(off);
+        // What is set and then cleared is cleared.
+        let on = once(on).replace(|flag| off.contains(flag), "");
+        let end = &self.rest[length + 2..after];
+        if !(on.is_empty() && off.is_empty() && end == ")") {
+            let minus = if off.is_empty() { "" } else { "-" };
+            self.out.push_str(&format!("(?{on}{minus}{off}{end}"));
+        }
+        self.skip(after);
         Ok(())
     }
 
@@ -250,4 +285,38 @@ fn counts(text: &str) -> Option<(usize, u32)> {
         Some(most) => number(most)?,
     };
     Some((end + 1, least.max(most)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, matching: &[&str], others: &[&str]) {
+        let regex = compile_whole(pattern).unwrap_or_else(|reason| panic!("{pattern}: {reason}"));
+        matching.iter().for_each(|text| assert!(regex.is_match(text), "{pattern} {text:?}"));
+        others.iter().for_each(|text| assert!(!regex.is_match(text), "{pattern} {text:?}"));
+    }
+
+    #[test]
+    fn patterns_mean_what_they_mean_in_go() {
+        check("[[a-b]:1", &["a:1", "[:1"], &["c:1"]);
+        check("(?ii)API", &["api"], &["ap"]);
+        check("(?)api", &["api"], &["API"]);
+        check("(?i-i:a)b|(?-s).", &["ab", "x"], &["Ab", "\n"]);
+        check(r"\d+", &["12"], &["\u{661}"]);
+        check("a.b", &["a\nb", "axb"], &["ab"]);
+        check("a{,2}", &["a{,2}"], &["aa"]);
+        for (pattern, reason) in [
+            (".*+", "nested repetition"),
+            ("a)|(b", "unopened group"),
+            ("(", "unclosed group"),
+            ("(?z)", "Perl syntax"),
+            ("[a", "missing closing ]"),
+            ("a{1000}{1000}", "repetition"),
+        ] {
+            let error = compile_whole(pattern).unwrap_err();
+            assert!(error.starts_with(PREFIX) && error.contains(reason), "{pattern}: {error}");
+        }
+    }
 }

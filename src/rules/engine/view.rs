@@ -1,0 +1,104 @@
+//! Groups and rules as the API and the pages show them.
+
+use model::Instance;
+use model::alert::RuleId;
+
+use super::{Inner, Member, lock};
+use crate::RuleKind;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Unknown,
+    Ok,
+    Err,
+}
+
+/// A group as the API and the pages show it.
+#[derive(Debug, Clone)]
+pub struct GroupView {
+    pub file: String,
+    pub name: String,
+    pub interval_ms: i64,
+    /// Most instances of one alerting rule, 0 for no limit.
+    pub limit: usize,
+    pub last_evaluation_ms: Option<i64>,
+    pub evaluation_seconds: f64,
+    pub missed_slots: u64,
+    pub rules: Vec<RuleView>,
+}
+
+#[derive(Debug, Clone)]
+pub struct RuleView {
+    pub id: RuleId,
+    pub name: String,
+    pub kind: RuleKind,
+    pub expr: String,
+    pub labels: Vec<(String, String)>,
+    pub annotations: Vec<(String, String)>,
+    pub health: Health,
+    pub last_error: String,
+    pub last_evaluation_ms: Option<i64>,
+    pub evaluation_seconds: f64,
+    /// Why it cannot be judged at present, in one word of [`model::alert::reason`]; empty when it can.
+    pub unknown: &'static str,
+    /// Since when its selectors find no series at all.
+    pub empty_since_ms: Option<i64>,
+    /// Its selectors that found nothing for a day, of a rule that finds nothing at all: most likely misspelt.
+    pub dead_selectors: Vec<String>,
+    pub is_shadow: bool,
+    pub owner: String,
+    pub runbook: String,
+    /// Pending, firing and recently resolved ones.
+    pub instances: Vec<Instance>,
+}
+
+impl Inner {
+    pub(super) fn view(&self) -> Vec<GroupView> {
+        let members = lock(&self.groups).clone();
+        members.iter().map(|member| member.view()).collect()
+    }
+}
+
+impl Member {
+    pub(super) fn view(&self) -> GroupView {
+        let shown = lock(&self.shown);
+        let group = &self.prepared.group;
+        let rules = group.rules.iter().zip(&self.prepared.rules).enumerate().map(|(at, (rule, ready))| {
+            let report = shown.reports.get(at);
+            let last_error = report.map(|report| report.error.clone()).unwrap_or_default();
+            RuleView {
+                id: ready.id.clone(),
+                name: rule.name.clone(),
+                kind: rule.kind,
+                expr: rule.expr_text.trim().to_string(),
+                labels: rule.labels.clone(),
+                annotations: rule.annotations.clone(),
+                health: match report {
+                    None => Health::Unknown,
+                    Some(_) if last_error.is_empty() => Health::Ok,
+                    Some(_) => Health::Err,
+                },
+                last_error,
+                last_evaluation_ms: shown.last_evaluation_ms,
+                evaluation_seconds: report.map_or(0.0, |report| report.took.as_secs_f64()),
+                unknown: report.map_or("", |report| report.unknown),
+                empty_since_ms: report.and_then(|report| report.empty_since_ms),
+                dead_selectors: report.map(|report| report.dead.clone()).unwrap_or_default(),
+                is_shadow: rule.extension.is_shadow,
+                owner: rule.extension.owner.clone(),
+                runbook: rule.extension.runbook.clone(),
+                instances: shown.instances.get(&ready.id).cloned().unwrap_or_default(),
+            }
+        });
+        GroupView {
+            file: group.file.clone(),
+            name: group.name.clone(),
+            interval_ms: group.interval_ms,
+            limit: group.limit,
+            last_evaluation_ms: shown.last_evaluation_ms,
+            evaluation_seconds: shown.took.as_secs_f64(),
+            missed_slots: shown.missed_slots,
+            rules: rules.collect(),
+        }
+    }
+}

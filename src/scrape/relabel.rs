@@ -1,0 +1,134 @@
+//! Relabelling as Prometheus does it (`model/relabel/relabel.go`): steps that rewrite a label set, or drop what has it.
+
+use std::collections::BTreeMap;
+
+use model::Labels;
+use regex::Regex;
+
+use crate::config::{Action, Relabel};
+
+/// Steps with their regexes compiled.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Relabeler(Vec<(Relabel, Regex)>);
+
+impl Relabeler {
+    pub(super) fn new(steps: &[Relabel]) -> Result<Relabeler, String> {
+        let compiled = |step: &Relabel| Ok((step.clone(), step.compiled()?));
+        steps.iter().map(compiled).collect::<Result<_, String>>().map(Relabeler)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The labels after all steps in order; `None` when one dropped them. Empty values are absent labels.
+    pub(super) fn apply(&self, labels: &Labels) -> Option<Labels> {
+        if self.0.is_empty() {
+            return Some(labels.clone());
+        }
+        let mut set: BTreeMap<String, String> =
+            labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        for (step, regex) in &self.0 {
+            if !applied(step, regex, &mut set) {
+                return None;
+            }
+            set.retain(|_, value| !value.is_empty());
+        }
+        Some(Labels::from_pairs(set))
+    }
+}
+
+/// One step; false when it drops.
+fn applied(step: &Relabel, regex: &Regex, set: &mut BTreeMap<String, String>) -> bool {
+    let of = |name: &str| set.get(name).map_or("", String::as_str);
+    let sources: Vec<&str> = step.source_labels.iter().map(|name| of(name)).collect();
+    let text = sources.join(&step.separator);
+    match step.action {
+        Action::Keep => return regex.is_match(&text),
+        Action::Drop => return !regex.is_match(&text),
+        Action::KeepEqual => return of(&step.target_label) == text,
+        Action::DropEqual => return of(&step.target_label) != text,
+        Action::Lowercase => {
+            set.insert(step.target_label.clone(), text.to_lowercase());
+        }
+        Action::Uppercase => {
+            set.insert(step.target_label.clone(), text.to_uppercase());
+        }
+        Action::Replace => {
+            if let Some(found) = regex.captures(&text) {
+                let expanded = |template: &str| {
+                    let mut out = String::new();
+                    found.expand(template, &mut out);
+                    out
+                };
+                let target = expanded(&step.target_label);
+                if !target.is_empty() {
+                    set.insert(target, expanded(&step.replacement));
+                }
+            }
+        }
+        Action::LabelMap => {
+            let renamed = |(name, value): (&String, &String)| {
+                let found = regex.captures(name)?;
+                let mut to = String::new();
+                found.expand(&step.replacement, &mut to);
+                (!to.is_empty()).then(|| (to, value.clone()))
+            };
+            let renamed: Vec<(String, String)> = set.iter().filter_map(renamed).collect();
+            set.extend(renamed);
+        }
+        Action::LabelDrop => set.retain(|name, _| !regex.is_match(name)),
+        Action::LabelKeep => set.retain(|name, _| regex.is_match(name)),
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(step: &str, expected: Option<&str>) {
+        let step: Relabel = toml::from_str(step).unwrap();
+        let labels = Labels::from_pairs([("__name__", "m"), ("a", "foo"), ("b", "bar"), ("c", "Baz"), ("d", "foo")]);
+        let got = Relabeler::new(&[step]).unwrap().apply(&labels);
+        assert_eq!(got.map(|labels| labels.to_string()).as_deref(), expected);
+    }
+
+    #[test]
+    fn steps_rewrite_keep_and_drop() {
+        let same = r#"m{a="foo",b="bar",c="Baz",d="foo"}"#;
+        check(
+            "source_labels = ['a']\nregex = 'f(.*)'\ntarget_label = 'e'\nreplacement = 'x${1}y'",
+            Some(r#"m{a="foo",b="bar",c="Baz",d="foo",e="xooy"}"#),
+        );
+        check(
+            "source_labels = ['a', 'b']\nregex = 'foo;(b).*'\ntarget_label = '$1'\nreplacement = '$1-'",
+            Some(r#"m{a="foo",b="b-",c="Baz",d="foo"}"#),
+        );
+        check("source_labels = ['a']\nregex = 'fo'\ntarget_label = 'e'", Some(same));
+        check("target_label = 'b'\nreplacement = ''", Some(r#"m{a="foo",c="Baz",d="foo"}"#));
+        check("target_label = '__name__'\nreplacement = 'n'", Some(r#"n{a="foo",b="bar",c="Baz",d="foo"}"#));
+        check("source_labels = ['a']\nregex = 'foo|x'\naction = 'keep'", Some(same));
+        check("source_labels = ['a']\nregex = 'fo'\naction = 'keep'", None);
+        check("source_labels = ['a', 'b']\nseparator = '-'\nregex = 'foo-b.*'\naction = 'drop'", None);
+        check("source_labels = ['nothing']\nregex = 'x'\naction = 'drop'", Some(same));
+        check("source_labels = ['a']\ntarget_label = 'd'\naction = 'keepequal'", Some(same));
+        check("source_labels = ['a']\ntarget_label = 'b'\naction = 'keepequal'", None);
+        check("source_labels = ['a']\ntarget_label = 'd'\naction = 'dropequal'", None);
+        check(
+            "source_labels = ['c']\ntarget_label = 'c'\naction = 'lowercase'",
+            Some(r#"m{a="foo",b="bar",c="baz",d="foo"}"#),
+        );
+        check(
+            "source_labels = ['b']\ntarget_label = 'b'\naction = 'uppercase'",
+            Some(r#"m{a="foo",b="BAR",c="Baz",d="foo"}"#),
+        );
+        check(
+            "regex = '([ab])'\nreplacement = 'x_$1'\naction = 'labelmap'",
+            Some(r#"m{a="foo",b="bar",c="Baz",d="foo",x_a="foo",x_b="bar"}"#),
+        );
+        check("regex = '[ab]'\naction = 'labeldrop'", Some(r#"m{c="Baz",d="foo"}"#));
+        check("regex = '__name__|a'\naction = 'labelkeep'", Some(r#"m{a="foo"}"#));
+    }
+}

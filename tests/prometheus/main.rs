@@ -1,0 +1,26 @@
+//! Beside a real Prometheus: the same data written to both, the same requests made of both, the same answers expected.
+//!
+//! `tests/prometheus/setup` unpacks a Prometheus 2.42; where it is not there, these tests say so and pass. We follow Prometheus 3:
+//! what it changed since is kept out by how the data and the queries are made ([`data`], [`grammar`]) or named as a rule in
+//! [`differences`], never case by case. `SEED=n` chooses data and queries, `QUERIES=n` how many.
+
+mod api;
+mod data;
+mod differences;
+mod grammar;
+mod mistakes;
+mod peer;
+mod queries;
+mod readers;
+mod scraped;
+
+#[path = "../it/appliance.rs"]
+#[allow(dead_code)]
+mod appliance;
+#[path = "../../src/codec/tests/support/prompb.rs"]
+mod prompb;
+#[path = "../../src/demo/rng.rs"]
+#[allow(dead_code)]
+mod rng;
+#[path = "../it/until.rs"]
+mod until;

@@ -1,0 +1,88 @@
+//! Random queries, instant and over ranges: the same answers from both.
+
+use futures_util::StreamExt as _;
+
+use crate::data::{self, SPAN_S};
+use crate::differences::{self, Order};
+use crate::grammar::Grammar;
+use crate::peer::{Pair, variable};
+use crate::rng::Rng;
+
+/// Requests under way at a time.
+const AT_ONCE: usize = 6;
+/// Differences told in full.
+const TOLD_MAX: usize = 40;
+
+struct Query {
+    seed: u64,
+    text: String,
+    path: &'static str,
+    times: Vec<(&'static str, String)>,
+}
+
+/// A query and when to ask it: mostly inside the data, sometimes beyond its ends.
+fn query(seed: u64, start_s: i64) -> Query {
+    let mut rng = Rng::new(seed);
+    let rng = &mut rng;
+    let text = Grammar { middle_s: start_s + SPAN_S / 2, pins: true }.query(rng).text;
+    let from_s = start_s + rng.below(SPAN_S as usize + 900) as i64 - 300;
+    let fraction = *rng.pick(&["", "", "", ".25"]);
+    if rng.below(2) == 0 {
+        return Query { seed, text, path: "/api/v1/query", times: vec![("time", format!("{from_s}{fraction}"))] };
+    }
+    let step_s = *rng.pick(&[1, 15, 30, 60, 77, 300]);
+    let end_s = from_s + step_s * rng.below(20) as i64 + rng.below(2) as i64;
+    let times = vec![
+        ("start", format!("{from_s}{fraction}")),
+        ("end", format!("{end_s}{fraction}")),
+        ("step", step_s.to_string()),
+    ];
+    Query { seed, text, path: "/api/v1/query_range", times }
+}
+
+#[tokio::test]
+async fn random_queries_have_the_same_answers() {
+    let (seed, count) = (variable("SEED", 1), variable("QUERIES", 2_000));
+    let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
+    let start_s = (now_s - SPAN_S - 1_800) / 3_600 * 3_600;
+    let Some(pair) = Pair::with(&data::series(seed, start_s * 1000)).await else { return };
+    let (mut told, mut different, mut answered, mut empty) = (Vec::new(), 0, 0, 0);
+    let asked = (0..count).map(|nth| query(seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(nth), start_s));
+    let pair = &pair;
+    let mut replies = futures_util::stream::iter(asked)
+        .map(|query| async move {
+            let our_text = differences::in_our_words(&query.text);
+            let params = |text| {
+                let times = query.times.iter().map(|(name, value)| (*name, value.as_str()));
+                std::iter::once(("query", text)).chain(times).collect::<Vec<(&str, &str)>>()
+            };
+            let [ours, theirs] = pair.post_each(query.path, &params(&our_text), &params(&query.text)).await;
+            (query, ours, theirs)
+        })
+        .buffered(AT_ONCE);
+    while let Some((query, ours, theirs)) = replies.next().await {
+        let (our_json, their_json) = (ours.json(), theirs.json());
+        let order = match query.path {
+            "/api/v1/query_range" => Order::Rows,
+            _ if query.text.starts_with("sort") => Order::Values,
+            _ => Order::None,
+        };
+        let difference = if ours.status == theirs.status {
+            differences::of_answers(&our_json, &their_json, order)
+        } else {
+            Some(format!("{} {}, theirs {} {}", ours.status, our_json["error"], theirs.status, their_json["error"]))
+        };
+        answered += u64::from(theirs.status == 200);
+        empty += u64::from(their_json["data"]["result"].as_array().is_some_and(Vec::is_empty));
+        if let Some(difference) = difference {
+            different += 1;
+            if told.len() < TOLD_MAX {
+                let difference: String = difference.chars().take(600).collect();
+                told.push(format!("{} {} {:?}\n    {difference}", query.seed, query.text, query.times));
+            }
+        }
+    }
+    println!("SEED={seed}: {count} queries, {answered} answered, {empty} of them with nothing, {different} differ");
+    assert!(told.is_empty(), "SEED={seed}: {different} of {count} differ:\n{}", told.join("\n"));
+    assert!(answered * 2 > count && empty * 2 < count, "most queries must have an answer to compare");
+}

@@ -129,7 +129,7 @@ mod tests {
         let hour = 3_600_000;
         for (asked, began, expected) in [
             (hour, None, hour),
-            (hour, Some(99 * hour), hour),
+            (hour, Some(100 * hour - 1), hour),
             (hour, Some(92 * hour), 10 * hour),
             (6 * hour, Some(98 * hour), 6 * hour),
             (hour, Some(i64::MIN), RANGE_MAX_MS),

@@ -53,7 +53,7 @@ async function discover() {
   const paths = ['/', '/explore', '/explore?q=1%2B1', '/explore?q=sum(rate(x%5B5m%5D)', '/explore?q=up%7B&from=nonsense',
     '/logs', '/logs?q=severity%3A%3E%3Dwarn&cols=http.route,severity', '/logs?view=patterns', '/logs?q=servce.name%3Ax',
     '/logs/context?cursor=1-1-1', '/logs/trace?id=x', '/logs?q=nothing-has-this-word-in-it', '/logs?q=(', '/alerts',
-    '/alerts?tab=pending', '/alerts?tab=resolved', '/alerts?tab=history', '/alerts?tab=rules', '/notifications'];
+    '/alerts?tab=pending', '/alerts?tab=resolved', '/alerts?tab=history', '/alerts?tab=noise', '/alerts?tab=rules', '/notifications'];
   const first = async (from, selector) => {
     await page.goto(base + from);
     const found = page.locator(selector).first();
@@ -73,6 +73,15 @@ async function discover() {
 
 const paths = process.argv.length > 3 ? process.argv.slice(3) : await discover();
 
+/** What axe finds wrong with a page. */
+async function looksWell(page) {
+  return page.evaluate(async ([source, rules]) => {
+    if (!window.axe) (0, eval)(source);
+    const result = await window.axe.run(document, { runOnly: rules });
+    return result.violations.map((v) => `${v.id} (${v.nodes.length}): ${v.nodes[0].html.slice(0, 120)}`);
+  }, [axe, AXE_RULES]).catch((error) => [String(error)]);
+}
+
 async function looksRight(path) {
   for (const colorScheme of ['light', 'dark']) {
     const complaints = [];
@@ -87,11 +96,7 @@ async function looksRight(path) {
         check(wide <= 0, `${path} does not scroll sideways at ${width}px${opened ? ' with details open' : ''}`, `${wide}px too wide`);
       }
       if (width === 390 || width === 1366) {
-        const found = await page.evaluate(async ([source, rules]) => {
-          if (!window.axe) (0, eval)(source);
-          const result = await window.axe.run(document, { runOnly: rules });
-          return result.violations.map((v) => `${v.id} (${v.nodes.length}): ${v.nodes[0].html.slice(0, 120)}`);
-        }, [axe, AXE_RULES]).catch((error) => [String(error)]);
+        const found = await looksWell(page);
         check(found.length === 0, `${path} has no axe violations, ${colorScheme} ${width}px`, found.join('; '));
         if (process.env.SHOTS) {
           mkdirSync(process.env.SHOTS, { recursive: true });
@@ -177,6 +182,18 @@ async function walks() {
   if (await rule.count()) {
     await rule.first().click();
     check((await page.locator('h2', { hasText: 'Condition' }).count()) === 1, 'a rule of the list leads to its page', page.url());
+  }
+  await page.goto(`${base}/notifications`);
+  const test = page.locator('form[action="/notifications/test"] button');
+  if (await test.count()) {
+    await test.first().click();
+    const shown = page.locator('#test');
+    for (let tries = 0; tries < 40 && !(await shown.locator('td').count()); tries += 1) {
+      await page.waitForTimeout(250);
+      await shown.locator('a', { hasText: 'Look again' }).click();
+    }
+    const words = (await shown.count()) ? await shown.innerText() : '';
+    check(/accepted|refused|failed/.test(words), 'a test of a receiver shows what the provider answers', words);
   }
   await context.close();
 

@@ -28,6 +28,7 @@ pub(crate) struct AlertView {
     pub(crate) since_word: &'static str,
     pub(crate) since: Stamp,
     pub(crate) rule_href: String,
+    /// Empty where there is nothing to draw.
     pub(crate) explore_href: String,
     pub(crate) logs_href: String,
     /// Empty unless it is an http(s) address.
@@ -164,8 +165,9 @@ impl AlertView {
                 AlertState::Resolved => "ended",
             },
             since: Stamp::of_ms(since_ms, now_ms),
-            rule_href: rule_href(&rule.id),
-            explore_href: linked("/explore", &rule.expr),
+            // What another program pushes has no rule here, and nothing to draw.
+            rule_href: if rule.expr.is_empty() { why_href(&instance.labels) } else { rule_href(&rule.id) },
+            explore_href: if rule.expr.is_empty() { String::new() } else { linked("/explore", &rule.expr) },
             logs_href: if logs_query.is_empty() { String::new() } else { linked("/logs", &logs_query) },
             runbook: if runbook.starts_with("https://") || runbook.starts_with("http://") {
                 runbook

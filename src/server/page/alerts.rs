@@ -5,6 +5,7 @@ use axum::extract::Query;
 use axum::response::Response;
 use model::AlertState;
 use model::alert::{Instance, Intent, Transition};
+use notify::AlertStatus;
 use rules::{GroupView, Health, RuleKind, RuleView};
 use serde::Deserialize;
 
@@ -15,6 +16,8 @@ use super::failure::Failure;
 use super::frame::{Frame, show};
 use super::history_view::{ROWS_MAX, TransitionRow, cut_page, transition_rows};
 use super::link::link;
+use super::noise::{self, NoiseRow};
+use super::pushed::{is_pushed, with_pushed};
 use super::text::{counted, one_line, span};
 use crate::chart::Unit;
 
@@ -24,7 +27,7 @@ const ALERTS_MAX: usize = 100;
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct Parameters {
-    /// `active` (the default), `pending`, `resolved`, `history` or `rules`.
+    /// `active` (the default), `pending`, `resolved`, `history`, `noise` or `rules`.
     pub(crate) tab: String,
     /// History before this time, in ms.
     pub(crate) before: Option<i64>,
@@ -33,6 +36,7 @@ pub(crate) struct Parameters {
 pub(crate) enum List {
     Alerts(Vec<AlertView>),
     History(Vec<TransitionRow>),
+    Noise(Vec<NoiseRow>),
     Rules(Vec<Group>),
 }
 
@@ -89,12 +93,16 @@ pub(crate) fn foreign_note(asked: &Asked) -> String {
 }
 
 /// What is stored about the telling of people: intents, and whether anybody could be told at all.
-pub(crate) fn deliveries(asked: &Asked) -> Result<Deliveries, Failure> {
+pub(crate) fn deliveries(asked: &Asked, statuses: &[AlertStatus]) -> Result<Deliveries, Failure> {
     let receivers = if asked.has_alerts() { asked.state.notifier.receivers() } else { Vec::new() };
     // A receiver without channels, as the one of a missing notify.yml, tells nobody.
     let any_receiver = receivers.iter().any(|receiver| !receiver.channels.is_empty());
-    let statuses = if asked.has_alerts() { asked.state.notifier.board(asked.now_ms)?.statuses() } else { Vec::new() };
-    Ok(Deliveries::new(&intents(asked)?, any_receiver, asked.now_ms).with_statuses(&statuses))
+    Ok(Deliveries::new(&intents(asked)?, any_receiver, asked.now_ms).with_statuses(statuses))
+}
+
+/// What fires, of rules and of other programs, and what holds it back.
+pub(crate) fn statuses(asked: &Asked) -> Result<Vec<AlertStatus>, Failure> {
+    Ok(if asked.has_alerts() { asked.state.notifier.board(asked.now_ms)?.statuses() } else { Vec::new() })
 }
 
 pub(crate) fn intents(asked: &Asked) -> Result<Vec<Intent>, Failure> {
@@ -112,13 +120,21 @@ pub(crate) fn transitions(asked: &Asked, before_ms: i64, max: usize) -> Result<V
 }
 
 fn build(asked: &Asked, parameters: &Parameters) -> Result<AlertsPage, Failure> {
-    let groups = asked.groups();
+    let statuses = statuses(asked)?;
+    let groups = with_pushed(asked.groups(), &statuses);
     let frame = Frame::new(asked, "/alerts", firing(&groups));
     let before_ms = parameters.before.unwrap_or(i64::MAX);
-    let mut history = if parameters.tab == "history" { transitions(asked, before_ms, ROWS_MAX)? } else { Vec::new() };
-    let next_ms = cut_page(&mut history, |change| change.at_ms);
-    let mut page = AlertsPage::new(frame, parameters, &groups, deliveries(asked)?, &history, asked.now_ms);
-    page.note = foreign_note(asked);
+    let mut history = match parameters.tab.as_str() {
+        "history" => transitions(asked, before_ms, ROWS_MAX)?,
+        "noise" => transitions(asked, i64::MAX, noise::TRANSITIONS_MAX)?,
+        _ => Vec::new(),
+    };
+    let is_paged = parameters.tab == "history";
+    let next_ms = if is_paged { cut_page(&mut history, |change| change.at_ms) } else { None };
+    let mut page = AlertsPage::new(frame, parameters, &groups, deliveries(asked, &statuses)?, &history, asked.now_ms);
+    if !asked.has_alerts() {
+        page.note = foreign_note(asked);
+    }
     if let Some(next_ms) = next_ms {
         page.older_href = link("/alerts", &[("tab", "history"), ("before", &next_ms.to_string())]);
     }
@@ -157,16 +173,18 @@ impl AlertsPage {
         now_ms: i64,
     ) -> AlertsPage {
         let tab = match parameters.tab.as_str() {
-            known @ ("pending" | "resolved" | "history" | "rules") => known,
+            known @ ("pending" | "resolved" | "history" | "noise" | "rules") => known,
             _ => "active",
         };
         let count = |state| instances(groups).filter(|instance| instance.state == state).count().to_string();
-        let rules = groups.iter().map(|group| group.rules.len()).sum::<usize>();
+        let of_files = || groups.iter().filter(|group| !is_pushed(group));
+        let rules = of_files().map(|group| group.rules.len()).sum::<usize>();
         let tabs = [
             ("Active", "active", count(AlertState::Firing)),
             ("Pending", "pending", count(AlertState::Pending)),
             ("Resolved", "resolved", count(AlertState::Resolved)),
             ("History", "history", String::new()),
+            ("Noise", "noise", String::new()),
             ("Rules", "rules", rules.to_string()),
         ];
         let tabs = tabs.map(|(name, key, count)| CountedTab {
@@ -201,9 +219,14 @@ impl AlertsPage {
                 List::History(transition_rows(history, groups, now_ms)),
                 "No alert has changed its state yet.".into(),
             ),
+            "noise" => (
+                "Noisiest rules of the last 7 days",
+                List::Noise(noise::noise(history, now_ms)),
+                "Nothing fired in the last 7 days.".into(),
+            ),
             "rules" => (
                 "Rules",
-                List::Rules(groups.iter().map(|group| group_row(group, now_ms)).collect()),
+                List::Rules(of_files().map(|group| group_row(group, now_ms)).collect()),
                 "No rules are loaded.".into(),
             ),
             _ => (

@@ -520,13 +520,17 @@ fn pages() -> Vec<(&'static str, String)> {
     page.show_nothing(18_211, Some(NOW_MS * NS_PER_MS), NOW_MS);
     out.push(("logs-none", html(&page)));
 
-    for tab in ["active", "pending", "resolved", "history", "rules"] {
+    for tab in ["active", "pending", "resolved", "history", "noise", "rules"] {
         let parameters = alerts::Parameters { tab: tab.into(), before: None };
         let page =
             alerts::AlertsPage::new(frame("/alerts"), &parameters, &groups, deliveries(), &transitions(), NOW_MS);
         out.push((
-            ["alerts", "alerts-pending", "alerts-resolved", "alerts-history", "alerts-rules"]
-                [["active", "pending", "resolved", "history", "rules"].iter().position(|t| *t == tab).unwrap_or(0)],
+            ["alerts", "alerts-pending", "alerts-resolved", "alerts-history", "alerts-noise", "alerts-rules"][[
+                "active", "pending", "resolved", "history", "noise", "rules",
+            ]
+            .iter()
+            .position(|t| *t == tab)
+            .unwrap_or(0)],
             html(&page),
         ));
     }
@@ -564,13 +568,15 @@ fn pages() -> Vec<(&'static str, String)> {
             channel("mail/email[0]", "email", None, None, false),
         ],
     }];
-    let page = notifications::NotificationsPage::new(
+    let mut page = notifications::NotificationsPage::new(
         frame("/notifications"),
         &receivers,
         &intents(&groups),
         &attempts(),
         NOW_MS,
     );
+    let steps = notify::TestSteps { attempts: attempts(), done: false };
+    page.test = Some(notifications::TestView::new("1f", &steps, NOW_MS));
     out.push(("notifications", html(&page)));
     out
 }

@@ -27,8 +27,10 @@ mod log_tail;
 mod log_term;
 mod logs;
 mod metric_list;
+mod noise;
 mod notifications;
 mod overview;
+mod pushed;
 mod rule;
 mod services;
 mod silences;
@@ -70,5 +72,6 @@ pub fn router() -> Router<State> {
         .route("/silences", get(silences::page).post(silences::create))
         .route("/silences/{id}/expire", post(silences::expire))
         .route("/notifications", get(notifications::page))
+        .route("/notifications/test", post(notifications::test))
         .merge(assets::router())
 }

@@ -3,8 +3,8 @@
 use askama::Template;
 use axum::extract::Query;
 use axum::response::Response;
-use model::alert::{Attempt, Intent, Progress};
-use notify::ReceiverView;
+use model::alert::{Attempt, Intent, Outcome, Progress};
+use notify::{ReceiverView, TestSteps};
 use serde::Deserialize;
 
 use super::alert_view::told;
@@ -12,10 +12,13 @@ use super::alerts::{foreign_note, intents};
 use super::asked::{Asked, Asking, firing};
 use super::badge::Badge;
 use super::failure::Failure;
+use super::form::{Form, see};
 use super::frame::{Frame, show};
 use super::history_view::{AttemptRow, ROWS_MAX, attempt_rows, cut_page};
 use super::link::link;
+use super::silences::may_change;
 use super::text::{one_line, span};
+use crate::error::Fault;
 
 /// Undelivered messages listed.
 const WAITING_MAX: usize = 50;
@@ -25,9 +28,21 @@ const WAITING_MAX: usize = 50;
 pub(crate) struct Parameters {
     /// Attempts before this time, in ms.
     pub(crate) before: Option<i64>,
+    /// A test that was begun.
+    pub(crate) test: String,
+}
+
+/// How a test goes.
+pub(crate) struct TestView {
+    pub(crate) state: String,
+    pub(crate) attempts: Vec<AttemptRow>,
+    /// To look again; empty when it is done.
+    pub(crate) again_href: String,
 }
 
 pub(crate) struct Channel {
+    /// Receiver to test; on the first channel of each.
+    pub(crate) test: String,
     pub(crate) state: Badge,
     pub(crate) name: String,
     pub(crate) kind: &'static str,
@@ -50,6 +65,7 @@ pub(crate) struct Waiting {
 pub(crate) struct NotificationsPage {
     pub(crate) frame: Frame,
     pub(crate) note: String,
+    pub(crate) test: Option<TestView>,
     pub(crate) channels: Vec<Channel>,
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) waiting_more: String,
@@ -71,10 +87,41 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<NotificationsPage, Fa
     let next_ms = cut_page(&mut attempts, |attempt| attempt.at_ms);
     let mut page = NotificationsPage::new(frame, &receivers, &intents(asked)?, &attempts, asked.now_ms);
     page.note = foreign_note(asked);
+    if !parameters.test.is_empty() && asked.has_alerts() {
+        let steps = asked.state.notifier.test_steps(&parameters.test)?;
+        page.test = Some(TestView::new(&parameters.test, &steps, asked.now_ms));
+    }
     if let Some(next_ms) = next_ms {
         page.older_href = link("/notifications", &[("before", &next_ms.to_string())]);
     }
     Ok(page)
+}
+
+/// Sends a test to a receiver, and shows how it goes.
+pub(super) async fn test(asking: Asking, form: Form) -> Result<Response, Failure> {
+    let begun = asking.answer(move |asked| {
+        may_change(asked)?;
+        let begun = asked.state.notifier.send_test(form.get("receiver"));
+        Ok(begun.map_err(|error| Fault::new(error.kind(), error.to_string()))?)
+    });
+    Ok(see(&link("/notifications", &[("test", &begun.await?)])))
+}
+
+impl TestView {
+    pub(crate) fn new(id: &str, steps: &TestSteps, now_ms: i64) -> TestView {
+        let all_accepted = steps.attempts.iter().all(|attempt| attempt.outcome == Outcome::Accepted);
+        let state = match (steps.done, all_accepted) {
+            (true, true) => "Done: every channel took the alert and its end.",
+            (true, false) => "Done, and not everything was taken; the answers say why.",
+            (false, _) if steps.attempts.is_empty() => "On its way: no channel has answered yet.",
+            (false, _) => "Under way: an end follows each firing that is taken, and what failed is tried again.",
+        };
+        TestView {
+            state: state.into(),
+            attempts: attempt_rows(&steps.attempts, now_ms),
+            again_href: if steps.done { String::new() } else { link("/notifications", &[("test", id)]) },
+        }
+    }
 }
 
 impl NotificationsPage {
@@ -88,8 +135,9 @@ impl NotificationsPage {
         let ago = |at_ms: Option<i64>| at_ms.map_or("never".into(), |at_ms| format!("{} ago", span(now_ms - at_ms)));
         let channels = receivers
             .iter()
-            .flat_map(|receiver| &receiver.channels)
-            .map(|channel| Channel {
+            .flat_map(|receiver| receiver.channels.iter().enumerate().map(move |(at, channel)| (receiver, at, channel)))
+            .map(|(receiver, at, channel)| Channel {
+                test: if at == 0 { receiver.name.clone() } else { String::new() },
                 state: match (channel.broken, channel.last_success_ms, channel.last_failure_ms) {
                     (true, _, _) => Badge::firing("failing, held back"),
                     (false, success, Some(failure)) if success.is_none_or(|success| success < failure) => {
@@ -127,6 +175,7 @@ impl NotificationsPage {
         NotificationsPage {
             frame,
             note: String::new(),
+            test: None,
             channels,
             waiting,
             waiting_more: if more > 0 { format!("{more} more.") } else { String::new() },

@@ -7,13 +7,14 @@ use rules::GroupView;
 use store::TenantStats;
 
 use super::alert_view::{AlertView, Deliveries};
-use super::alerts::{deliveries, of_state, severity_rank};
+use super::alerts::{deliveries, of_state, severity_rank, statuses};
 use super::asked::{Asked, Asking, firing, instances};
 use super::badge::Badge;
 use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::hosts::{HostRow, Hosts};
+use super::pushed::with_pushed;
 use super::services::{ServiceRow, Services};
 use super::text::{counted, span};
 
@@ -48,9 +49,10 @@ pub(super) async fn page(asking: Asking) -> Result<Response, Failure> {
 }
 
 fn build(asked: &Asked) -> Result<OverviewPage, Failure> {
-    let groups = asked.groups();
+    let statuses = statuses(asked)?;
+    let groups = with_pushed(asked.groups(), &statuses);
     let frame = Frame::new(asked, "/", firing(&groups));
-    let mut page = OverviewPage::new(frame, &groups, deliveries(asked)?, asked.now_ms);
+    let mut page = OverviewPage::new(frame, &groups, deliveries(asked, &statuses)?, asked.now_ms);
     if let Some(reason) = asked.state.store.trouble() {
         page.troubles.push(Trouble::new("The appliance cannot store data", reason));
     }

@@ -11,7 +11,7 @@ use query::QueryError;
 use rules::{GroupView, Health, RuleKind, RuleView};
 
 use super::alert_view::{AlertView, Deliveries, since_ms, value_unit};
-use super::alerts::{deliveries, intents, rule_state, transitions};
+use super::alerts::{deliveries, intents, rule_state, statuses, transitions};
 use super::asked::{Asked, Asking, firing};
 use super::badge::Badge;
 use super::failure::{Failure, Trouble};
@@ -68,7 +68,7 @@ fn build(asked: &Asked, id: &str) -> Result<RulePage, Failure> {
         .take(ROWS_MAX)
         .collect();
     let attempts = attempts(asked, rule, &changes)?;
-    let mut page = RulePage::new(frame, group, rule, deliveries(asked)?, asked.now_ms);
+    let mut page = RulePage::new(frame, group, rule, deliveries(asked, &statuses(asked)?)?, asked.now_ms);
     page.rows = transition_rows(&changes, &groups, asked.now_ms);
     page.attempts = attempt_rows(&attempts, asked.now_ms);
     let value = asked.state.rules.rule(id).and_then(|rule| RuleValue::of(&rule.condition, &rule.expr_text));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::Reply;
+use crate::client::{self, Reply};
 use crate::house::{House, now_ms, settings};
 
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
@@ -202,4 +202,60 @@ async fn rules_have_their_pages() {
     assert!(lost.text().contains("rule none does not exist"), "{}", lost.text());
     let foreign = house.get("/alerts", &[("x-scope-orgid", "other")]).await;
     holds(&foreign, &["for tenant default"]);
+}
+
+/// As a browser sends a form of one of our pages.
+async fn send_form(house: &House, path: &str, form: &str, site: &str) -> Reply {
+    let headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", site)];
+    client::send("POST", &format!("http://{}{path}", house.http), &headers, form.as_bytes().to_vec()).await
+}
+
+#[tokio::test]
+async fn a_receiver_is_tested_from_its_page() {
+    let house = House::open(settings()).await;
+    // Nobody listens on port 1.
+    let told =
+        "route: {receiver: on&call}\nreceivers: [{name: on&call, webhook_configs: [{url: 'http://127.0.0.1:1/'}]}]";
+    house.state.notifier.reload(notify::Config::parse(told, "notify.yml", std::path::Path::new(".")).unwrap());
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let notifier = house.state.notifier.clone();
+    tokio::spawn(async move { notifier.run(stopped).await });
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let waits = async |path: &str, part: &str| loop {
+        let text = house.get(path, &[]).await.text();
+        if text.contains(part) {
+            return text;
+        }
+        assert!(std::time::Instant::now() < deadline, "no {part:?} in {text}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    let page = waits("/notifications", "on&#38;call/webhook[0]").await;
+    assert_eq!(attribute(&page, "name=\"receiver\"", "value"), "on&#38;call");
+    assert_eq!(send_form(&house, "/notifications/test", "receiver=on%26call", "cross-site").await.status, 403);
+    assert_eq!(send_form(&house, "/notifications/test", "receiver=nobody", "same-origin").await.status, 404);
+    let reply = send_form(&house, "/notifications/test", "receiver=on%26call", "same-origin").await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    let shown = waits(reply.header("location"), "Connection refused").await;
+    holds_text(&shown, &["Test message", "Under way", "firing: BinnacleTest", "Look again"]);
+}
+
+#[track_caller]
+fn holds_text(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn alerts_of_other_programs_stand_among_ours() {
+    let house = House::open(settings()).await;
+    let ends = model::time::rfc3339_ms(now_ms() + 600_000);
+    let alert = json!([{"labels": {"alertname": "BackupLate", "severity": "critical"}, "endsAt": ends,
+        "annotations": {"summary": "no <backup>"}}]);
+    let url = format!("http://{}/api/v2/alerts", house.http);
+    assert_eq!(client::send("POST", &url, &JSON, alert.to_string().into_bytes()).await.status, 200);
+    holds(&house.get("/alerts", &[]).await, &["1 firing", "BackupLate", "no &#60;backup&#62;", "/alerts/why/"]);
+    let rules = house.get("/alerts?tab=rules", &[]).await.text();
+    assert!(!rules.contains("BackupLate"), "{rules}");
+    holds(&house.get("/", &[]).await, &["1 firing"]);
 }

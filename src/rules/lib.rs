@@ -21,6 +21,7 @@ mod ground;
 mod levels;
 mod log_rules;
 mod touched;
+mod written;
 
 pub use condition::Condition;
 pub use engine::{Engine, EngineOptions, GroupView, Health, RuleView};

@@ -3,7 +3,7 @@
 //! Reads no clock but to measure. Gives back what changed as one [`Evaluation`] for one commit, and touches the states it was
 //! given only through that: when the commit fails, the next slot starts from the same states and tells what is still true.
 //!
-//! Series (recorded ones, `ALERTS`) are written rule by rule before that commit, so that later rules see them. A crash in
+//! Series (recorded ones, `ALERTS`) are written before that commit, and before a later rule that may read them. A crash in
 //! between is harmless: states and notices come from the instances alone, never from those series, and evaluating the slot
 //! again writes the same samples at the same time, which the store drops as duplicates.
 
@@ -24,6 +24,7 @@ use crate::log_rules::EventMemory;
 use crate::state;
 use crate::template::{Template, TemplateError};
 use crate::touched::Watched;
+use crate::written::{Held, Reads};
 
 /// Most instances of one rule in a group without a `limit`; more are a mistake in the rule.
 const INSTANCES_MAX: usize = 10_000;
@@ -58,6 +59,8 @@ pub(crate) struct PreparedRule {
     pub(crate) annotations: Vec<(String, Result<Template, TemplateError>)>,
     /// What its alerts carry for messages.
     pub(crate) context: Vec<(String, String)>,
+    /// What of other rules' series it may read.
+    pub(crate) reads: Reads,
 }
 
 impl PreparedRule {
@@ -66,7 +69,8 @@ impl PreparedRule {
             pairs.iter().map(|(name, text)| (name.clone(), Template::parse(text))).collect()
         };
         let context = rule.extension.context();
-        PreparedRule { id, labels: parsed(&rule.labels), annotations: parsed(&rule.annotations), context }
+        let (labels, annotations) = (parsed(&rule.labels), parsed(&rule.annotations));
+        PreparedRule { id, labels, annotations, context, reads: Reads::of(rule) }
     }
 }
 
@@ -160,19 +164,18 @@ pub(crate) fn evaluate(
     settings: &Settings,
     ground: &dyn Ground,
 ) -> Outcome {
-    let slot = slot.into();
-    let evaluation = Evaluation { group: prepared.key.clone(), at_ms: slot.at_ms, ..Evaluation::default() };
-    let query_at_ms = slot.at_ms - prepared.group.query_offset_ms;
-    let mut run =
-        Run { prepared, slot, query_at_ms, settings, ground, evaluation, alive: HashMap::new(), dropped: Cell::new(0) };
+    let mut run = Run::new(prepared, slot.into(), settings, ground);
     let mut instances = HashMap::new();
-    let mut reports = Vec::new();
+    let mut reports: Vec<Report> = Vec::new();
     let mut events = Vec::new();
-    for (rule, ready) in prepared.group.rules.iter().zip(&prepared.rules) {
+    for (place, (rule, ready)) in prepared.group.rules.iter().zip(&prepared.rules).enumerate() {
         let started = Instant::now();
+        if run.held.is_due(&ready.reads) {
+            run.write_held(memory, &mut reports);
+        }
         let mut watch = memory.watch.remove(&ready.id).unwrap_or_default();
         let result = match rule.kind {
-            RuleKind::Recording => run.record(rule, ready, &mut watch, memory),
+            RuleKind::Recording => run.record(rule, ready, place, &mut watch, memory),
             RuleKind::Alerting { .. } => {
                 let stepped = match &rule.condition {
                     Condition::Events(log) => run.events(rule, ready, log, memory, &mut events),
@@ -180,12 +183,11 @@ pub(crate) fn evaluate(
                 };
                 let alerting::Stepped { after, error, is_judged } = stepped;
                 // As in Prometheus, a rule that fails writes no series.
-                let written = match is_judged {
-                    true => run.write(ready, alert_series(&after, run.query_at_ms), memory),
-                    false => Ok(()),
-                };
+                if is_judged {
+                    run.hold(ready, place, alert_series(&after, run.query_at_ms), memory);
+                }
                 instances.insert(ready.id.clone(), after);
-                error.map_or(written, Err)
+                error.map_or(Ok(()), Err)
             }
         };
         let unknown = watch.unknown;
@@ -196,21 +198,20 @@ pub(crate) fn evaluate(
         let took = started.elapsed();
         reports.push(Report { took, error, dropped, keeps_first, unknown, empty_since_ms, dead });
     }
+    run.write_held(memory, &mut reports);
     Outcome { evaluation: run.evaluation, instances, events, reports }
 }
 
 /// Evaluates the recording rules of a group at a slot that was missed, over data that came since. What fails stays missing.
 pub(crate) fn record_late(prepared: &Prepared, at_ms: i64, settings: &Settings, ground: &dyn Ground) {
-    let query_at_ms = at_ms - prepared.group.query_offset_ms;
-    let evaluation = Evaluation::default();
-    let slot = Slot::from(at_ms);
-    let mut run =
-        Run { prepared, slot, query_at_ms, settings, ground, evaluation, alive: HashMap::new(), dropped: Cell::new(0) };
+    let mut run = Run::new(prepared, Slot::from(at_ms), settings, ground);
     for (rule, ready) in prepared.group.rules.iter().zip(&prepared.rules) {
         if rule.kind == RuleKind::Recording {
             // A memory of its own: no series ends in the past.
-            let recorded = run.record(rule, ready, &mut Watch::default(), &mut Memory::default());
-            if let Err(error) = recorded {
+            let mut memory = Memory::default();
+            let recorded = run.record(rule, ready, 0, &mut Watch::default(), &mut memory);
+            let failed = run.held.write(ground, &mut memory.written).pop();
+            if let Err(error) = recorded.and(failed.map_or(Ok(()), |(_, error)| Err(error))) {
                 tracing::debug!(rule = rule.name, at_ms, error, "a missed slot could not be recorded");
             }
         }
@@ -251,6 +252,23 @@ pub(crate) struct Run<'a> {
     pub(crate) alive: HashMap<(String, String), bool>,
     /// Results of the present rule beyond its limit.
     pub(crate) dropped: Cell<usize>,
+    held: Held,
+}
+
+impl<'a> Run<'a> {
+    fn new(prepared: &'a Prepared, slot: Slot, settings: &'a Settings, ground: &'a dyn Ground) -> Run<'a> {
+        Run {
+            prepared,
+            slot,
+            query_at_ms: slot.at_ms - prepared.group.query_offset_ms,
+            settings,
+            ground,
+            evaluation: Evaluation { group: prepared.key.clone(), at_ms: slot.at_ms, ..Evaluation::default() },
+            alive: HashMap::new(),
+            dropped: Cell::new(0),
+            held: Held::default(),
+        }
+    }
 }
 
 impl Run<'_> {
@@ -258,6 +276,7 @@ impl Run<'_> {
         &mut self,
         rule: &Rule,
         ready: &PreparedRule,
+        place: usize,
         watch: &mut Watch,
         memory: &mut Memory,
     ) -> Result<(), String> {
@@ -285,7 +304,7 @@ impl Run<'_> {
         let kept = found.into_iter().take(self.limit());
         let at_ms = self.query_at_ms;
         let series = kept.map(|(labels, value)| (labels, Sample { at_ms, value })).collect();
-        self.write(ready, series, memory)?;
+        self.hold(ready, place, series, memory);
         over
     }
 
@@ -319,24 +338,25 @@ impl Run<'_> {
         Err(format!("exceeded limit of {limit} with {found} results; kept the first {limit} (the group's \"limit\")"))
     }
 
-    /// Writes a rule's series, and ends those that it wrote last time and not now.
-    fn write(
-        &self,
-        ready: &PreparedRule,
-        mut series: Vec<(Labels, Sample)>,
-        memory: &mut Memory,
-    ) -> Result<(), String> {
+    /// Takes a rule's series to be written, and the ends of those that it wrote last time and not now.
+    fn hold(&mut self, ready: &PreparedRule, place: usize, mut series: Vec<(Labels, Sample)>, memory: &Memory) {
         let now: HashSet<Labels> = series.iter().map(|(labels, _)| labels.clone()).collect();
-        let last = memory.written.entry(ready.id.clone()).or_default();
-        for gone in last.difference(&now) {
+        for gone in memory.written.get(&ready.id).into_iter().flatten().filter(|last| !now.contains(*last)) {
             series.push((gone.clone(), Sample { at_ms: self.query_at_ms, value: metric::stale_marker() }));
         }
-        if series.is_empty() {
-            return Ok(());
+        if !series.is_empty() {
+            self.held.push(&ready.id, place, series, now);
         }
-        self.ground.write(&series)?;
-        *last = now;
-        Ok(())
+    }
+
+    /// Writes what is held; a rule whose series are refused has failed, whatever else it has to say.
+    fn write_held(&mut self, memory: &mut Memory, reports: &mut [Report]) {
+        for (place, error) in self.held.write(self.ground, &mut memory.written) {
+            if let Some(report) = reports.get_mut(place) {
+                report.error = error;
+                report.dropped = 0;
+            }
+        }
     }
 
     /// Takes down what one instance's step means for store, history and people.

@@ -22,6 +22,7 @@ mod levels;
 mod log_rules;
 mod stopped;
 mod touched;
+mod written;
 
 pub use condition::Condition;
 pub use engine::{Engine, EngineOptions, GroupView, Health, RuleView};

@@ -339,3 +339,48 @@ fn no_notice_is_lost_or_doubled_by_restarts() {
 
 mod model;
 mod unsure;
+
+/// Counts the writes on their way to the series.
+struct Counted<'a>(&'a Series, std::cell::Cell<usize>);
+
+impl Ground for Counted<'_> {
+    fn source(&self) -> Result<Box<dyn query::promql::Source>, StoreError> {
+        self.0.source()
+    }
+
+    fn logs(&self) -> Result<Option<store::Snapshot>, StoreError> {
+        Ok(None)
+    }
+
+    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
+        self.1.set(self.1.get() + 1);
+        match samples.iter().any(|(labels, _)| labels.value("host") == "full") {
+            true => Err("no room".into()),
+            false => self.0.write(samples),
+        }
+    }
+}
+
+/// Rules' series are one write, but where a later rule may read what an earlier one wrote; a refusal falls on its rule alone.
+#[test]
+fn a_group_writes_at_once_what_its_rules_do_not_read() {
+    let check = |rules: &str, hosts: &[&str], writes: usize, errors: &[&str]| {
+        let bench = Bench::start(rules);
+        hosts.iter().for_each(|host| bench.set(host, 0.0));
+        let ground = Counted(&bench.series, Default::default());
+        let member = lock(&bench.inner().groups)[0].clone();
+        bench.inner().evaluate(&member, 60_000, &ground).unwrap();
+        let view = bench.inner().view();
+        let found: Vec<&str> = view[0].rules.iter().map(|rule| rule.last_error.as_str()).collect();
+        assert_eq!((ground.1.get(), found.as_slice()), (writes, errors), "{rules}");
+    };
+    let rules = |last: &str| {
+        format!("groups: [{{name: g, rules: [{{record: a, expr: up}}, {{alert: B, expr: up == 0}}, {last}]}}]")
+    };
+    check(&rules("{record: c, expr: up + 1}"), &["h"], 1, &["", "", ""]);
+    check(&rules("{record: c, expr: a + 1}"), &["h"], 2, &["", "", ""]);
+    check(&rules("{record: c, expr: 'count(ALERTS)'}"), &["h"], 2, &["", "", ""]);
+    check(&rules("{record: c, expr: 'count({host=\"h\"})'}"), &["h"], 2, &["", "", ""]);
+    check(&rules("{alert: C, expr: up, annotations: {a: '{{ query \"a\" }}'}}"), &["h"], 2, &["", "", ""]);
+    check(&rules("{record: c, expr: vector(1)}"), &["full"], 4, &["no room", "no room", ""]);
+}

@@ -40,6 +40,7 @@ pub fn stream_rules(retention: &Retention) -> Result<Vec<store::StreamRetention>
         let place = |key: &str| format!("retention.logs_streams[{at}].{key}");
         let matchers = query::logql::parse_selector(&stream.selector)
             .map_err(|error| (place("selector"), format!("{:?}: {error}", stream.selector)))?;
+        let matchers = matchers.into_iter().map(|matcher| matcher.matcher).collect();
         if stream.keep.ms > retention.logs.ms {
             let reason =
                 "must be at most retention.logs; raise that, and keep the others for less by a rule of their own";

@@ -3,6 +3,7 @@
 use codec::chunk;
 use codec::page::{Packer, Page};
 use divan::counter::ItemsCount;
+use model::MsRange;
 
 const SAMPLES: usize = 240;
 const KINDS: [&str; 8] =
@@ -65,7 +66,29 @@ fn decode_load(bencher: divan::Bencher<'_, '_>, points: usize) {
             for chunk in page.chunks() {
                 at_ms.clear();
                 values.clear();
-                page.floats(bytes, chunk, &mut at_ms, &mut values).expect("just packed");
+                let all = page.places(bytes, chunk, MsRange::ALL).expect("just packed");
+                page.floats(bytes, chunk, all, &mut at_ms, &mut values).expect("just packed");
+            }
+        }
+    });
+}
+
+/// The twenty samples of five minutes that an instant query looks at; time per series.
+#[divan::bench(args = LOAD_POINTS)]
+fn decode_an_instant(bencher: divan::Bencher<'_, '_>, points: usize) {
+    let load = load(points);
+    let pages = pack(&load);
+    let (mut at_ms, mut values) = (Vec::new(), Vec::new());
+    let end_ms = load[0].0[points * 2 / 3];
+    let range = MsRange { start_ms: end_ms - 300_000 + 1, end_ms };
+    bencher.counter(ItemsCount::new(load.len())).bench_local(|| {
+        for bytes in &pages {
+            let page = Page::read(bytes).expect("just packed");
+            for chunk in page.chunks() {
+                at_ms.clear();
+                values.clear();
+                let places = page.places(bytes, chunk, range).expect("just packed");
+                page.floats(bytes, chunk, places, &mut at_ms, &mut values).expect("just packed");
             }
         }
     });

@@ -150,7 +150,8 @@ impl App {
             .and_then(|(rules, rule_files, tenant, groups)| {
                 let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
                 files::warn_of(&told);
-                let notifier = notify::Notifier::new(tenant, told, settings::notifier(&config)).map_err(open_error)?;
+                let options = settings::notifier(&config, &rules, &tenant);
+                let notifier = notify::Notifier::new(tenant, told, options).map_err(open_error)?;
                 Ok((rules, rule_files, notifier, groups))
             })?
         };

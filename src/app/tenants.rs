@@ -33,14 +33,16 @@ pub(super) async fn open(
             continue;
         }
         let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
-        let (options, told_as) = (settings::rules(config, started_ms), settings::notifier(config));
-        let (store, id, groups) = (store.clone(), tenant.clone(), theirs(groups));
+        let path = config.data.display().to_string();
+        let (config, store) = (config.clone(), store.clone());
+        let (options, id, groups) = (settings::rules(&config, started_ms), tenant.clone(), theirs(groups));
         let opened = blocking(move || -> Result<_, StoreError> {
             let tenant = store.tenant(&id)?;
             let rules = Engine::new(tenant.clone(), groups, options)?;
+            let told_as = settings::notifier(&config, &rules, &tenant);
             Ok((rules, notify::Notifier::new(tenant, told, told_as)?))
         });
-        let open_error = |source| AppError::Open { path: config.data.display().to_string(), source };
+        let open_error = |source| AppError::Open { path, source };
         let (rules, notifier) = opened.await.map_err(open_error)?;
         out.push(Watched { tenant, rules, notifier });
     }

@@ -7,13 +7,18 @@
 
 mod ints;
 mod offsets;
+mod parts;
 mod times;
 mod values;
 
+use std::ops::Range;
+
+use model::MsRange;
+
 use crate::wire::{BadBytes, Reader, put_signed, put_varint};
 
-/// First byte of every chunk: 2 since values have the form "offsets", which readers of version 1 do not know.
-const VERSION: u8 = 2;
+/// First byte of every chunk: 2 since values have the form "offsets", 3 since long ones are in parts, which earlier readers do not know.
+const VERSION: u8 = 3;
 const VERSION_MIN: u8 = 1;
 
 /// Most samples of one chunk; more are refused by both directions.
@@ -72,7 +77,7 @@ fn decode_body(body: &[u8], at_ms: &mut Vec<i64>, values: &mut Vec<f64>) -> Resu
     let mut reader = Reader(body);
     let (head, encodings) = read_head(&mut reader)?;
     times::take(&mut reader, encodings & 15, &head, at_ms)?;
-    values::take(&mut reader, encodings >> 4, head.samples, values)?;
+    values::take(&mut reader, encodings >> 4, head.samples, 0..head.samples, values)?;
     if !reader.is_empty() {
         return Err(BadBytes("a chunk goes on after its end"));
     }
@@ -114,6 +119,22 @@ pub(crate) fn put_times(out: &mut Vec<u8>, at_ms: &[i64]) -> u8 {
     times::put(out, at_ms)
 }
 
+/// Whether times in this encoding are evenly spaced, and their column has no bytes.
+pub(crate) fn is_even(encoding: u8) -> bool {
+    encoding == times::EVEN
+}
+
+/// Where the evenly spaced times of a column without bytes lie within a range.
+pub(crate) fn even_places(head: &ChunkHead, range: MsRange) -> Result<Range<usize>, BadBytes> {
+    Ok(times::even_places(head, times::even_step(head)?, range))
+}
+
+/// Appends those of the evenly spaced times of a column without bytes that stand at `places`.
+pub(crate) fn take_even_times(head: &ChunkHead, places: Range<usize>, at_ms: &mut Vec<i64>) -> Result<(), BadBytes> {
+    times::put_even(head, times::even_step(head)?, places, at_ms);
+    Ok(())
+}
+
 /// Appends the times of a column that holds nothing else.
 pub(crate) fn take_times(column: &[u8], encoding: u8, head: &ChunkHead, at_ms: &mut Vec<i64>) -> Result<(), BadBytes> {
     let mut reader = Reader(column);
@@ -126,12 +147,29 @@ pub(crate) fn put_values(out: &mut Vec<u8>, values: &[f64]) -> u8 {
     values::put(out, values)
 }
 
-/// Appends `count` values of a body: the encoding, the values, and nothing else.
-pub(crate) fn take_values(body: &[u8], count: usize, values: &mut Vec<f64>) -> Result<(), BadBytes> {
+/// Appends those of the `count` values of a body that stand at `places`. The body is the encoding, the values, and nothing else.
+pub(crate) fn take_values(
+    body: &[u8],
+    count: usize,
+    places: Range<usize>,
+    values: &mut Vec<f64>,
+) -> Result<(), BadBytes> {
     let mut reader = Reader(body);
     let encoding = reader.byte()?;
-    values::take(&mut reader, encoding, count, values)?;
+    values::take(&mut reader, encoding, count, places, values)?;
     if reader.is_empty() { Ok(()) } else { Err(BadBytes("a chunk goes on after its end")) }
+}
+
+/// As [`take_values`], with 0 in the place of values that are certainly no stale markers and take long to decode.
+pub(crate) fn take_marks(
+    body: &[u8],
+    count: usize,
+    places: Range<usize>,
+    values: &mut Vec<f64>,
+) -> Result<(), BadBytes> {
+    let mut reader = Reader(body);
+    let encoding = reader.byte()?;
+    values::take_marks(&mut reader, encoding, count, places, values)
 }
 
 /// The low half of the xxh3-64 of some bytes.

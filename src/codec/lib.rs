@@ -20,6 +20,7 @@ pub mod loki_push;
 pub mod otlp;
 pub mod packed;
 pub mod page;
+pub mod remote_read;
 pub mod remote_write;
 pub mod run;
 pub mod series;

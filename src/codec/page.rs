@@ -9,18 +9,22 @@ mod packer;
 use std::cell::OnceCell;
 use std::ops::Range;
 
+use model::MsRange;
 pub use packer::{Packed, Packer};
 
 use crate::chunk::{self, ChunkHead};
 use crate::wire::{BadBytes, Reader};
 
-/// First byte of every page.
-const VERSION: u8 = 1;
+/// First byte of every page: 2 since long chunks are in parts, which readers of version 1 do not know.
+const VERSION: u8 = 2;
+const VERSION_MIN: u8 = 1;
 
 const CHECKSUM_BYTES: usize = 4;
 
 /// In the place of a column of times: the chunk is one of histograms, which has its own.
 const HISTOGRAMS: u64 = 0;
+
+const NOT_OF_PAGE: BadBytes = BadBytes("a chunk is not of this page");
 
 /// A page's directory; the bytes stay where they are, and are given again to every reading.
 #[derive(Debug)]
@@ -64,12 +68,15 @@ pub enum Content<'a> {
     Histograms(&'a [u8]),
 }
 
+/// Reads the values of a body: how many it has, which are wanted.
+type Take = fn(&[u8], usize, Range<usize>, &mut Vec<f64>) -> Result<(), BadBytes>;
+
 impl Page {
     /// Reads a page's directory.
     pub fn read(bytes: &[u8]) -> Result<Page, BadBytes> {
         let too_short = BadBytes("a page ends too early");
         let mut reader = Reader(bytes);
-        if reader.byte()? != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&reader.byte()?) {
             return Err(BadBytes("a page is of an unknown version"));
         }
         let directory = reader.bytes()?;
@@ -145,16 +152,54 @@ impl Page {
         }
     }
 
-    /// Appends the samples of a chunk of floats to two columns; on an error the columns keep what they had.
+    /// Where the samples of a chunk of floats lie within a range, counted from the chunk's first.
+    pub fn places(&self, bytes: &[u8], chunk: &PageChunk, range: MsRange) -> Result<Range<usize>, BadBytes> {
+        let times = self.times_of(chunk)?;
+        if times.is_even() {
+            return chunk::even_places(&times.head, range);
+        }
+        let at_ms = times.decoded(bytes)?;
+        let start = at_ms.partition_point(|at_ms| *at_ms < range.start_ms);
+        let end = at_ms.partition_point(|at_ms| *at_ms <= range.end_ms);
+        Ok(start..end.max(start))
+    }
+
+    /// Appends those samples of a chunk of floats that stand at `places` to two columns; decodes a part around them. On an error the
+    /// columns keep what they had.
     pub fn floats(
         &self,
         bytes: &[u8],
         chunk: &PageChunk,
+        places: Range<usize>,
         at_ms: &mut Vec<i64>,
         values: &mut Vec<f64>,
     ) -> Result<(), BadBytes> {
+        self.read_columns(bytes, chunk, places, chunk::take_values, (at_ms, values))
+    }
+
+    /// As [`Page::floats`], for those who count: a stale marker comes as one, and in the place of any other value there may be 0, which
+    /// costs no decoding.
+    pub fn marks(
+        &self,
+        bytes: &[u8],
+        chunk: &PageChunk,
+        places: Range<usize>,
+        at_ms: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<(), BadBytes> {
+        self.read_columns(bytes, chunk, places, chunk::take_marks, (at_ms, values))
+    }
+
+    fn read_columns(
+        &self,
+        bytes: &[u8],
+        chunk: &PageChunk,
+        places: Range<usize>,
+        take: Take,
+        (at_ms, values): (&mut Vec<i64>, &mut Vec<f64>),
+    ) -> Result<(), BadBytes> {
         let (before, values_before) = (at_ms.len(), values.len());
-        let read = self.read_floats(bytes, chunk, at_ms, values);
+        let read = self.read_floats(bytes, chunk, places, take, (at_ms, values));
         if read.is_err() {
             at_ms.truncate(before);
             values.truncate(values_before);
@@ -166,28 +211,45 @@ impl Page {
         &self,
         bytes: &[u8],
         chunk: &PageChunk,
-        at_ms: &mut Vec<i64>,
-        values: &mut Vec<f64>,
+        places: Range<usize>,
+        take: Take,
+        (at_ms, values): (&mut Vec<i64>, &mut Vec<f64>),
     ) -> Result<(), BadBytes> {
-        let times = chunk
-            .column
-            .and_then(|column| self.columns.get(column))
-            .ok_or(BadBytes("a chunk of histograms has no floats"))?;
-        let of_page = BadBytes("a chunk is not of this page");
-        let body = bytes.get(chunk.bytes.clone()).ok_or(of_page.clone())?;
-        let body = chunk::without_checksum(body)?;
-        if let Some(decoded) = times.decoded.get() {
-            at_ms.extend_from_slice(decoded);
-        } else {
-            let before = at_ms.len();
-            let column = bytes.get(times.bytes.clone()).ok_or(of_page)?;
-            chunk::take_times(column, times.encoding, &times.head, at_ms)?;
-            if !column.is_empty() {
-                // An empty cell takes it.
-                times.decoded.get_or_init(|| at_ms[before..].to_vec());
-            }
+        let times = self.times_of(chunk)?;
+        let count = times.head.samples;
+        if places.start > places.end || places.end > count {
+            return Err(BadBytes("a chunk has fewer samples than are asked for"));
         }
-        chunk::take_values(body, times.head.samples, values)
+        let body = bytes.get(chunk.bytes.clone()).ok_or(NOT_OF_PAGE)?;
+        let body = chunk::without_checksum(body)?;
+        if times.is_even() {
+            chunk::take_even_times(&times.head, places.clone(), at_ms)?;
+        } else {
+            at_ms.extend_from_slice(&times.decoded(bytes)?[places.clone()]);
+        }
+        take(body, count, places, values)
+    }
+
+    fn times_of(&self, chunk: &PageChunk) -> Result<&Times, BadBytes> {
+        let column = chunk.column.and_then(|column| self.columns.get(column));
+        column.ok_or(BadBytes("a chunk of histograms has no floats"))
+    }
+}
+
+impl Times {
+    fn is_even(&self) -> bool {
+        chunk::is_even(self.encoding) && self.bytes.is_empty()
+    }
+
+    /// All of them, one for each sample of the chunk.
+    fn decoded(&self, bytes: &[u8]) -> Result<&[i64], BadBytes> {
+        if let Some(decoded) = self.decoded.get() {
+            return Ok(decoded);
+        }
+        let column = bytes.get(self.bytes.clone()).ok_or(NOT_OF_PAGE)?;
+        let mut at_ms = Vec::with_capacity(self.head.samples);
+        chunk::take_times(column, self.encoding, &self.head, &mut at_ms)?;
+        Ok(self.decoded.get_or_init(|| at_ms))
     }
 }
 

@@ -109,17 +109,30 @@ impl Matcher {
 }
 
 fn anchored(pattern: &str) -> Result<regex::Regex, BadRegex> {
+    let bad = |reason: String| BadRegex { pattern: pattern.into(), reason };
+    // On its own first: `a)|(b` would close the group around it.
+    parsed(pattern).map_err(|error| {
+        bad(match error {
+            regex_syntax::Error::Parse(error) => error.kind().to_string(),
+            regex_syntax::Error::Translate(error) => error.kind().to_string(),
+            other => other.to_string(),
+        })
+    })?;
     // `(?s:...)`: in Prometheus a dot matches a newline too.
     regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
         .size_limit(REGEX_BYTES_MAX)
         .build()
-        .map_err(|error| BadRegex { pattern: pattern.into(), reason: error.to_string() })
+        .map_err(|error| bad(error.to_string()))
+}
+
+fn parsed(pattern: &str) -> Result<regex_syntax::hir::Hir, regex_syntax::Error> {
+    regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build().parse(pattern)
 }
 
 /// The literals that a pattern comes down to or begins with; `None` when it has none, or too many.
 fn literals(pattern: &str) -> Option<Candidates> {
     use regex_syntax::hir::literal::{ExtractKind, Extractor};
-    let hir = regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build().parse(pattern).ok()?;
+    let hir = parsed(pattern).ok()?;
     let mut extractor = Extractor::new();
     extractor.kind(ExtractKind::Prefix).limit_total(LITERALS_MAX).limit_literal_len(1 << 10);
     let found = extractor.extract(&hir);
@@ -183,7 +196,10 @@ mod tests {
             let matcher = Matcher::new("x", op, pattern).unwrap();
             assert_eq!(matcher.matches(value), expected, "{matcher} on {value:?}");
         }
-        assert!(Matcher::new("x", MatchOp::Regex, "(").is_err());
+        for (pattern, reason) in [("(", "unclosed group"), ("a)|(b", "unopened group"), ("*", "repetition operator")] {
+            let error = Matcher::new("x", MatchOp::Regex, pattern).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
         assert!(Matcher::new("x", MatchOp::Regex, "a{1000}{1000}").is_err());
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 mod email;
 mod extensions;
 mod fields;
+mod http;
 mod inhibit;
 mod intervals;
 mod matchers;
@@ -18,6 +19,7 @@ mod route;
 mod secret;
 mod shown;
 mod slack;
+mod tls;
 mod tree;
 mod unsent;
 mod warnings;
@@ -25,6 +27,7 @@ mod webhook;
 
 pub(crate) use email::{EmailConfig, Encryption};
 pub(crate) use extensions::{OfFile, Step};
+pub(crate) use http::{Authorization, HttpConfig, Proxy, Way};
 pub(crate) use inhibit::InhibitRule;
 pub(crate) use intervals::Interval;
 pub use matchers::parse as parse_matchers;
@@ -32,7 +35,8 @@ pub(crate) use pagerduty::{PagerDutyConfig, SEVERITIES};
 pub(crate) use receiver::{Channel, ChannelKind, Fallback, Receiver};
 pub(crate) use route::{GroupBy, Route, Target};
 pub(crate) use slack::{SlackConfig, SlackDoor};
-pub(crate) use webhook::{Authorization, WebhookConfig};
+pub(crate) use tls::TlsConfig;
+pub(crate) use webhook::WebhookConfig;
 
 use fields::{Fields, nearest};
 use receiver::Globals;
@@ -73,6 +77,9 @@ pub struct Config {
     /// YAML without secrets.
     shown: String,
 }
+
+/// Keys of the whole file without effect here.
+const IDLE: [&str; 2] = ["tracing", "event_recorder"];
 
 /// Alertmanager's default for pushed alerts without an end, in ms.
 const RESOLVE_TIMEOUT_MS: i64 = 5 * 60_000;
@@ -128,7 +135,7 @@ impl Config {
         let patterns = fields.list("templates")?.iter();
         let patterns: Vec<String> =
             patterns.map(|item| Ok(fields::scalar(item, "templates")?.to_owned())).collect::<Result<_, Bad>>()?;
-        fields.end(&["tracing", "event_recorder"])?;
+        fields.end(&IDLE)?;
         for name in route.intervals() {
             if !intervals.contains_key(name) {
                 let hint = nearest(name, intervals.keys().map(String::as_str))

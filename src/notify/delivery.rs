@@ -17,13 +17,16 @@ mod email;
 mod http_clients;
 mod pagerduty;
 mod slack;
+mod slack_api;
 mod slack_blocks;
+mod slack_files;
 mod slack_history;
 mod webhook;
 
 pub(crate) use context::Context;
 pub(crate) use http_clients::Clients;
-pub(crate) use slack::channel_of as slack_channel_of;
+pub(crate) use slack::{channel_of as slack_channel_of, place_of as slack_place};
+pub(crate) use slack_files::{NoPicture, Thread};
 
 /// Longest provider's answer kept, in characters.
 const WORDS_CHARS_MAX: usize = 300;
@@ -121,7 +124,7 @@ pub(crate) async fn deliver(
         ChannelKind::PagerDuty(config) => {
             pagerduty::deliver(config, channel.send_resolved, intent, speaker, clients, limit).await
         }
-        ChannelKind::Email(config) => email::deliver(config, intent, speaker, timing).await,
+        ChannelKind::Email(config) => email::deliver(config, intent, speaker, context, timing).await,
         ChannelKind::Webhook(config) => webhook::deliver(config, intent, speaker, context, clients, limit).await,
         ChannelKind::Unsent(unsent) => Report::new(Verdict::Refused, 0, &unsent.reason),
     }

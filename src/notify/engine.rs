@@ -17,9 +17,11 @@ use crate::figures;
 use crate::health::Health;
 use crate::notifier::{ChannelView, NotifierOptions, ReceiverView};
 use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_quiet, mark, visible};
+use crate::picture::Pictures;
 use crate::words::rendered;
 use crate::{Config, Timing};
 
+mod charts;
 mod gather;
 mod hold;
 mod trial;
@@ -27,6 +29,7 @@ mod trial;
 pub(crate) use hold::{PUSHED_RULE, instance_of};
 pub(crate) use trial::TEST_RULE;
 
+use charts::Charts;
 use hold::Hold;
 
 /// Notices taken into one commit.
@@ -67,6 +70,7 @@ pub(crate) struct Engine {
     sends: JoinSet<Report>,
     sending: HashMap<Id, Sent>,
     clients: Clients,
+    charts: Charts,
     speaker: Speaker,
     timing: Timing,
     undelivered: Vec<Undelivered>,
@@ -88,6 +92,7 @@ impl Engine {
         let unwritten = outbox.recover(now_ms).into();
         Ok(Engine {
             clients: Clients::new(&options.timing),
+            charts: Charts::new(Pictures::new(options.charts)),
             alerts,
             config: Arc::new(config),
             outbox,
@@ -117,6 +122,8 @@ impl Engine {
         if let Some(config) = orders.config {
             self.health.retain(|name, _| config.channel(name).is_some());
             self.health.values_mut().for_each(Health::reconsider);
+            self.charts.reconsider();
+            self.clients.forget();
             self.config = Arc::new(config);
             self.outbox.retry_refused();
             self.compare = true;
@@ -277,8 +284,8 @@ impl Engine {
                     continue;
                 }
                 let mut prepared = prepare(channel, intent, &self.speaker);
-                if let ([only], None) = (said.instances.as_slice(), intent.accepted) {
-                    prepared.push((mark::BEFORE.into(), self.before(only).await));
+                if intent.accepted.is_none() {
+                    prepared.push((mark::BEFORE.into(), self.before(&said.instances).await));
                 }
                 prepared.push((mark::BEHIND.into(), self.behind(&said.instances)));
                 let Some(sent) = self.outbox.begin(&key, &prepared, now_ms) else { continue };
@@ -332,6 +339,7 @@ impl Engine {
         let kind = self.config.channel(&attempt.receiver).map_or("removed", |(_, channel)| channel.kind.as_str());
         figures::count_attempt(kind, attempt.outcome);
         if attempt.outcome == Outcome::Accepted {
+            self.charts.follow(&self.config, &self.clients, &sent.intent, report, now_ms);
             tracing::info!(
                 receiver = attempt.receiver,
                 subject = attempt.subject,

@@ -24,7 +24,7 @@ const LATE_MS: i64 = 60_000;
 /// Names listed of a storm.
 const STORM_NAMES_MAX: usize = 50;
 /// Log lines shown of one alert, and the longest of them in characters.
-const LOG_LINES_MAX: usize = 5;
+pub(crate) const LOG_LINES_MAX: usize = 5;
 const LOG_LINE_CHARS_MAX: usize = 300;
 /// Labels that tell where an alert is, the most telling first.
 const PLACE_LABELS: [&str; 8] =

@@ -12,7 +12,7 @@ use crate::config::OfFile;
 use crate::engine::{Engine, Orders};
 use crate::outbox::Undelivered;
 use crate::silences::{self, SilenceDraft, SilenceError};
-use crate::{Board, Config, PushDraft, Timing, pushed};
+use crate::{Board, ChartSource, Config, PushDraft, Timing, pushed};
 
 /// Longest sleep, so that a moved wall clock is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(15);
@@ -26,12 +26,14 @@ pub struct NotifierOptions {
     /// Where links in messages lead.
     pub external_url: String,
     pub timing: Timing,
+    /// Who draws charts for messages; without one they have none.
+    pub charts: Option<ChartSource>,
 }
 
 impl NotifierOptions {
-    /// With the product's waits.
+    /// With the product's waits, and without charts.
     pub fn new(external_url: impl Into<String>) -> NotifierOptions {
-        NotifierOptions { external_url: external_url.into(), timing: Timing::default() }
+        NotifierOptions { external_url: external_url.into(), timing: Timing::default(), charts: None }
     }
 }
 

@@ -188,7 +188,7 @@ impl Outbox {
         self.note_fire(instance);
         for channel in &receiver.channels {
             let manner = Manner {
-                alone: matches!(channel.kind, ChannelKind::PagerDuty(_)),
+                alone: matches!(&channel.kind, ChannelKind::PagerDuty(pagerduty) if !pagerduty.by_group),
                 edits: matches!(&channel.kind, ChannelKind::Slack(slack) if slack.can_edit()),
             };
             self.join(&channel.name, manner, instance, start, target, now_ms, timing);

@@ -32,6 +32,8 @@ pub struct Timing {
     pub connect_timeout_ms: u64,
     /// A whole attempt, from the name lookup to the last byte of the answer.
     pub attempt_timeout_ms: u64,
+    /// Longest that a mail waits for its chart; it goes without one then.
+    pub chart_wait_ms: u64,
 }
 
 impl Default for Timing {
@@ -53,6 +55,7 @@ impl Default for Timing {
             silence_max_ms: 30 * 86_400_000,
             connect_timeout_ms: 5_000,
             attempt_timeout_ms: 15_000,
+            chart_wait_ms: 3_000,
         }
     }
 }

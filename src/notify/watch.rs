@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use crate::config::Way;
 use crate::delivery::Clients;
 use crate::figures;
 use crate::notifier::{Notifier, NotifyError, now_ms};
@@ -25,7 +26,13 @@ impl Notifier {
     /// Pings the dead man's switch while all is well, and keeps the metrics of heartbeats. `ill` says what else, beside the outbox,
     /// would keep an alert from being raised. Until told to stop.
     pub async fn watch(&self, ill: impl Fn() -> Option<String> + Send, mut stop: watch::Receiver<bool>) {
-        let clients = Clients::new(self.timing());
+        let client = match Clients::new(self.timing()).of(&Way::default()) {
+            Ok(client) => client,
+            Err(reason) => {
+                tracing::error!(reason, "the dead man's switch has no client");
+                return;
+            }
+        };
         let mut next_ping_ms = 0;
         let mut held_back: Option<String> = None;
         let mut next_reserve_ms = 0;
@@ -54,7 +61,7 @@ impl Notifier {
             }
             held_back = trouble;
             if held_back.is_none() {
-                let sent = clients.http.get(dead_man.url.reveal()).timeout(PING_WITHIN).send().await;
+                let sent = client.get(dead_man.url.reveal()).timeout(PING_WITHIN).send().await;
                 match sent.map(|answer| answer.status()) {
                     Ok(status) if status.is_success() => {}
                     Ok(status) => tracing::warn!("the dead man's switch answers {status}"),

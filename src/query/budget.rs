@@ -77,8 +77,8 @@ impl Progress {
         self.bytes_scanned.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn matched(&self) {
-        self.matches.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn matched(&self, records: u64) {
+        self.matches.fetch_add(records, Ordering::Relaxed);
     }
 
     /// Bytes that the query may have to read, as far as it knows; 0 before it knows.

@@ -22,7 +22,7 @@ use crate::evaluate::{self, Memory, Prepared, Report, Settings, Slot, Watch};
 use crate::ground::{Ground, TenantGround};
 use crate::log_rules::EventMemory;
 use crate::state;
-use crate::{Group, RuleKind};
+use crate::{Group, Rule, RuleKind};
 
 static EVALUATIONS: Counter = Counter::new("binnacle_rule_evaluations_total", "Evaluations of single rules.", &[]);
 static FAILURES: Counter =
@@ -210,6 +210,15 @@ impl Engine {
 
     pub fn view(&self) -> Vec<GroupView> {
         self.inner.view()
+    }
+
+    /// A rule as its file has it; `None` when no rule of this id is left.
+    pub fn rule(&self, id: &str) -> Option<Rule> {
+        let members = lock(&self.inner.groups).clone();
+        members.iter().find_map(|member| {
+            let at = member.prepared.rules.iter().position(|ready| ready.id == id)?;
+            member.prepared.group.rules.get(at).cloned()
+        })
     }
 
     /// `jumped`: the clock was set ahead since the last evaluation.

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use model::Kind;
 use tower_http::compression::CompressionLayer;
 
@@ -12,6 +12,9 @@ use crate::error::Fault;
 use crate::face::Face;
 use crate::otlp::{grpc, http};
 use crate::{State, alertmanager, api, auth, heartbeat, layers, loki, ops, page, remote_write};
+
+/// Where another Prometheus scrapes what is stored here.
+pub(crate) const FEDERATE: &str = "/federate";
 
 /// Pages, query APIs, operations, remote write and Loki push: port 8080.
 pub fn http_router(state: State) -> Router {
@@ -23,6 +26,7 @@ pub fn http_router(state: State) -> Router {
         .merge(heartbeat::router())
         .route(remote_write::PATH, post(remote_write::write).fallback(remote_write::not_post))
         .route(loki::push::PATH, post(loki::push::push).fallback(loki::push::not_post))
+        .route(FEDERATE, get(api::federate::federate))
         .fallback(no_such_page);
     guarded(routes, state, Face::Page).layer(CompressionLayer::new()).layer(from_fn(layers::security_headers))
 }

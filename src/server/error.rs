@@ -119,6 +119,9 @@ impl From<query::QueryError> for Fault {
         match error {
             // It parses, so the request is well-formed; Prometheus calls what follows an execution error.
             query::QueryError::Evaluation { .. } => fault.with_status(StatusCode::UNPROCESSABLE_ENTITY),
+            query::QueryError::NoRange { .. } => {
+                Fault { message: format!("invalid parameter \"query\": {}", fault.message), ..fault }
+            }
             _ => fault,
         }
     }

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::api::envelope;
+use crate::doors::FEDERATE;
 use crate::error::Fault;
 use crate::heartbeat;
 use crate::loki;
@@ -40,7 +41,7 @@ impl Face {
             (Face::Page, path) if path.starts_with("/loki/") => Face::Loki,
             (Face::Page, "/health" | "/healthz" | "/ready") => Face::Open,
             (Face::Page, path) if path.starts_with("/-/") || path.starts_with(heartbeat::PATH) => Face::Open,
-            (Face::Page, path) if path.starts_with("/api/") => Face::Api,
+            (Face::Page, path) if path.starts_with("/api/") || path == FEDERATE => Face::Api,
             (face, _) => face,
         }
     }

@@ -1,5 +1,6 @@
 //! The doors: OTLP over gRPC and HTTP, the HTTP APIs, the pages. The only room that is called, and the only one with wire JSON.
 
+mod alert_charts;
 mod alertmanager;
 mod api;
 mod asked_metrics;
@@ -20,6 +21,7 @@ mod otlp;
 pub mod page;
 mod queries;
 mod remote_write;
+mod rule_value;
 mod serve;
 pub mod state;
 mod syslog;
@@ -28,6 +30,7 @@ pub mod targets;
 mod tenant_ext;
 pub mod time_param;
 
+pub use alert_charts::AlertCharts;
 pub use doors::{grpc_routes, http_router, otlp_http_router};
 pub use ops::observe;
 pub use otlp::count_scraped;

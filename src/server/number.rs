@@ -28,6 +28,16 @@ pub(crate) fn push_exponent(value: f64, out: &mut String) {
     write!(out, "{mantissa}e{sign}{:02}", exponent.unsigned_abs()).expect("a String takes everything");
 }
 
+/// Go's `FormatFloat(v, 'g', -1, 64)`, as expositions have it: with an exponent below 1e-4 and from a million on.
+pub(crate) fn push_general(value: f64, out: &mut String) {
+    let magnitude = value.abs();
+    if value.is_finite() && magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
+        push_exponent(value, out);
+    } else {
+        push_value(value, out);
+    }
+}
+
 /// Go's `FormatFloat(v, 'f', -1, 64)`: never an exponent.
 pub(crate) fn push_fixed(value: f64, out: &mut String) {
     if value.is_finite() {

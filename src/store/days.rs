@@ -33,6 +33,7 @@ use crate::limits::DAY_CACHE_BYTES;
 use crate::{ReadGuard, StoreError, index};
 
 use crate::aside::Aside;
+pub(crate) use read::Wanted;
 pub use rollup::STEP_MS;
 pub(crate) use runs::NewRun;
 pub(crate) use settle::Unsettled;
@@ -216,13 +217,11 @@ impl Days {
         Ok(())
     }
 
-    /// Adds the samples of `series[n]` within the range to `columns[n]`, of runs flushed up to `flushed_seq`. Opens only the
-    /// files of days in the range that are not `left_out`, and looks only at runs and chunks in it.
+    /// Adds the samples of `wanted.series[n]` to `columns[n]`. Opens only the files of days in the range that are not `left_out`, and
+    /// looks only at runs and chunks in it.
     pub(crate) fn read(
         &self,
-        series: &[u32],
-        range: MsRange,
-        flushed_seq: u64,
+        wanted: Wanted<'_>,
         left_out: &dyn Fn(Day) -> bool,
         guard: &mut dyn ReadGuard,
         columns: &mut [Columns],
@@ -230,7 +229,7 @@ impl Days {
         let days: Vec<(Day, Arc<DayFile>)> = self
             .known
             .read()
-            .range(Day::of_ms(range.start_ms)..=Day::of_ms(range.end_ms))
+            .range(Day::of_ms(wanted.range.start_ms)..=Day::of_ms(wanted.range.end_ms))
             .map(|(day, file)| (*day, file.clone()))
             .collect();
         for (day, file) in days {
@@ -246,7 +245,7 @@ impl Days {
                 }
                 Err(error) => return Err(error),
             };
-            let read = read::read_day(&database, &file.path, &summary, day, series, range, flushed_seq, guard, columns);
+            let read = read::read_day(&database, &file.path, (&summary, day), wanted, guard, columns);
             match read {
                 Err(error @ StoreError::Corrupt { .. }) => guard.damaged(error)?,
                 read => read?,

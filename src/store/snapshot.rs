@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 
 use crate::cardinality::{Cardinality, Tally};
 use crate::columns::Columns;
-use crate::days::Summary;
+use crate::days::{Summary, Wanted};
 use crate::head::{Head, SAMPLE_BYTES};
 use crate::index::day::DayIndex;
 use crate::index::matching::matching;
@@ -34,11 +34,13 @@ pub struct Samples {
     pub histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
-/// What is read of days that are rolled up, for each of their steps of [`crate::ROLLUP_STEP_MS`].
+/// What is read: of days that are rolled up, for each of their steps of [`crate::ROLLUP_STEP_MS`]; of others samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rollup {
     /// The samples that selecting and counting needs: the first, the last, and those around a counter's resets.
     Samples,
+    /// As `Samples`, for those who count: stale markers are told, and in the place of any other value there may be 0.
+    Marks,
     /// The least value, at the time of the step's last sample; so the others.
     Min,
     Max,
@@ -262,7 +264,8 @@ impl Snapshot {
                 }
             }
             let left_out = |day: Day| whole.contains(&day);
-            self.tenant.days.read(&numbers, range, self.view.flushed_seq, &left_out, guard, &mut columns)?;
+            let wanted = Wanted { series: &numbers, range, column, flushed_seq: self.view.flushed_seq };
+            self.tenant.days.read(wanted, &left_out, guard, &mut columns)?;
             if column == Rollup::Count {
                 columns.iter_mut().for_each(Columns::count);
             }

@@ -20,7 +20,7 @@ impl Template {
     pub fn only_field(&self) -> Option<&str> {
         match self.body.as_slice() {
             [Node::Show(Pipeline { variable: None, commands, .. })] => match commands.as_slice() {
-                [command] => match command.as_slice() {
+                [(operands, _)] => match operands.as_slice() {
                     [Operand::Fields(of, names)] if matches!(**of, Operand::Dot) && names.len() == 1 => {
                         names.first().map(String::as_str)
                     }
@@ -50,7 +50,7 @@ fn nodes<'t>(of: &'t [Node], fields: &mut Vec<&'t str>) {
 }
 
 fn pipeline<'t>(of: &'t Pipeline, fields: &mut Vec<&'t str>) {
-    for operand in of.commands.iter().flatten() {
+    for operand in of.operands() {
         match operand {
             Operand::Fields(of, names) if matches!(**of, Operand::Dot) => {
                 fields.extend(names.iter().map(String::as_str));
@@ -75,7 +75,7 @@ fn speaks_of_root(of: &[Node]) -> bool {
 }
 
 fn hands_on_root(of: &Pipeline) -> bool {
-    of.commands.iter().flatten().any(|operand| match operand {
+    of.operands().any(|operand| match operand {
         Operand::Dot => true,
         Operand::Variable(name) => name.is_empty(),
         Operand::Fields(of, _) => matches!(&**of, Operand::Variable(name) if name.is_empty()),

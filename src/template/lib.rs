@@ -37,6 +37,31 @@ const DEPTH_MAX: usize = 50;
 pub struct TemplateError {
     pub line: usize,
     pub reason: String,
+    /// The command that failed; for faults of a run alone.
+    pub command: Option<Command>,
+}
+
+/// A command of a pipeline, as Go's errors show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// From 1.
+    pub line: usize,
+    /// Bytes that stand before it on its line.
+    pub column: usize,
+    /// Its words with one space between them.
+    pub text: String,
+}
+
+impl TemplateError {
+    pub(crate) fn new(line: usize, reason: impl Into<String>) -> TemplateError {
+        TemplateError { line, reason: reason.into(), command: None }
+    }
+
+    /// The innermost command counts.
+    pub(crate) fn of(mut self, command: &Command) -> TemplateError {
+        self.command.get_or_insert_with(|| command.clone());
+        self
+    }
 }
 
 /// What a template may use beside Go's own: checked when it is parsed, so that a mistake shows when a file is loaded.
@@ -115,7 +140,7 @@ impl Set {
 
 fn check_calls(calls: &[(String, usize)], defined: &BTreeMap<String, Vec<parse::Node>>) -> Result<(), TemplateError> {
     match calls.iter().find(|(name, _)| !defined.contains_key(name)) {
-        Some((name, line)) => Err(TemplateError { line: *line, reason: format!("template {name:?} is not defined") }),
+        Some((name, line)) => Err(TemplateError::new(*line, format!("template {name:?} is not defined"))),
         None => Ok(()),
     }
 }

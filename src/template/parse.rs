@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::scan::{Token, scan};
-use crate::{DEPTH_MAX, Language, TemplateError, builtin};
+use crate::scan::{Spot, Token, scan};
+use crate::{Command, DEPTH_MAX, Language, TemplateError, builtin};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
@@ -22,7 +22,14 @@ pub(crate) struct Pipeline {
     pub(crate) line: usize,
     /// Variable to set, and whether it is new.
     pub(crate) variable: Option<(String, bool)>,
-    pub(crate) commands: Vec<Vec<Operand>>,
+    pub(crate) commands: Vec<(Vec<Operand>, Command)>,
+}
+
+impl Pipeline {
+    /// Of all its commands.
+    pub(crate) fn operands(&self) -> impl Iterator<Item = &Operand> {
+        self.commands.iter().flat_map(|(operands, _)| operands)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +56,7 @@ pub(crate) struct Parsed {
 pub(crate) fn parse(text: &str, language: &Language<'_>) -> Result<Parsed, TemplateError> {
     let root = std::iter::once(String::new());
     let mut parser = Parser {
+        text,
         tokens: scan(text)?,
         at: 0,
         depth: 0,
@@ -60,13 +68,14 @@ pub(crate) fn parse(text: &str, language: &Language<'_>) -> Result<Parsed, Templ
     };
     let (body, end) = parser.block()?;
     if let Some((word, line)) = end {
-        return Err(TemplateError { line, reason: format!("unexpected {{{{{word}}}}}") });
+        return Err(TemplateError::new(line, format!("unexpected {{{{{word}}}}}")));
     }
     Ok(Parsed { body, defined: parser.defined, calls: parser.calls })
 }
 
 struct Parser<'a> {
-    tokens: Vec<(Token, usize)>,
+    text: &'a str,
+    tokens: Vec<(Token, Spot)>,
     at: usize,
     depth: usize,
     loops: usize,
@@ -158,7 +167,7 @@ impl Parser<'_> {
             }
             _ => {
                 if self.loops == 0 {
-                    return Err(TemplateError { line, reason: format!("{{{{{word}}}}} outside a range") });
+                    return Err(TemplateError::new(line, format!("{{{{{word}}}}} outside a range")));
                 }
                 self.close()?;
                 Some(if word == "break" { Node::Break } else { Node::Continue })
@@ -185,7 +194,7 @@ impl Parser<'_> {
         match end {
             Some(("end", _)) => return Ok(Vec::new()),
             Some(_) => {}
-            None => return Err(TemplateError { line, reason: format!("{{{{{word}}}}} without {{{{end}}}}") }),
+            None => return Err(TemplateError::new(line, format!("{{{{{word}}}}} without {{{{end}}}}"))),
         }
         if matches!(self.peek(), Some(Token::Name(next)) if next == word && word != "range") {
             self.at += 1;
@@ -200,7 +209,7 @@ impl Parser<'_> {
         self.close()?;
         match self.block()? {
             (nodes, Some(("end", _))) => Ok(nodes),
-            _ => Err(TemplateError { line, reason: format!("{{{{{word}}}}} without {{{{end}}}}") }),
+            _ => Err(TemplateError::new(line, format!("{{{{{word}}}}} without {{{{end}}}}"))),
         }
     }
 
@@ -242,10 +251,10 @@ impl Parser<'_> {
         self.loops = loops;
         match end {
             Some(("end", _)) => {}
-            _ => return Err(TemplateError { line, reason: format!("template {name:?} without {{{{end}}}}") }),
+            _ => return Err(TemplateError::new(line, format!("template {name:?} without {{{{end}}}}"))),
         }
         if self.defined.insert(name.clone(), body).is_some() {
-            return Err(TemplateError { line, reason: format!("template {name:?} is defined twice") });
+            return Err(TemplateError::new(line, format!("template {name:?} is defined twice")));
         }
         Ok(())
     }
@@ -272,16 +281,15 @@ impl Parser<'_> {
         if let Some((name, true)) = &variable {
             self.variables.push(name.clone());
         }
-        for command in commands.iter().skip(1) {
-            if !callable(&command[0]) {
-                return Err(TemplateError { line, reason: "only a function can take what stands before |".into() });
-            }
+        if commands.iter().skip(1).any(|(operands, _)| !callable(&operands[0])) {
+            return Err(TemplateError::new(line, "only a function can take what stands before |"));
         }
         self.depth -= 1;
         Ok(Pipeline { line, variable, commands })
     }
 
-    fn command(&mut self) -> Result<Vec<Operand>, TemplateError> {
+    fn command(&mut self) -> Result<(Vec<Operand>, Command), TemplateError> {
+        let first = self.at;
         let mut operands = Vec::new();
         while !matches!(self.peek(), None | Some(Token::Pipe | Token::Close | Token::RightParen)) {
             operands.push(self.operand()?);
@@ -292,7 +300,23 @@ impl Parser<'_> {
         if operands.len() > 1 && !callable(&operands[0]) {
             return Err(self.error("can't give arguments to what is no function"));
         }
-        Ok(operands)
+        Ok((operands, self.written(first)))
+    }
+
+    /// The tokens from the first one up to here, as Go writes them.
+    fn written(&self, first: usize) -> Command {
+        let tokens = self.tokens.get(first..self.at).unwrap_or_default();
+        let mut text = String::new();
+        for (token, spot) in tokens {
+            let joins = matches!(token, Token::RightParen | Token::Field(_, true)) || text.ends_with('(');
+            if !text.is_empty() && !joins {
+                text.push(' ');
+            }
+            text.push_str(self.text.get(spot.start..spot.end).unwrap_or_default());
+        }
+        let (line, start) = tokens.first().map_or((1, 0), |(_, spot)| (spot.line, spot.start));
+        let before = self.text.get(..start).unwrap_or_default();
+        Command { line, column: start - before.rfind('\n').map_or(0, |at| at + 1), text }
     }
 
     fn operand(&mut self) -> Result<Operand, TemplateError> {
@@ -370,13 +394,13 @@ impl Parser<'_> {
     }
 
     fn line(&self) -> usize {
-        self.tokens.get(self.at).or(self.tokens.last()).map_or(1, |(_, line)| *line)
+        self.tokens.get(self.at).or(self.tokens.last()).map_or(1, |(_, spot)| spot.line)
     }
 
     fn error(&self, reason: impl Into<String>) -> TemplateError {
         // The token that is wrong has been read.
-        let line = self.tokens.get(self.at.saturating_sub(1)).map_or(1, |(_, line)| *line);
-        TemplateError { line, reason: reason.into() }
+        let line = self.tokens.get(self.at.saturating_sub(1)).map_or(1, |(_, spot)| spot.line);
+        TemplateError::new(line, reason)
     }
 }
 

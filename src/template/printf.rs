@@ -14,15 +14,23 @@ pub fn shown(value: &Value) -> String {
         Value::Float(value) => number::shortest(*value),
         Value::Text(text) => text.clone(),
         Value::List(list) => {
-            let items: Vec<String> = list.iter().map(shown).collect();
+            let items: Vec<String> = list.iter().map(printed).collect();
             format!("[{}]", items.join(" "))
         }
         Value::Map(map) => {
-            let pairs: Vec<String> = map.iter().map(|(name, value)| format!("{name}:{}", shown(value))).collect();
+            let pairs: Vec<String> = map.iter().map(|(name, value)| format!("{name}:{}", printed(value))).collect();
             format!("map[{}]", pairs.join(" "))
         }
         Value::Object(object) => object.show(),
         Value::Root => "{}".into(),
+    }
+}
+
+/// As `fmt` prints it: an action alone says of nil that it is no value.
+fn printed(value: &Value) -> String {
+    match value {
+        Value::Nil => "<nil>".into(),
+        value => shown(value),
     }
 }
 
@@ -124,7 +132,7 @@ fn verb_text(verb: char, value: &Value, flags: &Flags) -> String {
         ('v', Value::Float(value)) => signed(number::format(*value, 'g', flags.precision), flags),
         ('v', Value::Int(value)) => signed(value.to_string(), flags),
         ('v' | 's', Value::Text(text)) => cut(text, flags),
-        ('v', value) => shown(value),
+        ('v', value) => printed(value),
         ('t', Value::Bool(value)) => value.to_string(),
         ('d', Value::Int(value)) => signed(value.to_string(), flags),
         ('x', Value::Int(value)) => {

@@ -79,7 +79,7 @@ impl Run<'_, '_> {
             Node::Range { key, item, over, body, otherwise } => {
                 let scope = self.variables.len();
                 let over_value = self.pipeline(over, dot)?;
-                let items = self.items(over_value).map_err(|reason| TemplateError { line: over.line, reason })?;
+                let items = self.items(over_value).map_err(|reason| TemplateError::new(over.line, reason))?;
                 if items.is_empty() {
                     return self.nodes(otherwise, dot);
                 }
@@ -106,7 +106,7 @@ impl Run<'_, '_> {
                 self.depth += 1;
                 if self.depth > DEPTH_MAX {
                     let reason = format!("templates call each other deeper than {DEPTH_MAX}");
-                    return Err(TemplateError { line: *line, reason });
+                    return Err(TemplateError::new(*line, reason));
                 }
                 let body = self.template.defined.get(name).expect("parsing checks that called templates are defined");
                 let outer = std::mem::replace(&mut self.variables, vec![(String::new(), dot.clone())]);
@@ -123,8 +123,9 @@ impl Run<'_, '_> {
     fn pipeline(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<Value, TemplateError> {
         self.step(pipeline.line)?;
         let mut value = None;
-        for command in &pipeline.commands {
-            value = Some(self.command(command, dot, value, pipeline.line)?);
+        for (operands, command) in &pipeline.commands {
+            let found = self.command(operands, dot, value, pipeline.line);
+            value = Some(found.map_err(|error| error.of(command))?);
         }
         let value = value.expect("parsing leaves no pipeline without a command");
         match &pipeline.variable {
@@ -181,8 +182,7 @@ impl Run<'_, '_> {
             }
             value = Some(next);
         }
-        let reason = "and, or need at least one argument";
-        piped.or(value).ok_or_else(|| TemplateError { line, reason: reason.into() })
+        piped.or(value).ok_or_else(|| TemplateError::new(line, "and, or need at least one argument"))
     }
 
     /// The last of the names is a method.
@@ -195,7 +195,7 @@ impl Run<'_, '_> {
         piped: Option<Value>,
         line: usize,
     ) -> Result<Value, TemplateError> {
-        let failed = |reason| TemplateError { line, reason };
+        let failed = |reason: String| TemplateError::new(line, reason);
         let mut value = self.operand(of, dot, line)?;
         let Some((method, fields)) = names.split_last() else { return Ok(value) };
         for name in fields {
@@ -223,7 +223,7 @@ impl Run<'_, '_> {
             },
             (_, arguments) => builtin::call(name, arguments).unwrap_or_else(|| (self.functions)(name, arguments)),
         };
-        answer.map_err(|reason| TemplateError { line, reason: format!("error calling {name}: {reason}") })
+        answer.map_err(|reason| TemplateError::new(line, format!("error calling {name}: {reason}")))
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value, line: usize) -> Result<Value, TemplateError> {
@@ -239,14 +239,14 @@ impl Run<'_, '_> {
                 let found = self.variables.iter().rev().find(|(known, _)| known == name);
                 found
                     .map(|(_, value)| value.clone())
-                    .ok_or_else(|| TemplateError { line, reason: format!("undefined variable \"${name}\"") })?
+                    .ok_or_else(|| TemplateError::new(line, format!("undefined variable \"${name}\"")))?
             }
             Operand::Function(name) => self.call(name, Vec::new(), line)?,
             Operand::Inner(pipeline) => self.pipeline(pipeline, dot)?,
             Operand::Fields(of, names) => {
                 let mut value = self.operand(of, dot, line)?;
                 for name in names {
-                    value = self.field(value, name).map_err(|reason| TemplateError { line, reason })?;
+                    value = self.field(value, name).map_err(|reason| TemplateError::new(line, reason))?;
                 }
                 value
             }
@@ -300,7 +300,7 @@ impl Run<'_, '_> {
     fn write(&mut self, text: &str) -> Result<(), TemplateError> {
         if self.out.len() + text.len() > OUTPUT_BYTES_MAX {
             let reason = format!("the output is longer than {OUTPUT_BYTES_MAX} bytes");
-            return Err(TemplateError { line: 1, reason });
+            return Err(TemplateError::new(1, reason));
         }
         self.out.push_str(text);
         Ok(())
@@ -310,7 +310,7 @@ impl Run<'_, '_> {
         self.steps += 1;
         if self.steps > STEPS_MAX {
             let reason = format!("the template takes more than {STEPS_MAX} steps");
-            return Err(TemplateError { line: line.max(1), reason });
+            return Err(TemplateError::new(line.max(1), reason));
         }
         Ok(())
     }

@@ -26,9 +26,18 @@ pub(crate) enum Token {
     Comma,
 }
 
-/// Tokens with the line each begins on.
-pub(crate) fn scan(text: &str) -> Result<Vec<(Token, usize)>, TemplateError> {
-    let mut scanner = Scanner { rest: text, line: 1, tokens: Vec::new() };
+/// Where a token stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spot {
+    /// From 1.
+    pub(crate) line: usize,
+    /// Its first byte in the text, and the one behind it.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+pub(crate) fn scan(text: &str) -> Result<Vec<(Token, Spot)>, TemplateError> {
+    let mut scanner = Scanner { length: text.len(), rest: text, line: 1, tokens: Vec::new() };
     if text.len() > TEMPLATE_BYTES_MAX {
         return Err(
             scanner.error(format!("a template has at most {TEMPLATE_BYTES_MAX} bytes, this one has {}", text.len()))
@@ -50,7 +59,9 @@ pub(crate) fn scan(text: &str) -> Result<Vec<(Token, usize)>, TemplateError> {
             shown = shown.trim_end_matches(SPACE);
         }
         if !shown.is_empty() {
-            scanner.tokens.push((Token::Text(shown.into()), scanner.line));
+            let start = text.len() - scanner.rest.len();
+            let spot = Spot { line: scanner.line, start, end: start + before.len() };
+            scanner.tokens.push((Token::Text(shown.into()), spot));
         }
         scanner.advance(before.len());
         if !open {
@@ -64,9 +75,11 @@ pub(crate) fn scan(text: &str) -> Result<Vec<(Token, usize)>, TemplateError> {
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 struct Scanner<'a> {
+    /// Of the whole text.
+    length: usize,
     rest: &'a str,
     line: usize,
-    tokens: Vec<(Token, usize)>,
+    tokens: Vec<(Token, Spot)>,
 }
 
 impl Scanner<'_> {
@@ -90,7 +103,7 @@ impl Scanner<'_> {
                 return Ok(false);
             }
             if self.rest.is_empty() {
-                return Err(TemplateError { line: opened, reason: "unclosed action".into() });
+                return Err(TemplateError::new(opened, "unclosed action"));
             }
             self.token(spaces == 0)?;
         }
@@ -205,7 +218,8 @@ impl Scanner<'_> {
     }
 
     fn push(&mut self, token: Token, bytes: usize) {
-        self.tokens.push((token, self.line));
+        let start = self.length - self.rest.len();
+        self.tokens.push((token, Spot { line: self.line, start, end: start + bytes }));
         self.advance(bytes);
     }
 
@@ -215,7 +229,7 @@ impl Scanner<'_> {
     }
 
     fn error(&self, reason: impl Into<String>) -> TemplateError {
-        TemplateError { line: self.line, reason: reason.into() }
+        TemplateError::new(self.line, reason)
     }
 }
 

@@ -79,8 +79,12 @@ pub(crate) struct Seen {
     pub(crate) after_429: usize,
     /// Edits of messages that do not exist.
     pub(crate) unknown_ts: usize,
-    /// Name and size of each file that was uploaded.
-    pub(crate) files: Vec<(String, usize)>,
+    /// Whether the token may upload files.
+    pub(crate) files_scope: bool,
+    /// Name and bytes of each file that was uploaded.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// Channel and thread of each file that was shared.
+    pub(crate) shared: Vec<(String, String)>,
     own_address: String,
 }
 
@@ -104,7 +108,9 @@ impl Slack {
             patience: BTreeMap::new(),
             after_429: 0,
             unknown_ts: 0,
+            files_scope: true,
             files: vec![],
+            shared: vec![],
             own_address: String::new(),
         });
         let cuts = Cuts::default();
@@ -169,7 +175,7 @@ async fn api(State(slack): State<Slack>, Path(method): Path<String>, headers: He
         "auth.test" => json!({"ok": true, "url": "https://fake.slack.com/", "team": "fake", "user": "binnacle",
             "team_id": "T000", "user_id": "U000", "bot_id": "B0"}),
         "files.getUploadURLExternal" => slack.upload_url(&body),
-        "files.completeUploadExternal" => json!({"ok": true, "files": body["files"]}),
+        "files.completeUploadExternal" => slack.share(&body),
         _ => json!({"ok": false, "error": "unknown_method"}),
     };
     slack.cut_if(mode);
@@ -218,7 +224,7 @@ async fn webhook(State(slack): State<Slack>, body: Bytes) -> Response {
 }
 
 async fn upload(State(slack): State<Slack>, Path(name): Path<String>, body: Bytes) -> Response {
-    slack.seen.change(|seen| seen.files.push((name, body.len())));
+    slack.seen.change(|seen| seen.files.push((name, body.to_vec())));
     "OK".into_response()
 }
 
@@ -318,9 +324,29 @@ impl Slack {
     }
 
     fn upload_url(&self, body: &Value) -> Value {
+        if !self.seen.see(|seen| seen.files_scope) {
+            return json!({"ok": false, "error": "missing_scope", "needed": "files:write"});
+        }
         let name = body["filename"].as_str().unwrap_or("file").to_owned();
         let id = self.seen.see(|seen| format!("F{:03}", seen.files.len() + 1));
         json!({"ok": true, "file_id": id, "upload_url": format!("http://{}/upload/{name}", self.seen.see(|seen| seen.own_address.clone()))})
+    }
+
+    /// A file that was uploaded, into a channel that is named by its id.
+    fn share(&self, body: &Value) -> Value {
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let files: Vec<Value> = serde_json::from_str(&text("files")).unwrap_or_default();
+        self.seen.change(|seen| {
+            let known = |file: &Value| file["id"].as_str() == Some(format!("F{:03}", seen.files.len()).as_str());
+            if files.is_empty() || !files.iter().all(known) {
+                return json!({"ok": false, "error": "file_not_found"});
+            }
+            if !text("channel_id").starts_with('C') {
+                return json!({"ok": false, "error": "channel_not_found"});
+            }
+            seen.shared.push((text("channel_id"), text("thread_ts")));
+            json!({"ok": true, "files": files})
+        })
     }
 
     fn fault(&self, mode: Mode) -> Response {

@@ -4,15 +4,20 @@
 //! [`super::strings`]; the typed section has the other cells, column by column. Version 1 had lengths of text cells at the end of the
 //! layout, all texts in one section, and integers among the typed cells.
 
+mod values;
+
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use foldhash::fast::RandomState;
 use model::log::Attributes as Pairs;
 use model::{AnyValue, Key};
 
-use super::strings::{Streams, Strings, StringsReader, StringsWriter};
+use super::strings::{Ints, Streams, Strings, StringsReader, StringsWriter};
 use super::{BlockError, CELLS_MAX, value};
 use crate::wire::{Reader, put_bytes, put_varint};
+
+pub use values::Values;
 
 struct ColumnWriter<'a> {
     key: usize,
@@ -157,15 +162,50 @@ enum Cells {
         start: usize,
         ends: Vec<usize>,
     },
-    Int(Vec<i64>),
+    Int(Ints),
     Double(Vec<f64>),
     Other(Vec<AnyValue>),
+}
+
+impl Cells {
+    /// The number that a cell's value has among those of [`Attributes::value`].
+    fn code(&self, strings: &Strings, cell: usize) -> usize {
+        match self {
+            Cells::Column(number) => strings.code(*number, cell),
+            Cells::Int(ints) => ints.code(cell),
+            _ => cell,
+        }
+    }
+
+    /// Numbers that [`Cells::code`] gives, at most; `cells` is how many cells there are.
+    fn codes(&self, strings: &Strings, cells: usize) -> usize {
+        match self {
+            Cells::Column(number) => strings.codes(*number),
+            Cells::Int(ints) => ints.values.len(),
+            _ => cells,
+        }
+    }
+
+    /// The value of a number of [`Cells::code`].
+    fn value<'a>(&'a self, strings: &'a Strings, text: &'a str, code: usize) -> ValueRef<'a> {
+        match self {
+            Cells::Column(number) => ValueRef::Str(strings.get_code(*number, code)),
+            Cells::Str { start, ends } => {
+                let from = code.checked_sub(1).map_or(*start, |before| ends[before]);
+                ValueRef::Str(&text[from..ends[code]])
+            }
+            Cells::Int(ints) => ValueRef::Int(ints.values[code]),
+            Cells::Double(values) => ValueRef::Double(values[code]),
+            Cells::Other(values) => ValueRef::Other(&values[code]),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Column {
     key: usize,
     cells: Cells,
+    count: usize,
 }
 
 /// Key, type and cells of a column.
@@ -179,6 +219,16 @@ pub struct Attributes {
     strings: Strings,
     /// Texts of version 1.
     text: String,
+    /// Columns of each shape, in the order of the attributes.
+    shapes: Vec<Vec<u32>>,
+    /// The shape of each record; none at all when no record has an attribute.
+    rows: Vec<u32>,
+    places: OnceLock<Places>,
+}
+
+/// Which cells each record has: made when a record is asked for, which counts and searches of one key need not.
+#[derive(Debug)]
+struct Places {
     /// Of all records in order: column, and place in it.
     cells: Vec<(u32, u32)>,
     /// Where each record's cells end.
@@ -208,25 +258,26 @@ impl Attributes {
             }
             shapes.push(shape);
         }
-        let mut used = vec![0usize; heads.len()];
-        let mut cells = Vec::new();
-        let mut ends = Vec::new();
+        let mut rows = Vec::new();
+        let mut records_of = vec![0usize; shapes.len()];
+        let mut all = 0usize;
         for _ in 0..records {
-            let shape = &shapes[index(reader, shapes.len())?];
-            if cells.len() + shape.len() > CELLS_MAX {
+            let shape = index(reader, shapes.len())?;
+            all = all.saturating_add(shapes[shape].len());
+            if all > CELLS_MAX {
                 return Err(BlockError::Damaged("it has more attributes than a block may"));
             }
-            for column in shape {
-                let place = &mut used[*column as usize];
-                cells.push((*column, *place as u32));
-                *place += 1;
-            }
-            ends.push(cells.len());
+            records_of[shape] += 1;
+            rows.push(shape as u32);
+        }
+        let mut used = vec![0usize; heads.len()];
+        for (shape, records) in shapes.iter().zip(records_of) {
+            shape.iter().for_each(|column| used[*column as usize] += records);
         }
         if heads.iter().zip(&used).any(|((_, _, declared), used)| declared != used) {
             return Err(BlockError::Damaged("its attribute columns have other lengths than declared"));
         }
-        Ok((Attributes { keys, cells, ends, ..Attributes::default() }, heads))
+        Ok((Attributes { keys, shapes, rows, ..Attributes::default() }, heads))
     }
 
     pub(super) fn read(
@@ -236,7 +287,7 @@ impl Attributes {
         typed: &[u8],
     ) -> Result<Attributes, BlockError> {
         if layout.is_empty() {
-            return Ok(Attributes { ends: vec![0; records], ..Attributes::default() });
+            return Ok(Attributes::default());
         }
         let mut reader = Reader(layout);
         let (mut out, heads) = Attributes::read_shapes(records, &mut reader)?;
@@ -252,7 +303,7 @@ impl Attributes {
                 value::INT => Cells::Int(cells.ints(count)?),
                 other => typed_cells(other, count, &mut typed)?,
             };
-            out.columns.push(Column { key, cells });
+            out.columns.push(Column { key, cells, count });
         }
         if !reader.is_empty() || !typed.is_empty() {
             return Err(BlockError::Damaged("bytes follow its last attribute"));
@@ -268,7 +319,7 @@ impl Attributes {
         typed: &[u8],
     ) -> Result<Attributes, BlockError> {
         if layout.is_empty() {
-            return Ok(Attributes { ends: vec![0; records], ..Attributes::default() });
+            return Ok(Attributes::default());
         }
         let text = String::from_utf8(text).map_err(|_| BlockError::Damaged("an attribute is not UTF-8"))?;
         let mut reader = Reader(layout);
@@ -286,10 +337,10 @@ impl Attributes {
                     }
                     Cells::Str { start, ends: text_ends }
                 }
-                value::INT => Cells::Int((0..count).map(|_| typed.signed()).collect::<Result<_, _>>()?),
+                value::INT => Cells::Int(Ints::each((0..count).map(|_| typed.signed()).collect::<Result<_, _>>()?)),
                 other => typed_cells(other, count, &mut typed)?,
             };
-            out.columns.push(Column { key, cells });
+            out.columns.push(Column { key, cells, count });
         }
         if !reader.is_empty() || !typed.is_empty() || text_at != text.len() {
             return Err(BlockError::Damaged("bytes follow its last attribute"));
@@ -315,8 +366,8 @@ impl Attributes {
                         show(key, ValueRef::Str(&self.text[std::mem::replace(&mut from, *to)..*to]));
                     }
                 }
-                Cells::Int(values) => {
-                    let mut values = values.clone();
+                Cells::Int(ints) => {
+                    let mut values = ints.values.clone();
                     values.sort_unstable();
                     values.dedup();
                     values.into_iter().for_each(|value| show(key, ValueRef::Int(value)));
@@ -327,23 +378,31 @@ impl Attributes {
         }
     }
 
+    fn places(&self) -> &Places {
+        self.places.get_or_init(|| {
+            let mut used = vec![0u32; self.columns.len()];
+            let (mut cells, mut ends) = (Vec::new(), Vec::with_capacity(self.rows.len()));
+            for shape in &self.rows {
+                for column in &self.shapes[*shape as usize] {
+                    let place = &mut used[*column as usize];
+                    cells.push((*column, *place));
+                    *place += 1;
+                }
+                ends.push(cells.len());
+            }
+            Places { cells, ends }
+        })
+    }
+
     /// The attributes of a record, as sent. `record` is below the block's count.
     pub fn of(&self, record: usize) -> impl DoubleEndedIterator<Item = (&Key, ValueRef<'_>)> + Clone {
-        let start = record.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.cells[start..self.ends[record]].iter().map(|(column, place)| {
+        let Places { cells, ends } = self.places();
+        let start = record.checked_sub(1).map_or(0, |before| ends.get(before).copied().unwrap_or(0));
+        let end = ends.get(record).copied().unwrap_or(0);
+        cells[start..end].iter().map(|(column, place)| {
             let column = &self.columns[*column as usize];
-            let place = *place as usize;
-            let value = match &column.cells {
-                Cells::Column(number) => ValueRef::Str(self.strings.get(*number, place)),
-                Cells::Str { start, ends } => {
-                    let from = place.checked_sub(1).map_or(*start, |before| ends[before]);
-                    ValueRef::Str(&self.text[from..ends[place]])
-                }
-                Cells::Int(values) => ValueRef::Int(values[place]),
-                Cells::Double(values) => ValueRef::Double(values[place]),
-                Cells::Other(values) => ValueRef::Other(&values[place]),
-            };
-            (&self.keys[column.key], value)
+            let code = column.cells.code(&self.strings, *place as usize);
+            (&self.keys[column.key], column.cells.value(&self.strings, &self.text, code))
         })
     }
 }

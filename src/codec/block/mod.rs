@@ -14,7 +14,7 @@ mod strings;
 mod templates;
 pub(crate) mod value;
 
-pub use attributes::{Attributes, ValueRef};
+pub use attributes::{Attributes, ValueRef, Values};
 pub use columns::{Bodies, Body, Ids};
 pub use encode::{Row, decode_resource, encode, encode_resource, stream_key};
 pub use meta::{KEYS_MAX, Meta, MinuteCount, RESOURCES_MAX};

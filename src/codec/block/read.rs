@@ -109,6 +109,11 @@ impl Block {
         Ok((*number, text))
     }
 
+    /// Which of the block's distinct severities, as sent, a record has.
+    pub fn severity_place(&self, record: usize) -> Result<usize, BlockError> {
+        Ok(self.severities()?.of_record[record] as usize)
+    }
+
     fn streams(&self) -> Result<&Streams, BlockError> {
         self.times()?;
         get_or_read(&self.streams, || {

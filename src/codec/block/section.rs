@@ -6,6 +6,8 @@
 //! ```
 //! A section is stored plain when both counts are equal. Empty sections are left out: a reader takes them as all defaults.
 
+use std::cell::RefCell;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{BlockError, RECORDS_MAX, SECTION_BYTES_MAX, VERSION};
@@ -50,6 +52,13 @@ const HEADER_BYTES: usize = 9;
 const PLAIN_BELOW_BYTES: usize = 64;
 /// Level 3 gave nothing over 1 on logs, level 9 4 % for five times the CPU (measured, loghub lines).
 const ZSTD_LEVEL: i32 = 1;
+
+const NOT_ZSTD: BlockError = BlockError::Damaged("a section does not decompress");
+
+thread_local! {
+    /// Making zstd's state (160 KB) takes longer than decompressing a small section with it.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 pub(super) fn frame(records: usize, sections: &[(Section, Vec<u8>)]) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -137,8 +146,13 @@ impl Table {
         if stored == plain {
             return Ok(stored_bytes.to_vec());
         }
-        let out = zstd::bulk::decompress(stored_bytes, plain)
-            .map_err(|_| BlockError::Damaged("a section does not decompress"))?;
+        let out = DECOMPRESSOR.with_borrow_mut(|kept| {
+            let decompressor = match kept {
+                Some(known) => known,
+                None => kept.insert(zstd::bulk::Decompressor::new().map_err(|_| NOT_ZSTD)?),
+            };
+            decompressor.decompress(stored_bytes, plain).map_err(|_| NOT_ZSTD)
+        })?;
         if out.len() != plain {
             return Err(BlockError::Damaged("a section has another size than declared"));
         }

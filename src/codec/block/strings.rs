@@ -4,6 +4,8 @@
 //! The cells of all columns share five streams, so that bytes of one nature are compressed together: heads (forms, lengths), indices
 //! into lists, text, numbers (in planes: all lowest bytes of a column, then the next), and raw bytes that do not compress.
 
+mod ints;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -12,6 +14,9 @@ use foldhash::fast::RandomState;
 
 use super::{BlockError, CELLS_MAX};
 use crate::wire::{Reader, put_bytes, put_signed, put_varint, unzigzag, zigzag};
+
+use ints::Indices;
+pub(super) use ints::Ints;
 
 const PLAIN: u8 = 0;
 const SAME: u8 = 1;
@@ -315,24 +320,24 @@ impl<'a> StringsReader<'a> {
     }
 
     /// The next column, of `cells` integers.
-    pub(super) fn ints(&mut self, cells: usize) -> Result<Vec<i64>, BlockError> {
+    pub(super) fn ints(&mut self, cells: usize) -> Result<Ints, BlockError> {
         if cells == 0 {
-            return Ok(Vec::new());
+            return Ok(Ints::each(Vec::new()));
         }
         if cells > CELLS_MAX {
             return Err(BlockError::Damaged("a column has more cells than a block may"));
         }
         Ok(match self.heads.byte()? {
-            SAME => vec![self.heads.signed()?; cells],
+            SAME => Ints { values: vec![self.heads.signed()?], indices: Indices::Same },
             LIST => {
                 let count = self.heads.count(1)?;
                 let values = (0..count).map(|_| self.heads.signed()).collect::<Result<Vec<i64>, _>>()?;
                 let start = self.next_indices(cells, count)?;
-                self.out.indices[start..start + cells].iter().map(|index| values[usize::from(*index)]).collect()
+                Ints { values, indices: Indices::List(self.out.indices[start..start + cells].to_vec()) }
             }
             NUMBER => {
                 let first = self.next_numbers(cells)?;
-                self.out.numbers.split_off(first)
+                Ints::each(self.out.numbers.split_off(first))
             }
             _ => return Err(BlockError::Damaged("a column has an unknown form")),
         })
@@ -416,15 +421,45 @@ impl Strings {
                 &self.text[from..self.ends[first + cell] as usize]
             }
             Form::Same(place) => &self.shared[place.clone()],
-            Form::List { first, indices } => {
-                let place = &self.lists[first + usize::from(self.indices[indices + cell])];
-                &self.text[place.start as usize..place.end as usize]
-            }
+            Form::List { .. } => self.get_code(column, self.code(column, cell)),
             Form::Number { .. } | Form::Hex { .. } => {
                 let (text, ends) = known.shown.get_or_init(|| self.show(column));
                 let from = cell.checked_sub(1).map_or(0, |before| ends[before] as usize);
                 &text[from..ends[cell] as usize]
             }
+        }
+    }
+
+    /// A number that tells the value of a cell: equal cells of a column of one value or a list of them have equal ones.
+    pub(super) fn code(&self, column: usize, cell: usize) -> usize {
+        match &self.columns[column].form {
+            Form::Same(_) => 0,
+            Form::List { indices, .. } => usize::from(self.indices[indices + cell]),
+            _ => cell,
+        }
+    }
+
+    /// Numbers that [`Strings::code`] gives in a column, at most.
+    pub(super) fn codes(&self, column: usize) -> usize {
+        let known = &self.columns[column];
+        match &known.form {
+            Form::Same(_) => known.cells.min(1),
+            Form::List { indices, .. } => {
+                let used = &self.indices[*indices..indices + known.cells];
+                used.iter().max().map_or(0, |most| usize::from(*most) + 1)
+            }
+            _ => known.cells,
+        }
+    }
+
+    /// The text of a number of [`Strings::code`].
+    pub(super) fn get_code(&self, column: usize, code: usize) -> &str {
+        match &self.columns[column].form {
+            Form::List { first, .. } => {
+                let place = &self.lists[first + code];
+                &self.text[place.start as usize..place.end as usize]
+            }
+            _ => self.get(column, code),
         }
     }
 
@@ -444,12 +479,7 @@ impl Strings {
         match &known.form {
             _ if known.cells == 0 => {}
             Form::Same(place) => show(&self.shared[place.clone()]),
-            Form::List { first, indices } => {
-                let most = self.indices[*indices..indices + known.cells].iter().max().copied().unwrap_or(0);
-                for place in &self.lists[*first..=first + usize::from(most)] {
-                    show(&self.text[place.start as usize..place.end as usize]);
-                }
-            }
+            Form::List { .. } => (0..self.codes(column)).for_each(|code| show(self.get_code(column, code))),
             Form::Plain { .. } => (0..known.cells).for_each(|cell| show(self.get(column, cell))),
             Form::Number { .. } | Form::Hex { .. } => {
                 let mut text = String::new();

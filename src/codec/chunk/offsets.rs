@@ -4,13 +4,11 @@
 //! The delta order is found by ours, which costs a tenth of pco's own search; with it pco is both the smallest and the quickest
 //! form of most columns (`benches/chunk_codec.rs`).
 
-use std::cell::RefCell;
+use std::ops::Range;
 
-use pco::data_types::Number;
-use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
-use super::ints;
+use super::{ints, parts};
 use crate::wire::{BadBytes, Reader, put_signed, put_varint};
 
 /// Higher levels cost two to four times as much and save 2 % (measured).
@@ -22,13 +20,9 @@ const WIDE: u8 = 1;
 /// Products and sums up to here are exact in a double.
 const EXACT_MAX: u64 = 1 << 53;
 
-thread_local! {
-    static NARROWS: RefCell<Vec<i32>> = const { RefCell::new(Vec::new()) };
-    static WIDES: RefCell<Vec<i64>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Writes a column of at least one number, none beyond 2^53, to the end of a chunk; `false` and nothing when pco refuses.
-pub(super) fn put(out: &mut Vec<u8>, numbers: &[i64]) -> bool {
+/// Writes a column of at least one number, none beyond 2^53, in parts of `part`, to the end of a chunk; `false` and nothing when pco
+/// refuses.
+pub(super) fn put(out: &mut Vec<u8>, numbers: &[i64], part: usize) -> bool {
     let before = out.len();
     let base = numbers[0];
     let mut offsets: Vec<i64> = numbers.iter().map(|number| number.wrapping_sub(base)).collect();
@@ -45,14 +39,18 @@ pub(super) fn put(out: &mut Vec<u8>, numbers: &[i64]) -> bool {
     } else {
         offsets.iter().map(|offset| i32::try_from(*offset).ok()).collect::<Option<Vec<i32>>>()
     };
+    let config = ChunkConfig::default()
+        .with_compression_level(PCO_LEVEL)
+        .with_mode_spec(ModeSpec::Classic)
+        .with_delta_spec(DeltaSpec::TryConsecutive(order));
     let done = match narrow {
         Some(narrow) => {
             out.push(NARROW);
-            compress(out, &narrow, order)
+            parts::put(out, &narrow, part, config)
         }
         None => {
             out.push(WIDE);
-            compress(out, &offsets, order)
+            parts::put(out, &offsets, part, config)
         }
     };
     if done.is_err() {
@@ -81,56 +79,33 @@ fn best_order(offsets: &[i64]) -> usize {
     if cost[2] < cost[best] { 2 } else { best }
 }
 
-fn compress<T: Number>(out: &mut Vec<u8>, numbers: &[T], order: usize) -> pco::errors::PcoResult<()> {
-    let config = ChunkConfig::default()
-        .with_compression_level(PCO_LEVEL)
-        .with_mode_spec(ModeSpec::Classic)
-        .with_delta_spec(DeltaSpec::TryConsecutive(order));
-    let file = FileCompressor::default();
-    let mut chunk = file.chunk_compressor(numbers, &config)?;
-    file.write_header(&mut *out)?;
-    chunk.write_meta(&mut *out)?;
-    chunk.write_page(0, &mut *out)?;
-    Ok(())
-}
-
-/// Appends `count` numbers, each divided by `power`, from the rest of a chunk.
-pub(super) fn take(reader: &mut Reader<'_>, count: usize, power: f64, values: &mut Vec<f64>) -> Result<(), BadBytes> {
+/// Appends those of `count` numbers in parts of `part` that stand at `places`, each divided by `power`, from the rest of a chunk.
+pub(super) fn take(
+    reader: &mut Reader<'_>,
+    (count, part): (usize, usize),
+    places: Range<usize>,
+    power: f64,
+    values: &mut Vec<f64>,
+) -> Result<(), BadBytes> {
     let base = reader.signed()?;
     let divisor = reader.varint()?;
-    let width = reader.byte()?;
-    let rest = std::mem::take(&mut reader.0);
-    match width {
-        NARROW => NARROWS.with_borrow_mut(|offsets| {
-            decompress(rest, count, offsets)?;
+    match reader.byte()? {
+        NARROW => {
             let (base, scale) = (base as f64, divisor as f64);
-            if power == 1.0 {
-                values.extend(offsets.iter().map(|offset| f64::from(*offset) * scale + base));
-            } else {
-                values.extend(offsets.iter().map(|offset| (f64::from(*offset) * scale + base) / power));
-            }
-            Ok(())
-        }),
-        WIDE => WIDES.with_borrow_mut(|offsets| {
-            decompress(rest, count, offsets)?;
+            parts::take(reader, (count, part), places, |offsets: &[i32]| {
+                if power == 1.0 {
+                    values.extend(offsets.iter().map(|offset| f64::from(*offset) * scale + base));
+                } else {
+                    values.extend(offsets.iter().map(|offset| (f64::from(*offset) * scale + base) / power));
+                }
+            })
+        }
+        WIDE => {
             let number = |offset: &i64| base.wrapping_add(offset.wrapping_mul(divisor as i64));
-            values.extend(offsets.iter().map(|offset| number(offset) as f64 / power));
-            Ok(())
-        }),
+            parts::take(reader, (count, part), places, |offsets: &[i64]| {
+                values.extend(offsets.iter().map(|offset| number(offset) as f64 / power));
+            })
+        }
         _ => Err(BadBytes("a chunk's offsets are of an unknown width")),
     }
-}
-
-fn decompress<T: Number>(bytes: &[u8], count: usize, numbers: &mut Vec<T>) -> Result<(), BadBytes> {
-    let bad = |_| BadBytes("a chunk's offsets do not decompress");
-    let (file, bytes) = FileDecompressor::new(bytes).map_err(bad)?;
-    let (mut chunk, bytes) = file.chunk_decompressor::<T, _>(bytes).map_err(bad)?;
-    let mut page = chunk.page_decompressor(bytes, count).map_err(bad)?;
-    numbers.clear();
-    numbers.resize(count, T::default());
-    let progress = page.read(numbers).map_err(bad)?;
-    if !progress.finished || progress.n_processed != count || !page.into_src().is_empty() {
-        return Err(BadBytes("a chunk's offsets are fewer or more than it says"));
-    }
-    Ok(())
 }

@@ -58,7 +58,9 @@ fn value() -> impl Strategy<Value = f64> {
 
 fn chunk() -> impl Strategy<Value = (Vec<i64>, Vec<f64>)> {
     let gap = prop_oneof![Just(15_000i64), 1i64..20_000, 1i64..1 << 40];
-    (any::<i32>(), prop::collection::vec((gap, value()), 1..300), any::<bool>()).prop_map(|(start, rows, even)| {
+    let length = prop_oneof![7 => 1usize..300, 1 => 500usize..900];
+    let rows = length.prop_flat_map(move |length| prop::collection::vec((gap.clone(), value()), length));
+    (any::<i32>(), rows, any::<bool>()).prop_map(|(start, rows, even)| {
         let mut at = i64::from(start) * 1_000;
         let times = rows.iter().map(|(gap, _)| {
             at += if even { 15_000 } else { *gap };

@@ -1,10 +1,16 @@
 //! A chunk's times: nothing at all when they are evenly spaced, else their differences.
 
+use std::ops::Range;
+
+use model::MsRange;
+
 use super::{ChunkHead, ints};
 use crate::wire::{BadBytes, Reader};
 
-const EVEN: u8 = 0;
+pub(super) const EVEN: u8 = 0;
 const DIFFERENCES: u8 = 1;
+
+const CONTRADICTION: BadBytes = BadBytes("a chunk's times contradict its head");
 
 /// Writes times and returns their encoding.
 pub(super) fn put(out: &mut Vec<u8>, at_ms: &[i64]) -> u8 {
@@ -26,16 +32,9 @@ pub(super) fn take(
     at_ms: &mut Vec<i64>,
 ) -> Result<(), BadBytes> {
     let gaps = head.samples - 1;
-    let wrong = BadBytes("a chunk's times contradict its head");
+    let wrong = CONTRADICTION;
     match encoding {
-        EVEN => {
-            let span = head.last_ms.wrapping_sub(head.first_ms) as u64;
-            let step = if gaps == 0 { 0 } else { span / gaps as u64 };
-            if step * gaps as u64 != span || (step == 0) != (gaps == 0) {
-                return Err(wrong);
-            }
-            at_ms.extend((0..head.samples as u64).map(|index| head.first_ms.wrapping_add_unsigned(index * step)));
-        }
+        EVEN => put_even(head, even_step(head)?, 0..head.samples, at_ms),
         DIFFERENCES => {
             let differences = ints::take(reader, gaps)?;
             let mut at = head.first_ms;
@@ -53,4 +52,28 @@ pub(super) fn take(
         _ => return Err(BadBytes("a chunk's times are in an unknown encoding")),
     }
     Ok(())
+}
+
+/// Appends those of a chunk's evenly spaced times that stand at `places`.
+pub(super) fn put_even(head: &ChunkHead, step: u64, places: Range<usize>, at_ms: &mut Vec<i64>) {
+    at_ms.extend(places.map(|place| head.first_ms.wrapping_add_unsigned(place as u64 * step)));
+}
+
+/// The distance of evenly spaced times, 0 of a single one.
+pub(super) fn even_step(head: &ChunkHead) -> Result<u64, BadBytes> {
+    let gaps = head.samples as u64 - 1;
+    let span = head.last_ms.wrapping_sub(head.first_ms) as u64;
+    let step = span.checked_div(gaps).unwrap_or(0);
+    if step * gaps == span && (step == 0) == (gaps == 0) { Ok(step) } else { Err(CONTRADICTION) }
+}
+
+/// Where evenly spaced times lie within a range.
+pub(super) fn even_places(head: &ChunkHead, step: u64, range: MsRange) -> Range<usize> {
+    if head.last_ms < range.start_ms || range.end_ms < head.first_ms {
+        return 0..0;
+    }
+    let from_first = |at_ms: i64| at_ms.wrapping_sub(head.first_ms) as u64;
+    let start = if range.start_ms <= head.first_ms { 0 } else { from_first(range.start_ms).div_ceil(step) as usize };
+    let last = if range.end_ms >= head.last_ms { head.samples - 1 } else { (from_first(range.end_ms) / step) as usize };
+    start..(last + 1).max(start)
 }

@@ -1,5 +1,8 @@
 //! A chunk's values: constant, decimal integers in one of two forms, pco, or as they are.
 
+use std::ops::Range;
+
+use super::parts::{self, PART};
 use super::{ints, offsets};
 use crate::decimal::{POWERS, integer};
 use crate::wire::{BadBytes, Reader, put_bytes, put_varint};
@@ -9,11 +12,17 @@ const DECIMAL: u8 = 1;
 const PCO: u8 = 2;
 const RAW: u8 = 3;
 const OFFSETS: u8 = 4;
+/// The same two of long chunks: see `parts.rs`.
+const OFFSETS_IN_PARTS: u8 = 5;
+const PCO_IN_PARTS: u8 = 6;
 
 /// Below this many bits a sample, or for fewer samples than this, the plain column of integers is tried too: repetitions
 /// compress better there, and it has less of a head.
 const CHEAP_BITS: usize = 4;
 const FEW_SAMPLES: usize = 64;
+
+/// More samples than these are written in parts; fewer are quick to decode whole, and a part's ten bytes are more to them.
+const WHOLE_SAMPLES: usize = 2 * PART;
 
 /// Largest power of ten tried.
 const EXPONENT_MAX: usize = POWERS.len() - 1;
@@ -37,21 +46,30 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[f64]) -> u8 {
             previous = at;
         }
         let before = out.len();
-        let done = offsets::put(out, &integers);
+        let in_parts = values.len() > WHOLE_SAMPLES;
+        let encoding = if in_parts { OFFSETS_IN_PARTS } else { OFFSETS };
+        let done = offsets::put(out, &integers, if in_parts { PART } else { values.len() });
         let taken = out.len() - before;
         if done && values.len() >= FEW_SAMPLES && taken * 8 >= values.len() * CHEAP_BITS {
-            return OFFSETS;
+            return encoding;
         }
         ints::put(out, &mut integers);
         // A tenth more is worth the quicker reading.
         if done && (out.len() - before - taken) * 11 > taken * 10 {
             out.truncate(before + taken);
-            return OFFSETS;
+            return encoding;
         }
         out.drain(before..before + taken);
         return DECIMAL;
     }
     let config = pco::ChunkConfig::default().with_compression_level(PCO_LEVEL);
+    if values.len() > WHOLE_SAMPLES {
+        let before = out.len();
+        if parts::put(out, values, PART, config.clone()).is_ok() && out.len() - before < values.len() * 8 {
+            return PCO_IN_PARTS;
+        }
+        out.truncate(before);
+    }
     // pco fails only on a bad configuration; the values as they are need nothing of it.
     match pco::standalone::simple_compress(values, &config) {
         Ok(bytes) if bytes.len() < values.len() * 8 => {
@@ -65,14 +83,20 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[f64]) -> u8 {
     }
 }
 
-/// Appends `count` values.
-pub(super) fn take(reader: &mut Reader<'_>, encoding: u8, count: usize, values: &mut Vec<f64>) -> Result<(), BadBytes> {
+/// Appends those of `count` values that stand at `places`. Uses up the reader if all is as it should be.
+pub(super) fn take(
+    reader: &mut Reader<'_>,
+    encoding: u8,
+    count: usize,
+    places: Range<usize>,
+    values: &mut Vec<f64>,
+) -> Result<(), BadBytes> {
     match encoding {
         CONSTANT => {
             let value = f64::from_bits(reader.u64_le()?);
-            values.resize(values.len() + count, value);
+            values.resize(values.len() + places.len(), value);
         }
-        DECIMAL | OFFSETS => take_decimal(reader, encoding, count, values)?,
+        DECIMAL | OFFSETS | OFFSETS_IN_PARTS => take_decimal(reader, encoding, count, places, values)?,
         PCO => {
             let bytes = reader.bytes()?;
             let before = values.len();
@@ -82,18 +106,63 @@ pub(super) fn take(reader: &mut Reader<'_>, encoding: u8, count: usize, values: 
             if !done.finished || done.n_processed != count {
                 return Err(BadBytes("values are fewer or more than their chunk says"));
             }
+            values.truncate(before + places.end);
+            values.drain(before..before + places.start);
+        }
+        PCO_IN_PARTS => {
+            parts::take(reader, (count, PART), places, |numbers: &[f64]| values.extend_from_slice(numbers))?;
         }
         RAW => {
-            for _ in 0..count {
-                values.push(f64::from_bits(reader.u64_le()?));
-            }
+            let bits = reader.take(count * 8)?;
+            let bits = bits[places.start * 8..places.end * 8].chunks_exact(8);
+            values.extend(bits.map(|bits| f64::from_le_bytes(bits.try_into().expect("eight bytes"))));
         }
         _ => return Err(BadBytes("a chunk's values are in an unknown encoding")),
     }
     Ok(())
 }
 
-fn take_decimal(reader: &mut Reader<'_>, encoding: u8, count: usize, values: &mut Vec<f64>) -> Result<(), BadBytes> {
+/// As [`take`], with 0 in the place of values that are certainly no stale markers and take long to decode. Uses up what it looks at.
+pub(super) fn take_marks(
+    reader: &mut Reader<'_>,
+    encoding: u8,
+    count: usize,
+    places: Range<usize>,
+    values: &mut Vec<f64>,
+) -> Result<(), BadBytes> {
+    if !matches!(encoding, DECIMAL | OFFSETS | OFFSETS_IN_PARTS) {
+        return take(reader, encoding, count, places, values);
+    }
+    let (_, exceptions) = take_exceptions(reader, count)?;
+    let before = values.len();
+    values.resize(before + places.len(), 0.0);
+    replace(&mut values[before..], places, exceptions);
+    Ok(())
+}
+
+fn take_decimal(
+    reader: &mut Reader<'_>,
+    encoding: u8,
+    count: usize,
+    places: Range<usize>,
+    values: &mut Vec<f64>,
+) -> Result<(), BadBytes> {
+    let (power, exceptions) = take_exceptions(reader, count)?;
+    let before = values.len();
+    match encoding {
+        OFFSETS => offsets::take(reader, (count, count), places.clone(), power, values)?,
+        OFFSETS_IN_PARTS => offsets::take(reader, (count, PART), places.clone(), power, values)?,
+        _ => {
+            let integers = ints::take(reader, count)?;
+            values.extend(integers[places.clone()].iter().map(|integer| *integer as f64 / power));
+        }
+    }
+    replace(&mut values[before..], places, exceptions);
+    Ok(())
+}
+
+/// By what the integers of decimals are divided, and the few values that are none, by their places.
+fn take_exceptions(reader: &mut Reader<'_>, count: usize) -> Result<(f64, Vec<(usize, f64)>), BadBytes> {
     let exponent = usize::from(reader.byte()?);
     let power = *POWERS.get(exponent).ok_or(BadBytes("a chunk's exponent is too large"))?;
     let exceptions = reader.count(9)?;
@@ -104,16 +173,14 @@ fn take_decimal(reader: &mut Reader<'_>, encoding: u8, count: usize, values: &mu
         at = at.checked_add(gap).filter(|at| *at < count).ok_or(BadBytes("an exception lies outside its chunk"))?;
         replaced.push((at, f64::from_bits(reader.u64_le()?)));
     }
-    let before = values.len();
-    if encoding == OFFSETS {
-        offsets::take(reader, count, power, values)?;
-    } else {
-        values.extend(ints::take(reader, count)?.into_iter().map(|integer| integer as f64 / power));
+    Ok((power, replaced))
+}
+
+/// Puts exceptions in their places, as far as these are among those that `values` stand for.
+fn replace(values: &mut [f64], places: Range<usize>, exceptions: Vec<(usize, f64)>) {
+    for (at, value) in exceptions.into_iter().filter(|(at, _)| places.contains(at)) {
+        values[at - places.start] = value;
     }
-    for (at, value) in replaced {
-        values[before + at] = value;
-    }
-    Ok(())
 }
 
 type Decimal = (usize, Vec<i64>, Vec<(usize, u64)>);

@@ -1,3 +1,4 @@
+use model::metric::is_stale;
 use proptest::prelude::*;
 
 use super::*;
@@ -23,7 +24,8 @@ fn unpack(bytes: &[u8]) -> Result<Rows, BadBytes> {
     let mut rows = Vec::new();
     for chunk in page.chunks() {
         let (mut at_ms, mut values) = (vec![7], vec![7.0]);
-        page.floats(bytes, chunk, &mut at_ms, &mut values)?;
+        let all = page.places(bytes, chunk, MsRange::ALL)?;
+        page.floats(bytes, chunk, all, &mut at_ms, &mut values)?;
         let Content::Floats(head) = page.content(bytes, chunk) else { panic!("no histograms were written") };
         let samples: Vec<(i64, u64)> =
             at_ms[1..].iter().copied().zip(values[1..].iter().map(|value| value.to_bits())).collect();
@@ -84,7 +86,8 @@ fn histograms_lie_between_floats() {
     let page = Page::read(bytes).unwrap();
     let of_one = page.of_series(1);
     assert_eq!(page.content(bytes, &of_one[1]), Content::Histograms(&[9; 50]));
-    assert!(page.floats(bytes, &of_one[1], &mut vec![], &mut vec![]).is_err());
+    assert!(page.places(bytes, &of_one[1], MsRange::ALL).is_err());
+    assert!(page.floats(bytes, &of_one[1], 0..1, &mut vec![], &mut vec![]).is_err());
     assert!(page.of_series(2).is_empty());
     assert_eq!(page.columns.len(), 1);
 }
@@ -109,10 +112,64 @@ fn rows() -> impl Strategy<Value = Rows> {
     })
 }
 
+fn range() -> impl Strategy<Value = MsRange> {
+    let end = || prop_oneof![6 => -9i64..3_000_000, 1 => Just(i64::MIN), 1 => Just(i64::MAX)];
+    (end(), end()).prop_map(|(start_ms, end_ms)| MsRange { start_ms, end_ms })
+}
+
+/// The samples of every chunk of a page within a range are those of the whole chunk that lie there.
+fn check_range(bytes: &[u8], range: MsRange) {
+    let page = Page::read(bytes).unwrap();
+    for (chunk, (_, all)) in page.chunks().iter().zip(unpack(bytes).unwrap()) {
+        let (mut at_ms, mut values) = (vec![], vec![]);
+        let places = page.places(bytes, chunk, range).unwrap();
+        page.floats(bytes, chunk, places.clone(), &mut at_ms, &mut values).unwrap();
+        let found: Vec<_> = at_ms.into_iter().zip(values.into_iter().map(f64::to_bits)).collect();
+        let expected: Vec<_> = all.into_iter().filter(|(at_ms, _)| range.contains(*at_ms)).collect();
+        assert_eq!(found, expected, "{range:?}");
+        let (mut at_ms, mut values) = (vec![], vec![]);
+        page.marks(bytes, chunk, places, &mut at_ms, &mut values).unwrap();
+        let found: Vec<_> = at_ms.into_iter().zip(values.into_iter().map(is_stale)).collect();
+        let expected: Vec<_> =
+            expected.into_iter().map(|(at_ms, bits)| (at_ms, is_stale(f64::from_bits(bits)))).collect();
+        assert_eq!(found, expected, "markers in {range:?}");
+    }
+}
+
+#[test]
+fn any_part_of_a_long_chunk_of_any_kind_is_what_the_whole_has_there() {
+    let stale = f64::from_bits(0x7ff0_0000_0000_0002);
+    let kinds: [&dyn Fn(i64) -> f64; 7] = [
+        &|_| 4.5,
+        &|n| (n * 70 + n * n % 61) as f64,
+        &|n| (n * n % 997) as f64 * 1e10 + 0.5,
+        &|n| (n / 300) as f64,
+        &|n| (n as f64).sqrt(),
+        &|n| if n % 500 == 255 { stale } else { (n * n % 83) as f64 / 100.0 },
+        &|n| f64::from_bits((n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+    ];
+    let steps: [&dyn Fn(i64) -> i64; 2] = [&|n| n * 15_000, &|n| n * 15_000 + n * n % 40];
+    for count in [257i64, 512, 513, 1_440] {
+        let rows: Rows = kinds
+            .iter()
+            .flat_map(|value| steps.map(|at| (at, value)))
+            .zip(0..)
+            .map(|((at, value), series)| (series, (0..count).map(|n| (at(n), value(n).to_bits())).collect()))
+            .collect();
+        for page in check(&rows) {
+            for (from, to) in [(0, count), (0, 1), (255, 256), (256, 257), (3, 700), (count - 1, count), (600, 600)] {
+                check_range(&page.bytes, MsRange { start_ms: from * 15_000 - 7, end_ms: to * 15_000 - 8 });
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
-    fn every_page_comes_back(rows in rows()) {
-        check(&rows);
+    fn every_page_comes_back(rows in rows(), range in range()) {
+        for page in check(&rows) {
+            check_range(&page.bytes, range);
+        }
     }
 
     #[test]
@@ -129,7 +186,7 @@ proptest! {
     /// The checksums hide the inner readers from plain damage; here the directory's is made right again.
     #[test]
     fn forged_directories_never_panic(
-        rows in rows(), flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        rows in rows(), flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), range in range(),
     ) {
         let mut bytes = pack(&rows).swap_remove(0).bytes;
         let mut reader = Reader(&bytes[1..]);
@@ -144,9 +201,11 @@ proptest! {
         if let Ok(page) = Page::read(&bytes) {
             for chunk in page.chunks() {
                 let (mut at_ms, mut values) = (Vec::new(), Vec::new());
-                if page.floats(&bytes, chunk, &mut at_ms, &mut values).is_err() {
-                    prop_assert!(at_ms.is_empty() && values.is_empty());
-                }
+                let read = page
+                    .places(&bytes, chunk, range)
+                    .and_then(|places| page.floats(&bytes, chunk, places, &mut at_ms, &mut values));
+                prop_assert_eq!(at_ms.len(), values.len());
+                prop_assert!(read.is_ok() || at_ms.is_empty());
             }
         }
     }

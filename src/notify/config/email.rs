@@ -1,6 +1,6 @@
 //! `email_configs`: a smarthost spoken to over TLS; in the clear only on this machine, and only when asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lettre::Address;
 use lettre::message::Mailbox;
@@ -8,7 +8,8 @@ use lettre::message::Mailbox;
 use super::fields::{Fields, scalar};
 use super::receiver::Globals;
 use super::secret::{self, Secret};
-use super::tree::{Bad, Node};
+use super::tls::{self, TlsConfig};
+use super::tree::Bad;
 
 /// Most recipients of one channel: each is a conversation of its own.
 const RECIPIENTS_MAX: usize = 50;
@@ -27,6 +28,9 @@ const OWN_HEADERS: [&str; 11] = [
     "content-transfer-encoding",
 ];
 
+/// Of Alertmanager's, without effect here.
+pub(super) const IDLE: [&str; 4] = ["auth_secret", "auth_secret_file", "auth_identity", "threading"];
+
 #[derive(Debug, Clone)]
 pub(crate) struct EmailConfig {
     pub(crate) to: Vec<Mailbox>,
@@ -36,8 +40,7 @@ pub(crate) struct EmailConfig {
     pub(crate) hello: Option<String>,
     pub(crate) auth: Option<(String, Secret)>,
     pub(crate) encryption: Encryption,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) insecure_skip_verify: bool,
+    pub(crate) tls: TlsConfig,
     /// Values may be templates.
     pub(crate) headers: Vec<(String, String)>,
     /// Templates in place of our own words.
@@ -84,8 +87,11 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         (None, _) => None,
     };
     let require_tls = fields.flag("require_tls")?.or(globals.require_tls).unwrap_or(true);
-    let own_tls = fields.take("tls_config").map(|node| read_tls(node, dir)).transpose()?;
-    let (ca_file, insecure_skip_verify) = own_tls.or_else(|| globals.smtp_tls.clone()).unwrap_or_default();
+    let own_tls = fields.take("tls_config").map(|node| tls::read(node, dir)).transpose()?;
+    let mut tls = own_tls.or_else(|| globals.smtp_tls.clone()).unwrap_or_default();
+    if tls.only_12 {
+        tls.unspoken = Some("mail takes no max_version; leave it out".into());
+    }
     let implicit = match fields.take("x") {
         None => None,
         Some(node) => {
@@ -107,22 +113,8 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
     };
     let (headers, subject) = read_headers(&mut fields)?;
     let (html, text) = (fields.template("html")?, fields.template("text")?);
-    fields.end(&["auth_secret", "auth_secret_file", "auth_identity", "threading"])?;
-    Ok(EmailConfig {
-        to,
-        from,
-        host,
-        port,
-        hello,
-        auth,
-        encryption,
-        ca_file,
-        insecure_skip_verify,
-        headers,
-        subject,
-        html,
-        text,
-    })
+    fields.end(&IDLE)?;
+    Ok(EmailConfig { to, from, host, port, hello, auth, encryption, tls, headers, subject, html, text })
 }
 
 fn mailbox(text: &str, line: usize) -> Result<Mailbox, Bad> {
@@ -152,36 +144,6 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// The file of trusted certificates, and whether none is asked for.
-pub(super) fn read_tls(node: &Node, dir: &Path) -> Result<(Option<PathBuf>, bool), Bad> {
-    let mut tls = Fields::of(node, "tls_config")?;
-    let ca_file = match tls.text("ca_file")? {
-        None => None,
-        Some((path, line)) => {
-            let path = dir.join(path);
-            let pem = std::fs::read(&path).map_err(|error| Bad::new(line, format!("{}: {error}", path.display())))?;
-            lettre::transport::smtp::client::Certificate::from_pem(&pem)
-                .map_err(|error| Bad::new(line, format!("{}: {error}", path.display())))?;
-            Some(path)
-        }
-    };
-    let insecure = tls.flag("insecure_skip_verify")?.unwrap_or(false);
-    tls.end(&[
-        "ca",
-        "ca_ref",
-        "cert",
-        "cert_file",
-        "cert_ref",
-        "key",
-        "key_file",
-        "key_ref",
-        "server_name",
-        "min_version",
-        "max_version",
-    ])?;
-    Ok((ca_file, insecure))
 }
 
 /// Headers to add, and the subject.

@@ -67,6 +67,12 @@ impl<'a> Fields<'a> {
         Ok(Some((ms, line)))
     }
 
+    /// `timeout` of one attempt, in ms; none or 0 leaves it to the room.
+    pub(crate) fn timeout_ms(&mut self) -> Result<Option<u64>, Bad> {
+        let found = self.duration_ms("timeout")?;
+        Ok(found.and_then(|(ms, _)| u64::try_from(ms).ok()).filter(|ms| *ms > 0))
+    }
+
     pub(crate) fn list(&mut self, name: &'static str) -> Result<&'a [Node], Bad> {
         match self.take(name).map(|node| (&node.value, node.line)) {
             None => Ok(&[]),

@@ -5,6 +5,7 @@ use std::path::Path;
 use url::Url;
 
 use super::fields::Fields;
+use super::http::HttpConfig;
 use super::receiver::{ChannelKind, Globals};
 use super::secret::{self, Secret};
 use super::tree::{Bad, Node, Value};
@@ -13,6 +14,9 @@ use super::unsent::UnsentConfig;
 const EVENTS_URL: &str = "https://events.pagerduty.com/v2/enqueue";
 /// The severities of an event (Events API v2).
 pub(crate) const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"];
+
+/// Of Alertmanager's, without effect here.
+pub(super) const IDLE: [&str; 2] = ["images", "links"];
 
 /// Texts may be templates.
 #[derive(Debug, Clone)]
@@ -31,6 +35,11 @@ pub(crate) struct PagerDutyConfig {
     pub(crate) group: Option<String>,
     /// Beside our own details.
     pub(crate) details: Vec<(String, String)>,
+    /// One incident for a group, as Alertmanager has it; otherwise one for each alert.
+    pub(crate) by_group: bool,
+    pub(crate) http: HttpConfig,
+    /// Of one attempt; the room's own limit holds as well.
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Result<ChannelKind, Bad> {
@@ -63,6 +72,21 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
             Value::Null => {}
         }
     }
+    let by_group = match fields.take("x") {
+        None => false,
+        Some(node) => {
+            let mut x = Fields::of(node, "x of pagerduty_configs")?;
+            let by_group = match x.text("dedup_scope")? {
+                None | Some(("alert", _)) => false,
+                Some(("group", _)) => true,
+                Some((other, line)) => {
+                    return Err(Bad::new(line, format!("dedup_scope is alert or group, not {other:?}")));
+                }
+            };
+            x.end(&[])?;
+            by_group
+        }
+    };
     let config = PagerDutyConfig {
         routing_key,
         url,
@@ -75,9 +99,12 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         component: fields.template("component")?,
         group: fields.template("group")?,
         details,
+        by_group,
+        http: HttpConfig::take(&mut fields, &globals.http, dir)?,
+        timeout_ms: fields.timeout_ms()?,
     };
-    fields.end(&["images", "links", "http_config", "timeout"])?;
-    Ok(ChannelKind::PagerDuty(config))
+    fields.end(&IDLE)?;
+    Ok(ChannelKind::PagerDuty(Box::new(config)))
 }
 
 fn flatten(path: &str, node: &Node, out: &mut Vec<(String, String)>) {

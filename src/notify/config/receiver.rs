@@ -2,14 +2,16 @@
 //!
 //! Reading is where everything is checked: a channel that got this far has an address, its secrets, and an encrypted way.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::email::{self, EmailConfig};
 use super::extensions::{self, OfReceiver, Step};
 use super::fields::Fields;
+use super::http::{self, HttpConfig};
 use super::pagerduty::{self, PagerDutyConfig};
 use super::secret::Secret;
 use super::slack::{self, SlackConfig};
+use super::tls::{self, TlsConfig};
 use super::tree::{Bad, Node};
 use super::unsent::{UNSENT, UnsentConfig};
 use super::webhook::{self, WebhookConfig};
@@ -45,8 +47,8 @@ pub(crate) struct Channel {
 
 #[derive(Debug, Clone)]
 pub(crate) enum ChannelKind {
-    Slack(SlackConfig),
-    PagerDuty(PagerDutyConfig),
+    Slack(Box<SlackConfig>),
+    PagerDuty(Box<PagerDutyConfig>),
     Email(Box<EmailConfig>),
     Webhook(Box<WebhookConfig>),
     /// What Alertmanager speaks and we do not.
@@ -54,6 +56,17 @@ pub(crate) enum ChannelKind {
 }
 
 impl ChannelKind {
+    /// What its configuration asks for and this release cannot do.
+    fn unspoken(&self) -> Option<&str> {
+        match self {
+            ChannelKind::Slack(slack) => slack.http.unspoken.as_deref(),
+            ChannelKind::PagerDuty(pagerduty) => pagerduty.http.unspoken.as_deref(),
+            ChannelKind::Webhook(webhook) => webhook.http.unspoken.as_deref(),
+            ChannelKind::Email(email) => email.tls.unspoken.as_deref(),
+            ChannelKind::Unsent(_) => None,
+        }
+    }
+
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             ChannelKind::Slack(_) => "slack",
@@ -64,6 +77,9 @@ impl ChannelKind {
         }
     }
 }
+
+/// Keys of `global` without effect here. Those of kinds that are not spoken are left out: their channels say so.
+pub(super) const GLOBAL_IDLE: [&str; 3] = ["smtp_auth_secret", "smtp_auth_secret_file", "smtp_auth_identity"];
 
 /// What `global` gives to channels that do not say it themselves.
 #[derive(Debug, Default)]
@@ -78,7 +94,8 @@ pub(crate) struct Globals {
     pub(crate) auth_username: Option<String>,
     pub(crate) auth_password: Option<Secret>,
     pub(crate) require_tls: Option<bool>,
-    pub(crate) smtp_tls: Option<(Option<PathBuf>, bool)>,
+    pub(crate) smtp_tls: Option<TlsConfig>,
+    pub(crate) http: HttpConfig,
     pub(crate) implicit_tls: Option<bool>,
     /// For pushed alerts that name no end.
     pub(crate) resolve_timeout_ms: Option<i64>,
@@ -101,15 +118,12 @@ impl Globals {
             slack_app_token: super::secret::take(&mut fields, "slack_app_token", "slack_app_token_file", dir)?
                 .map(|(secret, _)| secret),
             slack_app_url: owned(fields.text("slack_app_url")?),
-            smtp_tls: fields.take("smtp_tls_config").map(|node| email::read_tls(node, dir)).transpose()?,
+            smtp_tls: fields.take("smtp_tls_config").map(|node| tls::read(node, dir)).transpose()?,
+            http: fields.take("http_config").map(|node| http::read(node, dir)).transpose()?.unwrap_or_default(),
             implicit_tls: fields.flag("smtp_force_implicit_tls")?,
             resolve_timeout_ms: fields.duration_ms("resolve_timeout")?.map(|(ms, _)| ms),
         };
-        fields.end(&[
-            "smtp_auth_secret",
-            "smtp_auth_secret_file",
-            "smtp_auth_identity",
-            "http_config",
+        let of_others = [
             "opsgenie_api_key",
             "opsgenie_api_key_file",
             "opsgenie_api_url",
@@ -140,7 +154,8 @@ impl Globals {
             "signl4_team_secret_file",
             "hipchat_api_url",
             "hipchat_auth_token",
-        ])?;
+        ];
+        fields.end(&[&GLOBAL_IDLE[..], &of_others].concat())?;
         Ok(globals)
     }
 }
@@ -162,10 +177,14 @@ impl Receiver {
                 // Alertmanager leaves the end out for Slack and email; here whoever was told of a start is told of its end.
                 let send_resolved = fields.flag("send_resolved")?.unwrap_or(true);
                 let kind = match short {
-                    "slack" => ChannelKind::Slack(slack::read(fields, globals, dir)?),
+                    "slack" => ChannelKind::Slack(Box::new(slack::read(fields, globals, dir)?)),
                     "pagerduty" => pagerduty::read(fields, globals, dir)?,
-                    "webhook" => ChannelKind::Webhook(Box::new(webhook::read(fields, dir)?)),
+                    "webhook" => ChannelKind::Webhook(Box::new(webhook::read(fields, globals, dir)?)),
                     _ => ChannelKind::Email(Box::new(email::read(fields, globals, dir)?)),
+                };
+                let kind = match kind.unspoken() {
+                    Some(reason) => ChannelKind::Unsent(UnsentConfig::unspoken(short, reason)),
+                    None => kind,
                 };
                 channels.push(Channel { name: channel_name, kind, send_resolved });
             }

@@ -42,6 +42,7 @@ fn is_secret(key: &str, parent: &str) -> bool {
         || key.ends_with("_bot_token")
         || key == "api_url" && parent == "slack_configs"
         || key == "url" && parent == "webhook_configs"
+        || key == "key" && parent == "tls_config"
         || key == "client_secret"
         || key == "x-headers"
 }
@@ -54,7 +55,14 @@ fn write(node: &Node, parent: &str, depth: usize, out: &mut String) {
                 out.push_str(&indent);
                 out.push_str(&text(&entry.key));
                 out.push(':');
-                if is_secret(&entry.key, parent) && matches!(entry.node.value, Value::Scalar(_)) {
+                let scalar = match &entry.node.value {
+                    Value::Scalar(text) => Some(text.as_str()),
+                    _ => None,
+                };
+                let is_password = scalar.is_some_and(|text| entry.key == "proxy_url" && text.contains('@'));
+                // Of `http_headers`: a list of them.
+                let is_list = entry.key == "secrets" && parent != "receivers";
+                if is_list || is_password || scalar.is_some() && is_secret(&entry.key, parent) {
                     out.push(' ');
                     out.push_str(SECRET);
                     out.push('\n');

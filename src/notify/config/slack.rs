@@ -5,6 +5,7 @@ use std::path::Path;
 use url::Url;
 
 use super::fields::Fields;
+use super::http::{self, Authorization, HttpConfig};
 use super::receiver::Globals;
 use super::secret::{self, Secret};
 use super::tree::Bad;
@@ -13,6 +14,24 @@ use super::tree::Bad;
 const API_BASE: &str = "https://slack.com/api";
 /// The method whose URL Alertmanager users write to say that a bot token is used.
 const POST_MESSAGE: &str = "/chat.postMessage";
+
+/// Of Alertmanager's, without effect here.
+pub(super) const IDLE: [&str; 14] = [
+    "color",
+    "title_link",
+    "fields",
+    "short_fields",
+    "footer",
+    "fallback",
+    "callback_id",
+    "icon_url",
+    "image_url",
+    "thumb_url",
+    "link_names",
+    "mrkdwn_in",
+    "actions",
+    "update_message",
+];
 
 /// Texts, and the channel, may be templates.
 #[derive(Debug, Clone)]
@@ -28,6 +47,9 @@ pub(crate) struct SlackConfig {
     pub(crate) pretext: Option<String>,
     /// In front of the alerts.
     pub(crate) text: Option<String>,
+    pub(crate) http: HttpConfig,
+    /// Of one attempt; the room's own limit holds as well.
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 impl SlackConfig {
@@ -57,7 +79,19 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         fields.text("app_url")?.map(|(text, line)| (text.to_owned(), line)).or_else(|| globals.slack_app_url.clone());
     // A channel with a token of its own does not go through the webhook of the whole file.
     let own_app = app_token.is_some();
-    let token = read_http_config(&mut fields, dir)?.or(app_token);
+    let own_http = fields.take("http_config").map(|node| http::read(node, dir)).transpose()?;
+    let is_own_http = own_http.is_some();
+    let mut http = own_http.unwrap_or_else(|| globals.http.clone());
+    let token = match http.authorization.take() {
+        Some(Authorization::Plain { scheme, credentials }) if scheme.eq_ignore_ascii_case("bearer") => {
+            Some(credentials)
+        }
+        // That of the whole file is for other kinds of channels too.
+        Some(_) if !is_own_http => None,
+        Some(_) => return Err(Bad::new(line, "Slack takes the authorization type Bearer, and no other")),
+        None => None,
+    };
+    let (http_token, token) = (token.is_some(), token.or(app_token));
     // A token of the whole file speaks where neither the channel nor the file names an address.
     let no_address = own.is_none() && globals.slack_api_url.is_none();
     let token = token.or_else(|| globals.slack_app_token.clone().filter(|_| no_address));
@@ -75,6 +109,8 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
                     ));
                 }
                 (None, None) => SlackDoor::Webhook { url },
+                // The file's own authorization is not meant for it, and a webhook needs none.
+                (None, Some(_)) if http_token && !is_own_http => SlackDoor::Webhook { url },
                 (None, Some(_)) => {
                     return Err(Bad::new(
                         url_line,
@@ -101,60 +137,11 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
             None => fields.template("message_text")?,
         },
         text: fields.template("text")?,
+        http,
+        timeout_ms: fields.timeout_ms()?,
     };
-    fields.end(&[
-        "color",
-        "title_link",
-        "message_text",
-        "fields",
-        "short_fields",
-        "footer",
-        "fallback",
-        "callback_id",
-        "icon_url",
-        "image_url",
-        "thumb_url",
-        "link_names",
-        "mrkdwn_in",
-        "actions",
-        "update_message",
-        "timeout",
-    ])?;
+    fields.end(&IDLE)?;
     Ok(config)
-}
-
-fn read_http_config(fields: &mut Fields<'_>, dir: &Path) -> Result<Option<Secret>, Bad> {
-    let Some(node) = fields.take("http_config") else { return Ok(None) };
-    let mut http = Fields::of(node, "http_config")?;
-    let bearer = secret::take(&mut http, "bearer_token", "bearer_token_file", dir)?.map(|(token, _)| token);
-    let token = match http.take("authorization") {
-        None => bearer,
-        Some(node) => {
-            let mut fields = Fields::of(node, "authorization")?;
-            if let Some((kind, line)) = fields.text("type")?
-                && !kind.eq_ignore_ascii_case("bearer")
-            {
-                return Err(Bad::new(line, format!("Slack takes the authorization type Bearer, not {kind:?}")));
-            }
-            let token = secret::take(&mut fields, "credentials", "credentials_file", dir)?;
-            let (token, _) = token.ok_or_else(|| Bad::new(node.line, "authorization needs credentials"))?;
-            fields.end(&[])?;
-            Some(token)
-        }
-    };
-    http.end(&[
-        "basic_auth",
-        "oauth2",
-        "proxy_url",
-        "no_proxy",
-        "proxy_from_environment",
-        "proxy_connect_header",
-        "tls_config",
-        "follow_redirects",
-        "enable_http2",
-        "http_headers",
-    ])?;
-    Ok(token)
 }
 
 fn check_url(url: &Secret, line: usize) -> Result<(), Bad> {

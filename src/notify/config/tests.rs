@@ -96,7 +96,7 @@ receivers:
     assert!(config.channel("a/slack[0]").unwrap().1.send_resolved);
     let (receiver, slack) = config.channel("a/slack[1]").unwrap();
     assert!(
-        matches!(&slack.kind, ChannelKind::Slack(SlackConfig { door: SlackDoor::Bot { base, .. }, .. }) if base == "https://slack.com/api")
+        matches!(&slack.kind, ChannelKind::Slack(slack) if matches!(&slack.door, SlackDoor::Bot { base, .. } if base == "https://slack.com/api"))
     );
     let fallback = receiver.fallback.as_ref().unwrap();
     assert_eq!(
@@ -279,6 +279,49 @@ receivers:
 "##;
 
 #[test]
+fn what_http_config_asks_for_is_done_or_refused() {
+    let webhook = |http: &str| {
+        format!(
+            "route: {{receiver: a}}\nreceivers:\n- name: a\n  webhook_configs: [{{url: 'http://x/', http_config: {{{http}}}}}]"
+        )
+    };
+    for (http, reason) in [
+        ("basic_auth: {username: a}, bearer_token: b", "give one of authorization, basic_auth and bearer_token"),
+        ("authorization: {type: Basic, credentials: x}", "for the scheme Basic give basic_auth"),
+        ("proxy_url: 'ftp://x'", "proxy_url must start with http:// or https://"),
+        ("proxy_url: 'http://p:1', proxy_from_environment: true", "not both"),
+        ("tls_config: {ca: nonsense}", "ca: no certificate in PEM is there"),
+        ("tls_config: {ca_file: missing.pem}", "missing.pem: No such file"),
+        ("tls_config: {cert: a}", "needs both cert (or cert_file) and key (or key_file)"),
+        ("tls_config: {server_name: 'a b'}", "server_name \"a b\" is neither"),
+        ("tls_config: {max_version: TLS11}", "TLS 1.0 and 1.1 are not spoken"),
+        ("tls_config: {min_version: TLS13, max_version: TLS12}", "max_version is below min_version"),
+        ("http_headers: {Content-Type: {values: [x]}}", "the header Content-Type is written by the appliance"),
+        ("http_headers: {X-A: {files: [missing]}}", "missing: No such file"),
+        ("http_headers: {X-A: {values: [\"a\\nb\"]}}", "characters that headers cannot have"),
+        ("follow_redirect: true", "did you mean follow_redirects?"),
+    ] {
+        let error = parse(&webhook(http)).expect_err(http);
+        assert!(error.reason.contains(reason) && error.line == 4, "{http}: {error}");
+    }
+    for (http, reason) in [
+        ("oauth2: {client_id: a}", "oauth2 is not spoken"),
+        ("proxy_url: 'socks5://x:1'", "SOCKS proxies are not spoken"),
+        ("tls_config: {ca_ref: x}", "ca_ref names a secret manager"),
+    ] {
+        let config = parse(&webhook(http)).unwrap_or_else(|error| panic!("{http}: {error}"));
+        let warnings = config.warnings().join("\n");
+        assert!(warnings.contains("a/webhook[0]") && warnings.contains(reason), "{http}: {warnings}");
+        assert!(matches!(config.channel("a/webhook[0]").unwrap().1.kind, ChannelKind::Unsent(_)), "{http}");
+    }
+    let shown = parse(&webhook(
+        "proxy_url: 'http://u:mysecret@p:1', http_headers: {X-A: {values: [open], secrets: [mysecret]}}",
+    ));
+    let shown = shown.unwrap().shown().to_owned();
+    assert!(!shown.contains("mysecret") && shown.contains("open"), "{shown}");
+}
+
+#[test]
 fn alertmanagers_files_load_unchanged() {
     let config = parse(WHOLE).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((config.receivers.len(), config.inhibit_rules.len(), config.intervals.len()), (5, 2 + BUILTIN, 2));
@@ -302,12 +345,12 @@ fn alertmanagers_files_load_unchanged() {
         other => panic!("{other:?}"),
     };
     let first = email("team-X-mails/email[0]");
-    assert!(first.insecure_skip_verify && first.subject.is_some() && first.text.is_none());
+    assert!(first.tls.insecure_skip_verify && first.subject.is_some() && first.text.is_none());
     assert_eq!(first.headers.len(), 1);
     assert_eq!(email("team-X-mails/email[1]").encryption, Encryption::IfOffered);
     assert!(matches!(
         &config.channel("everything/slack[1]").unwrap().1.kind,
-        ChannelKind::Slack(SlackConfig { door: SlackDoor::Bot { .. }, .. })
+        ChannelKind::Slack(slack) if matches!(slack.door, SlackDoor::Bot { .. })
     ));
     assert!(matches!(&config.channel("team-X-pager/pagerduty[1]").unwrap().1.kind, ChannelKind::Unsent(_)));
     assert!(matches!(&config.channel("everything/telegram[0]").unwrap().1.kind, ChannelKind::Unsent(_)));
@@ -318,10 +361,8 @@ fn what_has_no_effect_is_said_and_secrets_are_not() {
     let config = parse(WHOLE).unwrap();
     let warnings = config.warnings().join("\n");
     for part in [
-        "notify.yml:12: http_config of global has no effect",
         "image_url of slack_configs has no effect",
         "color of slack_configs",
-        "tls_config of http_config",
         "To of headers",
         "threading of email_configs",
         "images of pagerduty_configs",
@@ -330,7 +371,7 @@ fn what_has_no_effect_is_said_and_secrets_are_not() {
     ] {
         assert!(warnings.contains(part), "{part}\n{warnings}");
     }
-    assert!(!warnings.contains("http_config of pagerduty"), "an empty one asks for nothing\n{warnings}");
+    assert!(!warnings.contains("http_config"), "it has its effect\n{warnings}");
     let shown = config.shown();
     assert!(!shown.contains("mysecret"), "{shown}");
     let shown = &shown.replace("slack_api_url: <secret>", "slack_api_url: http://x/y");

@@ -42,6 +42,11 @@ impl UnsentConfig {
         UnsentConfig { kind, reason }
     }
 
+    /// A channel whose settings ask for what cannot be done.
+    pub(super) fn unspoken(kind: &'static str, what: &str) -> UnsentConfig {
+        UnsentConfig { kind, reason: format!("{what}; until then what goes here is told to x.fallback, or to nobody") }
+    }
+
     /// PagerDuty's Events API v1.
     pub(super) fn pagerduty_v1() -> UnsentConfig {
         let reason = "service_key belongs to the Events API v1, which PagerDuty retires; make an Events API v2 integration and \

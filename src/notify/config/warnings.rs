@@ -1,65 +1,17 @@
 //! What of an Alertmanager file is read and has no effect here: said once, when the file is loaded, with its line.
 
 use super::tree::{Node, Value};
+use super::{email, pagerduty, receiver, slack, webhook};
 
 /// Keys without effect, by where they stand: a path of keys, `*` for each entry of a list.
-const WITHOUT_EFFECT: [(&str, &[&str]); 8] = [
-    ("global", &["http_config", "smtp_auth_secret", "smtp_auth_secret_file", "smtp_auth_identity"]),
-    (
-        "receivers/*/slack_configs/*",
-        &[
-            "color",
-            "title_link",
-            "fields",
-            "short_fields",
-            "footer",
-            "fallback",
-            "callback_id",
-            "icon_url",
-            "image_url",
-            "thumb_url",
-            "link_names",
-            "mrkdwn_in",
-            "actions",
-            "update_message",
-            "timeout",
-        ],
-    ),
-    (
-        "receivers/*/slack_configs/*/http_config",
-        &[
-            "basic_auth",
-            "oauth2",
-            "proxy_url",
-            "no_proxy",
-            "proxy_from_environment",
-            "proxy_connect_header",
-            "tls_config",
-            "follow_redirects",
-            "enable_http2",
-            "http_headers",
-        ],
-    ),
-    ("receivers/*/pagerduty_configs/*", &["http_config", "images", "links", "timeout"]),
-    ("receivers/*/email_configs/*", &["auth_secret", "auth_secret_file", "auth_identity", "threading"]),
-    (
-        "receivers/*/email_configs/*/tls_config",
-        &[
-            "ca",
-            "ca_ref",
-            "cert",
-            "cert_file",
-            "cert_ref",
-            "key",
-            "key_file",
-            "key_ref",
-            "server_name",
-            "min_version",
-            "max_version",
-        ],
-    ),
+const WITHOUT_EFFECT: [(&str, &[&str]); 7] = [
+    ("global", &receiver::GLOBAL_IDLE),
+    ("receivers/*/slack_configs/*", &slack::IDLE),
+    ("receivers/*/pagerduty_configs/*", &pagerduty::IDLE),
+    ("receivers/*/webhook_configs/*", &webhook::IDLE),
+    ("receivers/*/email_configs/*", &email::IDLE),
     ("receivers/*/email_configs/*/headers", &["To", "From"]),
-    ("", &["tracing", "event_recorder"]),
+    ("", &super::IDLE),
 ];
 
 /// One line for each key that is given and has no effect.

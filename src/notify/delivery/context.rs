@@ -2,6 +2,8 @@
 
 use model::Labels;
 
+use crate::picture::Pictures;
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Context {
     /// The receiver's name, without its channel.
@@ -10,4 +12,6 @@ pub(crate) struct Context {
     pub(crate) group_labels: Labels,
     /// Slack's id of the channel, where an earlier message taught it: a history can be asked for by id alone.
     pub(crate) slack_channel: String,
+    /// Who draws its chart.
+    pub(crate) pictures: Pictures,
 }

@@ -5,20 +5,22 @@
 
 use std::time::{Duration, SystemTime};
 
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Identity, Tls, TlsParameters, TlsVersion};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use model::alert::Intent;
+use model::alert::{Intent, Progress};
 
 use crate::config::{EmailConfig, Encryption};
 use crate::message::{Message, compose, one_line};
 use crate::outbox::handle;
+use crate::picture::Chart;
 use crate::timing::Timing;
 
+use super::context::Context;
 use super::http_clients::chain_words;
 use super::{Report, Speaker, Verdict};
 
@@ -29,13 +31,27 @@ const SENT_TO: &str = "mail_sent_to";
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
-pub(super) async fn deliver(config: &EmailConfig, intent: &Intent, speaker: &Speaker, timing: &Timing) -> Report {
+pub(super) async fn deliver(
+    config: &EmailConfig,
+    intent: &Intent,
+    speaker: &Speaker,
+    context: &Context,
+    timing: &Timing,
+) -> Report {
     let limit = Duration::from_millis(timing.attempt_timeout_ms);
     let transport = match transport(config, limit) {
         Ok(transport) => transport,
         Err(reason) => return Report::new(Verdict::Refused, 0, &reason),
     };
     let message = compose(intent, &speaker.external_url);
+    // HTML of the configuration has no place for it.
+    let chart = match config.html {
+        None => {
+            let wait = Duration::from_millis(timing.chart_wait_ms);
+            context.pictures.of(&intent.instances, started_ms(intent), wait).await
+        }
+        Some(_) => None,
+    };
     let mut done = already_told(intent);
     let mut worst: Option<Report> = None;
     let mut accepted: Option<Report> = None;
@@ -45,7 +61,7 @@ pub(super) async fn deliver(config: &EmailConfig, intent: &Intent, speaker: &Spe
         if done.contains(&address) {
             continue;
         }
-        let report = match mail(config, to, intent, &message, speaker) {
+        let report = match mail(config, to, intent, &message, chart.as_ref(), speaker) {
             Ok(mail) => match tokio::time::timeout_at(deadline, transport.send(mail)).await {
                 Ok(result) => report_of(result, &address),
                 Err(_) => {
@@ -132,14 +148,24 @@ fn transport(config: &EmailConfig, timeout: Duration) -> Result<Transport, Strin
 }
 
 fn tls_parameters(config: &EmailConfig) -> Result<TlsParameters, String> {
-    let mut builder = TlsParameters::builder(config.host.clone());
-    if let Some(path) = &config.ca_file {
-        let complain = |reason: String| format!("ca_file {}: {reason}", path.display());
-        let pem = std::fs::read(path).map_err(|error| complain(error.to_string()))?;
-        builder =
-            builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| complain(error.to_string()))?);
+    let tls = &config.tls;
+    // The certificate's name, where it is not the host's.
+    let mut builder = TlsParameters::builder(tls.server_name.clone().unwrap_or_else(|| config.host.clone()));
+    if let Some(pem) = &tls.ca {
+        builder = builder.certificate_store(CertificateStore::None);
+        for certificate in crate::tls::certificates_of(pem).map_err(|reason| format!("ca: {reason}"))? {
+            let certificate = Certificate::from_der(certificate.to_vec()).map_err(|error| format!("ca: {error}"))?;
+            builder = builder.add_root_certificate(certificate);
+        }
     }
-    if config.insecure_skip_verify {
+    if let Some((certificates, key)) = &tls.identity {
+        let identity = Identity::from_pem(certificates.as_bytes(), key.reveal().as_bytes());
+        builder = builder.identify_with(identity.map_err(|error| format!("cert and key: {error}"))?);
+    }
+    if tls.only_13 {
+        builder = builder.set_min_tls_version(TlsVersion::Tlsv13);
+    }
+    if tls.insecure_skip_verify {
         builder = builder.dangerous_accept_invalid_certs(true).dangerous_accept_invalid_hostnames(true);
     }
     builder.build_rustls().map_err(|error| chain_words(&error))
@@ -150,6 +176,7 @@ fn mail(
     to: &Mailbox,
     intent: &Intent,
     message: &Message,
+    chart: Option<&Chart>,
     speaker: &Speaker,
 ) -> Result<lettre::Message, String> {
     let host = speaker.host();
@@ -175,10 +202,27 @@ fn mail(
         let name = HeaderName::new_from_ascii(name).map_err(|error| error.to_string())?;
         builder = builder.raw_header(HeaderValue::new(name, value));
     }
-    builder
-        .multipart(MultiPart::alternative_plain_html(
-            config.text.clone().unwrap_or_else(|| body::text(message)),
-            config.html.clone().unwrap_or_else(|| body::html(message)),
-        ))
-        .map_err(|error| error.to_string())
+    let text = config.text.clone().unwrap_or_else(|| body::text(message));
+    let html = match (&config.html, chart) {
+        (Some(html), _) => SinglePart::html(html.clone()),
+        (None, None) => SinglePart::html(body::html(message, None)),
+        (None, Some(chart)) => {
+            let cid = format!("chart.{}@{host}", speaker.key(&[&intent.receiver, &intent.scope, &rev]));
+            let related = MultiPart::related().singlepart(SinglePart::html(body::html(message, Some((&cid, chart)))));
+            let kind = ContentType::parse("image/png").map_err(|error| error.to_string())?;
+            let related = related.singlepart(Attachment::new_inline(cid).body(chart.png.clone(), kind));
+            let parts = MultiPart::alternative().singlepart(SinglePart::plain(text)).multipart(related);
+            return builder.multipart(parts).map_err(|error| error.to_string());
+        }
+    };
+    let parts = MultiPart::alternative().singlepart(SinglePart::plain(text)).singlepart(html);
+    builder.multipart(parts).map_err(|error| error.to_string())
+}
+
+/// When the attempt began: the chart is of then.
+fn started_ms(intent: &Intent) -> i64 {
+    match intent.progress {
+        Progress::Sending { started_ms, .. } => started_ms,
+        _ => intent.not_before_ms,
+    }
 }

@@ -1,60 +1,107 @@
-//! The clients that speak HTTP: made once, with the same roots, time-outs and manners.
-//!
-//! Roots are built in: the appliance runs where there is no system store.
+//! The clients that speak HTTP: one for each way that the configuration asks for, all with the same time-outs and manners.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use slack_morphism::prelude::SlackClientHyperConnector;
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{NoProxy, Proxy as HttpProxy, RequestBuilder};
 
+use crate::config::{Authorization, HttpConfig, Proxy, Way};
 use crate::timing::Timing;
 
+/// Longest answer read, in bytes; more of it would only be a page meant for people.
+const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Redirects followed for one request.
+const REDIRECTS_MAX: usize = 5;
+
+/// A cheap handle to the clients.
 #[derive(Clone)]
 pub(crate) struct Clients {
-    pub(crate) http: reqwest::Client,
-    pub(crate) slack: HttpsConnector<HttpConnector>,
+    connect: Duration,
+    /// As many as the configuration has ways, which are few.
+    made: Arc<Mutex<Vec<(Way, reqwest::Client)>>>,
 }
 
 impl Clients {
     pub(crate) fn new(timing: &Timing) -> Clients {
-        let connect = Duration::from_millis(timing.connect_timeout_ms);
-        let mut roots = rustls::RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring offers TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .connect_timeout(connect)
-            // A redirect would carry keys to somewhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("binnacle/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .expect("TLS is given, and nothing else of a client can fail to be made");
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(connect));
-        let slack = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .enable_http2()
-            .wrap_connector(tcp);
-        Clients { http, slack }
+        Clients { connect: Duration::from_millis(timing.connect_timeout_ms), made: Arc::default() }
     }
 
-    /// Slack's client against a base URL.
-    pub(crate) fn slack(&self, base: &str) -> SlackClientHyperConnector<HttpsConnector<HttpConnector>> {
-        SlackClientHyperConnector::with_connector(self.slack.clone()).with_slack_api_url(base)
+    /// The configuration is another one: the next request makes its client again, with what files hold by then.
+    pub(crate) fn forget(&self) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The client for a way, or what is wrong with it.
+    pub(crate) fn of(&self, way: &Way) -> Result<reqwest::Client, String> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = made.iter().find(|(known, _)| known == way) {
+            return Ok(client.clone());
+        }
+        let client = client(way, self.connect)?;
+        made.push((way.clone(), client.clone()));
+        Ok(client)
+    }
+
+    /// A POST as a channel's configuration wants it, with its headers and its authorization.
+    pub(super) fn post(&self, http: &HttpConfig, url: &str) -> Result<RequestBuilder, String> {
+        let mut request = self.of(&http.way)?.post(url);
+        for (name, value) in &http.headers {
+            request = request.header(name, value.reveal());
+        }
+        Ok(match &http.authorization {
+            None => request,
+            Some(Authorization::Plain { scheme, credentials }) => {
+                request.header("authorization", format!("{scheme} {}", credentials.reveal()))
+            }
+            Some(Authorization::Basic { username, password }) => request.basic_auth(username, Some(password.reveal())),
+        })
     }
 }
 
-/// Longest answer read, in bytes; more of it would only be a page meant for people.
-const ANSWER_BYTES_MAX: usize = 16 << 10;
+fn client(way: &Way, connect: Duration) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(crate::tls::client(&way.tls)?)
+        .connect_timeout(connect)
+        .redirect(redirects(way.follow_redirects))
+        .user_agent(concat!("binnacle/", env!("CARGO_PKG_VERSION")));
+    if way.http1_only {
+        builder = builder.http1_only();
+    }
+    builder = match &way.proxy {
+        Proxy::None => builder.no_proxy(),
+        Proxy::Environment => builder,
+        Proxy::At { url, except, headers } => {
+            let mut proxy = HttpProxy::all(url.reveal()).map_err(plain_error)?.no_proxy(NoProxy::from_string(except));
+            if !headers.is_empty() {
+                let pairs = headers.iter().map(|(name, value)| {
+                    let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+                    Ok((name, http::HeaderValue::from_str(value.reveal()).map_err(|error| error.to_string())?))
+                });
+                proxy = proxy.headers(pairs.collect::<Result<http::HeaderMap, String>>()?);
+            }
+            builder.proxy(proxy)
+        }
+    };
+    builder.build().map_err(plain_error)
+}
+
+/// Follows where the request stays the same one: the older codes turn a POST into a GET, whose 200 would pass for a yes. Never from
+/// encryption into the clear.
+fn redirects(wanted: Option<bool>) -> Policy {
+    if wanted == Some(false) {
+        return Policy::none();
+    }
+    Policy::custom(move |attempt: Attempt<'_>| {
+        let Some(from) = attempt.previous().last() else { return attempt.stop() };
+        let to = attempt.url();
+        let keeps_method = matches!(attempt.status().as_u16(), 307 | 308);
+        let same_host = from.host() == to.host() && from.port_or_known_default() == to.port_or_known_default();
+        let in_the_clear = from.scheme() == "https" && to.scheme() != "https";
+        let is_fit = keeps_method && !in_the_clear && (same_host || wanted == Some(true));
+        if is_fit && attempt.previous().len() <= REDIRECTS_MAX { attempt.follow() } else { attempt.stop() }
+    })
+}
 
 /// An error's words without its URL, which may be a secret.
 pub(super) fn plain_error(error: reqwest::Error) -> String {

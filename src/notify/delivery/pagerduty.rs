@@ -9,7 +9,7 @@ use model::alert::{Instance, Intent, IntentState};
 use serde_json::{Value, json};
 
 use crate::config::{PagerDutyConfig, SEVERITIES};
-use crate::message::{AlertText, Message, Mood, clip, compose, one_line};
+use crate::message::{AlertText, LOG_LINES_MAX, Message, Mood, clip, compose, one_line};
 use crate::outbox::{handle, is_quiet, mark, set_handle};
 
 use super::{Clients, Report, Speaker, Verdict};
@@ -192,6 +192,7 @@ fn details(config: &PagerDutyConfig, intent: &Intent, message: &Message) -> Valu
         put("labels", labels_text(only));
         for alert in message.firing.iter().chain(&message.ended) {
             put("owner", alert.owner.clone());
+            put("runbook", alert.runbook.clone());
             put("log_lines", alert.log_lines.join("\n"));
         }
         for (name, value) in only.annotations.iter().take(20) {
@@ -199,6 +200,9 @@ fn details(config: &PagerDutyConfig, intent: &Intent, message: &Message) -> Valu
         }
     } else {
         let line = |alert: &AlertText| format!("{} {} ({})", alert.name, alert.place, alert.when);
+        let lines: Vec<&str> =
+            message.firing.iter().flat_map(|alert| &alert.log_lines).take(LOG_LINES_MAX).map(String::as_str).collect();
+        put("log_lines", lines.join("\n"));
         put("firing", message.firing.iter().map(line).collect::<Vec<_>>().join("\n"));
         put("ended", message.ended.iter().map(line).collect::<Vec<_>>().join("\n"));
         if message.more > 0 {
@@ -213,8 +217,12 @@ fn labels_text(instance: &Instance) -> String {
 }
 
 async fn post(config: &PagerDutyConfig, clients: &Clients, limit: Duration, event: &Value) -> Report {
-    let sent = clients.http.post(&config.url).timeout(limit).json(event).send().await;
-    let response = match sent {
+    let limit = config.timeout_ms.map_or(limit, |ms| Duration::from_millis(ms).min(limit));
+    let request = match clients.post(&config.http, &config.url) {
+        Ok(request) => request.timeout(limit).json(event),
+        Err(reason) => return Report::new(Verdict::Refused, 0, &reason),
+    };
+    let response = match request.send().await {
         Ok(response) => response,
         // Never unsure: a repeat under the same key is the same incident.
         Err(error) => {

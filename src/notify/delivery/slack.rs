@@ -6,48 +6,21 @@
 use std::time::Duration;
 
 use model::alert::Intent;
-use slack_morphism::errors::SlackClientError;
-use slack_morphism::prelude::{
-    SlackApiChatPostMessageRequest, SlackApiChatUpdateRequest, SlackApiPostWebhookMessageRequest, SlackApiToken,
-    SlackApiTokenValue, SlackChannelId, SlackClient, SlackMessageContent, SlackTs,
-};
+use slack_morphism::prelude::{SlackApiPostWebhookMessageRequest, SlackMessageContent};
 
 use crate::config::{SlackConfig, SlackDoor};
 use crate::message::{Message, compose};
 use crate::outbox::{handle, is_loud, mark, set_handle};
 
 use super::context::Context;
-use super::http_clients::{chain_words, plain_error, read_some, retry_after_ms};
+use super::http_clients::{plain_error, read_some, retry_after_ms};
+use super::slack_api::{Api, Bot, PAYLOAD_ERRORS, Place, Refusal};
 use super::slack_blocks::{content, minimal, preview};
 use super::slack_history::{Found, History, metadata};
 use super::{Clients, Report, Speaker, Verdict};
 
 const CHANNEL: &str = "slack_channel";
 const TS: &str = "slack_ts";
-
-/// Errors that somebody must put right (docs.slack.dev, chat.postMessage, "Errors").
-const CONFIG_ERRORS: [&str; 15] = [
-    "invalid_auth",
-    "not_authed",
-    "account_inactive",
-    "token_revoked",
-    "token_expired",
-    "missing_scope",
-    "no_permission",
-    "not_in_channel",
-    "channel_not_found",
-    "is_archived",
-    "restricted_action",
-    "org_login_required",
-    "ekm_access_denied",
-    "team_access_not_granted",
-    "no_service",
-];
-/// Errors of an edit that will never work: deleted, too old, or not ours any more.
-const GONE_ERRORS: [&str; 3] = ["message_not_found", "cant_update_message", "edit_window_closed"];
-/// Errors of a message's shape: the plainest form may pass.
-const PAYLOAD_ERRORS: [&str; 5] =
-    ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text"];
 
 pub(super) async fn deliver(
     config: &SlackConfig,
@@ -67,6 +40,7 @@ pub(super) async fn deliver(
             }
         }
     };
+    let limit = config.timeout_ms.map_or(limit, |ms| Duration::from_millis(ms).min(limit));
     match tokio::time::timeout(limit, attempt).await {
         Ok(report) => report,
         Err(_) => Report::new(
@@ -90,9 +64,10 @@ async fn bot(
     let mut place = (handle(intent, CHANNEL).to_owned(), handle(intent, TS).to_owned());
     let mut intent = intent.clone();
     let mut certain = true;
+    let api = Api { base, token, http: &config.http, clients };
     if !handle(&intent, mark::UNSURE).is_empty() && place.1.is_empty() {
         let wanted = config.channel.as_deref().unwrap_or_default();
-        let history = History { base, token, clients };
+        let history = History(api);
         let channel = history.channel_id(wanted, &context.slack_channel).await;
         match history.find(&channel, &delivery_id, intent.created_ms).await {
             Found::There(ts) => place = (channel, ts),
@@ -105,9 +80,7 @@ async fn bot(
         // Looked up, or an edit, which is idempotent.
         set_handle(&mut intent, mark::UNSURE, "");
     }
-    let client = SlackClient::new(clients.slack(base));
-    let token = SlackApiToken::new(SlackApiTokenValue(token.to_owned()));
-    let door = Bot { client: &client, token: &token, config };
+    let door = Bot { api, config };
     let intent = &intent;
     let message = &compose(intent, &speaker.external_url);
     let (channel, ts) = (place.0.as_str(), place.1.as_str());
@@ -145,119 +118,15 @@ async fn bot(
     }
 }
 
-type Connector = slack_morphism::prelude::SlackClientHyperConnector<
-    hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>,
->;
-
-struct Bot<'a> {
-    client: &'a SlackClient<Connector>,
-    token: &'a SlackApiToken,
-    config: &'a SlackConfig,
-}
-
 /// Slack's id of the channel that an intent's message stands in; empty while there is none.
 pub(crate) fn channel_of(intent: &Intent) -> String {
     handle(intent, CHANNEL).to_owned()
 }
 
-/// Where a message stands.
-type Place = (String, String);
-
-enum Refusal {
-    Config(u16, String),
-    Payload(String),
-    /// The message cannot be edited any more.
-    Gone(String),
-    Throttled(Option<i64>, String),
-    /// Whether the request may have had its effect, status, words.
-    Transient(bool, u16, String),
-}
-
-impl Bot<'_> {
-    async fn post(
-        &self,
-        channel: &str,
-        content: &SlackMessageContent,
-        thread: Option<&str>,
-    ) -> Result<Option<Place>, Refusal> {
-        let mut request = SlackApiChatPostMessageRequest::new(SlackChannelId(channel.into()), content.clone());
-        request.username.clone_from(&self.config.username);
-        request.icon_emoji.clone_from(&self.config.icon_emoji);
-        request.unfurl_links = Some(false);
-        request.thread_ts = thread.map(|ts| SlackTs(ts.into()));
-        request.reply_broadcast = thread.map(|_| true);
-        match self.client.open_session(self.token).chat_post_message(&request).await {
-            Ok(response) => Ok(Some((response.channel.0, response.ts.0))),
-            Err(error) => match accepted_after_all(&error) {
-                Some(place) => Ok(place),
-                None => Err(refusal_of(error)),
-            },
-        }
-    }
-
-    async fn update(&self, channel: &str, ts: &str, content: &SlackMessageContent) -> Result<(), Refusal> {
-        let request =
-            SlackApiChatUpdateRequest::new(SlackChannelId(channel.into()), content.clone(), SlackTs(ts.into()));
-        match self.client.open_session(self.token).chat_update(&request).await {
-            Ok(_) => Ok(()),
-            Err(error) if accepted_after_all(&error).is_some() => Ok(()),
-            Err(error) => Err(refusal_of(error)),
-        }
-    }
-}
-
-/// Slack said yes in a shape that the client does not know: repeating it would post it twice.
-fn accepted_after_all(error: &SlackClientError) -> Option<Option<Place>> {
-    let SlackClientError::ProtocolError(error) = error else { return None };
-    let body: serde_json::Value = serde_json::from_str(error.json_body.as_deref()?).ok()?;
-    if body.get("ok")?.as_bool() != Some(true) {
-        return None;
-    }
-    let text = |name: &str| body.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-    Some(text("channel").zip(text("ts")))
-}
-
-fn refusal_of(error: SlackClientError) -> Refusal {
-    match error {
-        SlackClientError::RateLimitError(limit) => {
-            let ms = limit.retry_after.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).min(3_600_000));
-            Refusal::Throttled(ms, limit.code.unwrap_or_else(|| "ratelimited".into()))
-        }
-        SlackClientError::ApiError(api) => {
-            let details = api.errors.unwrap_or_default().join("; ");
-            let words = if details.is_empty() { api.code.clone() } else { format!("{}: {details}", api.code) };
-            match api.code.as_str() {
-                "ratelimited" | "rate_limited" => Refusal::Throttled(None, words),
-                code if GONE_ERRORS.contains(&code) => Refusal::Gone(words),
-                code if CONFIG_ERRORS.contains(&code) => Refusal::Config(200, words),
-                code if PAYLOAD_ERRORS.contains(&code) => Refusal::Payload(words),
-                // "It's possible some aspect of the operation succeeded before the error was raised" (docs.slack.dev).
-                "fatal_error" | "internal_error" => Refusal::Transient(true, 200, words),
-                _ => Refusal::Transient(false, 200, words),
-            }
-        }
-        SlackClientError::HttpError(http) => {
-            let status = http.status_code.as_u16();
-            let words = format!("HTTP {status} {}", http.http_response_body.unwrap_or_default());
-            match status {
-                401 | 403 | 404 | 410 => Refusal::Config(status, words),
-                // A gateway's error may come after the message went through; 503 is said before anything is done.
-                _ => Refusal::Transient(status >= 500 && status != 503, status, words),
-            }
-        }
-        SlackClientError::ProtocolError(_) => {
-            Refusal::Transient(true, 200, "the answer is not Slack's (a proxy's page?)".into())
-        }
-        SlackClientError::HttpProtocolError(error) => {
-            let cause = error.cause.as_deref();
-            let never_left = cause
-                .and_then(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>())
-                .is_some_and(hyper_util::client::legacy::Error::is_connect);
-            let words = cause.map_or_else(|| "connection failed".into(), |cause| chain_words(cause));
-            Refusal::Transient(!never_left, 0, words)
-        }
-        other => Refusal::Transient(true, 0, other.to_string()),
-    }
+/// Channel and timestamp of a message, from what an attempt or an intent keeps of it.
+pub(crate) fn place_of(kept: &[(String, String)]) -> Option<(String, String)> {
+    let text = |name: &str| kept.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value);
+    Some((text(CHANNEL)?.clone(), text(TS)?.clone()))
 }
 
 /// `post`: whether a repeat would be seen.
@@ -304,7 +173,11 @@ async fn post_webhook(config: &SlackConfig, content: SlackMessageContent, url: &
             body.insert(name.into(), value.clone().into());
         }
     }
-    let response = match clients.http.post(url).json(&body).send().await {
+    let request = match clients.post(&config.http, url) {
+        Ok(request) => request.json(&body),
+        Err(reason) => return Report::new(Verdict::Refused, 0, &reason),
+    };
+    let response = match request.send().await {
         Ok(response) => response,
         Err(error) => {
             let unsure = !error.is_connect();

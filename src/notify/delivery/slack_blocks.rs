@@ -108,7 +108,7 @@ fn alert_text(alert: &AlertText) -> String {
     if !alert.owner.is_empty() {
         links.push(format!("owner {}", escape(&alert.owner, 100)));
     }
-    if alert.runbook.starts_with("http") {
+    if !alert.runbook.is_empty() {
         links.push(format!("runbook {}", escape(&alert.runbook, 300)));
     }
     lines.push(links.join("  "));

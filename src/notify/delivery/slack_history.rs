@@ -1,16 +1,13 @@
 //! Finding out whether a post arrived: our messages carry the delivery's id as metadata, and the channel's history tells.
 //!
 //! Needs the scopes `channels:history` (or `groups:history`), and `channels:read` where the channel is configured by name and no
-//! message told its id yet. Answers are read by hand: the client refuses a whole page of history when another app's metadata is
-//! not of the kind it knows. <https://docs.slack.dev/reference/methods/conversations.history>
+//! message told its id yet. Pages are read as they come: another app's metadata may be of any kind. <https://docs.slack.dev/reference/methods/conversations.history>
 
 use std::collections::HashMap;
 
-use serde_json::Value;
 use slack_morphism::prelude::SlackMessageMetadata;
 
-use super::Clients;
-use super::http_clients::read_whole;
+use super::slack_api::Api;
 
 /// Names our messages' metadata.
 const EVENT_TYPE: &str = "binnacle_delivery";
@@ -20,8 +17,6 @@ const HISTORY_LIMIT: &str = "100";
 /// Channels on a page of the list, and the most pages asked for.
 const CHANNELS_LIMIT: &str = "1000";
 const CHANNEL_PAGES_MAX: usize = 5;
-/// Longest answer read, in bytes.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// What a post carries, by which it is found again.
 pub(super) fn metadata(delivery_id: &str) -> SlackMessageMetadata {
@@ -37,11 +32,7 @@ pub(super) enum Found {
     Unknown,
 }
 
-pub(super) struct History<'a> {
-    pub(super) base: &'a str,
-    pub(super) token: &'a str,
-    pub(super) clients: &'a Clients,
-}
+pub(super) struct History<'a>(pub(super) Api<'a>);
 
 impl History<'_> {
     /// The id of a channel: as learnt from an earlier message, as configured, or looked up by name; else the name itself.
@@ -58,7 +49,7 @@ impl History<'_> {
                 ("limit", CHANNELS_LIMIT),
                 ("cursor", &cursor),
             ];
-            let Some(page) = self.ask("conversations.list", &form).await else { break };
+            let Ok(page) = self.0.ask("conversations.list", &form).await else { break };
             let found = page["channels"].as_array().into_iter().flatten().find(|channel| channel["name"] == name);
             if let Some(id) = found.and_then(|channel| channel["id"].as_str()) {
                 return id.to_owned();
@@ -74,7 +65,7 @@ impl History<'_> {
     /// Looks for a delivery that was not tried before `since_ms` among the channel's latest messages.
     pub(super) async fn find(&self, channel: &str, delivery_id: &str, since_ms: i64) -> Found {
         let form = [("channel", channel), ("limit", HISTORY_LIMIT), ("include_all_metadata", "true")];
-        let Some(page) = self.ask("conversations.history", &form).await else { return Found::Unknown };
+        let Ok(page) = self.0.ask("conversations.history", &form).await else { return Found::Unknown };
         let Some(messages) = page["messages"].as_array() else { return Found::Unknown };
         let ours = messages.iter().find(|message| message["metadata"]["event_payload"][DELIVERY_ID] == delivery_id);
         if let Some(ts) = ours.and_then(|message| message["ts"].as_str()) {
@@ -84,15 +75,5 @@ impl History<'_> {
         let oldest_s = messages.last().and_then(|message| message["ts"].as_str()?.parse::<f64>().ok());
         let covers = oldest_s.is_some_and(|oldest_s| oldest_s * 1e3 < since_ms as f64);
         if page["has_more"] == true && !covers { Found::Unknown } else { Found::NotThere }
-    }
-
-    /// An answer that says `ok`.
-    async fn ask(&self, method: &str, form: &[(&str, &str)]) -> Option<Value> {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = self.clients.http.post(format!("{}/{method}", self.base)).bearer_auth(self.token);
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
-        let bytes = read_whole(request.send().await.ok()?, ANSWER_BYTES_MAX).await?;
-        let page: Value = serde_json::from_slice(&bytes).ok()?;
-        (page["ok"] == true).then_some(page)
     }
 }

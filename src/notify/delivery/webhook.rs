@@ -9,8 +9,8 @@ use model::alert::{AlertState, Instance, Intent, label_fingerprint};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Authorization, WebhookConfig};
-use crate::message::rule_link;
+use crate::config::WebhookConfig;
+use crate::message::{LOG_LINES_MAX, compose, rule_link};
 
 use super::context::Context;
 use super::http_clients::{plain_error, read_some, retry_after_ms};
@@ -32,19 +32,14 @@ pub(super) async fn deliver(
     let body = body(config, intent, speaker, context).to_string();
     let rev = intent.rev.to_string();
     let limit = config.timeout_ms.map_or(limit, |ms| Duration::from_millis(ms).min(limit));
-    let mut request = clients
-        .http
-        .post(config.url.reveal())
+    let mut request = match clients.post(&config.http, config.url.reveal()) {
+        Ok(request) => request,
+        Err(reason) => return Report::new(Verdict::Refused, 0, &reason),
+    };
+    request = request
         .timeout(limit)
         .header("content-type", "application/json")
         .header("idempotency-key", speaker.key(&[&intent.receiver, &intent.scope, &rev]));
-    request = match &config.authorization {
-        None => request,
-        Some(Authorization::Plain { scheme, credentials }) => {
-            request.header("authorization", format!("{scheme} {}", credentials.reveal()))
-        }
-        Some(Authorization::Basic { username, password }) => request.basic_auth(username, Some(password.reveal())),
-    };
     if let Some(key) = &config.signing_key {
         let mac = hmac_sha256(key.reveal().as_bytes(), body.as_bytes());
         request = request.header("x-signature", format!("sha256={}", model::any::hex(&mac)));
@@ -86,10 +81,16 @@ fn body(config: &WebhookConfig, intent: &Intent, speaker: &Speaker, context: &Co
         })),
         "externalURL": base,
         "alerts": alerts,
+        "x": {"notes": compose(intent, &speaker.external_url).notes},
     })
 }
 
+/// An alert as Alertmanager has it; under `x` what the other channels say of it as well.
 fn alert(instance: &Instance, base: &str) -> Value {
+    let context = |name: &str| {
+        let found = instance.evidence.context.iter().find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value.as_str())
+    };
     let fired_ms = instance.fired_at_ms.unwrap_or(instance.active_at_ms);
     let (status, ends_at) = match (instance.state, instance.resolved_at_ms) {
         (AlertState::Resolved, Some(ended_ms)) => ("resolved", model::time::rfc3339_ms(ended_ms)),
@@ -103,6 +104,12 @@ fn alert(instance: &Instance, base: &str) -> Value {
         "endsAt": ends_at,
         "generatorURL": rule_link(base, instance),
         "fingerprint": label_fingerprint(&instance.labels),
+        "x": {
+            "value": model::any::double_text(instance.value),
+            "owner": context("owner"),
+            "runbook": context("runbook"),
+            "logLines": instance.evidence.log_lines.iter().take(LOG_LINES_MAX).collect::<Vec<_>>(),
+        },
     })
 }
 

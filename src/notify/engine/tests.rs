@@ -210,7 +210,7 @@ fn path(dir: &tempfile::TempDir) -> PathBuf {
 
 fn open(alerts: &Alerts, config: &Config) -> Engine {
     let timing = Timing { probe_ms: 1_000, retry_cap_ms: 4_000, retry_cap_critical_ms: 4_000, ..Timing::default() };
-    let options = NotifierOptions { external_url: "http://here".into(), timing };
+    let options = NotifierOptions { timing, ..NotifierOptions::new("http://here") };
     Engine::open(alerts.clone(), "default", config.clone(), options, now()).unwrap()
 }
 

@@ -43,11 +43,4 @@ impl<'a> Context<'a> {
         }
         Ok(())
     }
-
-    pub(crate) fn add_stats(&mut self, more: &SearchStats) {
-        self.stats.records_scanned += more.records_scanned;
-        self.stats.bytes_scanned += more.bytes_scanned;
-        self.stats.blocks_scanned += more.blocks_scanned;
-        self.stats.blocks_skipped += more.blocks_skipped;
-    }
 }

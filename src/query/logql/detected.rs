@@ -1,11 +1,13 @@
 //! Fields that the entries of a query have: structured metadata, and what a JSON or logfmt parser finds in their lines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::NsRange;
 use store::Snapshot;
 
 use super::ast::{LogExpr, Parser, Stage};
+use super::pipeline::json_label;
 use super::sampler::Runner;
 use super::select::select;
 use super::units;
@@ -18,14 +20,17 @@ const VALUES_MAX: usize = 10_000;
 /// A field, and what was seen of it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DetectedField {
-    /// `string`, `int`, `float`, `boolean`, `duration` or `bytes`, by its first value.
+    /// `string`, `int`, `float`, `boolean`, `duration` or `bytes`, by the value seen last.
     pub kind: &'static str,
-    /// Parsers that find it, sorted; none for structured metadata.
-    pub parsers: BTreeSet<&'static str>,
+    /// Parsers that find it, in the order in which they did; none for structured metadata.
+    pub parsers: Vec<&'static str>,
+    /// The keys that lead to it in the first JSON line that has it; empty for what no JSON has.
+    pub json_path: Vec<String>,
     pub values: BTreeSet<String>,
 }
 
-/// The fields of the newest `lines` entries, by name.
+/// The first `fields_max` fields of the newest `lines` entries, by name. As in Loki entries are looked at stream after stream, in falling
+/// order of their labels.
 ///
 /// # Errors
 /// As [`select`].
@@ -34,42 +39,94 @@ pub fn detected_fields(
     log: &LogExpr,
     range: NsRange,
     lines: usize,
+    fields_max: usize,
     budget: &Budget,
 ) -> Result<BTreeMap<String, DetectedField>, QueryError> {
-    let found = select(snapshot, log, range, Direction::NewestFirst, lines, 0, budget)?;
+    let mut entries = select(snapshot, log, range, Direction::NewestFirst, lines, 0, budget)?.entries;
+    entries.sort_by_cached_key(|entry| Reverse(entry.all().to_string()));
     let only = |parser: Parser| LogExpr { matchers: Vec::new(), stages: vec![Stage::Parser(parser)] };
     let mut json = Runner::new(&only(Parser::Json), range.end_ns)?;
     let mut logfmt = Runner::new(&only(Parser::Logfmt { strict: false, keep_empty: false }), range.end_ns)?;
-    let mut fields: BTreeMap<String, DetectedField> = BTreeMap::new();
-    let mut add = |name: &str, value: &str, parser: Option<&'static str>| {
-        let field = match fields.get_mut(name) {
-            Some(field) => field,
-            None => fields
-                .entry(name.to_owned())
-                .or_insert_with(|| DetectedField { kind: kind(value), ..DetectedField::default() }),
-        };
-        field.parsers.extend(parser);
+    let mut found = Found { fields: BTreeMap::new(), max: fields_max };
+    for entry in &entries {
+        budget.check()?;
+        for (name, value) in entry.metadata.iter() {
+            found.add(name, value, None);
+        }
+        let parsed = json.parsed(&entry.line).map(|labels| ("json", labels));
+        let parsed = parsed.or_else(|| logfmt.parsed(&entry.line).map(|labels| ("logfmt", labels)));
+        let parser = parsed.as_ref().map(|(parser, _)| *parser);
+        for (name, value) in entry.parsed.iter().filter(|(name, _)| !name.starts_with("__")) {
+            found.add(name, value, parser);
+        }
+        let Some((parser, labels)) = parsed else { continue };
+        let mut paths = None;
+        for (name, value) in labels.iter() {
+            // As a parser in the query would name it.
+            let collides = entry.stream.get(name).is_some() || entry.metadata.get(name).is_some();
+            let shown = if collides { format!("{name}{}", super::pipeline::DUPLICATE_SUFFIX) } else { name.to_owned() };
+            let Some(field) = found.add(&shown, value, Some(parser)) else { continue };
+            if parser == "json" && field.json_path.is_empty() {
+                let paths = paths.get_or_insert_with(|| json_paths(&entry.line));
+                field.json_path = paths.get(name).cloned().unwrap_or_default();
+            }
+        }
+    }
+    Ok(found.fields)
+}
+
+struct Found {
+    fields: BTreeMap<String, DetectedField>,
+    max: usize,
+}
+
+impl Found {
+    /// `None` for a field beyond those that are told.
+    fn add(&mut self, name: &str, value: &str, parser: Option<&'static str>) -> Option<&mut DetectedField> {
+        if !self.fields.contains_key(name) {
+            if self.fields.len() >= self.max {
+                return None;
+            }
+            self.fields.insert(name.to_owned(), DetectedField::default());
+        }
+        let field = self.fields.get_mut(name)?;
+        field.kind = kind(value);
+        if let Some(parser) = parser.filter(|parser| !field.parsers.contains(parser)) {
+            field.parsers.push(parser);
+        }
         if field.values.len() < VALUES_MAX && !field.values.contains(value) {
             field.values.insert(value.to_owned());
         }
-    };
-    for entry in &found.entries {
-        budget.check()?;
-        entry.metadata.iter().for_each(|(name, value)| add(name, value, None));
-        let parsed = json.parsed(&entry.line).map(|labels| ("json", labels));
-        let parsed = parsed.or_else(|| logfmt.parsed(&entry.line).map(|labels| ("logfmt", labels)));
-        if let Some((parser, labels)) = parsed {
-            labels.iter().for_each(|(name, value)| {
-                // As a parser in the query would name it.
-                let collides = entry.stream.get(name).is_some() || entry.metadata.get(name).is_some();
-                match collides {
-                    true => add(&format!("{name}{}", super::pipeline::DUPLICATE_SUFFIX), value, Some(parser)),
-                    false => add(name, value, Some(parser)),
-                }
-            });
-        }
+        Some(field)
     }
-    Ok(fields)
+}
+
+/// The keys that lead to each label that the JSON parser makes of a line.
+fn json_paths(line: &str) -> HashMap<String, Vec<String>> {
+    let mut paths = HashMap::new();
+    let mut lines = serde_json::Deserializer::from_str(line).into_iter::<serde_json::Value>();
+    if let Some(Ok(serde_json::Value::Object(fields))) = lines.next() {
+        walk(&fields, &mut Vec::new(), &mut paths);
+    }
+    paths
+}
+
+/// `serde_json` bounds the depth.
+fn walk(
+    fields: &serde_json::Map<String, serde_json::Value>,
+    path: &mut Vec<String>,
+    paths: &mut HashMap<String, Vec<String>>,
+) {
+    for (key, value) in fields {
+        path.push(key.clone());
+        match value {
+            serde_json::Value::Object(inner) => walk(inner, path, paths),
+            _ => {
+                paths.entry(json_label(path)).or_insert_with(|| path.clone());
+            }
+        }
+        path.pop();
+    }
 }
 
 fn kind(value: &str) -> &'static str {

@@ -94,6 +94,10 @@ pub fn range(
     step_ns: i64,
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
+    if is_approximate(metric) {
+        let reason = "count min sketches are only supported on instant queries: approx_topk has no range query".into();
+        return Err(QueryError::Evaluation { reason });
+    }
     let grid = Grid::range(start_ns, end_ns, step_ns);
     let (context, found) = evaluated(snapshot, metric, grid, budget)?;
     let series = match found {
@@ -110,7 +114,25 @@ pub fn range(
     }
     context.check_series(rows.len(), true)?;
     rows.sort_by(|left, right| left.0.cmp(&right.0));
+    // Series that `label_replace` made alike are one, with all their points.
+    rows.dedup_by(|later, earlier| {
+        let alike = later.0 == earlier.0;
+        if alike {
+            earlier.1.append(&mut later.1);
+            earlier.1.sort_by_key(|(at_ms, _)| *at_ms);
+        }
+        alike
+    });
     Ok(MetricAnswer { value: Value::Matrix(rows), stats: context.stats })
+}
+
+fn is_approximate(metric: &Metric) -> bool {
+    match metric {
+        Metric::Vector(aggregation) => aggregation.op == VectorOp::ApproxTopK || is_approximate(&aggregation.inner),
+        Metric::Binary(binary) => is_approximate(&binary.lhs) || is_approximate(&binary.rhs),
+        Metric::LabelReplace(replace) => is_approximate(&replace.inner),
+        Metric::Range(_) | Metric::Literal(_) | Metric::VectorLiteral(_) => false,
+    }
 }
 
 /// Whether the query sorts by value, and falling.
@@ -166,7 +188,7 @@ fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: b
                 }
                 inner => match evaluate(context, inner, grid, is_answer && keeps_all(aggregation.op))? {
                     Val::Vector(series) => series,
-                    Val::Scalar(value) => vec![Series { labels: Labels::default(), values: vec![value; grid.count] }],
+                    Val::Scalar(_) => return Err(no_vector(aggregation.op.as_str())),
                 },
             };
             context.budget.check()?;
@@ -181,7 +203,7 @@ fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: b
         Metric::LabelReplace(replace) => {
             let mut series = match evaluate(context, &replace.inner, grid, is_answer)? {
                 Val::Vector(series) => series,
-                scalar => return Ok(scalar),
+                Val::Scalar(_) => return Err(no_vector("label_replace")),
             };
             for one in &mut series {
                 let Some(captures) = replace.regex.captures(one.labels.value(&replace.src)) else { continue };
@@ -194,10 +216,66 @@ fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: b
     })
 }
 
+/// Loki's grammar takes a number there, its evaluator does not.
+fn no_vector(function: &str) -> QueryError {
+    QueryError::Evaluation { reason: format!("{function} needs series, not a number; vector() makes one of it") }
+}
+
 fn keeps_all(op: VectorOp) -> bool {
     matches!(op, VectorOp::Sort | VectorOp::SortDesc)
 }
 
 fn sums_up(op: RangeOp) -> bool {
     matches!(op, RangeOp::Count | RangeOp::Rate | RangeOp::Bytes | RangeOp::BytesRate | RangeOp::Sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Without data, over two steps.
+    #[track_caller]
+    fn check(query: &str, expected: Result<&[(&str, &[f64])], &str>) {
+        let Expr::Metric(metric) = crate::logql::parse(query).unwrap() else { panic!("{query} is no metric query") };
+        let budget = Budget::starting_now(Duration::from_secs(60));
+        let found = range(None, &metric, 0, 1_000_000_000, 1_000_000_000, &budget).map(|answer| answer.value);
+        match (found, expected) {
+            (Ok(Value::Matrix(rows)), Ok(expected)) => {
+                let shown: Vec<(String, Vec<f64>)> = rows
+                    .iter()
+                    .map(|(labels, points)| (labels.to_string(), points.iter().map(|(_, value)| *value).collect()))
+                    .collect();
+                let expected: Vec<_> =
+                    expected.iter().map(|(labels, values)| ((*labels).to_owned(), values.to_vec())).collect();
+                assert_eq!(shown, expected, "{query}");
+            }
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{query}: {error}"),
+            (found, expected) => panic!("{query}: {found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn numbers_are_no_series() {
+        check("sum(vector(2))", Ok(&[("{}", &[2.0, 2.0])]));
+        check("sum(2)", Err("sum needs series, not a number"));
+        check("topk(1, 1 + 1)", Err("topk needs series, not a number"));
+        check(r#"label_replace(2, "a", "b", "", "")"#, Err("label_replace needs series, not a number"));
+    }
+
+    #[test]
+    fn approximations_are_made_at_instants() {
+        check("topk(1, vector(2))", Ok(&[("{}", &[2.0, 2.0])]));
+        check("vector(1) + approx_topk(1, vector(2))", Err("only supported on instant queries"));
+    }
+
+    #[test]
+    fn series_that_become_alike_are_one() {
+        let one = |value, name| format!(r#"label_replace(vector({value}), "a", "{name}", "", "")"#);
+        let both = format!("{} or {}", one(1, "x"), one(2, "y"));
+        check(&both, Ok(&[(r#"{a="x"}"#, &[1.0, 1.0]), (r#"{a="y"}"#, &[2.0, 2.0])]));
+        let alike = format!(r#"label_replace({both}, "a", "z", "a", ".*")"#);
+        check(&alike, Ok(&[(r#"{a="z"}"#, &[1.0, 2.0, 1.0, 2.0])]));
+    }
 }

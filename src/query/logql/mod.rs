@@ -9,6 +9,7 @@
 mod aggregate;
 pub mod ast;
 mod binary;
+mod collect;
 mod context;
 mod detected;
 mod error;
@@ -42,6 +43,8 @@ pub use streams::{Volume, streams, volumes};
 pub use tail::{Look, Tail};
 pub use taken::{Taken, TakenIn};
 
+#[cfg(test)]
+mod compared;
 #[cfg(test)]
 mod stored;
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Range aggregations over all steps: one pass over the records, each sample put where its windows are.
+//! Range aggregations over all steps: one pass over the records, on the threads that the budget allows, each sample put where its
+//! windows are.
 
 use std::collections::HashMap;
 
@@ -6,20 +7,20 @@ use foldhash::fast::RandomState;
 use model::{Labels, MatchOp, Matcher, NsRange};
 
 use super::ast::{Grouping, RangeAggregation, RangeOp};
+use super::collect::{Collector, Key, Marked, Part, Run, Sum};
 use super::context::Context;
 use super::narrow;
-use super::sampler::{Sampled, Sampler, whole};
-use super::scan::{Scan, Twin};
+use super::sampler::{Sampler, whole};
+use super::scan::{Scan, Seen, Twin};
 use super::value::{Grid, Series, absent};
 use super::window::{self, Sample};
 use crate::QueryError;
-use crate::logs::{Mask, with_texts};
+use crate::logs::SearchStats;
+use crate::logs::guard::Guard;
+use crate::promql::parallel::in_order;
 
 /// What one series counts for in the budget, beside its values and labels, in bytes.
 const SERIES_BYTES: u64 = 128;
-
-/// Label names and values in order of names.
-type Key = Vec<(String, String)>;
 
 /// The samples of the series, while they are read.
 enum Samples {
@@ -31,6 +32,106 @@ enum Samples {
 struct Found {
     labels: Labels,
     samples: Samples,
+}
+
+/// The samples of all sources.
+struct Collected {
+    found: Vec<Found>,
+    places: HashMap<Key, usize, RandomState>,
+    is_sum: bool,
+    grid: Grid,
+}
+
+impl Collected {
+    /// Returns how many samples were added.
+    fn add(
+        &mut self,
+        part: Part,
+        context: &Context<'_>,
+        guard: &mut Guard<'_>,
+        seen: &mut Seen,
+        is_answer: bool,
+    ) -> Result<u64, QueryError> {
+        let mut samples = part.samples;
+        let mut place_of = Vec::with_capacity(part.series.len());
+        for (key, run) in part.series {
+            // A series may have nothing but what was seen before.
+            let place = match run.is_empty() {
+                true => None,
+                false => Some(self.place(&key, context, guard, is_answer)?),
+            };
+            if let Some(place) = place {
+                self.put(place, run, guard)?;
+            }
+            place_of.push((key, place));
+        }
+        for Marked { mark, at, outcome } in part.marked {
+            if !matches!(seen.look(mark, at, guard)?, Twin::New) {
+                continue;
+            }
+            let Some((series, run)) = outcome? else { continue };
+            let (key, place) = &mut place_of[series];
+            let place = match place {
+                Some(place) => *place,
+                None => *place.insert(self.place(key, context, guard, is_answer)?),
+            };
+            self.put(place, run, guard)?;
+            samples += 1;
+        }
+        Ok(samples)
+    }
+
+    /// The series of a key.
+    fn place(
+        &mut self,
+        key: &Key,
+        context: &Context<'_>,
+        guard: &mut Guard<'_>,
+        is_answer: bool,
+    ) -> Result<usize, QueryError> {
+        if let Some(place) = self.places.get(key) {
+            return Ok(*place);
+        }
+        context.check_series(self.found.len() + 1, is_answer)?;
+        let bytes: usize = key.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
+        let steps = if self.is_sum { 16 * (self.grid.count as u64 + 1) } else { 0 };
+        guard.spend(SERIES_BYTES + bytes as u64 + steps)?;
+        let labels = whole(key.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let samples = match self.is_sum {
+            true => Samples::Sums(vec![(0, 0); self.grid.count + 1]),
+            false => Samples::Each(Vec::new()),
+        };
+        self.found.push(Found { labels, samples });
+        self.places.insert(key.clone(), self.found.len() - 1);
+        Ok(self.found.len() - 1)
+    }
+
+    fn put(&mut self, place: usize, run: Run, guard: &mut Guard<'_>) -> Result<(), QueryError> {
+        match (&mut self.found[place].samples, run) {
+            (Samples::Sums(steps), Run::Sums(more)) => {
+                for Sum { first, last, value, lines } in more {
+                    steps[first].0 += value;
+                    steps[first].1 += lines;
+                    steps[last + 1].0 -= value;
+                    steps[last + 1].1 -= lines;
+                }
+            }
+            (Samples::Each(samples), Run::Each(more)) => {
+                guard.spend((more.len() * size_of::<Sample>()) as u64)?;
+                samples.extend(more);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn too_many_samples(samples_max: u64) -> QueryError {
+    QueryError::TooMuch {
+        message: format!(
+            "the query looks at more than {samples_max} samples (query.samples_max); narrow the time range or filter more"
+        ),
+    }
 }
 
 /// `outer` is a grouping that the aggregation around this one makes anyway; `is_answer` when each series is one of the answer.
@@ -48,89 +149,44 @@ pub(crate) fn evaluate(
         start_ns: shifted.start_ns.saturating_sub(window_ns).saturating_add(1),
         end_ns: shifted.end_ns().saturating_add(1),
     };
-    let mut sampler = Sampler::new(aggregation, outer, grid.end_ns())?;
-    let is_sum = range.unwrap.is_none();
-    let mut places: HashMap<Key, usize, RandomState> = HashMap::default();
-    let mut found: Vec<Found> = Vec::new();
+    let sampler = Sampler::new(aggregation, outer, grid.end_ns())?;
+    let mut all = Collected { found: Vec::new(), places: HashMap::default(), is_sum: range.unwrap.is_none(), grid };
     if let Some(view) = context.view {
         let matchers: Vec<Matcher> = range.log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
         let narrow = [narrow::streams(&matchers), sampler.pipeline().index_query()];
-        let (mut scan, sources) = Scan::new(view, &matchers, &narrow, reach, context.budget)?;
-        let samples_max = context.budget.samples_max;
-        let texts = sampler.pipeline().line_texts();
-        let mut key = Key::new();
-        for source in sources {
-            let Some(mut piece) = scan.read(source)? else { continue };
-            // Where labels depend on the stream alone, each stream's series is looked for once.
-            let mut plain: HashMap<u64, usize, RandomState> = HashMap::default();
-            let rows = piece.rows.clone();
-            let names = piece.names.clone();
-            for at in with_texts(&texts, &rows, &Mask::all(rows.count()))?.iter() {
-                let Some(stream) = scan.stream(&mut piece, at)? else { continue };
-                let time_ns = rows.time(at)?;
-                let Some((first, last)) = shifted.steps_of(time_ns, window_ns) else { continue };
-                if !sampler.may_pass(&rows, at)? || !matches!(scan.twin(&rows, at, &stream)?, Twin::New) {
-                    continue;
+        let (Scan { mut guard, selection, mut seen }, sources) =
+            Scan::new(view, &matchers, &narrow, reach, context.budget)?;
+        let collector = Collector {
+            selection: &selection,
+            lines: &sampler.pipeline().lines(),
+            grid: shifted,
+            window_ns,
+            is_sum: all.is_sum,
+        };
+        let (budget, shared) = (context.budget, guard.share());
+        let mut stats = SearchStats::default();
+        let done = in_order(
+            budget.threads,
+            sources.len(),
+            || (Guard::sharing(budget, &shared), sampler.another()),
+            |(guard, sampler), at| {
+                let part = collector.collect(guard, sampler, sources[at].clone())?;
+                Ok((part, std::mem::take(&mut guard.stats)))
+            },
+            |(part, of_part): (Part, SearchStats)| {
+                stats.add(&of_part);
+                context.samples += all.add(part, context, &mut guard, &mut seen, is_answer)?;
+                if context.samples > budget.samples_max {
+                    return Err(too_many_samples(budget.samples_max));
                 }
-                let is_plain = sampler.is_plain(&stream);
-                let known = if is_plain { plain.get(&stream.hash).copied() } else { None };
-                let (value, place) = match known {
-                    Some(place) => (sampler.plain_value(&rows, at)?, Some(place)),
-                    None => match sampler.sample(&rows, at, &stream, &names, &mut key)? {
-                        Sampled::No => continue,
-                        Sampled::Value(value) => (value, None),
-                    },
-                };
-                let place = match place {
-                    Some(place) => place,
-                    None => match places.get(key.as_slice()) {
-                        Some(place) => *place,
-                        None => {
-                            context.check_series(found.len() + 1, is_answer)?;
-                            let bytes: usize = key.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-                            let steps = if is_sum { 16 * (grid.count as u64 + 1) } else { 0 };
-                            scan.guard.spend(SERIES_BYTES + bytes as u64 + steps)?;
-                            let labels = whole(key.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-                            let samples = match is_sum {
-                                true => Samples::Sums(vec![(0, 0); grid.count + 1]),
-                                false => Samples::Each(Vec::new()),
-                            };
-                            found.push(Found { labels, samples });
-                            places.insert(key.clone(), found.len() - 1);
-                            found.len() - 1
-                        }
-                    },
-                };
-                if is_plain {
-                    plain.insert(stream.hash, place);
-                }
-                context.samples += 1;
-                if context.samples > samples_max {
-                    return Err(QueryError::TooMuch {
-                        message: format!(
-                            "the query looks at more than {samples_max} samples (query.samples_max); narrow the time range or \
-                             filter more"
-                        ),
-                    });
-                }
-                match &mut found[place].samples {
-                    Samples::Sums(steps) => {
-                        // Lines have whole bytes and are whole ones.
-                        let value = value as i64;
-                        steps[first].0 += value;
-                        steps[first].1 += 1;
-                        steps[last + 1].0 -= value;
-                        steps[last + 1].1 -= 1;
-                    }
-                    Samples::Each(samples) => {
-                        scan.guard.spend(size_of::<Sample>() as u64)?;
-                        samples.push((time_ns, value));
-                    }
-                }
-            }
-        }
-        context.add_stats(&scan.guard.stats);
+                Ok(())
+            },
+        );
+        guard.stats.add(&stats);
+        context.stats.add(&guard.stats);
+        done?;
     }
+    let found = all.found;
     if aggregation.op == RangeOp::Absent {
         return Ok(vec![missing(aggregation, &found, grid)]);
     }
@@ -164,16 +220,16 @@ fn sums(op: RangeOp, steps: &[(i64, i64)], window_ns: i64, count: usize) -> Vec<
 }
 
 fn each(aggregation: &RangeAggregation, mut samples: Vec<Sample>, grid: Grid) -> Vec<f64> {
-    samples.sort_by_key(|(time_ns, _)| *time_ns);
+    samples.sort_by_key(|sample| (sample.time_ns, sample.stream));
     let window_ns = aggregation.range.interval_ns;
     let (mut from, mut to) = (0, 0);
     let mut out = Vec::with_capacity(grid.count);
     for step in 0..grid.count {
         let at_ns = grid.at(step);
-        while to < samples.len() && samples[to].0 <= at_ns {
+        while to < samples.len() && samples[to].time_ns <= at_ns {
             to += 1;
         }
-        while from < to && samples[from].0 <= at_ns.saturating_sub(window_ns) {
+        while from < to && samples[from].time_ns <= at_ns.saturating_sub(window_ns) {
             from += 1;
         }
         out.push(match &samples[from..to] {
@@ -198,8 +254,8 @@ fn missing(aggregation: &RangeAggregation, found: &[Found], grid: Grid) -> Serie
                 }
             }
             Samples::Each(samples) => {
-                for (time_ns, _) in samples {
-                    if let Some((first, last)) = shifted.steps_of(*time_ns, aggregation.range.interval_ns) {
+                for sample in samples {
+                    if let Some((first, last)) = shifted.steps_of(sample.time_ns, aggregation.range.interval_ns) {
                         there[first..=last].fill(true);
                     }
                 }

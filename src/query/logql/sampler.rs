@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::Labels;
 
 use super::ast::{Grouping, LogExpr, RangeAggregation, RangeOp};
-use super::labels::{Names, Need, PairRef, Stream};
+use super::labels::{Kinds, Names, Need, PairRef, Stream};
 use super::pipeline::{ERROR, Entry, Extractor, PRESERVE_ERROR, Passed, Pipeline, Reads, Scratch};
 use super::select::LogEntry;
 use crate::QueryError;
@@ -20,12 +21,15 @@ pub(crate) enum Sampled {
 
 /// Samples of a range aggregation.
 pub(crate) struct Sampler {
-    extractor: Extractor,
-    need: Need,
+    extractor: Arc<Extractor>,
+    need: Arc<Need>,
     /// Every record is a sample.
     takes_all: bool,
+    /// Every record is a sample that the line filters let through.
+    only_filters: bool,
     reads_line: bool,
     is_bytes: bool,
+    now_ns: i64,
     scratch: Scratch,
     memory: Memory,
 }
@@ -43,23 +47,46 @@ impl Sampler {
         };
         let range = &aggregation.range;
         let is_bytes = matches!(aggregation.op, RangeOp::Bytes | RangeOp::BytesRate);
-        let has_no_stages = extractor.pipeline().is_empty() && range.unwrap.is_none();
+        let is_plain = range.unwrap.is_none();
+        let takes_all = extractor.pipeline().is_empty() && is_plain;
         Ok(Sampler {
-            extractor,
-            need,
-            takes_all: has_no_stages,
-            reads_line: is_bytes || !has_no_stages,
+            only_filters: extractor.pipeline().only_filters() && is_plain,
+            extractor: Arc::new(extractor),
+            need: Arc::new(need),
+            takes_all,
+            reads_line: is_bytes || !takes_all,
             is_bytes,
+            now_ns,
             scratch: Scratch::new(now_ns),
             memory: Memory::default(),
         })
     }
 
-    /// Whether all records of a stream are samples with the labels of the first: structured metadata gets a suffix where the stream has
-    /// its name, so what is read is the stream's.
-    pub(crate) fn is_plain(&self, stream: &Stream) -> bool {
-        match &self.need {
-            Need::Only(names) => self.takes_all && names.iter().all(|name| stream.labels.get(name).is_some()),
+    /// The same for another thread.
+    pub(crate) fn another(&self) -> Sampler {
+        Sampler {
+            extractor: self.extractor.clone(),
+            need: self.need.clone(),
+            scratch: Scratch::new(self.now_ns),
+            memory: Memory::default(),
+            ..*self
+        }
+    }
+
+    /// What the labels of samples of a stream hang on: records of one kind have the labels of the first, and [`Sampler::plain_value`] as
+    /// value.
+    pub(crate) fn kinds(&self, rows: &Rows, stream: &Stream, names: &Names) -> Result<Kinds, QueryError> {
+        match self.only_filters {
+            true if self.is_of_stream(stream) => Ok(Kinds::One),
+            true => Ok(rows.kinds(stream, &self.need, names)?),
+            false => Ok(Kinds::Each),
+        }
+    }
+
+    /// Whether labels are the stream's alone: structured metadata gets a suffix where the stream has its name.
+    fn is_of_stream(&self, stream: &Stream) -> bool {
+        match &*self.need {
+            Need::Only(names) => self.only_filters && names.iter().all(|name| stream.labels.get(name).is_some()),
             Need::All => false,
         }
     }
@@ -94,15 +121,15 @@ impl Sampler {
         let line = if self.reads_line { rows.line(at)? } else { Cow::Borrowed("") };
         let (mut of_stream, mut metadata) = self.memory.take();
         of_stream.extend(stream.labels.iter().map(borrowed));
-        if !self.is_plain(stream) {
+        if !self.is_of_stream(stream) {
             rows.metadata(at, stream, &self.need, names, &mut metadata)?;
         }
         let entry = Entry { ts_ns: rows.time(at)?, line: &line, stream: &of_stream, metadata: &metadata };
         let value = self.extractor.run(&entry, &mut self.scratch, key);
         self.memory.give(of_stream, metadata);
         let Some(value) = value else { return Ok(Sampled::No) };
-        let has = |name: &str| key.iter().any(|(known, _)| known == name);
-        if has(ERROR) && !has(PRESERVE_ERROR) {
+        let value_of = |name: &str| key.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        if value_of(ERROR).is_some() && value_of(PRESERVE_ERROR) != Some("true") {
             return Err(failed(key));
         }
         Ok(Sampled::Value(value))
@@ -138,12 +165,12 @@ impl Runner {
         &self.pipeline
     }
 
-    /// As [`Sampler::may_pass`].
+    /// As [`Sampler::may_pass`]: spares what comes before [`Runner::entry`].
     pub(crate) fn may_pass(&self, rows: &Rows, at: usize) -> Result<bool, QueryError> {
         Ok(self.pipeline.is_empty() || self.pipeline.may_pass(&rows.line(at)?))
     }
 
-    /// What the pipeline makes of a record that [`Runner::may_pass`] let through; `None` when it refuses it.
+    /// What the pipeline makes of a record; `None` when it refuses it.
     pub(crate) fn entry(
         &mut self,
         rows: &Rows,
@@ -157,7 +184,7 @@ impl Runner {
         rows.metadata(at, stream, &Need::All, names, &mut metadata)?;
         let time_ns = rows.time(at)?;
         let entry = Entry { ts_ns: time_ns, line: &line, stream: &of_stream, metadata: &metadata };
-        let found = self.pipeline.run_passing(&entry, &mut self.scratch).map(|Passed { line, labels }| {
+        let found = self.pipeline.run(&entry, &mut self.scratch).map(|Passed { line, labels }| {
             let entry = LogEntry {
                 time_ns,
                 line: line.into_owned(),

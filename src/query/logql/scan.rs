@@ -1,6 +1,7 @@
 //! Records of the streams that a query selects, as Loki has them: one of each stream, time and line.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use foldhash::fast::RandomState;
@@ -16,37 +17,73 @@ use crate::{Budget, QueryError};
 /// What one remembered record counts for in the budget, in bytes.
 const SEEN_BYTES: u64 = 32;
 
+/// Which records a query takes; shared by its threads.
+pub(crate) struct Selection<'a> {
+    matchers: &'a [Matcher],
+    range: NsRange,
+    spans: Spans,
+}
+
 pub(crate) struct Scan<'a> {
     pub(crate) guard: Guard<'a>,
-    matchers: &'a [Matcher],
-    pub(crate) range: NsRange,
-    spans: Spans,
-    seen: HashMap<u64, RowKey, RandomState>,
+    pub(crate) selection: Selection<'a>,
+    pub(crate) seen: Seen,
 }
+
+/// Records that may have twins, by their marks.
+#[derive(Default)]
+pub(crate) struct Seen(HashMap<u64, RowKey, RandomState>);
+
+impl Seen {
+    /// What a record is to those seen before.
+    pub(crate) fn look(&mut self, mark: u64, key: RowKey, guard: &mut Guard<'_>) -> Result<Twin, QueryError> {
+        match self.0.entry(mark) {
+            Entry::Vacant(place) => {
+                place.insert(key);
+                guard.spend(SEEN_BYTES)?;
+                Ok(Twin::New)
+            }
+            Entry::Occupied(mut place) if key < *place.get() => Ok(Twin::Replaces(place.insert(key))),
+            Entry::Occupied(_) => Ok(Twin::Known),
+        }
+    }
+}
+
+/// A record's resource and scope, by their places in its source.
+pub(crate) type Place = (usize, usize);
 
 /// Rows of one source, with what is known of their streams.
 pub(crate) struct Piece {
     pub(crate) rows: Rc<Rows>,
     pub(crate) names: Rc<Names>,
     /// By resource and scope; `None` for a stream that is not selected.
-    streams: HashMap<(usize, usize), Option<Rc<Stream>>, RandomState>,
+    streams: HashMap<Place, Option<Rc<Stream>>, RandomState>,
+    /// The one asked for last: neighbours are mostly of one stream.
+    last: Option<(Place, Option<Rc<Stream>>)>,
 }
 
 impl Piece {
-    fn new(rows: Rows) -> Piece {
-        Piece { rows: Rc::new(rows), names: Rc::default(), streams: HashMap::default() }
+    pub(crate) fn new(rows: Rows) -> Piece {
+        Piece { rows: Rc::new(rows), names: Rc::default(), streams: HashMap::default(), last: None }
     }
 
     /// The stream of a row, if the matchers take it.
     fn stream(&mut self, at: usize, matchers: &[Matcher]) -> Result<Option<Rc<Stream>>, QueryError> {
         let place = self.rows.place(at)?;
-        if let Some(known) = self.streams.get(&place) {
+        if let Some((_, known)) = self.last.as_ref().filter(|(known, _)| *known == place) {
             return Ok(known.clone());
         }
-        let stream = Stream::new(self.rows.resource(at)?, self.rows.scope(at)?);
-        let selected = matchers.iter().all(|matcher| matcher.matches_labels(&stream.labels));
-        let stream = selected.then(|| Rc::new(stream));
-        self.streams.insert(place, stream.clone());
+        let stream = match self.streams.get(&place) {
+            Some(known) => known.clone(),
+            None => {
+                let stream = Stream::new(self.rows.resource(at)?, self.rows.scope(at)?);
+                let selected = matchers.iter().all(|matcher| matcher.matches_labels(&stream.labels));
+                let stream = selected.then(|| Rc::new(stream));
+                self.streams.insert(place, stream.clone());
+                stream
+            }
+        };
+        self.last = Some((place, stream.clone()));
         Ok(stream)
     }
 }
@@ -91,7 +128,7 @@ impl<'a> Scan<'a> {
         let before = sources.len();
         let spans = Spans::of(&mut sources, matchers)?;
         guard.stats.blocks_skipped += (before - sources.len()) as u64;
-        let scan = Scan { guard, matchers, range, spans, seen: HashMap::default() };
+        let scan = Scan { guard, selection: Selection { matchers, range, spans }, seen: Seen::default() };
         Ok((scan, sources))
     }
 
@@ -103,7 +140,8 @@ impl<'a> Scan<'a> {
         budget: &'a Budget,
     ) -> Result<Scan<'a>, QueryError> {
         let spans = Spans::of(sources, matchers)?;
-        Ok(Scan { guard: Guard::new(budget), matchers, range, spans, seen: HashMap::default() })
+        let selection = Selection { matchers, range, spans };
+        Ok(Scan { guard: Guard::new(budget), selection, seen: Seen::default() })
     }
 
     /// Reads a source; `None` when retention dropped it meanwhile.
@@ -114,33 +152,35 @@ impl<'a> Scan<'a> {
     /// The stream of a row that is in the range and selected.
     pub(crate) fn stream(&mut self, piece: &mut Piece, at: usize) -> Result<Option<Rc<Stream>>, QueryError> {
         self.guard.tick()?;
+        self.selection.stream(piece, at)
+    }
+
+    /// Whether the stream has a record of this time and line already. Loki drops the later one.
+    pub(crate) fn twin(&mut self, rows: &Rows, at: usize, stream: &Stream) -> Result<Twin, QueryError> {
+        let Some(mark) = self.selection.mark(rows, at, stream)? else { return Ok(Twin::New) };
+        self.seen.look(mark, rows.key(at)?, &mut self.guard)
+    }
+}
+
+impl Selection<'_> {
+    /// The stream of a row that is in the range and selected.
+    pub(crate) fn stream(&self, piece: &mut Piece, at: usize) -> Result<Option<Rc<Stream>>, QueryError> {
         if !self.range.contains(piece.rows.time(at)?) {
             return Ok(None);
         }
         piece.stream(at, self.matchers)
     }
 
-    /// Whether the stream has a record of this time and line already. Loki drops the later one.
-    pub(crate) fn twin(&mut self, rows: &Rows, at: usize, stream: &Stream) -> Result<Twin, QueryError> {
+    /// What twins have in common; `None` for a record that has none for certain.
+    pub(crate) fn mark(&self, rows: &Rows, at: usize, stream: &Stream) -> Result<Option<u64>, QueryError> {
         let time_ns = rows.time(at)?;
         if !has_twin(rows, at, time_ns)? && !self.spans.is_shared(stream.hash, time_ns) {
-            return Ok(Twin::New);
+            return Ok(None);
         }
         let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
         hasher.update(&stream.hash.to_le_bytes());
         hasher.update(&time_ns.to_le_bytes());
         hasher.update(rows.line(at)?.as_bytes());
-        let key = rows.key(at)?;
-        match self.seen.entry(hasher.digest()) {
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(key);
-                self.guard.spend(SEEN_BYTES)?;
-                Ok(Twin::New)
-            }
-            std::collections::hash_map::Entry::Occupied(mut place) if key < *place.get() => {
-                Ok(Twin::Replaces(place.insert(key)))
-            }
-            std::collections::hash_map::Entry::Occupied(_) => Ok(Twin::Known),
-        }
+        Ok(Some(hasher.digest()))
     }
 }

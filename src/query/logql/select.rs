@@ -11,7 +11,7 @@ use super::sampler::Runner;
 use super::scan::{Scan, Twin};
 use crate::logs::guard::Source;
 use crate::logs::row::RowKey;
-use crate::logs::{Direction, Mask, SearchStats, damage, with_texts};
+use crate::logs::{Direction, SearchStats, damage};
 use crate::{Budget, QueryError};
 
 /// Entries kept beyond those asked for.
@@ -55,7 +55,8 @@ pub struct LogAnswer {
     pub stats: SearchStats,
 }
 
-/// The first `limit` entries in the range, newest or oldest first; entries of one time in order of intake. With an interval, the first
+/// The first `limit` entries in the range, newest or oldest first; entries of one time in order of their streams' hashes, as Loki has
+/// them, and of one stream in order of intake. With an interval, the first
 /// in each: every entry lies at least so far from the one before. Without a snapshot there is no data.
 ///
 /// # Errors
@@ -96,11 +97,11 @@ fn select_in(
     // Which entries an interval leaves is known when all are. Some more than asked for, since a twin that came first takes away one that
     // was found before.
     let wanted = if interval_ns > 0 { usize::MAX } else { limit.saturating_add(SPARE) };
-    let texts = runner.pipeline().line_texts();
-    let mut found: BTreeMap<RowKey, LogEntry> = BTreeMap::new();
+    let lines = runner.pipeline().lines();
+    let mut found: BTreeMap<RowKey, (u64, LogEntry)> = BTreeMap::new();
     let mut rest = sources.into_iter();
     while let Some(source) = rest.next() {
-        let worst = |found: &BTreeMap<RowKey, LogEntry>| {
+        let worst = |found: &BTreeMap<RowKey, (u64, LogEntry)>| {
             let key = if newest { found.first_key_value() } else { found.last_key_value() };
             key.map(|(key, _)| *key).filter(|_| found.len() >= wanted)
         };
@@ -113,7 +114,7 @@ fn select_in(
         let is_block = source.is_block();
         let Some(mut piece) = scan.read(source)? else { continue };
         let (rows, names) = (piece.rows.clone(), piece.names.clone());
-        let passing = with_texts(&texts, &rows, &Mask::all(rows.count()))?;
+        let passing = lines.select(&rows)?;
         let places: Box<dyn Iterator<Item = usize>> =
             if newest { Box::new(passing.iter().rev()) } else { Box::new(passing.iter()) };
         for at in places {
@@ -129,7 +130,7 @@ fn select_in(
                 }
                 continue;
             }
-            if !runner.may_pass(&rows, at)? {
+            if !lines.is_sure(&rows, at)? && !runner.may_pass(&rows, at)? {
                 continue;
             }
             match scan.twin(&rows, at, &stream)? {
@@ -139,7 +140,7 @@ fn select_in(
             }
             let Some(entry) = runner.entry(&rows, at, &stream, &names)? else { continue };
             scan.guard.spend(entry.bytes())?;
-            found.insert(key, entry);
+            found.insert(key, (stream.hash, entry));
             while found.len() > wanted {
                 let over = found.len() - wanted;
                 let edge = if newest { found.iter().nth(over) } else { found.iter().rev().nth(over) };
@@ -147,16 +148,21 @@ fn select_in(
                 if edge.time_ns == worst.time_ns {
                     break;
                 }
-                if let Some(entry) = found.remove(&worst) {
+                if let Some((_, entry)) = found.remove(&worst) {
                     scan.guard.give_back(entry.bytes());
                 }
             }
         }
     }
-    let mut entries: Vec<LogEntry> = found.into_values().collect();
+    let mut entries: Vec<(u64, LogEntry)> = found.into_values().collect();
     if newest {
         entries.reverse();
     }
+    entries.sort_by(|(left_stream, left), (right_stream, right)| {
+        let order = left.time_ns.cmp(&right.time_ns);
+        (if newest { order.reverse() } else { order }).then(left_stream.cmp(right_stream))
+    });
+    let mut entries: Vec<LogEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
     if interval_ns > 0 {
         let mut before: Option<i64> = None;
         entries.retain(|entry| {

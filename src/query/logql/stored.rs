@@ -119,11 +119,18 @@ fn kept(batch: &LogBatch) -> Vec<Kept> {
     batch.records.iter().map(of).collect()
 }
 
+/// Where Loki puts a stream among others of one time: by the hash of its names and values, each behind it a 0xff.
+fn stream_order(one: &Kept) -> u64 {
+    let texts = one.stream.iter().flat_map(|(name, value)| [name, value]);
+    let bytes: Vec<u8> = texts.flat_map(|text| text.bytes().chain([0xff])).collect();
+    xxhash_rust::xxh64::xxh64(&bytes, 0)
+}
+
 /// Of the same stream, time and line the first stays.
 fn without_twins(sent: &[Kept]) -> Vec<&Kept> {
     let mut seen = BTreeSet::new();
     let mut left: Vec<&Kept> = sent.iter().filter(|one| seen.insert((&one.stream, one.time_ns, &one.line))).collect();
-    left.sort_by_key(|one| one.time_ns);
+    left.sort_by_key(|one| (one.time_ns, stream_order(one)));
     left
 }
 
@@ -178,11 +185,15 @@ fn check_lines(tenant: &Tenant, all: &[&Kept], range: NsRange) {
                 })
                 .collect();
             let mut wanted: Vec<Kept> = expected.iter().map(|one| (**one).clone()).collect();
-            if direction == Direction::NewestFirst {
-                wanted.reverse();
+            match direction {
+                Direction::OldestFirst => wanted.sort_by_key(|one| (one.time_ns, stream_order(one))),
+                // Of one stream and time the last one sent comes first.
+                Direction::NewestFirst => {
+                    wanted.reverse();
+                    wanted.sort_by_key(|one| (std::cmp::Reverse(one.time_ns), stream_order(one)));
+                }
             }
             wanted.truncate(limit);
-            // Records of one time come in the order of their intake.
             assert_eq!(found.len(), wanted.len(), "{direction:?} {query}");
             if limit > wanted.len() {
                 let order = |one: &Kept| (one.time_ns, format!("{one:?}"));
@@ -204,7 +215,7 @@ fn only(one: &Kept, names: &[&str]) -> Labels {
 /// Query, labels of a sample, its value, and the value of a window.
 type Case = (&'static str, fn(&Kept) -> Option<(Labels, f64)>, fn(&[f64]) -> f64);
 
-const METRICS: [Case; 9] = [
+const METRICS: [Case; 11] = [
     (
         r#"sum by (service_name) (count_over_time({service_name=~".+"} [20s]))"#,
         |one| Some((only(one, &["service_name"]), 1.0)),
@@ -240,6 +251,17 @@ const METRICS: [Case; 9] = [
             let (lower, upper) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
             (lower + upper) / 2.0
         },
+    ),
+    // Samples of one time are in the order of their streams.
+    (
+        r#"first_over_time({service_name=~".+"} | unwrap took [30s]) by (detected_level)"#,
+        |one| Some((only(one, &["detected_level"]), one.metadata.get("took")?.parse().unwrap())),
+        |values| values[0],
+    ),
+    (
+        r#"last_over_time({service_name=~".+"} | unwrap took [30s]) by ()"#,
+        |one| Some((Labels::default(), one.metadata.get("took")?.parse().unwrap())),
+        |values| values[values.len() - 1],
     ),
     (
         r#"sum by (user) (sum_over_time({service_name=~".+"} | unwrap took [30s] offset 5s))"#,

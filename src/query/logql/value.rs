@@ -31,11 +31,24 @@ impl Grid {
 
     /// The steps whose window (t - window, t] holds a time: first and last, if there are any.
     pub(crate) fn steps_of(&self, at_ns: i64, window_ns: i64) -> Option<(usize, usize)> {
+        // Divisions of 128 bits are slow, and only times at the ends of what there is need them.
+        if let (Some(after), Ok(count)) = (at_ns.checked_sub(self.start_ns), i64::try_from(self.count))
+            && let (Some(up), Some(on)) = (after.checked_add(self.step_ns - 1), after.checked_add(window_ns - 1))
+        {
+            let (first, last) = (up.div_euclid(self.step_ns).max(0), on.div_euclid(self.step_ns).min(count - 1));
+            return (first <= last).then_some((first as usize, last as usize));
+        }
         let after = i128::from(at_ns) - i128::from(self.start_ns);
         let step = i128::from(self.step_ns);
         let first = (after + step - 1).div_euclid(step).max(0);
         let last = (after + i128::from(window_ns) - 1).div_euclid(step).min(self.count as i128 - 1);
         (first <= last).then_some((first as usize, last as usize))
+    }
+
+    /// The last time that has these steps of [`Grid::steps_of`], as far as can be told.
+    pub(crate) fn same_until(&self, (first, last): (usize, usize), window_ns: i64) -> i64 {
+        let end_ns = if last + 1 < self.count { self.at(last + 1).saturating_sub(window_ns) } else { i64::MAX };
+        self.at(first).min(end_ns)
     }
 }
 

@@ -2,14 +2,19 @@
 
 use super::ast::RangeOp;
 
-/// Time in ns and value.
-pub(crate) type Sample = (i64, f64);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    pub(crate) time_ns: i64,
+    /// The hash of its stream: samples of one time are in its order.
+    pub(crate) stream: u64,
+    pub(crate) value: f64,
+}
 
 const NS_PER_S: f64 = 1e9;
 
-/// The value of a window, which is never empty and in order of time.
+/// The value of a window, which is never empty and in order of time and stream.
 pub(crate) fn value(op: RangeOp, quantile: Option<f64>, window_ns: i64, samples: &[Sample]) -> f64 {
-    let values = || samples.iter().map(|(_, value)| *value);
+    let values = || samples.iter().map(|sample| sample.value);
     let seconds = window_ns as f64 / NS_PER_S;
     match op {
         RangeOp::Count => samples.len() as f64,
@@ -26,8 +31,8 @@ pub(crate) fn value(op: RangeOp, quantile: Option<f64>, window_ns: i64, samples:
         RangeOp::Stdvar => variance(values()),
         RangeOp::Stddev => variance(values()).sqrt(),
         RangeOp::Quantile => quantile_of(quantile.unwrap_or(f64::NAN), values().collect()),
-        RangeOp::First => samples.first().map_or(f64::NAN, |(_, value)| *value),
-        RangeOp::Last => samples.last().map_or(f64::NAN, |(_, value)| *value),
+        RangeOp::First => samples.first().map_or(f64::NAN, |sample| sample.value),
+        RangeOp::Last => samples.last().map_or(f64::NAN, |sample| sample.value),
         RangeOp::Absent => 1.0,
     }
 }
@@ -84,9 +89,9 @@ fn quantile_of(quantile: f64, mut values: Vec<f64>) -> f64 {
 /// in milliseconds, so that what it calls seconds are microseconds between samples and seconds of the window.
 fn rate_counter(samples: &[Sample], window_ns: i64) -> f64 {
     let [first, .., last] = samples else { return 0.0 };
-    let mut increase = last.1 - first.1;
+    let mut increase = last.value - first.value;
     let mut before = 0.0;
-    for (_, value) in samples {
+    for Sample { value, .. } in samples {
         if *value < before {
             increase += before;
         }
@@ -94,10 +99,10 @@ fn rate_counter(samples: &[Sample], window_ns: i64) -> f64 {
     }
     let window_ms = window_ns / 1_000_000;
     let mut to_start = window_ms as f64 / 1000.0;
-    let sampled = (last.0 - first.0) as f64 / 1000.0;
+    let sampled = (last.time_ns - first.time_ns) as f64 / 1000.0;
     let between = sampled / (samples.len() - 1) as f64;
-    if increase > 0.0 && first.1 >= 0.0 {
-        to_start = to_start.min(sampled * (first.1 / increase));
+    if increase > 0.0 && first.value >= 0.0 {
+        to_start = to_start.min(sampled * (first.value / increase));
     }
     let threshold = between * 1.1;
     let mut reached = sampled;
@@ -113,7 +118,8 @@ mod tests {
     #[test]
     fn windows_have_lokis_values() {
         const S: i64 = 1_000_000_000;
-        let samples = [(0, 1.0), (S, 5.0), (2 * S, 2.0), (3 * S, 4.0)];
+        let of = |(time_ns, value)| Sample { time_ns, stream: 0, value };
+        let samples = [(0, 1.0), (S, 5.0), (2 * S, 2.0), (3 * S, 4.0)].map(of);
         for (op, quantile, expected) in [
             (RangeOp::Count, None, 4.0),
             (RangeOp::Sum, None, 12.0),
@@ -131,7 +137,7 @@ mod tests {
             let found = value(op, quantile, 10 * S, &samples);
             assert!((found - expected).abs() < 1e-12 || found == expected, "{op:?}: {found}");
         }
-        let odd = [(0, f64::NAN), (1, f64::INFINITY), (2, 3.0)];
+        let odd = [(0, f64::NAN), (1, f64::INFINITY), (2, 3.0)].map(of);
         assert_eq!(value(RangeOp::Max, None, S, &odd), f64::INFINITY);
         assert_eq!(value(RangeOp::Min, None, S, &odd), 3.0);
         assert!(value(RangeOp::Sum, None, S, &odd).is_nan());

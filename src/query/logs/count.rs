@@ -12,7 +12,7 @@ use super::expr::{ALL_SEVERITIES, Expr, Field, severity_only};
 use super::guard::{Guard, Source};
 use super::mask::Mask;
 use super::row::Rows;
-use super::{Bucket, SearchStats, select, sources};
+use super::{Bucket, SearchStats, columns, select, sources};
 use crate::{Budget, QueryError};
 
 /// Most buckets of a histogram: what Prometheus allows as points of a series.
@@ -63,7 +63,7 @@ pub(super) fn histogram(
             }
         }
         let Some(rows) = guard.read(source.clone())? else { return Ok(counts) };
-        for at in matching(expr, &rows, range, guard)?.iter() {
+        for at in matching(expr, &rows, range, source, guard)?.iter() {
             add_count(&mut counts, bucket_of(rows.time(at)?), rows.severity(at)? as usize, 1);
         }
         Ok(counts)
@@ -91,13 +91,17 @@ fn add_count(counts: &mut Counts, bucket: usize, severity: usize, count: u64) {
 }
 
 /// The records of a place that are in the range and satisfy the search.
-fn matching(expr: &Expr, rows: &Rows, range: NsRange, guard: &mut Guard<'_>) -> Result<Mask, QueryError> {
-    let mut within = Mask::none(rows.count());
-    for at in 0..rows.count() {
-        guard.tick()?;
-        if range.contains(rows.time(at)?) {
-            within.insert(at);
-        }
+pub(super) fn matching(
+    expr: &Expr,
+    rows: &Rows,
+    range: NsRange,
+    source: &Source,
+    guard: &mut Guard<'_>,
+) -> Result<Mask, QueryError> {
+    guard.ticks(rows.count())?;
+    let mut within = Mask::all(rows.count());
+    if !range.contains(source.min_ns()) || !range.contains(source.max_ns()) {
+        within.retain(|at| Ok::<_, QueryError>(range.contains(rows.time(at)?)))?;
     }
     select::select(expr, rows, &within)
 }
@@ -152,21 +156,8 @@ pub(super) fn top_values(
             counts.clear();
         }
         let Some(rows) = guard.read(source.clone())? else { return Ok(counts) };
-        let mut text = String::new();
-        // Of records that have the value from their resource or scope, a count for each pair of them.
-        let mut of_streams: HashMap<(usize, usize), (usize, u64), foldhash::fast::RandomState> = HashMap::default();
-        for at in matching(expr, &rows, range, guard)?.iter() {
-            match rows.shared_value(at, &wanted)? {
-                Some(stream) => of_streams.entry(stream).or_insert((at, 0)).1 += 1,
-                None if first_value(&rows, at, &wanted, &mut text)? => add_value(&mut counts, &text, 1, field)?,
-                None => {}
-            }
-        }
-        for (at, count) in of_streams.into_values() {
-            if first_value(&rows, at, &wanted, &mut text)? {
-                add_value(&mut counts, &text, count, field)?;
-            }
-        }
+        let found = matching(expr, &rows, range, source, guard)?;
+        columns::count_values(&wanted, &rows, &found, &mut |text, count| add_value(&mut counts, text, count, field))?;
         Ok(counts)
     };
     sources::each(&mut guard, budget, sources, counted, |more: Values| {
@@ -235,17 +226,4 @@ fn resource_value(resource: &Resource, path: &str, text: &mut String) -> bool {
         }
     });
     found
-}
-
-/// Puts the first value of a field into `text`; whether there was one.
-fn first_value(rows: &Rows, at: usize, field: &Field, text: &mut String) -> Result<bool, QueryError> {
-    let mut found = false;
-    text.clear();
-    rows.values(at, field, &mut |value| {
-        if !found {
-            found = true;
-            value.write_text(text);
-        }
-    })?;
-    Ok(found)
 }

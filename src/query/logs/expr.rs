@@ -11,6 +11,7 @@ use store::logs::terms;
 
 use super::logql::Logql;
 use super::pattern::Glob;
+use super::text_regex::TextRegex;
 
 /// What must hold of a record.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub(crate) enum Expr {
     /// Words of the body around a `*`, in any case.
     Glob(Box<Glob>),
     /// A pattern somewhere in the body.
-    Regex(Box<Regex>),
+    Regex(Arc<TextRegex>),
     /// The record is of this resource and scope.
     Stream(Arc<Stream>),
     /// LogQL's selector takes its stream, and the pipeline lets it through.
@@ -214,7 +215,7 @@ pub(crate) fn index_query(expr: &Expr) -> IndexQuery {
         Expr::And(all) => IndexQuery::And(all.iter().map(index_query).collect()),
         Expr::Or(any) => IndexQuery::Or(any.iter().map(index_query).collect()),
         Expr::Not(_) | Expr::Severity(_) | Expr::Time(..) => IndexQuery::All,
-        Expr::Regex(regex) => match super::select::needed_text(regex.as_str()) {
+        Expr::Regex(regex) => match super::select::needed_text(regex.pattern()) {
             // Either end may lie inside a word of the body.
             Some(text) => body_terms(&codec::words::fold(&text), true, true),
             None => IndexQuery::All,

@@ -6,11 +6,11 @@ use foldhash::fast::RandomState;
 use model::NsRange;
 use store::Snapshot;
 
+use super::count::matching;
 use super::damage;
 use super::expr::Field;
 use super::guard::Guard;
-use super::row::Rows;
-use super::{Partial, Search, judge};
+use super::{Partial, Search, columns};
 use crate::{Budget, QueryError};
 
 /// Values of one field that are counted; those that come later are counted together.
@@ -92,47 +92,30 @@ fn count(
     let mut guard = Guard::new(budget);
     let mut sources = guard.sources(snapshot.logs(), &search.expr, range).map_err(|error| (error, range.end_ns))?;
     sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns()));
-    let mut text = String::new();
     for source in sources {
         let edge_ns = source.max_ns();
-        let one = || -> Result<(), QueryError> {
-            let Some(rows) = guard.read(source)? else { return Ok(()) };
-            for at in 0..rows.count() {
-                guard.tick()?;
-                if !range.contains(rows.time(at)?) || !judge::matches(&search.expr, &rows, at)? {
-                    continue;
-                }
-                guard.matched();
-                for (field, tally) in fields.iter().zip(&mut *tallies) {
-                    if !first_value(&rows, at, field, &mut text)? {
-                        tally.without += 1;
-                    } else if let Some(count) = tally.counts.get_mut(&text) {
-                        *count += 1;
-                    } else if tally.counts.len() == VALUES_MAX {
-                        tally.late += 1;
+        let mut one = || -> Result<(), QueryError> {
+            let Some(rows) = guard.read(source.clone())? else { return Ok(()) };
+            let found = matching(&search.expr, &rows, range, &source, &mut guard)?;
+            guard.matched(found.len());
+            for (field, tally) in fields.iter().zip(&mut *tallies) {
+                let Tally { counts, late, without } = tally;
+                *without += columns::count_values(field, &rows, &found, &mut |text, count| {
+                    let text = &text[..text.floor_char_boundary(VALUE_BYTES_MAX)];
+                    if let Some(known) = counts.get_mut(text) {
+                        *known += count;
+                    } else if counts.len() == VALUES_MAX {
+                        *late += count;
                     } else {
                         guard.spend(text.len() as u64 + ENTRY_BYTES)?;
-                        tally.counts.insert(text.clone(), 1);
+                        counts.insert(text.to_owned(), count);
                     }
-                }
+                    Ok(())
+                })?;
             }
             Ok(())
         };
         one().map_err(|error| (error, edge_ns))?;
     }
     Ok(())
-}
-
-/// Puts the first value of a field into `text`, cut if it is long; whether there was one.
-fn first_value(rows: &Rows, at: usize, field: &Field, text: &mut String) -> Result<bool, QueryError> {
-    let mut found = false;
-    text.clear();
-    rows.values(at, field, &mut |value| {
-        if !found {
-            found = true;
-            value.write_text(text);
-        }
-    })?;
-    text.truncate(text.floor_char_boundary(VALUE_BYTES_MAX));
-    Ok(found)
 }

@@ -116,6 +116,12 @@ impl<'a> Guard<'a> {
         if self.ticks.is_multiple_of(RECORDS_BETWEEN_LOOKS) { self.look() } else { Ok(()) }
     }
 
+    /// Counts records that are judged together, and looks at the clock.
+    pub(crate) fn ticks(&mut self, records: usize) -> Result<(), QueryError> {
+        self.stats.records_scanned += records as u64;
+        self.look()
+    }
+
     pub(crate) fn look(&self) -> Result<(), QueryError> {
         if self.budget.cancelled.load(Ordering::Relaxed) {
             return Err(QueryError::Cancelled);
@@ -126,9 +132,9 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
-    /// A record was found that matches.
-    pub(crate) fn matched(&mut self) {
-        self.budget.progress.matched();
+    /// So many records were found that match.
+    pub(crate) fn matched(&mut self, records: usize) {
+        self.budget.progress.matched(records as u64);
     }
 
     /// What was spent is free again.

@@ -71,7 +71,7 @@ pub(crate) fn matches(expr: &Expr, rows: &Rows, at: usize) -> Result<bool, Query
     }
 }
 
-fn passes(test: &Test, field: &Field, value: ValueRef<'_>) -> bool {
+pub(super) fn passes(test: &Test, field: &Field, value: ValueRef<'_>) -> bool {
     let mut scratch = String::new();
     let text = match value {
         ValueRef::Str(text) => text,

@@ -10,6 +10,8 @@ use foldhash::fast::RandomState;
 use model::{AnyValue, LogRecord, Matcher, Resource, Scope};
 use store::IndexQuery;
 
+use super::lines::Lines;
+use super::mask::Mask;
 use super::row::{Rows, RowsId};
 use crate::QueryError;
 use crate::logql::ParseError;
@@ -27,6 +29,8 @@ pub(crate) struct Logql {
     log: LogExpr,
     matchers: Vec<Matcher>,
     narrow: IndexQuery,
+    /// What its line filters ask, for whole blocks.
+    lines: Arc<Lines>,
     /// Tells searches apart in what a thread remembers.
     id: u64,
 }
@@ -63,11 +67,20 @@ impl Logql {
         let runner = Runner::new(&log, 0)?;
         let matchers: Vec<Matcher> = log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
         let narrow = IndexQuery::And(vec![narrow::streams(&matchers), runner.pipeline().index_query()]);
-        Ok(Logql { log, matchers, narrow, id: NEXT.fetch_add(1, Ordering::Relaxed) })
+        let lines = Arc::new(runner.pipeline().lines());
+        Ok(Logql { log, matchers, narrow, lines, id: NEXT.fetch_add(1, Ordering::Relaxed) })
     }
 
     pub(super) fn index_query(&self) -> IndexQuery {
         self.narrow.clone()
+    }
+
+    /// The records among `within` that satisfy it.
+    pub(super) fn select(&self, rows: &Rows, within: &Mask) -> Result<Mask, QueryError> {
+        let mut left = within.clone();
+        self.lines.retain(rows, &mut left)?;
+        left.retain(|at| self.matches(rows, at))?;
+        Ok(left)
     }
 
     pub(super) fn matches(&self, rows: &Rows, at: usize) -> Result<bool, QueryError> {
@@ -108,7 +121,7 @@ impl Logql {
                 (resource.clone(), scope.clone(), selected.then(|| Rc::new(stream)))
             });
             match stream {
-                Some(stream) if runner.may_pass(rows, at)? => runner.entry(rows, at, stream, names),
+                Some(stream) => runner.entry(rows, at, stream, names),
                 _ => Ok(None),
             }
         })

@@ -3,6 +3,7 @@
 //! The index and the blocks' summaries only narrow what is read; every record is judged by itself. So records answer alike
 //! whether they are in the head, in a block outside the index, or indexed.
 
+mod columns;
 mod context;
 mod count;
 pub(crate) mod damage;
@@ -13,8 +14,10 @@ mod fields;
 mod follow;
 pub(crate) mod guard;
 mod judge;
+mod lines;
 mod logql;
 mod mask;
+mod needle;
 mod parse;
 mod pattern;
 pub mod patterns;
@@ -23,6 +26,7 @@ mod row_values;
 mod search;
 mod select;
 mod sources;
+mod text_regex;
 mod window_patterns;
 
 use std::sync::Arc;
@@ -40,9 +44,9 @@ pub use window_patterns::{WindowPattern, WindowPatterns, window_patterns};
 use crate::{Budget, QueryError};
 use expr::Expr;
 pub(crate) use expr::body_terms;
+pub(crate) use lines::{LineTest, Lines};
 use logql::Logql;
-pub(crate) use mask::Mask;
-pub(crate) use select::{needed_text, with_texts};
+pub(crate) use text_regex::TextRegex;
 
 /// A parsed search.
 #[derive(Debug, Clone)]
@@ -77,7 +81,7 @@ pub struct SearchStats {
 }
 
 impl SearchStats {
-    fn add(&mut self, other: &SearchStats) {
+    pub(crate) fn add(&mut self, other: &SearchStats) {
         self.records_scanned += other.records_scanned;
         self.bytes_scanned += other.bytes_scanned;
         self.blocks_scanned += other.blocks_scanned;

@@ -14,11 +14,14 @@
 
 mod field;
 
+use std::sync::Arc;
+
 use codec::words::fold;
 use regex::Regex;
 
 use super::expr::{Expr, Phrase, Word};
 use super::pattern::{self, Glob};
+use super::text_regex::TextRegex;
 use crate::QueryError;
 
 /// Longest search, in bytes.
@@ -152,7 +155,7 @@ impl<'a> Parser<'a> {
             return Ok(Expr::Phrase(Phrase::new(text)));
         }
         if let Some(regex) = self.regex()? {
-            return Ok(Expr::Regex(Box::new(regex)));
+            return Ok(Expr::Regex(Arc::new(TextRegex::new(regex))));
         }
         let word = self.bare();
         if word.is_empty() {

@@ -189,22 +189,31 @@ impl Rows {
         Ok(())
     }
 
-    /// Resource and scope of a record whose values of a field are those that all records of them have; `None` when its own attributes
-    /// or body may have a say.
-    pub(crate) fn shared_value(&self, at: usize, field: &Field) -> Result<Option<(usize, usize)>, BlockError> {
-        let Rows::Block { block, .. } = self else { return Ok(None) };
-        let own = match field {
-            Field::Resource(_) | Field::Scope(_) | Field::ScopeName | Field::ScopeVersion => false,
+    /// Shows the values of a field that its scope has, else those of its resource: what all records of them share.
+    pub(crate) fn values_around(
+        &self,
+        at: usize,
+        field: &Field,
+        found: &mut dyn FnMut(ValueRef<'_>),
+    ) -> Result<(), BlockError> {
+        match field {
             Field::Any(path) => {
-                let leads_there =
-                    |key: &Key| path.strip_prefix(&**key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-                let mut in_resource = false;
-                field::lookup(pairs(&self.resource(at)?.attributes), path, &mut |_| in_resource = true);
-                !in_resource || block.attributes()?.keys().iter().any(leads_there)
+                let mut any = false;
+                let mut note = |value: ValueRef<'_>| {
+                    any = true;
+                    found(value);
+                };
+                field::lookup(pairs(&self.scope(at)?.attributes), path, &mut note);
+                if !any {
+                    field::lookup(pairs(&self.resource(at)?.attributes), path, found);
+                }
+                Ok(())
             }
-            _ => true,
-        };
-        if own { Ok(None) } else { block.stream(at).map(Some) }
+            Field::Resource(_) | Field::Scope(_) | Field::ScopeName | Field::ScopeVersion => {
+                self.values(at, field, found)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Shows the values of a field; nothing when the record has it not.
@@ -232,14 +241,7 @@ impl Rows {
                         any = true;
                         found(value);
                     };
-                    field::lookup(pairs(&self.scope(at)?.attributes), path, &mut note);
-                }
-                if !any {
-                    let mut note = |value: ValueRef<'_>| {
-                        any = true;
-                        found(value);
-                    };
-                    field::lookup(pairs(&self.resource(at)?.attributes), path, &mut note);
+                    self.values_around(at, field, &mut note)?;
                 }
                 if !any {
                     self.lookup_in_body(at, path, found)?;

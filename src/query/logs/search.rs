@@ -148,7 +148,7 @@ impl Finder<'_> {
                     Rows::Head(_) => continue,
                 }
             }
-            self.guard.matched();
+            self.guard.matched(1);
             self.found.insert(key, Found::Here(at));
             here.push(key);
             if self.found.len() > self.wanted {

@@ -15,6 +15,7 @@ use super::lexer::Span;
 use super::native::{self, Mixed, Remarks};
 use super::number;
 use super::pick;
+use super::select::Pick;
 use super::value::{Column, Grid, Point, Val, is_absent};
 use crate::QueryError;
 
@@ -105,7 +106,9 @@ fn group(aggregate: &Aggregate, columns: Vec<Column>) -> Vec<Group> {
 fn folded(engine: &mut Engine<'_>, aggregate: &Aggregate, grid: Grid) -> Result<Vec<Column>, QueryError> {
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<fold::Group> = Vec::new();
-    engine.each_column(&aggregate.expr, grid, &mut |meter, column| {
+    let counts = matches!(aggregate.op, Aggregator::Count | Aggregator::Group);
+    let pick = if counts { Pick::Presence } else { Pick::Value };
+    engine.each_column(&aggregate.expr, grid, pick, &mut |meter, column| {
         let labels = group_labels(aggregate, &column.labels);
         let place = match places.get(&labels) {
             Some(place) => *place,

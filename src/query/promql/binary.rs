@@ -317,7 +317,8 @@ fn no_duplicates(
         if let (Some(first), Some(second)) = (present.next(), present.next()) {
             let side = if swapped { "left" } else { "right" };
             let (first, second) = (&first.labels, &second.labels);
-            let (first, second) = if second < first { (second, first) } else { (first, second) };
+            // As Prometheus tells them when series come in the order of their labels: the one that was too many first.
+            let (first, second) = if first < second { (second, first) } else { (first, second) };
             return Err(wrong(format!(
                 "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];\
                  many-to-many matching not allowed: matching labels must be unique on one side",

@@ -24,6 +24,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) lookback_ms: i64,
     /// The times asked for, whatever grid a subquery runs on.
     pub(crate) query: Grid,
+    /// The end that was asked for, which need not be a step.
+    pub(crate) end_ms: i64,
     pub(crate) meter: Meter<'a>,
     pub(crate) notes: Notes<'a>,
     pub(crate) tally: Tally,
@@ -38,7 +40,13 @@ pub(crate) fn wrong(reason: impl Into<String>) -> QueryError {
 pub(crate) const SAME_LABELSET: &str = "vector cannot contain metrics with the same labelset";
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(source: &'a dyn Source, expr: &'a Expr, query: Grid, options: &'a Options) -> Engine<'a> {
+    pub(crate) fn new(
+        source: &'a dyn Source,
+        expr: &'a Expr,
+        query: Grid,
+        end_ms: i64,
+        options: &'a Options,
+    ) -> Engine<'a> {
         let text = &expr.text;
         let (meter, notes) = (Meter::new(&options.budget), Notes::new(text));
         let tally = Tally::new(options.detail.per_step, query.count);
@@ -47,6 +55,7 @@ impl<'a> Engine<'a> {
             source,
             lookback_ms: options.lookback_ms,
             query,
+            end_ms,
             meter,
             notes,
             tally,
@@ -124,13 +133,20 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Hands on the columns of an instant vector in order, each as soon as it is made where the node allows it.
-    pub(crate) fn each_column(&mut self, node: &Node, grid: Grid, take: &mut Take<'_>) -> Result<(), QueryError> {
+    /// Hands on the columns of an instant vector in order, each as soon as it is made where the node allows it. With
+    /// [`Pick::Presence`] only that there are values counts, not what they are.
+    pub(crate) fn each_column(
+        &mut self,
+        node: &Node,
+        grid: Grid,
+        pick: Pick,
+        take: &mut Take<'_>,
+    ) -> Result<(), QueryError> {
         let node = node.bare();
         let at_once = (!node.fixed || grid.count == 1) && self.shared.key(node).is_none();
         match &node.kind {
             Kind::Select(selector) if at_once && selector.edges != Edges::Smoothed => {
-                self.handing_on(node, grid, |engine| engine.instants(selector, grid, Pick::Value, take))
+                self.handing_on(node, grid, |engine| engine.instants(selector, grid, pick, take))
             }
             Kind::Call { function, args } if at_once && special::is_over_windows(function) => {
                 self.handing_on(node, grid, |engine| special::over_windows(engine, function, args, grid, take))
@@ -250,7 +266,7 @@ impl<'a> Engine<'a> {
         at.map(|at| match at {
             At::Ms(at_ms) => at_ms,
             At::Start => self.query.start_ms,
-            At::End => self.query.end_ms(),
+            At::End => self.end_ms,
         })
     }
 
@@ -268,6 +284,6 @@ impl<'a> Engine<'a> {
     }
 
     pub(crate) fn query_range_ms(&self) -> i64 {
-        self.query.end_ms() - self.query.start_ms
+        self.end_ms - self.query.start_ms
     }
 }

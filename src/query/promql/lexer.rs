@@ -4,6 +4,8 @@
 
 use model::time::parse_duration_ms;
 
+use super::ast::Aggregator;
+
 /// A half-open span of bytes in the query's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Span {
@@ -39,19 +41,70 @@ pub(crate) enum Token {
     Name(String),
     Symbol(&'static str),
     End,
+    /// No token begins here, and why; the last of its text. Told once the parser comes to it, so that of two mistakes the first is told.
+    Wrong(String),
 }
 
 impl Token {
-    /// As an error message names it.
+    /// As an error message names it, with Prometheus' words.
     pub(crate) fn describe(&self, written: &str) -> String {
         match self {
-            Token::Number(_) => format!("number {written:?}"),
-            Token::Duration(_) => format!("duration {written:?}"),
-            Token::Text(_) => format!("string {written}"),
-            Token::Name(_) => format!("identifier {written:?}"),
+            Token::Number(_) => format!("number {}", short(written)),
+            Token::Duration(_) => format!("duration {}", short(written)),
+            Token::Text(_) => format!("string {}", short(written)),
+            Token::Name(name) => describe_name(name),
+            Token::Symbol(symbol) if OPERATORS.contains(symbol) => format!("<op:{symbol}>"),
             Token::Symbol(symbol) => format!("{symbol:?}"),
             Token::End => "end of input".into(),
+            Token::Wrong(reason) => reason.clone(),
         }
+    }
+}
+
+/// Symbols that Prometheus calls operators.
+const OPERATORS: [&str; 17] =
+    ["==", "!=", ">=", "<=", "</", ">/", "=~", "!~", "+", "-", "*", "/", "%", "^", ">", "<", "@"];
+/// Words that mean something of their own, outside braces.
+const KEYWORDS: [&str; 16] = [
+    "offset",
+    "smoothed",
+    "anchored",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "bool",
+    "start",
+    "end",
+    "step",
+    "range",
+    "fill_left",
+    "fill_right",
+];
+/// Written text of more characters than this is cut in messages.
+const SHOWN_CHARS: usize = 10;
+
+fn short(written: &str) -> String {
+    match written.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{:?}...", &written[..end]),
+        None => format!("{written:?}"),
+    }
+}
+
+fn describe_name(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    if matches!(&*lower, "and" | "or" | "unless" | "atan2") {
+        format!("<op:{name}>")
+    } else if Aggregator::ALL.into_iter().any(|op| op.text() == lower) {
+        format!("<aggr:{name}>")
+    } else if KEYWORDS.contains(&&*lower) {
+        format!("<{name}>")
+    } else if matches!(&*lower, "inf" | "nan") {
+        format!("number {name:?}")
+    } else {
+        format!("identifier {name:?}")
     }
 }
 
@@ -61,13 +114,25 @@ const SYMBOLS: [&str; 26] = [
     "[", "]", ",", "@", ":",
 ];
 
-pub(crate) fn lex(text: &str) -> Result<Vec<(Token, Span)>, Fault> {
-    let mut tokens = Vec::new();
+/// What is open where the lexer stands.
+#[derive(Default)]
+struct Open {
+    parentheses: usize,
+    /// Inside brackets a colon stands alone (`[5m:step()]`), and inside braces it belongs to no label's name.
+    bracket: bool,
+    brace: bool,
+}
+
+/// All tokens, the last of them [`Token::End`] or [`Token::Wrong`].
+pub(crate) fn lex(text: &str) -> Vec<(Token, Span)> {
+    let mut tokens: Vec<(Token, Span)> = Vec::new();
+    let mut open = Open::default();
     let mut at = 0;
-    // Inside brackets a colon stands alone (`[5m:step()]`), and inside braces it belongs to no label's name.
-    let (mut brackets, mut braces) = (0_usize, 0_usize);
-    while let Some(first) = text[at..].chars().next() {
+    let last = loop {
         let rest = &text[at..];
+        let Some(first) = rest.chars().next() else {
+            break end(&open, tokens.last().map(|(token, _)| token));
+        };
         if first.is_ascii_whitespace() {
             at += 1;
             continue;
@@ -76,34 +141,79 @@ pub(crate) fn lex(text: &str) -> Result<Vec<(Token, Span)>, Fault> {
             at += rest.find('\n').unwrap_or(rest.len());
             continue;
         }
-        let (token, length) = if first.is_ascii_digit() || first == '.' && starts_number(&rest[1..]) {
-            number(rest, at)?
-        } else if matches!(first, '"' | '\'' | '`') {
-            string(rest, at)?
-        } else if is_name_start(first) || first == ':' && brackets == 0 && braces == 0 {
-            let colon = brackets == 0 && braces == 0;
-            let length = rest.find(|c: char| !(is_name_start(c) || c.is_ascii_digit() || colon && c == ':'));
-            let length = length.unwrap_or(rest.len());
-            (Token::Name(rest[..length].into()), length)
-        } else {
-            let found = SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol));
-            let symbol = found.ok_or_else(|| {
-                Fault::new(Span { start: at, end: at + first.len_utf8() }, format!("unexpected character: {first:?}"))
-            })?;
-            match *symbol {
-                "[" => brackets += 1,
-                "]" => brackets = brackets.saturating_sub(1),
-                "{" => braces += 1,
-                "}" => braces = braces.saturating_sub(1),
-                _ => {}
-            }
-            (Token::Symbol(symbol), symbol.len())
+        let taken = match token(rest, first, &open) {
+            Ok(taken) => taken,
+            Err(reason) => break Token::Wrong(reason),
         };
+        let (token, length) = taken;
+        match token {
+            Token::Symbol("(") => open.parentheses += 1,
+            Token::Symbol(")") if open.parentheses == 0 => {
+                at += 1;
+                break Token::Wrong("unexpected right parenthesis ')'".into());
+            }
+            Token::Symbol(")") => open.parentheses -= 1,
+            Token::Symbol("[") => open.bracket = true,
+            Token::Symbol("]") => open.bracket = false,
+            Token::Symbol("{") => open.brace = true,
+            Token::Symbol("}") => open.brace = false,
+            _ => {}
+        }
         tokens.push((token, Span { start: at, end: at + length }));
         at += length;
+    };
+    tokens.push((last, Span { start: at, end: text.len() }));
+    tokens
+}
+
+fn end(open: &Open, before: Option<&Token>) -> Token {
+    let wrong = |reason: &str| Token::Wrong(reason.into());
+    let in_duration = open.bracket && matches!(before, Some(Token::Symbol(symbol)) if !matches!(*symbol, ":" | ")"));
+    match open {
+        Open { brace: true, .. } => wrong("unexpected end of input inside braces"),
+        _ if in_duration => wrong("unexpected end of input in duration expression"),
+        Open { parentheses: 1.., .. } => wrong("unclosed left parenthesis"),
+        Open { bracket: true, .. } => wrong("unclosed left bracket"),
+        _ => Token::End,
     }
-    tokens.push((Token::End, Span { start: text.len(), end: text.len() }));
-    Ok(tokens)
+}
+
+/// The token at the start of `rest` and its length, or what is wrong there.
+fn token(rest: &str, first: char, open: &Open) -> Result<(Token, usize), String> {
+    if !open.brace && (first.is_ascii_digit() || first == '.' && starts_number(&rest[1..])) {
+        return number(rest);
+    }
+    if matches!(first, '"' | '\'' | '`') {
+        return string(rest);
+    }
+    let colon = !open.bracket && !open.brace;
+    if is_name_start(first) || first == ':' && colon {
+        let length = rest.find(|c: char| !(is_name_start(c) || c.is_ascii_digit() || colon && c == ':'));
+        let length = length.unwrap_or(rest.len());
+        return Ok((Token::Name(rest[..length].into()), length));
+    }
+    let second = rest[first.len_utf8()..].chars().next();
+    match (first, second) {
+        ('{', _) if open.brace => return Err("unexpected left brace '{'".into()),
+        ('!', second) if second != Some('=') && !(open.brace && second == Some('~')) => {
+            let inside = if open.brace { " inside braces" } else { "" };
+            return Err(match second {
+                Some(second) => format!("unexpected character after '!'{inside}: {second:?}"),
+                None => format!("unexpected end of input after '!'{inside}"),
+            });
+        }
+        ('=', Some('~')) if !open.brace => return Err("unexpected character after '=': '~'".into()),
+        ('[', _) if open.bracket => return Err("unexpected left bracket '['".into()),
+        (']', _) if !open.bracket && !open.brace => return Err("unexpected right bracket ']'".into()),
+        ('=' | '!' | ',' | '}', _) if open.brace => {}
+        (other, _) if open.brace => return Err(format!("unexpected character inside braces: {other:?}")),
+        ('}', _) => return Err("unexpected character: '}'".into()),
+        _ => {}
+    }
+    // Inside braces `==` is `=` twice.
+    let is_symbol = |symbol: &&&str| rest.starts_with(**symbol) && !(open.brace && **symbol == "==");
+    let symbol = SYMBOLS.iter().find(is_symbol).ok_or_else(|| format!("unexpected character: {first:?}"))?;
+    Ok((Token::Symbol(symbol), symbol.len()))
 }
 
 fn is_name_start(c: char) -> bool {
@@ -115,7 +225,7 @@ fn starts_number(rest: &str) -> bool {
 }
 
 /// A number or a duration. Underscores may stand between digits; `1e5`, `0x1F`, `.5`, `5.`, `1h30m`.
-fn number(rest: &str, at: usize) -> Result<(Token, usize), Fault> {
+fn number(rest: &str) -> Result<(Token, usize), String> {
     let bytes = rest.as_bytes();
     let mut length = 0;
     while let Some(&byte) = bytes.get(length) {
@@ -144,18 +254,16 @@ fn number(rest: &str, at: usize) -> Result<(Token, usize), Fault> {
         }
         None => None,
     };
-    let value = value.filter(|_| !written.ends_with('_')).ok_or_else(|| {
-        Fault::new(Span { start: at, end: at + length }, format!("bad number or duration syntax: {written:?}"))
-    })?;
+    let value = value.filter(|_| !written.ends_with('_'));
+    let value = value.ok_or_else(|| format!("bad number or duration syntax: {written:?}"))?;
     Ok((Token::Number(value), length))
 }
 
 /// Go's string literals: `"` and `'` with escapes, backticks raw.
-fn string(rest: &str, at: usize) -> Result<(Token, usize), Fault> {
+fn string(rest: &str) -> Result<(Token, usize), String> {
     let quote = rest.as_bytes()[0];
-    let fault = |from: usize, to: usize, reason: &str| Fault::new(Span { start: at + from, end: at + to }, reason);
     if quote == b'`' {
-        let end = rest[1..].find('`').ok_or_else(|| fault(0, rest.len(), "unterminated raw string"))?;
+        let end = rest[1..].find('`').ok_or("unterminated raw string")?;
         return Ok((Token::Text(rest[1..=end].into()), end + 2));
     }
     let bytes = rest.as_bytes();
@@ -163,11 +271,10 @@ fn string(rest: &str, at: usize) -> Result<(Token, usize), Fault> {
     let mut i = 1;
     loop {
         match bytes.get(i) {
-            None | Some(b'\n') => return Err(fault(0, i.min(rest.len()), "unterminated quoted string")),
+            None | Some(b'\n') => return Err("unterminated quoted string".into()),
             Some(&b) if b == quote => break,
             Some(b'\\') => {
-                let (value, length) =
-                    escape(&bytes[i + 1..]).ok_or_else(|| fault(i, i + 1, "unknown escape sequence in a string"))?;
+                let (value, length) = escape(&bytes[i + 1..]).ok_or_else(|| wrong_escape(&rest[i + 1..]))?;
                 match value {
                     Escape::Byte(byte) => out.push(byte),
                     Escape::Char(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -180,8 +287,16 @@ fn string(rest: &str, at: usize) -> Result<(Token, usize), Fault> {
             }
         }
     }
-    let text = String::from_utf8(out).map_err(|_| fault(0, i + 1, "the string is not valid UTF-8"))?;
+    let text = String::from_utf8(out).map_err(|_| "the string is not valid UTF-8")?;
     Ok((Token::Text(text), i + 1))
+}
+
+fn wrong_escape(after: &str) -> String {
+    match after.chars().next() {
+        None => "escape sequence not terminated".into(),
+        Some('0'..='7' | 'x' | 'u' | 'U') => "escape sequence is too short, or no valid Unicode code point".into(),
+        Some(other) => format!("unknown escape sequence U+{:04X} {other:?}", u32::from(other)),
+    }
 }
 
 pub(crate) enum Escape {
@@ -220,7 +335,10 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Result<Token, String> {
-        let tokens = lex(text).map_err(|fault| fault.reason)?;
+        let tokens = lex(text);
+        if let Some((Token::Wrong(reason), _)) = tokens.last() {
+            return Err(reason.clone());
+        }
         assert_eq!(tokens.len(), 2, "{tokens:?}");
         Ok(tokens[0].0.clone())
     }
@@ -247,7 +365,7 @@ mod tests {
             assert_eq!(one(text), Ok(token), "{text}");
         }
         for wrong in ["1x", "5m5m", "1__", r#""\xff""#, "\"abc", "`abc", r#""\q""#, "&", "é", "1e", "0x"] {
-            assert!(lex(wrong).is_err(), "{wrong}");
+            assert!(one(wrong).is_err(), "{wrong}");
         }
     }
 }

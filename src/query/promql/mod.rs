@@ -25,6 +25,7 @@ pub(crate) mod number;
 pub(crate) mod parallel;
 mod parser;
 mod pick;
+mod raw;
 mod report;
 mod select;
 mod selector;
@@ -47,6 +48,7 @@ use report::Explainer;
 use value::{Column, Grid, TIME_MS_MAX, Val, is_absent, without_schema};
 
 pub use native::{Bucket, Side, buckets};
+pub use raw::raw;
 pub use report::{Detail, Explain, Stats};
 pub use tree::{Tree, TreeAt, TreeFunction, TreeKind, TreeMatching, TreeSelector, tree};
 
@@ -134,15 +136,12 @@ pub fn parse(text: &str) -> Result<Expr, QueryError> {
     Ok(Expr { root: Arc::new(root), text: text.into() })
 }
 
-/// Parses a selector alone (`up{job="x"}`), as `match[]` wants it.
+/// Parses a selector alone (`up{job="x"}`), as `match[]` wants it. It may select everything (`{}`), which is for the caller to refuse.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
-    let root = parser::parse(text).map_err(|fault| parse_error(text, fault))?;
-    match root.kind {
-        Kind::Select(selector) if selector.at.is_none() && selector.offset.is_none() => Ok(selector.matchers),
-        _ => {
-            let reason = format!("expected a series selector without modifiers, got {text:?}");
-            Err(parse_error(text, lexer::Fault::new(root.span, reason)))
-        }
+    let node = parser::parse_selector(text).map_err(|fault| parse_error(text, fault))?;
+    match node.kind {
+        Kind::Select(selector) => Ok(selector.matchers),
+        _ => Err(wrong("a selector is one by its parsing")),
     }
 }
 
@@ -168,7 +167,7 @@ pub fn selectors(expr: &Expr) -> Vec<&[Matcher]> {
 pub fn instant(source: &dyn Source, expr: &Expr, at_ms: i64, options: &Options) -> Result<Answer, QueryError> {
     in_time(at_ms)?;
     let grid = Grid { start_ms: at_ms, step_ms: 0, count: 1 };
-    let mut engine = Engine::new(source, expr, grid, options);
+    let mut engine = Engine::new(source, expr, grid, at_ms, options);
     let mut histograms = Vec::new();
     let begun = Instant::now();
     let eval_time;
@@ -226,9 +225,7 @@ pub fn range(
 ) -> Result<Answer, QueryError> {
     if !matches!(expr.root.ty, Type::Scalar | Type::Vector) {
         let got = expr.root.ty.name();
-        return Err(wrong(format!(
-            "invalid expression type {got:?} for range query, must be Scalar or instant Vector"
-        )));
+        return Err(QueryError::NoRange { got });
     }
     if step_ms <= 0 {
         return Err(wrong("zero or negative query resolution step widths are not accepted"));
@@ -241,7 +238,7 @@ pub fn range(
     }
     let count = usize::try_from((end_ms - start_ms) / step_ms).unwrap_or(usize::MAX).saturating_add(1);
     let grid = Grid { start_ms, step_ms, count };
-    let mut engine = Engine::new(source, expr, grid, options);
+    let mut engine = Engine::new(source, expr, grid, end_ms, options);
     engine.meter.room_for((count as u64).saturating_mul(8))?;
     let begun = Instant::now();
     let evaluated = engine.eval(&expr.root, grid)?;

@@ -89,7 +89,9 @@ impl Parser<'_> {
 
     pub(crate) fn aggregate(&mut self, op: Aggregator, span: Span) -> Result<Node, Fault> {
         let mut grouping = self.grouping()?;
+        self.aggregations += 1;
         let (mut args, mut end) = self.arguments(false)?;
+        self.aggregations -= 1;
         if grouping.is_none() {
             grouping = self.grouping()?;
             if grouping.is_some() {

@@ -23,8 +23,10 @@ pub(crate) struct Parser<'a> {
     at: usize,
     depth: usize,
     operators: usize,
-    /// Inside the second argument of `info`, which may select everything.
+    /// Inside the second argument of `info`, and in a selector alone: it may select everything.
     pub(crate) any_labels: bool,
+    /// Aggregations around this place, which messages name.
+    pub(crate) aggregations: usize,
 }
 
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
@@ -39,13 +41,29 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
     }
 }
 
+/// A selector and nothing else; it may select everything.
+pub(crate) fn parse_selector(text: &str) -> Result<Node, Fault> {
+    let mut parser = Parser::new(text)?;
+    parser.any_labels = true;
+    let name = match parser.peek() {
+        Token::Symbol("{") => None,
+        Token::Name(name) if named_number(name).is_none() => Some((name.clone(), parser.next().1)),
+        _ => return Err(parser.unexpected("", "")),
+    };
+    let node = parser.selector(name)?;
+    match parser.peek() {
+        Token::End => Ok(node),
+        _ => Err(parser.unexpected("", "")),
+    }
+}
+
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Result<Parser<'a>, Fault> {
         if text.len() > LENGTH_MAX {
             let span = Span { start: LENGTH_MAX, end: text.len() };
             return Err(Fault::new(span, format!("the query is longer than {LENGTH_MAX} bytes")));
         }
-        Ok(Parser { text, tokens: lex(text)?, at: 0, depth: 0, operators: 0, any_labels: false })
+        Ok(Parser { text, tokens: lex(text), at: 0, depth: 0, operators: 0, any_labels: false, aggregations: 0 })
     }
 
     pub(crate) fn peek(&self) -> &Token {
@@ -91,6 +109,14 @@ impl<'a> Parser<'a> {
         Ok(self.next().1)
     }
 
+    /// The parenthesis at the end of an expression.
+    fn closing(&mut self) -> Result<Span, Fault> {
+        if !self.is_symbol(")") {
+            return Err(self.unexpected("", ""));
+        }
+        Ok(self.next().1)
+    }
+
     pub(crate) fn is_keyword(&self, keyword: &str) -> bool {
         matches!(self.peek(), Token::Name(name) if name.eq_ignore_ascii_case(keyword))
     }
@@ -105,7 +131,11 @@ impl<'a> Parser<'a> {
 
     pub(crate) fn unexpected(&self, context: &str, expected: &str) -> Fault {
         let span = self.span();
+        if let Token::Wrong(reason) = self.peek() {
+            return Fault::new(span, reason.clone());
+        }
         let mut reason = format!("unexpected {}", self.peek().describe(&self.text[span.start..span.end]));
+        let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
         if !context.is_empty() {
             reason.push_str(&format!(" in {context}"));
         }
@@ -211,7 +241,7 @@ impl<'a> Parser<'a> {
             Token::Symbol("(") => {
                 self.next();
                 let inner = self.expr(0)?;
-                let span = span.to(self.expect_symbol(")", "parentheses")?);
+                let span = span.to(self.closing()?);
                 let (ty, fixed) = (inner.ty, inner.fixed);
                 Ok(Node { kind: Kind::Paren(Box::new(inner)), span, ty, fixed })
             }
@@ -226,6 +256,10 @@ impl<'a> Parser<'a> {
 
     /// A name begins a number, an aggregation, a call, or a selector: what follows decides.
     fn named(&mut self, name: String, span: Span) -> Result<Node, Fault> {
+        let reserved = ["bool", "on", "ignoring", "group_left", "group_right", "atan2"];
+        if reserved.iter().any(|word| word.eq_ignore_ascii_case(&name)) {
+            return Err(self.unexpected("", ""));
+        }
         let before_parenthesis = self.peek_second() == &Token::Symbol("(");
         let aggregator = Aggregator::ALL.into_iter().find(|op| op.text().eq_ignore_ascii_case(&name));
         if let Some(op) = aggregator {
@@ -244,10 +278,6 @@ impl<'a> Parser<'a> {
             self.next();
             let kind = Kind::Number { value, duration: false };
             return Ok(Node { kind, span, ty: Type::Scalar, fixed: true });
-        }
-        let reserved = ["bool", "on", "ignoring", "group_left", "group_right", "atan2"];
-        if reserved.iter().any(|word| word.eq_ignore_ascii_case(&name)) {
-            return Err(Fault::new(span, format!("unexpected <{}>", name.to_ascii_lowercase())));
         }
         self.next();
         self.selector(Some((name, span)))
@@ -268,7 +298,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(crate) fn arguments(&mut self, of_info: bool) -> Result<(Vec<Node>, Span), Fault> {
-        self.expect_symbol("(", "call")?;
+        self.expect_symbol("(", "aggregation")?;
         let mut args = Vec::new();
         if self.is_symbol(")") {
             return Ok((args, self.next().1));
@@ -281,7 +311,7 @@ impl<'a> Parser<'a> {
                 return Ok((args, self.next().1));
             }
             if !self.take_symbol(",") {
-                return Err(self.unexpected("call", "\",\" or \")\""));
+                return Err(self.unexpected("", ""));
             }
             if self.is_symbol(")") {
                 return Err(Fault::new(self.last_span(), "trailing commas not allowed in function call args"));

@@ -67,6 +67,8 @@ pub(crate) type Compute<'c> = dyn Fn(&mut Notes<'_>, &Labels, usize, &Window<'_>
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pick {
     Value,
+    /// Any number for a float: only that there is one counts.
+    Presence,
     /// Seconds, of floats and histograms alike.
     Time,
     /// Milliseconds of a float; a histogram stays one.
@@ -207,7 +209,8 @@ impl<'a> Engine<'a> {
             found.tell_resets(selector);
             worker.newest(&looks, pick, &found)
         };
-        let reads = Reads { will_do: pick == Pick::Value && !selector.stats, ..Reads::SAMPLES };
+        let column = if pick == Pick::Presence { Rollup::Marks } else { Rollup::Samples };
+        let reads = Reads { column, will_do: matches!(pick, Pick::Value | Pick::Presence) && !selector.stats };
         self.each_series(selector, (self.told_span(selector, looks), reads.of(&looks)), make, take)
     }
 
@@ -393,7 +396,7 @@ impl Worker<'_, '_> {
         let mut column = self.column(found, false, looks.grid)?;
         let mut present = 0;
         let Samples { at_ms, values, histograms } = &found.samples;
-        if histograms.is_empty() && pick == Pick::Value {
+        if histograms.is_empty() && matches!(pick, Pick::Value | Pick::Presence) {
             self.plan.fit(looks, at_ms);
             for (value, span) in column.steps.iter_mut().zip(self.plan.spans()) {
                 if span.from < span.to {

@@ -51,16 +51,12 @@ impl Parser<'_> {
 
     /// `label="value"`, `"utf8.label"=~"re"`, or a quoted metric name alone.
     fn matcher(&mut self, name: &mut Option<String>, matchers: &mut Vec<Matcher>) -> Result<(), Fault> {
-        let (label, label_span, quoted) = match self.next() {
-            (Token::Name(label), span) => (label, span, false),
-            (Token::Text(label), span) => (label, span, true),
-            (_, span) => {
-                let written = &self.text[span.start..span.end];
-                let found = if written.is_empty() { "end of input".into() } else { format!("{written:?}") };
-                let reason = format!("unexpected {found} in label matching, expected identifier or \"}}\"");
-                return Err(Fault::new(span, reason));
-            }
+        let (label, quoted) = match self.peek() {
+            Token::Name(label) => (label.clone(), false),
+            Token::Text(label) => (label.clone(), true),
+            _ => return Err(self.unexpected("label matching", "identifier or \"}\"")),
         };
+        let label_span = self.next().1;
         let op = match self.peek() {
             Token::Symbol("=") => MatchOp::Equal,
             Token::Symbol("!=") => MatchOp::NotEqual,
@@ -84,7 +80,8 @@ impl Parser<'_> {
         if label.is_empty() {
             return Err(Fault::new(label_span, "a label name must not be empty"));
         }
-        matchers.push(Matcher::new(label, op, value).map_err(|error| Fault::new(value_span, error.to_string()))?);
+        let span = label_span.to(value_span);
+        matchers.push(Matcher::new(label, op, value).map_err(|error| Fault::new(span, error.to_string()))?);
         Ok(())
     }
 

@@ -27,10 +27,6 @@ impl Grid {
         self.start_ms + self.step_ms * step as i64
     }
 
-    pub(crate) fn end_ms(&self) -> i64 {
-        self.at(self.count - 1)
-    }
-
     pub(crate) fn first(&self) -> Grid {
         Grid { count: 1, ..*self }
     }

@@ -1,5 +1,6 @@
 //! The `x:` of a rule or a group: read with its lines, checked, and made an [`Extension`].
 
+use model::Matcher;
 use query::promql::{self, Expr, TreeKind};
 use serde::de::MapAccess;
 
@@ -180,6 +181,12 @@ pub(super) fn checked(raw: &Raw, expr: Option<&Expr>, for_ms: i64, of: &str, mis
     out.min_samples = raw.floor.as_ref().and_then(|floor| floor_of(floor, of, mistakes));
     for text in raw.list("requires") {
         match promql::parse_selector(&text.text) {
+            Ok(matchers) if matchers.iter().all(Matcher::matches_empty) => {
+                mistakes.add(
+                    text.line,
+                    format!("{of}requires: {:?} selects everything; name a metric or a label", text.text),
+                );
+            }
             Ok(matchers) => out.requires.push(Required { text: text.text.clone(), matchers }),
             Err(error) => mistakes.add(text.line, format!("{of}requires: {error}")),
         }

@@ -4,6 +4,7 @@ mod cardinality;
 pub(crate) mod envelope;
 mod exemplars;
 mod explain;
+pub(crate) mod federate;
 mod histogram_json;
 mod log_export;
 pub(crate) mod log_json;
@@ -13,6 +14,7 @@ mod notify;
 pub(crate) mod params;
 mod pieces;
 mod query;
+mod remote_read;
 mod replay;
 mod result_json;
 mod rules;
@@ -54,6 +56,7 @@ pub(crate) fn router() -> Router<State> {
         ("query", read(query::instant)),
         ("query_range", read(query::range)),
         ("query_exemplars", read(exemplars::query_exemplars)),
+        ("read", post(remote_read::read).options(nothing)),
         ("format_query", read(notation::format_query)),
         ("parse_query", read(notation::parse_query)),
         ("series", read(series::series)),

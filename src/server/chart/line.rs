@@ -49,12 +49,12 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    fn x(&self, at_ms: i64) -> i64 {
+    pub(super) fn x(&self, at_ms: i64) -> i64 {
         let span = (self.end_ms.saturating_sub(self.start_ms)).max(1) as f64;
         (at_ms.saturating_sub(self.start_ms) as f64 / span * self.width as f64).round() as i64
     }
 
-    fn y(&self, value: f64) -> i64 {
+    pub(super) fn y(&self, value: f64) -> i64 {
         let span = self.high - self.low;
         let part = if span > 0.0 { ((value - self.low) / span).clamp(0.0, 1.0) } else { 0.5 };
         self.height - (part * self.height as f64).round() as i64

@@ -5,6 +5,7 @@
 mod histogram;
 mod line;
 mod meter;
+mod picture;
 mod spark;
 mod svg;
 mod ticks;
@@ -13,6 +14,7 @@ mod unit;
 pub(crate) use histogram::{Bar, Histogram};
 pub(crate) use line::{Line, LineChart};
 pub(crate) use meter::meter;
+pub(crate) use picture::{Picture, PictureLine};
 pub(crate) use spark::sparkline;
 pub(crate) use svg::Svg;
 pub(crate) use unit::Unit;

@@ -21,7 +21,12 @@ use crate::{State, clock};
 /// Lines that are looked at, and fields or values that are told, by default (Loki's `max_detected_fields`).
 const DEFAULT: usize = 1_000;
 
-async fn fields(state: &State, tenant: TenantId, params: &Params) -> Result<BTreeMap<String, DetectedField>, Fault> {
+async fn fields(
+    state: &State,
+    tenant: TenantId,
+    params: &Params,
+    fields_max: usize,
+) -> Result<BTreeMap<String, DetectedField>, Fault> {
     let asked = bounds(params, clock::now_ns())?;
     let log = log_of(params.query())?;
     let lines = count(params, "line_limit", DEFAULT)?.min(LIMIT_MAX);
@@ -29,7 +34,7 @@ async fn fields(state: &State, tenant: TenantId, params: &Params) -> Result<BTre
     let work = move |budget: &query::Budget| {
         let view = View::of(&store, &tenant)?;
         let range = NsRange { start_ns: asked.start_ns, end_ns: asked.end_ns };
-        logql::detected_fields(view.snapshot(), &log, range, lines, budget).map_err(fault)
+        logql::detected_fields(view.snapshot(), &log, range, lines, fields_max, budget).map_err(fault)
     };
     state.queries.run(None, work).await
 }
@@ -57,15 +62,19 @@ pub(super) async fn detected_fields(
 ) -> Response {
     answer("loki_detected_fields", async {
         let limit = limit(&params)?;
-        let found = fields(&state, tenant, &params).await?;
+        let found = fields(&state, tenant, &params, limit).await?;
         let mut out = String::from("{\"fields\":");
-        push_array(found.iter().take(limit), &mut out, |(name, field), out| {
+        push_array(&found, &mut out, |(name, field), out| {
             out.push_str("{\"label\":");
             json_string(name, out);
             out.push_str(&format!(",\"type\":\"{}\",\"cardinality\":{},\"parsers\":", field.kind, field.values.len()));
             match field.parsers.is_empty() {
                 true => out.push_str("null"),
                 false => push_strings(field.parsers.iter().copied(), out),
+            }
+            if !field.json_path.is_empty() {
+                out.push_str(",\"jsonPath\":");
+                push_strings(field.json_path.iter().map(String::as_str), out);
             }
             out.push('}');
         });
@@ -83,7 +92,7 @@ pub(super) async fn values(
 ) -> Response {
     answer("loki_detected_field_values", async {
         let limit = limit(&params)?;
-        let found = fields(&state, tenant, &params).await?;
+        let found = fields(&state, tenant, &params, usize::MAX).await?;
         let values = found.get(&name).map(|field| &field.values);
         let mut out = String::from("{\"values\":");
         push_strings(values.into_iter().flatten().map(String::as_str).take(limit), &mut out);

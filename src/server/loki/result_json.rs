@@ -178,27 +178,57 @@ fn push_entry(entry: &LogEntry, categorize: bool, out: &mut String) {
     out.push(']');
 }
 
+/// The caches that Loki's frontend reports on; there are none here.
+const CACHES: [&str; 8] =
+    ["chunk", "index", "result", "statsResult", "volumeResult", "seriesResult", "labelResult", "instantMetricResult"];
+
 /// The block that logcli `--stats` and Grafana's inspector show; parts that we have nothing for stay zero.
 fn push_stats(cost: &Cost, out: &mut String) {
-    let SearchStats { records_scanned: lines, bytes_scanned: bytes, blocks_scanned, blocks_skipped } = cost.stats;
+    let SearchStats { records_scanned: lines, bytes_scanned: bytes, blocks_scanned: read, blocks_skipped } = cost.stats;
     let seconds = cost.took.as_secs_f64();
     let a_second = |count: u64| if seconds > 0.0 { (count as f64 / seconds) as u64 } else { 0 };
     let (bytes_a_second, lines_a_second) = (a_second(bytes), a_second(lines));
-    let (queued, entries) = (cost.queued.as_secs_f64(), cost.entries);
+    let (queued, entries, known) = (cost.queued.as_secs_f64(), cost.entries, read + blocks_skipped);
     write!(
         out,
         "{{\"summary\":{{\"bytesProcessedPerSecond\":{bytes_a_second},\"linesProcessedPerSecond\":{lines_a_second},\
          \"totalBytesProcessed\":{bytes},\"totalLinesProcessed\":{lines},\"execTime\":{seconds},\"queueTime\":{queued},\
          \"subqueries\":0,\"totalEntriesReturned\":{entries},\"splits\":0,\"shards\":0,\"totalPostFilterLines\":{entries},\
-         \"totalStructuredMetadataBytesProcessed\":0}},\
-         \"querier\":{{\"store\":{{\"totalChunksRef\":{},\"totalChunksDownloaded\":{blocks_scanned},\"chunksDownloadTime\":0,\
+         \"totalStructuredMetadataBytesProcessed\":0}},\"querier\":{{\"store\":",
+    )
+    .expect("a String takes everything");
+    push_store(known, read, [lines, bytes, entries as u64], out);
+    out.push_str(
+        "},\"ingester\":{\"totalReached\":0,\"totalChunksMatched\":0,\"totalBatches\":0,\"totalLinesSent\":0,\"store\":",
+    );
+    push_store(0, 0, [0; 3], out);
+    out.push_str("},\"cache\":{");
+    for (at, cache) in CACHES.iter().enumerate() {
+        let comma = if at > 0 { "," } else { "" };
+        write!(
+            out,
+            "{comma}\"{cache}\":{{\"entriesFound\":0,\"entriesRequested\":0,\"entriesStored\":0,\"bytesReceived\":0,\
+             \"bytesSent\":0,\"requests\":0,\"downloadTime\":0,\"queryLengthServed\":0}}"
+        )
+        .expect("a String takes everything");
+    }
+    write!(
+        out,
+        "}},\"index\":{{\"totalChunks\":{known},\"postFilterChunks\":{read},\"shardsDuration\":0,\
+         \"usedBloomFilters\":false}}}}"
+    )
+    .expect("a String takes everything");
+}
+
+/// Chunks known and read; lines, bytes and lines that passed.
+fn push_store(known: u64, read: u64, [lines, bytes, passed]: [u64; 3], out: &mut String) {
+    write!(
+        out,
+        "{{\"totalChunksRef\":{known},\"totalChunksDownloaded\":{read},\"chunksDownloadTime\":0,\
          \"queryReferencedStructuredMetadata\":false,\"chunk\":{{\"headChunkBytes\":0,\"headChunkLines\":0,\
          \"decompressedBytes\":{bytes},\"decompressedLines\":{lines},\"compressedBytes\":{bytes},\"totalDuplicates\":0,\
-         \"postFilterLines\":{entries},\"headChunkStructuredMetadataBytes\":0,\"decompressedStructuredMetadataBytes\":0}}}}}},\
-         \"ingester\":{{\"totalReached\":0,\"totalChunksMatched\":0,\"totalBatches\":0,\"totalLinesSent\":0}},\
-         \"cache\":{{}},\"index\":{{\"totalChunks\":{},\"postFilterChunks\":{blocks_scanned},\"shardsDuration\":0}}}}",
-        blocks_scanned + blocks_skipped,
-        blocks_scanned + blocks_skipped,
+         \"postFilterLines\":{passed},\"headChunkStructuredMetadataBytes\":0,\"decompressedStructuredMetadataBytes\":0}},\
+         \"chunkRefsFetchTime\":0,\"congestionControlLatency\":0,\"pipelineWrapperFilteredLines\":0}}"
     )
     .expect("a String takes everything");
 }

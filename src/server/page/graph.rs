@@ -190,7 +190,7 @@ fn sentence(rows: &[(Labels, Vec<Sample>)], shared: &str, drawing: &Drawing<'_>)
 }
 
 /// Names of series by the labels in which they differ, and what they share. One series alone has its whole name.
-fn names(rows: &[&(Labels, Vec<Sample>)]) -> (Vec<String>, String) {
+pub(crate) fn names(rows: &[&(Labels, Vec<Sample>)]) -> (Vec<String>, String) {
     let whole = |labels: &Labels| one_line(&labels.to_string(), NAME_CHARS_MAX);
     let Some(((first, _), rest)) = rows.split_first().filter(|(_, rest)| !rest.is_empty()) else {
         return (rows.iter().map(|(labels, _)| whole(labels)).collect(), String::new());

@@ -48,7 +48,10 @@ use axum::routing::{get, post};
 
 use crate::State;
 
+pub(crate) use alert_view::value_unit;
+pub(crate) use graph::{aligned, auto_step_ms, names as series_names};
 pub use text::one_line;
+pub(crate) use threshold::{Threshold, threshold};
 
 /// Every page and the assets they use.
 pub fn router() -> Router<State> {

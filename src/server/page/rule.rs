@@ -8,7 +8,6 @@ use axum::response::Response;
 use model::alert::{Attempt, Transition};
 use model::{AlertState, MsRange, alert};
 use query::QueryError;
-use query::promql;
 use rules::{GroupView, Health, RuleKind, RuleView};
 
 use super::alert_view::{AlertView, Deliveries, since_ms, value_unit};
@@ -21,8 +20,9 @@ use super::graph::{Drawing, Graph, aligned};
 use super::history_view::{AttemptRow, ROWS_MAX, TransitionRow, attempt_rows, transition_rows};
 use super::link::link;
 use super::text::{counted, one_line, shown, span};
-use super::threshold::{Threshold, threshold};
+use super::threshold::Threshold;
 use crate::chart::Unit;
+use crate::rule_value::RuleValue;
 
 /// What the chart looks back on.
 const LOOK_BACK_MS: i64 = 6 * 3_600_000;
@@ -71,13 +71,19 @@ fn build(asked: &Asked, id: &str) -> Result<RulePage, Failure> {
     let mut page = RulePage::new(frame, group, rule, deliveries(asked)?, asked.now_ms);
     page.rows = transition_rows(&changes, &groups, asked.now_ms);
     page.attempts = attempt_rows(&attempts, asked.now_ms);
-    let limit = threshold(&rule.expr).filter(|limit| promql::parse(&limit.value).is_ok());
-    if let Some(tenant) = asked.store()? {
-        let snapshot = tenant.snapshot()?;
-        let text = limit.as_ref().map_or(rule.expr.as_str(), |limit| limit.value.as_str());
-        let range = aligned(MsRange { start_ms: asked.now_ms - LOOK_BACK_MS, end_ms: asked.now_ms }, STEP_MS);
-        let rows = asked.metrics(&snapshot).rows(text, range, STEP_MS);
-        page.show_chart(rows, limit.as_ref(), range, asked.now_ms);
+    let value = asked.state.rules.rule(id).and_then(|rule| RuleValue::of(&rule.condition, &rule.expr_text));
+    match (asked.store()?, value) {
+        (Some(tenant), Some(value)) => {
+            let range = aligned(MsRange { start_ms: asked.now_ms - LOOK_BACK_MS, end_ms: asked.now_ms }, STEP_MS);
+            let rows = value.rows(&tenant.snapshot()?, range, STEP_MS, asked.state.lookback_ms(), &asked.budget);
+            page.show_chart(rows, value.limit.as_ref(), range, asked.now_ms);
+        }
+        (_, None) => {
+            let reason =
+                "it is about single log records, and has no value that moves; the records are in the log search";
+            page.trouble = Some(Trouble::new("Nothing to draw", reason));
+        }
+        (None, Some(_)) => {}
     }
     Ok(page)
 }

@@ -8,46 +8,47 @@ use redb::{Database, ReadableDatabase};
 
 use crate::columns::Columns;
 use crate::file::{corrupt, redb_error};
-use crate::{ReadGuard, StoreError};
+use crate::{ReadGuard, Rollup, StoreError};
 
 use super::Summary;
 use super::aside::damaged;
 use super::rows::Rows;
 use super::runs::{Cursor, Trouble, pages_of};
 
+/// What is wanted of day files.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) series: &'a [u32],
+    pub(crate) range: MsRange,
+    pub(crate) column: Rollup,
+    /// Runs of later flushes are left out.
+    pub(crate) flushed_seq: u64,
+}
+
 /// Adds the samples of `series[n]` to `columns[n]` in the order in which they were written. A page or chunk that cannot be read is
 /// told to the guard, which decides whether the rest is read without it.
-#[allow(clippy::too_many_arguments)]
 pub(super) fn read_day(
     database: &Database,
     path: &Path,
-    summary: &Summary,
-    day: Day,
-    series: &[u32],
-    range: MsRange,
-    flushed_seq: u64,
+    (summary, day): (&Summary, Day),
+    wanted: Wanted<'_>,
     guard: &mut dyn ReadGuard,
     columns: &mut [Columns],
 ) -> Result<(), StoreError> {
     // redb asserts on some damaged pages; a damaged file must not take the query's thread down.
-    let read = std::panic::AssertUnwindSafe(|| {
-        read_unguarded(database, path, summary, day, series, range, flushed_seq, guard, columns)
-    });
+    let read = std::panic::AssertUnwindSafe(|| read_unguarded(database, path, (summary, day), wanted, guard, columns));
     std::panic::catch_unwind(read).unwrap_or_else(|_| Err(corrupt(path, "redb stopped while reading it".into())))
 }
 
-#[allow(clippy::too_many_arguments)]
 fn read_unguarded(
     database: &Database,
     path: &Path,
-    summary: &Summary,
-    day: Day,
-    series: &[u32],
-    range: MsRange,
-    flushed_seq: u64,
+    (summary, day): (&Summary, Day),
+    wanted: Wanted<'_>,
     guard: &mut dyn ReadGuard,
     columns: &mut [Columns],
 ) -> Result<(), StoreError> {
+    let Wanted { series, range, column, flushed_seq } = wanted;
     let failed = |error: redb::Error| redb_error("reading a day file", path, error);
     let txn = database.begin_read().map_err(|error| failed(error.into()))?;
     if let Some(rows) = Rows::open(&txn).map_err(failed)? {
@@ -74,7 +75,7 @@ fn read_unguarded(
             // Its samples are in the heads that the view holds.
             continue;
         }
-        let mut cursor = Cursor::new(&pages, run);
+        let mut cursor = Cursor::new(&pages, run).of(column);
         let mut told = |number: u32, trouble: Trouble, guard: &mut dyn ReadGuard| match trouble {
             Trouble::Redb(error) => Err(failed(error)),
             Trouble::Bad(error) => guard.damaged(damaged(path, number, error)),

@@ -35,7 +35,7 @@ impl Rollup {
     /// The column's run.
     fn run(self) -> u64 {
         match self {
-            Rollup::Samples => 1,
+            Rollup::Samples | Rollup::Marks => 1,
             Rollup::Min => 2,
             Rollup::Max => 3,
             Rollup::Sum => 4,
@@ -301,7 +301,7 @@ fn read_runs(
         if run.last_ms < range.start_ms || run.first_ms > range.end_ms {
             continue;
         }
-        let mut cursor = Cursor::new(&pages, run);
+        let mut cursor = Cursor::new(&pages, run).of(column);
         let mut told = |number: u32, trouble: Trouble, guard: &mut dyn ReadGuard| match trouble {
             Trouble::Redb(error) => Err(failed(error)),
             Trouble::Bad(error) => guard.damaged(damaged(path, number, error)),

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use crate::columns::Columns;
 use crate::head::weight_of;
 use crate::limits::PAGE_SIZES;
-use crate::{ReadGuard, Samples, StoreError};
+use crate::{ReadGuard, Rollup, Samples, StoreError};
 
 /// One row: how far the file covers its day and its runs, as [`codec::day`] writes them.
 pub(super) const RUNS: TableDefinition<'_, (), &[u8]> = TableDefinition::new("runs");
@@ -103,6 +103,8 @@ pub(super) struct Cursor<'a> {
     at: Option<At>,
     /// A missing page was told; it is not told again for each series that it may have had.
     missed: bool,
+    /// Markers are wanted, and no other values.
+    marks: bool,
 }
 
 struct At {
@@ -124,7 +126,12 @@ pub(super) type Told<'a> = dyn FnMut(u32, Trouble, &mut dyn ReadGuard) -> Result
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(pages: &'a Pages, run: &Run) -> Cursor<'a> {
-        Cursor { pages, seq: run.seq, first_series: run.first_series, at: None, missed: false }
+        Cursor { pages, seq: run.seq, first_series: run.first_series, at: None, missed: false, marks: false }
+    }
+
+    /// Of a reader that asks for this column.
+    pub(super) fn of(self, column: Rollup) -> Cursor<'a> {
+        Cursor { marks: column == Rollup::Marks, ..self }
     }
 
     /// Adds the samples of a series within the range. Series must come in growing order.
@@ -143,7 +150,7 @@ impl<'a> Cursor<'a> {
         while let Some(at) = &self.at {
             if let Some(page) = &at.page {
                 for chunk in page.of_series(series) {
-                    if let Err(error) = read_chunk(page, at.bytes.value(), chunk, range, guard, out)? {
+                    if let Err(error) = read_chunk(page, at.bytes.value(), (chunk, self.marks), range, guard, out)? {
                         told(series, Trouble::Bad(error), guard)?;
                     }
                 }
@@ -240,7 +247,7 @@ type ReadChunk<T> = Result<Result<T, BadBytes>, StoreError>;
 fn read_chunk(
     page: &Page,
     bytes: &[u8],
-    chunk: &PageChunk,
+    (chunk, marks): (&PageChunk, bool),
     range: MsRange,
     guard: &mut dyn ReadGuard,
     out: &mut Columns,
@@ -250,11 +257,16 @@ fn read_chunk(
             if head.last_ms < range.start_ms || head.first_ms > range.end_ms {
                 return Ok(Ok(()));
             }
-            guard.spend(head.samples as u64, chunk.bytes() as u64)?;
-            let before = out.at_ms.len();
-            let read = page.floats(bytes, chunk, &mut out.at_ms, &mut out.values);
-            cut(out, before, range);
-            Ok(read)
+            let places = match page.places(bytes, chunk, range) {
+                Ok(places) => places,
+                Err(error) => return Ok(Err(error)),
+            };
+            if places.is_empty() {
+                return Ok(Ok(()));
+            }
+            guard.spend(places.len() as u64, chunk.bytes() as u64)?;
+            let read = if marks { Page::marks } else { Page::floats };
+            Ok(read(page, bytes, chunk, places, &mut out.at_ms, &mut out.values))
         }
         Content::Histograms(bytes) => {
             let rows = match read_histograms(bytes, range, guard)? {

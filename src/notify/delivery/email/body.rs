@@ -1,6 +1,7 @@
 //! The two bodies of a mail: text first, and HTML of the plainest kind, with everything in it escaped.
 
 use crate::message::{AlertText, Message};
+use crate::picture::Chart;
 
 pub(super) fn text(message: &Message) -> String {
     let mut out = format!("{}\n\n", message.headline());
@@ -21,11 +22,16 @@ pub(super) fn text(message: &Message) -> String {
     out
 }
 
-pub(super) fn html(message: &Message) -> String {
+/// `chart`: the content id under which its picture is in the mail.
+pub(super) fn html(message: &Message, chart: Option<(&str, &Chart)>) -> String {
     let mut out = String::from("<!DOCTYPE html><html><body style=\"font-family:sans-serif\">");
     out.push_str(&format!("<h2 style=\"font-size:1.1em\">{}</h2>", escape(&message.headline())));
     for note in &message.notes {
         out.push_str(&format!("<p><em>{}</em></p>", escape(note)));
+    }
+    if let Some((cid, chart)) = chart {
+        let (cid, label) = (escape(cid), escape(&chart.label));
+        out.push_str(&format!("<p><img src=\"cid:{cid}\" alt=\"{label}\" style=\"max-width:100%\"></p>"));
     }
     for alert in message.firing.iter().chain(&message.ended) {
         let title = format!("{} {} {}", alert.name, alert.severity, alert.place);

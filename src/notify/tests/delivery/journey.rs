@@ -1,8 +1,9 @@
 //! From a firing to its end when everything works: who is told, how often, under which keys.
 
-use model::alert::{IntentState, Outcome};
+use model::alert::{AlertState, Instance, IntentState, Outcome, Transition};
 
-use crate::world::{ROUTING_KEY, World, ended, firing};
+use crate::fakes::webhook::Webhook;
+use crate::world::{ROUTING_KEY, World, ended, firing, now_ms};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alert_and_its_end_are_one_thing_to_everyone() {
@@ -161,4 +162,78 @@ async fn whoever_was_told_is_told_the_end_after_a_reload_and_nobody_is_told_agai
     world.slack.seen.see(|seen| assert_eq!((seen.messages.len(), seen.messages[0].edits), (1, 1)));
     world.pagerduty.seen.see(|seen| assert_eq!((seen.events.len(), seen.open()), (2, 0)));
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_channel_says_what_is_known() {
+    let mut world = World::new().await;
+    let webhook = Webhook::start().await;
+    let hook = format!(
+        "- {{name: own, slack_configs: [{{api_url: '{}'}}], webhook_configs: [{{url: '{}'}}], email_configs: [{{to: a@example.org, tls_config: {{ca_file: ca.pem}}}}], pagerduty_configs: [{{routing_key: '{ROUTING_KEY}', url: '{}'}}]}}",
+        world.slack.webhook_url(),
+        webhook.url(),
+        world.pagerduty.url()
+    );
+    world.start(world.config("{receiver: own, group_wait: 0s}", &hook));
+    let alert = evident();
+    let change = |before_ms: i64, from, to| Transition {
+        at_ms: now_ms() - before_ms,
+        rule_id: alert.rule_id.clone(),
+        labels: alert.labels.clone(),
+        from,
+        to,
+        value: 1.0,
+        note: String::new(),
+    };
+    let firing = Some(AlertState::Firing);
+    world.remember(&[change(900_000, None, firing), change(600_000, firing, Some(AlertState::Resolved))]);
+    world.commit(std::slice::from_ref(&alert));
+    world.attempted(Outcome::Accepted, 4).await;
+    let parts = ["wiki page 7", "team-storage", "line 5", "Fired once before", "for 5m"];
+    let check = |what: &str, text: &str| {
+        for part in parts {
+            assert!(text.contains(part), "{what} has no {part:?}: {text}");
+        }
+        assert!(!text.contains("line 6"), "{what} has more lines than wanted: {text}");
+    };
+    world.slack.seen.see(|seen| check("slack", &seen.messages.last().unwrap().body.to_string()));
+    world
+        .pagerduty
+        .seen
+        .see(|seen| check("pagerduty", &seen.events.last().unwrap()["payload"]["custom_details"].to_string()));
+    world.smtp.seen.see(|seen| check("mail", &seen.mails.last().unwrap().text));
+    webhook.seen.see(|seen| check("webhook", &seen.calls.last().unwrap().body.to_string()));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pagerduty_has_an_incident_for_each_alert_or_for_the_group() {
+    for (x, incidents) in [("", 3), (", x: {dedup_scope: group}", 1)] {
+        let mut world = World::new().await;
+        let url = world.pagerduty.url();
+        let receiver =
+            format!("- {{name: own, pagerduty_configs: [{{routing_key: '{ROUTING_KEY}', url: '{url}'{x}}}]}}");
+        world.start(
+            world.config("{receiver: own, group_wait: 0s, group_interval: 1s, group_by: [alertname]}", &receiver),
+        );
+        let alerts: Vec<_> = ["a", "b", "c"].map(|host| firing("Disk", host, "critical")).into();
+        world.commit(&alerts);
+        world.attempted(Outcome::Accepted, incidents).await;
+        world.commit(&alerts.iter().map(ended).collect::<Vec<_>>());
+        world.settled(incidents).await;
+        world.pagerduty.seen.see(|seen| {
+            assert_eq!(seen.incidents.len(), incidents, "{x}");
+            assert!(seen.incidents.values().all(|incident| incident.opened == 1 && !incident.open), "{x}");
+            assert!(seen.complaints.is_empty(), "{:?}", seen.complaints);
+        });
+        world.stop().await;
+    }
+}
+
+/// With everything that a rule can say beside its labels.
+fn evident() -> Instance {
+    let mut alert = firing("HostDiskFull", "web-1", "critical");
+    alert.evidence.log_lines = (1..=6).map(|n| format!("line {n}")).collect();
+    alert.evidence.context = vec![("runbook".into(), "wiki page 7".into()), ("owner".into(), "team-storage".into())];
+    alert
 }

@@ -4,8 +4,10 @@
 mod fakes;
 
 mod chaos;
+mod charts;
 mod email;
 mod faults;
+mod http_config;
 mod journey;
 mod restart;
 mod world;

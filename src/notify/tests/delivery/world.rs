@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::Labels;
-use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome};
-use notify::{Config, Notifier, NotifierOptions, Timing};
+use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, Transition};
+use notify::{ChartSource, Config, Notifier, NotifierOptions, Timing};
 use store::{Alerts, Evaluation};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) pagerduty: PagerDuty,
     pub(crate) smtp: Smtp,
     pub(crate) timing: Timing,
+    pub(crate) charts: Option<ChartSource>,
     running: Option<Running>,
 }
 
@@ -60,6 +61,7 @@ impl World {
             pagerduty: PagerDuty::start().await,
             smtp: Smtp::start(security).await,
             timing: timing(),
+            charts: None,
             running: None,
         };
         std::fs::write(world.dir.path().join("ca.pem"), &world.smtp.certificate_pem).unwrap();
@@ -110,6 +112,7 @@ receivers:
         let alerts = self.open();
         let options = NotifierOptions {
             timing: self.timing.clone(),
+            charts: self.charts.clone(),
             ..NotifierOptions::new("https://binnacle.example.org:8443")
         };
         let notifier = Notifier::of_alerts(alerts.clone(), "default", config, options).unwrap();
@@ -167,6 +170,17 @@ receivers:
     /// As an evaluation commits it: the state and the notice together.
     pub(crate) fn commit(&self, instances: &[Instance]) {
         commit(self.alerts(), instances);
+    }
+
+    /// Puts changes of state into the history.
+    pub(crate) fn remember(&self, transitions: &[Transition]) {
+        let evaluation = Evaluation {
+            group: "tests".into(),
+            at_ms: now_ms(),
+            transitions: transitions.to_vec(),
+            ..Evaluation::default()
+        };
+        self.alerts().commit_evaluation(&evaluation).unwrap();
     }
 
     pub(crate) fn intents(&self) -> Vec<Intent> {

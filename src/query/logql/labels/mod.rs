@@ -15,7 +15,7 @@ use model::log::{STREAM_ATTRIBUTES, STREAM_LABELS};
 use model::{AnyValue, Labels, Resource, Scope};
 
 pub(crate) use name::{SERVICE_NAME, UNKNOWN_SERVICE};
-pub(crate) use record::{Names, Need, PairRef};
+pub(crate) use record::{Kinds, Names, Need, PairRef};
 
 /// Name and value.
 pub(crate) type Pair = (Arc<str>, Arc<str>);
@@ -25,7 +25,7 @@ pub(crate) type Pair = (Arc<str>, Arc<str>);
 pub(crate) struct Stream {
     /// The stream labels.
     pub(crate) labels: Labels,
-    /// Of the stream labels: equal streams have equal ones.
+    /// Of the stream labels: equal streams have equal ones. The streams of one time come in its order.
     pub(crate) hash: u64,
     /// Structured metadata of the resource, then of the scope; of two of one name the later counts.
     around: Vec<Pair>,
@@ -56,14 +56,12 @@ impl Stream {
     }
 }
 
-/// Of the text of all names and values.
+/// Prometheus' `labels.StableHash`, by which Loki orders the entries of different streams that have one time.
 pub(crate) fn hash_of(labels: &Labels) -> u64 {
-    let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
-    for (name, value) in labels.iter() {
-        hasher.update(name.as_bytes());
+    let mut hasher = xxhash_rust::xxh64::Xxh64::new(0);
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        hasher.update(text.as_bytes());
         hasher.update(&[0xff]);
-        hasher.update(value.as_bytes());
-        hasher.update(&[0xfe]);
     }
     hasher.digest()
 }
@@ -82,12 +80,18 @@ pub(crate) fn stream_labels<'a>(resource: &'a Resource, mut other: impl FnMut(&'
             other(key, value.into());
         }
     }
-    let labels = Labels::from_pairs(pairs);
-    if labels.get(SERVICE_NAME).is_some() {
-        return labels;
+    if pairs.iter().any(|(name, _)| **name == *SERVICE_NAME) {
+        return Labels::from_pairs(pairs);
     }
-    let found = name::SERVICE_LABELS.iter().find_map(|name| labels.get(name)).unwrap_or(UNKNOWN_SERVICE);
-    labels.with(SERVICE_NAME, found)
+    // Loki's push door asks for one name after the other, its OTLP door takes the first attribute that has any of the names.
+    let named = |wanted: &str| pairs.iter().find(|(name, _)| **name == *wanted);
+    let found = match pushed {
+        true => name::SERVICE_LABELS.iter().find_map(|name| named(name)),
+        false => pairs.iter().find(|(name, _)| name::SERVICE_LABELS.contains(&&**name)),
+    };
+    let found = found.map_or_else(|| UNKNOWN_SERVICE.into(), |(_, value)| value.clone());
+    pairs.push((SERVICE_NAME.into(), found));
+    Labels::from_pairs(pairs)
 }
 
 /// A value as labels: a map's entries each under its own name, all else as text; what is empty is left out.

@@ -2,8 +2,8 @@
 //!
 //! Source: `NormalizeLabel` of prometheus/otlptranslator as Loki 3.7 calls it, observed over its API.
 
-/// Where `service_name` comes from when no label has that name: the first stream label found (Loki's `discover_service_name`).
-pub(crate) const SERVICE_LABELS: [&str; 12] = [
+/// Stream labels that `service_name` comes from when no label has that name (Loki's `discover_service_name`).
+pub(crate) const SERVICE_LABELS: [&str; 13] = [
     "service",
     "app",
     "application",
@@ -16,6 +16,7 @@ pub(crate) const SERVICE_LABELS: [&str; 12] = [
     "component",
     "workload",
     "job",
+    "k8s_job_name",
 ];
 
 pub(crate) const SERVICE_NAME: &str = "service_name";

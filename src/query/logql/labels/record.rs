@@ -76,6 +76,18 @@ pub(crate) enum Need {
     Only(Vec<String>),
 }
 
+/// What the needed metadata of a stream's records in one block hangs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    /// It is the same for all.
+    One,
+    /// On the severity as it was sent; with `with_number` only where that has a number.
+    Severities {
+        with_number: bool,
+    },
+    Each,
+}
+
 impl Need {
     pub(crate) fn has(&self, name: &str) -> bool {
         match self {
@@ -122,6 +134,34 @@ impl Rows {
             }
         }
         Ok(())
+    }
+
+    /// What the needed metadata of a stream's records hangs on.
+    pub(crate) fn kinds(&self, stream: &Stream, need: &Need, names: &Names) -> Result<Kinds, BlockError> {
+        const OF_EACH: [&str; 5] = ["observed_timestamp", "dropped_attributes_count", "flags", "trace_id", "span_id"];
+        const OF_SEVERITY: [&str; 3] = [DETECTED_LEVEL, "severity_number", "severity_text"];
+        let (Rows::Block { .. }, Need::Only(wanted)) = (self, need) else { return Ok(Kinds::Each) };
+        let asks = |known: &[&str]| {
+            wanted.iter().any(|name| known.contains(&name.strip_suffix(DUPLICATE_SUFFIX).unwrap_or(name)))
+        };
+        if asks(&OF_EACH) || names.matter(self, need)? {
+            return Ok(Kinds::Each);
+        }
+        Ok(match asks(&OF_SEVERITY) {
+            true => Kinds::Severities { with_number: need.has(DETECTED_LEVEL) && stream.level.is_none() },
+            false => Kinds::One,
+        })
+    }
+
+    /// The kind of a record of a stream: those of one kind have the same needed metadata. `None` where each has to be looked at.
+    pub(crate) fn kind(&self, at: usize, kinds: Kinds) -> Result<Option<usize>, BlockError> {
+        Ok(match (kinds, self) {
+            (Kinds::One, _) => Some(0),
+            // Without a number the line may tell the level.
+            (Kinds::Severities { with_number: true }, _) if self.severity_as_sent(at)?.0 == 0 => None,
+            (Kinds::Severities { .. }, Rows::Block { block, .. }) => Some(block.severity_place(at)?),
+            _ => None,
+        })
     }
 
     /// Appends what is needed of the structured metadata, each name once; of two of one name the later counts. `out` is empty before.

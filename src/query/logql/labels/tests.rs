@@ -111,18 +111,32 @@ fn a_service_without_name_is_named_by_another_stream_label() {
         resource(&[("k8s.job.name", text("j"))]),
         Scope::default(),
         LogRecord::default(),
-        r#"{k8s_job_name="j",service_name="unknown_service"}"#,
+        r#"{k8s_job_name="j",service_name="j"}"#,
+        level,
+    );
+    check(
+        resource(&[("cloud.region", text("r")), ("k8s.job.name", text("j")), ("container.name", text("c"))]),
+        Scope::default(),
+        LogRecord::default(),
+        r#"{cloud_region="r",container_name="c",k8s_job_name="j",service_name="j"}"#,
+        level,
+    );
+    check(
+        resource(&[("cloud.region", text("r"))]),
+        Scope::default(),
+        LogRecord::default(),
+        r#"{cloud_region="r",service_name="unknown_service"}"#,
         level,
     );
     let pushed = Resource {
         schema_url: STREAM_LABELS.into(),
-        ..resource(&[("job", text("j")), ("a__b", text("kept")), ("k8s.pod.name", text("p"))])
+        ..resource(&[("job", text("j")), ("a__b", text("kept")), ("k8s.pod.name", text("p")), ("app", text("x"))])
     };
     check(
         pushed,
         Scope::default(),
         LogRecord::default(),
-        r#"{a__b="kept",job="j",k8s_pod_name="p",service_name="j"}"#,
+        r#"{a__b="kept",app="x",job="j",k8s_pod_name="p",service_name="x"}"#,
         level,
     );
 }

@@ -10,18 +10,49 @@ use super::text_filter::TextFilter;
 /// A label filter, compiled.
 #[derive(Debug)]
 pub(super) enum Filter {
-    Text { name: String, filter: TextFilter },
-    Number { name: String, op: Compare, value: f64 },
-    Duration { name: String, op: Compare, ns: i64 },
-    Bytes { name: String, op: Compare, bytes: u64 },
-    Ip { name: String, negated: bool, pattern: IpPattern },
+    Text {
+        name: String,
+        filter: TextFilter,
+    },
+    Number {
+        name: String,
+        op: Compare,
+        value: f64,
+    },
+    Duration {
+        name: String,
+        op: Compare,
+        ns: i64,
+    },
+    Bytes {
+        name: String,
+        op: Compare,
+        bytes: u64,
+    },
+    /// Without a pattern it takes no entry, but those with an error.
+    Ip {
+        name: String,
+        negated: bool,
+        pattern: Option<IpPattern>,
+    },
     And(Box<Filter>, Box<Filter>),
     Or(Box<Filter>, Box<Filter>),
 }
 
 impl Filter {
-    /// `None` for one that takes every entry (`| level=~".*"`); Loki leaves it out of the pipeline.
+    /// A stage's filter. `None` for one that takes every entry (`| level=~".*"`); Loki leaves it out of the pipeline.
+    ///
+    /// # Errors
+    /// What does not compile. As in Loki an address pattern is looked at only where it is the whole stage.
     pub(super) fn new(filter: &LabelFilter) -> Result<Option<Filter>, ParseError> {
+        if let LabelFilter::Ip { pattern, .. } = filter {
+            IpPattern::new(pattern).map_err(|reason| ParseError::stage(&format!("| {filter}"), reason))?;
+        }
+        Filter::behind_unwrap(filter)
+    }
+
+    /// As [`Filter::new`], where no address pattern is refused.
+    pub(super) fn behind_unwrap(filter: &LabelFilter) -> Result<Option<Filter>, ParseError> {
         let compiled = Filter::build(filter)?;
         let takes_all = matches!(&compiled, Filter::Text { filter, .. } if filter.takes_all());
         Ok(Some(compiled).filter(|_| !takes_all))
@@ -41,11 +72,9 @@ impl Filter {
                 let bytes = units::bytes(&units::bytes_text(*bytes)).unwrap_or(*bytes);
                 Filter::Bytes { name: name.clone(), op: *op, bytes }
             }
-            LabelFilter::Ip { name, negated, pattern } => Filter::Ip {
-                name: name.clone(),
-                negated: *negated,
-                pattern: IpPattern::new(pattern).map_err(|reason| ParseError::stage(&format!("| {filter}"), reason))?,
-            },
+            LabelFilter::Ip { name, negated, pattern } => {
+                Filter::Ip { name: name.clone(), negated: *negated, pattern: IpPattern::new(pattern).ok() }
+            }
             LabelFilter::And(left, right) => {
                 Filter::And(Box::new(Filter::build(left)?), Box::new(Filter::build(right)?))
             }
@@ -63,7 +92,8 @@ impl Filter {
             Filter::Duration { name, op, ns } => compare(labels, name, *op, *ns, units::go_duration),
             Filter::Bytes { name, op, bytes } => compare(labels, name, *op, *bytes, units::bytes),
             Filter::Ip { name, negated, pattern } => {
-                !labels.error().is_empty() || labels.get(name).is_some_and(|value| pattern.is_in(value) != *negated)
+                let fits = |pattern: &IpPattern| labels.get(name).is_some_and(|value| pattern.is_in(value) != *negated);
+                !labels.error().is_empty() || pattern.as_ref().is_some_and(fits)
             }
             Filter::And(left, right) => {
                 // Both sides are asked always: each may set an error.

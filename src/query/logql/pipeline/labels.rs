@@ -201,12 +201,14 @@ impl<'a> Labels<'a> {
         self.metadata.iter().map(texts).filter(move |(name, _)| of_metadata(name))
     }
 
-    /// What stages made, and the errors; in no order.
+    /// What stages made, and the errors; in no order, each name once: an error hides a label that a stage gave its name.
     pub fn parsed(&self) -> impl Iterator<Item = (&str, &str)> {
-        let details = Some((ERROR_DETAILS, &*self.details)).filter(|_| !self.is_untouched());
-        let errors = [Some((ERROR, &*self.error)), details];
-        let errors = errors.into_iter().flatten().filter(|(_, value)| !value.is_empty());
-        self.parsed.iter().map(texts).chain(errors)
+        let details = Some(&*self.details).filter(|_| !self.is_untouched()).unwrap_or_default();
+        let errors =
+            [(ERROR, &*self.error), (ERROR_DETAILS, details)].map(|one| Some(one).filter(|one| !one.1.is_empty()));
+        let is_hidden = move |name: &str| errors.iter().flatten().any(|(error, _)| *error == name);
+        let made = self.parsed.iter().map(texts).filter(move |(name, _)| !is_hidden(name));
+        made.chain(errors.into_iter().flatten())
     }
 
     /// All labels, in no order, each name once.

@@ -37,6 +37,7 @@ use super::error::ParseError;
 
 pub use self::labels::{DUPLICATE_SUFFIX, ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR, Pair};
 pub use self::sample::{Extractor, Sample};
+pub(crate) use self::sanitize::json_label;
 
 /// A log record as Loki would hold it.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +127,11 @@ impl Pipeline {
     /// Whether every entry passes unchanged.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Whether line filters are all there is: what passes does so unchanged.
+    pub fn only_filters(&self) -> bool {
+        matches!(self.steps.as_slice(), [] | [Step::Lines(_)])
     }
 
     /// Whether the line filters that come first let a line through: before anything else of its entry is looked at.

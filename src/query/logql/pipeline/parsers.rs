@@ -181,7 +181,12 @@ impl<'x, 'a, K: Keep<'x, 'a>> Run<'_, 'x, 'a, K> {
     /// The name under which a label is made; `None` when the query has no use for it, or has it already: the first value counts.
     fn wanted(&self, name: Cow<'a, str>) -> Option<Cow<'a, str>> {
         let name = self.suffixed(name);
-        (self.hints.wants(&name) && !self.labels.was_parsed(&name)).then_some(name)
+        self.is_wanted(&name).then_some(name)
+    }
+
+    /// As [`Run::wanted`], of a name that has its suffix.
+    fn is_wanted(&self, name: &str) -> bool {
+        self.hints.wants(name) && !self.labels.was_parsed(name)
     }
 
     /// Sets a label that [`Run::wanted`] let through. Whether the entry is still wanted.
@@ -418,19 +423,36 @@ impl<'x, 'a, K: Keep<'x, 'a>> JsonWalk<'_, '_, 'x, 'a, K> {
         Ok(if self.run.hints.all_parsed(self.run.labels) { Walk::Stop } else { Walk::On })
     }
 
+    /// The name of a label below other keys. As in Loki the suffix goes behind the key as it is written, blanks and all.
+    fn nested(&mut self, key: Cow<'x, str>) -> String {
+        self.parts.push(key);
+        nested_name(&mut self.name, &self.parts);
+        if self.run.labels.collides(&self.name)
+            && let Some(key) = self.parts.last_mut()
+        {
+            key.to_mut().push_str(DUPLICATE_SUFFIX);
+            nested_name(&mut self.name, &self.parts);
+        }
+        self.parts.pop();
+        self.name.clone()
+    }
+
     fn label(&mut self, key: Cow<'x, str>, value: &'x str, kind: Kind) -> Result<Walk, &'static str> {
         let name = if self.parts.is_empty() {
-            match key {
+            let name = match key {
                 Cow::Borrowed(key) => K::keep_cow(label_name(key, true)),
                 Cow::Owned(key) => Cow::Owned(label_name(&key, true).into_owned()),
+            };
+            if name.is_empty() {
+                return Ok(Walk::On);
             }
+            self.run.suffixed(name)
         } else {
-            self.parts.push(key);
-            nested_name(&mut self.name, &self.parts);
-            self.parts.pop();
-            Cow::Owned(self.name.clone())
+            Cow::Owned(self.nested(key))
         };
-        let Some(name) = self.run.wanted(name) else { return Ok(Walk::On) };
+        if !self.run.is_wanted(&name) {
+            return Ok(Walk::On);
+        }
         if self.run.labels.is_full() {
             return Err("the line has too many fields (at most 1024 are read)");
         }

@@ -63,7 +63,7 @@ impl Extractor {
             Some(unwrap) => {
                 let mut after = Vec::with_capacity(unwrap.filters.len());
                 for filter in &unwrap.filters {
-                    after.extend(Filter::new(filter)?.map(Arc::new));
+                    after.extend(Filter::behind_unwrap(filter)?.map(Arc::new));
                 }
                 after.iter().for_each(|filter| filter.names(&mut required));
                 // Loki joins several into one, which it does not look into.
@@ -163,8 +163,8 @@ impl Extractor {
             return None;
         }
         let value = self.run(entry, scratch, &mut labels)?;
-        let has = |name: &str| labels.iter().any(|(known, _)| known == name);
-        let has_error = has(super::ERROR) && !has(super::PRESERVE_ERROR);
+        let value_of = |name: &str| labels.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let has_error = value_of(super::ERROR).is_some() && value_of(super::PRESERVE_ERROR) != Some("true");
         Some(Sample { value, labels, has_error })
     }
 

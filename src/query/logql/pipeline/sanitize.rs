@@ -29,6 +29,13 @@ pub(super) fn nested_name(name: &mut String, parts: &[Cow<'_, str>]) {
     }
 }
 
+/// The name of the label that the JSON parser makes of what is found under these keys.
+pub(crate) fn json_label(path: &[String]) -> String {
+    let mut name = String::new();
+    nested_name(&mut name, &path.iter().map(|key| Cow::Borrowed(key.as_str())).collect::<Vec<_>>());
+    name
+}
+
 fn append(name: &mut String, key: &str) {
     name.extend(key.chars().map(|c| if c.is_ascii() && is_name_byte(c as u8) { c } else { '_' }));
 }

@@ -10,7 +10,7 @@ use super::super::ast::{LabelFormat, NamedMatcher};
 use super::super::error::ParseError;
 use super::super::go_regex;
 use super::labels::{ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR, TEMPLATE_ERROR, is_error};
-use super::template::{self as functions, Around, Live, Snapshot};
+use super::template::{self as functions, Around, Live, Of, Snapshot};
 
 /// `line_format`, compiled.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct LineFormat {
 impl LineFormat {
     pub(super) fn new(text: &str) -> Result<LineFormat, ParseError> {
         let stage = format!("| line_format {}", super::super::units::quote(text));
-        let template = functions::parse(text)
+        let template = functions::parse(Of::Line, text)
             .map_err(|reason| ParseError::stage(&stage, format!("invalid line template: {reason}")))?;
         Ok(LineFormat { template })
     }
@@ -40,7 +40,7 @@ impl LineFormat {
         if let Some(name) = self.template.only_field() {
             return Some(labels.get(name).unwrap_or_default().to_owned());
         }
-        match functions::run(&self.template, &Live(labels), around) {
+        match functions::run(Of::Line, &self.template, &Live(labels), around) {
             Ok(line) => Some(line),
             Err(reason) => {
                 labels.set_error(TEMPLATE_ERROR);
@@ -84,7 +84,7 @@ impl LabelFormats {
                 LabelFormat::Rename { to, from } => Format::Rename { to: to.clone(), from: from.clone() },
                 LabelFormat::Template { to, template } => Format::Template {
                     to: to.clone(),
-                    template: functions::parse(template)
+                    template: functions::parse(Of::Label, template)
                         .map_err(|reason| stage(format!("invalid template for label '{to}': {reason}")))?,
                 },
             });
@@ -123,9 +123,9 @@ impl LabelFormats {
                 }
                 Format::Template { to, template } => {
                     let run = if self.templates > 1 {
-                        functions::run(template, before.get_or_insert_with(|| Snapshot::of(labels)), around)
+                        functions::run(Of::Label, template, before.get_or_insert_with(|| Snapshot::of(labels)), around)
                     } else {
-                        functions::run(template, &Live(labels), around)
+                        functions::run(Of::Label, template, &Live(labels), around)
                     };
                     match run {
                         Ok(value) => labels.set(Cow::Owned(to.clone()), Cow::Owned(value)),

@@ -9,7 +9,7 @@ use foldhash::HashMap;
 use jiff::tz::TimeZone;
 use regex::Regex;
 use template::text::title;
-use template::{Language, OUTPUT_BYTES_MAX, Object, Set, Template, Value, kind, query_escape, truth};
+use template::{Command, Language, OUTPUT_BYTES_MAX, Object, Set, Template, Value, kind, query_escape, truth};
 
 use super::super::{go_regex, units};
 use super::decimal::{self, Op};
@@ -89,11 +89,28 @@ const NAMES: [&str; 67] = [
     "__timestamp__",
 ];
 
+/// What Loki calls the templates of its stages, as it shows in errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Line,
+    Label,
+}
+
+impl Of {
+    fn as_str(self) -> &'static str {
+        match self {
+            Of::Line => "line",
+            Of::Label => "label",
+        }
+    }
+}
+
 /// Parses a template of a stage.
-pub(super) fn parse(text: &str) -> Result<Template, String> {
+pub(super) fn parse(of: Of, text: &str) -> Result<Template, String> {
     let functions = |name: &str| NAMES.contains(&name);
     let language = Language { functions: &functions, variables: &[] };
-    Template::parse(text, &language, &Set::default()).map_err(|error| error.to_string())
+    Template::parse(text, &language, &Set::default())
+        .map_err(|error| format!("template: {}:{}: {}", of.as_str(), error.line, error.reason))
 }
 
 /// What a run needs beside the labels.
@@ -121,10 +138,18 @@ impl Regexes {
     }
 }
 
-/// Runs a template over labels.
-pub(super) fn run(template: &Template, labels: &dyn Object, around: &mut Around<'_>) -> Result<String, String> {
+/// Runs a template over labels. An error is worded as Go words it.
+pub(super) fn run(of: Of, template: &Template, labels: &dyn Object, around: &mut Around<'_>) -> Result<String, String> {
     let mut functions = |name: &str, arguments: &[Value]| call(name, arguments, around);
-    template.run(labels, Vec::new(), &mut functions).map_err(|error| error.to_string())
+    template.run(labels, Vec::new(), &mut functions).map_err(|error| {
+        let name = of.as_str();
+        match error.command {
+            Some(Command { line, column, text }) => {
+                format!("template: {name}:{line}:{column}: executing {name:?} at <{text}>: {}", error.reason)
+            }
+            None => format!("template: {name}:{}: {}", error.line, error.reason),
+        }
+    })
 }
 
 /// The labels as Go's `map[string]string`; an absent one is empty.
@@ -214,8 +239,10 @@ fn call(name: &str, arguments: &[Value], around: &mut Around<'_>) -> Result<Valu
         ("__line__", []) => text(around.line.to_owned()),
         ("__timestamp__", []) => Ok(Time::of_ns(around.ts_ns).value()),
         ("now", []) => Ok(Time::of_ns(around.now_ns).value()),
-        ("ToLower" | "lower", [Text(of)]) => text(of.to_lowercase()),
-        ("ToUpper" | "upper", [Text(of)]) => text(of.to_uppercase()),
+        ("ToLower" | "lower", [Text(of)]) => text(one_by_one(of, |c| c.to_lowercase().next())),
+        ("ToUpper" | "upper", [Text(of)]) => {
+            text(one_by_one(of, |c| Some(c.to_uppercase()).filter(|all| all.len() == 1)?.next()))
+        }
         ("title", [Text(of)]) => text(title(of)),
         ("Replace", [Text(of), Text(old), Text(new), Int(count)]) => text(replace(of, old, new, *count)?),
         ("replace", [Text(old), Text(new), Text(of)]) => text(replace(of, old, new, -1)?),
@@ -267,8 +294,12 @@ fn call(name: &str, arguments: &[Value], around: &mut Around<'_>) -> Result<Valu
         ("mod", [left, right]) => divided(integer(left), integer(right), i64::checked_rem),
         ("max", [first, rest @ ..]) => Ok(Int(rest.iter().map(integer).fold(integer(first), i64::max))),
         ("min", [first, rest @ ..]) => Ok(Int(rest.iter().map(integer).fold(integer(first), i64::min))),
-        ("maxf", [first, rest @ ..]) => Ok(Value::Float(rest.iter().map(float).fold(float(first), f64::max))),
-        ("minf", [first, rest @ ..]) => Ok(Value::Float(rest.iter().map(float).fold(float(first), f64::min))),
+        ("maxf", [first, rest @ ..]) => {
+            Ok(Value::Float(rest.iter().map(float).fold(float(first), |most, one| of_numbers(most, one, f64::max))))
+        }
+        ("minf", [first, rest @ ..]) => {
+            Ok(Value::Float(rest.iter().map(float).fold(float(first), |least, one| of_numbers(least, one, f64::min))))
+        }
         ("addf", all) => decimals(Op::Add, &[&[Int(0)], all].concat()),
         ("subf", all @ [_, ..]) => decimals(Op::Sub, all),
         ("mulf", all @ [_, ..]) => decimals(Op::Mul, all),
@@ -327,6 +358,11 @@ fn replace(of: &str, old: &str, new: &str, count: i64) -> Result<String, String>
     if replaced.len() > OUTPUT_BYTES_MAX.max(of.len()) { Err(too_long()) } else { Ok(replaced) }
 }
 
+/// Go maps each character to one other: what has no single counterpart stays.
+fn one_by_one(of: &str, map: impl Fn(char) -> Option<char>) -> String {
+    of.chars().map(|c| map(c).unwrap_or(c)).collect()
+}
+
 /// Bytes as text; each that is no UTF-8 becomes a replacement character, as when Go writes it as JSON.
 fn lossy(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
@@ -351,7 +387,14 @@ fn truncated(count: i64, of: &str) -> String {
 
 fn substring(start: i64, end: i64, of: &str) -> Result<String, String> {
     let bytes = of.as_bytes();
-    let out_of_range = || format!("slice bounds out of range [{start}:{end}] with length {}", bytes.len());
+    let out_of_range = || {
+        let wrong = match (start, end) {
+            (..0, ..0) => format!("[:{end}]"),
+            (..0, _) => format!("[:{end}] with length {}", bytes.len()),
+            _ => format!("[{start}:{}]", usize::try_from(end).map_or(bytes.len(), |end| end.min(bytes.len()))),
+        };
+        format!("runtime error: slice bounds out of range {wrong}")
+    };
     let end = usize::try_from(end).ok();
     let found = match usize::try_from(start) {
         Err(_) => end.and_then(|end| bytes.get(..end)),
@@ -404,6 +447,11 @@ fn decimals(op: Op, all: &[Value]) -> Result<Value, String> {
     all.try_fold(first, |sum, next| decimal::apply(op, sum, next)).map(Value::Float)
 }
 
+/// Unlike Rust's, Go's `math.Max` and `math.Min` are no number when either is none.
+fn of_numbers(left: f64, right: f64, pick: impl Fn(f64, f64) -> f64) -> f64 {
+    if left.is_nan() || right.is_nan() { f64::NAN } else { pick(left, right) }
+}
+
 fn rounded(of: f64, places: i64, up_from: f64) -> f64 {
     let scale = 10_f64.powi(i32::try_from(places).unwrap_or(i32::MAX));
     let shifted = scale * of;
@@ -421,10 +469,11 @@ fn integer(of: &Value) -> i64 {
     }
 }
 
-/// A whole number in Go's notations; decimals behind the point must be zeros.
+/// A whole number in Go's notations; decimals behind the point are cut off.
 fn integer_of_text(text: &str) -> Option<i64> {
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let text = match text.split_once('.') {
-        Some((whole, zeros)) if !whole.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
+        Some((whole, part)) if is_digits(part) && is_digits(whole.strip_prefix(['-', '+']).unwrap_or(whole)) => whole,
         _ => text,
     };
     let (negative, digits) = match text.strip_prefix('-') {
@@ -480,8 +529,11 @@ fn read_time(layout: &str, text: &str, zone: &TimeZone) -> Value {
 
 /// Days, seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by the count of digits.
 fn unix_to_time(text: &str) -> Result<Value, String> {
-    let unable = || format!("unable to parse time '{text}'");
-    let number: i64 = text.parse().map_err(|_| unable())?;
+    // Loki formats an error that is not there.
+    let unable = |reason: &str| format!("unable to parse time '{text}': {reason}");
+    let number: i64 = text
+        .parse()
+        .map_err(|_| unable(&format!("strconv.ParseInt: parsing {}: invalid syntax", units::quote(text))))?;
     let at = match text.len() {
         5 => Time::of_seconds(number.saturating_mul(86_400)),
         10 => Time::of_seconds(number),
@@ -490,7 +542,7 @@ fn unix_to_time(text: &str) -> Result<Value, String> {
         19 => Some(Time::of_ns(number)),
         _ => None,
     };
-    at.map(Time::value).ok_or_else(unable)
+    at.map(Time::value).ok_or_else(|| unable("%!w(<nil>)"))
 }
 
 /// `url.QueryUnescape`
@@ -521,7 +573,13 @@ fn base64_decoded(text: &str) -> String {
     match STANDARD.decode(&plain) {
         Ok(bytes) => lossy(&bytes),
         Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _)) => illegal_base64(at),
-        Err(DecodeError::InvalidLength(_) | DecodeError::InvalidPadding) => illegal_base64(plain.len()),
+        // Go tells where the last group of four begins, or the end when it lacks padding.
+        Err(DecodeError::InvalidLength(_) | DecodeError::InvalidPadding) if plain.ends_with('=') => {
+            illegal_base64(plain.len())
+        }
+        Err(DecodeError::InvalidLength(_) | DecodeError::InvalidPadding) => {
+            illegal_base64(plain.len() - plain.len() % 4)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use store::IndexQuery;
 use super::required;
 use super::text_filter::TextFilter;
 use super::{Pipeline, Step};
-use crate::logs::{body_terms, needed_text};
+use crate::logs::{LineTest, Lines, TextRegex, body_terms};
 
 impl Pipeline {
     /// What must hold of the index entries of a block, so that a line in it can pass. Says what the line filters say that come before any
@@ -24,22 +24,49 @@ impl Pipeline {
         required::and(all)
     }
 
-    /// Texts that stand in every line, as it was sent, that passes.
-    pub(crate) fn line_texts(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        for step in &self.steps {
+    /// What every line, as it was sent, that passes must meet.
+    pub(crate) fn lines(&self) -> Lines {
+        let mut lines = Lines { tests: Vec::new(), is_all: true };
+        for (at, step) in self.steps.iter().enumerate() {
             match step {
-                Step::Lines(filters) => out.extend(filters.iter().filter_map(|filter| match filter {
-                    TextFilter::Contains(literal) => Some(literal.text.clone()),
-                    TextFilter::Regex(regex) => needed_text(regex.as_str()),
-                    _ => None,
-                })),
+                Step::Lines(filters) => {
+                    for filter in filters {
+                        match test_of(filter) {
+                            Some(test) => lines.tests.push(test),
+                            None => {
+                                lines.is_all &= at > 0;
+                                lines.tests.extend(needed_texts(filter));
+                            }
+                        }
+                    }
+                }
                 Step::LineFormat(_) | Step::Decolorize => break,
                 Step::Parser(parser) if parser.changes_line() => break,
                 Step::Parser(_) | Step::Labels(_) | Step::LabelFormat(_) | Step::Drop(_) | Step::Keep(_) => {}
             }
         }
-        out
+        lines
+    }
+}
+
+/// The same condition, where whole blocks can be asked it.
+fn test_of(filter: &TextFilter) -> Option<LineTest> {
+    match filter {
+        TextFilter::Contains(literal) => LineTest::has(&literal.text),
+        TextFilter::ContainsFolded(_, regex) | TextFilter::Regex(regex) => {
+            Some(LineTest::Matches(Box::new(TextRegex::new(regex.clone()))))
+        }
+        TextFilter::Not(inner) => Some(LineTest::Not(Box::new(test_of(inner)?))),
+        TextFilter::Or(one, other) => Some(LineTest::Any(vec![test_of(one)?, test_of(other)?])),
+        _ => None,
+    }
+}
+
+/// Texts without which a line does not meet a condition.
+fn needed_texts(filter: &TextFilter) -> Vec<LineTest> {
+    match filter {
+        TextFilter::Pattern(pattern) => pattern.texts().filter_map(LineTest::has).collect(),
+        _ => Vec::new(),
     }
 }
 

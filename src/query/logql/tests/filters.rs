@@ -155,6 +155,15 @@ fn labels() {
             (r#"| logfmt | a!=ip("10.0.0.0/8")"#, "a=10.9.8.7", "-"),
             (r#"| logfmt | a=ip("10.0.0.0/8")"#, "b=10.9.8.7", "-"),
             (r#"| logfmt | a!=ip("10.0.0.0/8")"#, "b=10.9.8.7", "-"),
+            // A pattern that is none is refused only where it is the whole stage; elsewhere it takes nothing, but what has an error.
+            (r#"| logfmt | a=ip("none") or b="1""#, "a=10.9.8.7 b=1", "+"),
+            (r#"| logfmt | a!=ip("none") or b="1""#, "a=10.9.8.7 b=2", "-"),
+            (r#"| logfmt | b="1", a=ip("none")"#, "a=10.9.8.7 b=1", "-"),
+            (r#"| logfmt | b > 1 and a=ip("none")"#, "a=10.9.8.7 b=x", "!"),
+            (r#"| logfmt | a=ip("none") and b > 1"#, "a=10.9.8.7 b=x", "-"),
+            // A side of `or` that is not needed sets no error.
+            (r#"| logfmt | a="1" or b > 1"#, "a=1 b=x", "+"),
+            (r#"| logfmt | b > 1 or a="1""#, "a=1 b=x", "!"),
             // One error is kept, and filters on text go on.
             (r#"| json | a > 5"#, "no json", "-"),
             (r#"| json | pod > 5 | pod="p1""#, "no json", "!"),

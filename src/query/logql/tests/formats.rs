@@ -68,7 +68,7 @@ fn templates() {
             (
                 "{{substr 5 2 .m}}",
                 "",
-                "! template line 1: error calling substr: slice bounds out of range [5:2] with length 11}",
+                "! template: line:1:2: executing \"line\" at <substr 5 2 .m>: error calling substr: runtime error: slice bounds out of range [5:2]}",
             ),
             ("{{contains \"ell\" .m}} {{hasPrefix \"He\" .m}} {{hasSuffix \"x\" .m}}", "", "true true false"),
             ("{{indent 2 .m}}|{{nindent 1 \"a\\nb\"}}", "", "  Hello World|\n a\n b"),
@@ -80,15 +80,19 @@ fn templates() {
             (
                 "{{regexReplaceAll \"(\" .m \"x\"}}",
                 "",
-                "! template line 1: error calling regexReplaceAll: error parsing regexp: unclosed group}",
+                "! template: line:1:2: executing \"line\" at <regexReplaceAll \"(\" .m \"x\">: error calling regexReplaceAll: error parsing regexp: unclosed group}",
             ),
             ("{{count \"o\" .m}} {{ .m | count \"l+\"}}", "", "2 2"),
             ("{{urlencode \"a b&c\"}} {{urldecode \"a+b%26c\"}}", "", "a+b%26c a b&c"),
-            ("{{urldecode \"%zz\"}}", "", "! template line 1: error calling urldecode: invalid URL escape \"%zz\"}"),
+            (
+                "{{urldecode \"%zz\"}}",
+                "",
+                "! template: line:1:2: executing \"line\" at <urldecode \"%zz\">: error calling urldecode: invalid URL escape \"%zz\"}",
+            ),
             (
                 "{{b64enc \"hé\"}} {{b64dec \"aMOp\"}} {{b64dec \"a\"}}",
                 "",
-                "aMOp hé illegal base64 data at input byte 1",
+                "aMOp hé illegal base64 data at input byte 0",
             ),
             (
                 "{{alignLeft 5 \"abc\"}}|{{alignRight 5 \"abc\"}}|{{alignLeft 2 \"abc\"}}|{{alignRight 2 \"abc\"}}",
@@ -99,21 +103,49 @@ fn templates() {
             (
                 "{{duration .m}}",
                 "",
-                "! template line 1: error calling duration: time: invalid duration \"Hello World\"}",
+                "! template: line:1:2: executing \"line\" at <duration .m>: error calling duration: time: invalid duration \"Hello World\"}",
             ),
             ("{{add 1 2 .a}} {{sub 5 .a}} {{mul 2 3 4}} {{div 7 2}} {{mod 7 2}}", "", "4 4 24 3 1"),
-            ("{{div 1 0}}", "", "! template line 1: error calling div: runtime error: integer divide by zero}"),
+            (
+                "{{div 1 0}}",
+                "",
+                "! template: line:1:2: executing \"line\" at <div 1 0>: error calling div: runtime error: integer divide by zero}",
+            ),
             (
                 "{{addf 0.1 0.2}} {{subf 1 0.9}} {{mulf 1.1 1.1}} {{divf 1 3}} {{addf 1 .n}}",
                 "",
                 "0.3 0.1 1.21 0.3333333333333333 -1.5",
             ),
             ("{{max 1 5 3}} {{min 4 2}} {{maxf 1.5 .n}} {{minf 1.5 .n}}", "", "5 2 1.5 -2.5"),
+            ("{{maxf 1 (float64 \"NaN\")}} {{minf (float64 \"NaN\") 1}}", "", "NaN NaN"),
+            // Each character becomes one, or stays.
+            ("{{upper \"größe\"}} {{lower \"İX\"}}", "", "GRÖßE ix"),
+            (
+                "{{b64dec \"aGVsbG8\"}}, {{b64dec \"aGVsbA=\"}}",
+                "",
+                "illegal base64 data at input byte 4, illegal base64 data at input byte 7",
+            ),
+            (
+                "{{substr -1 99 \"ab\"}}",
+                "",
+                "! template: line:1:2: executing \"line\" at <substr -1 99 \"ab\">: error calling substr: runtime error: slice bounds out of range [:99] with length 2}",
+            ),
+            (
+                "{{substr 7 9 \"ab\"}}",
+                "",
+                "! template: line:1:2: executing \"line\" at <substr 7 9 \"ab\">: error calling substr: runtime error: slice bounds out of range [7:2]}",
+            ),
+            ("{{int \"1.9\"}} {{int \".5\"}} {{int \"-3.\"}} {{int \"1.x\"}}", "", "1 0 -3 0"),
+            (
+                "{{printf \"%v %v\" (fromJson \"no\") (fromJson \"[null,1]\")}} {{fromJson \"[null]\"}}",
+                "",
+                "<nil> [<nil> 1] [<nil>]",
+            ),
             ("{{ceil 1.2}} {{floor 1.8}} {{round 3.14159 2}} {{round 1.5 0}} {{round .n 0}}", "", "2 1 3.14 2 -3"),
             (
                 "{{int \"12.00\"}} {{int .n}} {{int \"x\"}} {{int \"010\"}} {{int \"0x1f\"}} {{float64 .n}} {{int 2.9}}",
                 "",
-                "12 0 0 8 31 -2.5 2",
+                "12 -2 0 8 31 -2.5 2",
             ),
             ("{{default \"none\" .none}} {{default \"none\" .a}} {{.none | default \"d\"}}", "", "none 1 d"),
             ("{{(index (fromJson .j).k 1).x}} {{(fromJson .j).f}} {{(fromJson .j).none}}", "", "y 1.5 <no value>"),
@@ -129,7 +161,11 @@ fn templates() {
                 "",
                 "2023-01-15 16:08:09 +0000 UTC 23/1/16",
             ),
-            ("{{unixToTime \"12\"}}", "", "! template line 1: error calling unixToTime: unable to parse time '12'}"),
+            (
+                "{{unixToTime \"12\"}}",
+                "",
+                "! template: line:1:2: executing \"line\" at <unixToTime \"12\">: error calling unixToTime: unable to parse time '12': %!w(<nil>)}",
+            ),
             ("{{toDate \"2006-01-02\" \"2021-11-02\" | unixEpoch}}", "", "1635811200"),
             ("{{toDate \"2006-01-02T15:04:05Z07:00\" \"2021-11-02T10:00:00+02:00\" | unixEpoch}}", "", "1635840000"),
             (
@@ -147,14 +183,14 @@ fn templates() {
             (
                 "{{ .a | ToUpper 5 }}",
                 "",
-                "! template line 1: error calling ToUpper: wrong number or type of arguments for ToUpper (int, string)}",
+                "! template: line:1:8: executing \"line\" at <ToUpper 5>: error calling ToUpper: wrong number or type of arguments for ToUpper (int, string)}",
             ),
             ("{{len .m}} {{not .none}} {{index . \"pod\"}}", "", "11 true p1"),
             ("{{range $k, $v := .}}{{$k}},{{end}}", "", "a,app,b,d,j,m,n,pod,size,"),
             (
                 "{{repeat 100000 \"ab\"}}",
                 "",
-                "! template line 1: error calling repeat: the text is longer than 65536 bytes}",
+                "! template: line:1:2: executing \"line\" at <repeat 100000 \"ab\">: error calling repeat: the text is longer than 65536 bytes}",
             ),
             ("{{/* nothing */}}x {{- \" y \" -}} z", "", "x y z"),
         ],
@@ -170,7 +206,7 @@ fn lines_and_labels() {
             (
                 "| line_format `{{.pod}} {{div 1 0}}`",
                 "l",
-                "l {__error__=TemplateFormatErr __error_details__=template line 1: error calling div: runtime error: integer divide by zero}",
+                "l {__error__=TemplateFormatErr __error_details__=template: line:1:11: executing \"line\" at <div 1 0>: error calling div: runtime error: integer divide by zero}",
             ),
             (
                 "| json | line_format `{{.__error__}} {{.__error_details__ | trunc 5}}` | drop __error__,__error_details__",
@@ -180,6 +216,19 @@ fn lines_and_labels() {
             ("| label_format a=`{{.pod}}-{{.app}}`", "l", "l {a=p1-x}"),
             ("| label_format a=pod", "l", "l {!pod a=p1}"),
             ("| label_format a=none", "l", "l {}"),
+            // What is renamed to itself is gone.
+            ("| label_format pod=pod", "l", "l {!pod}"),
+            // An error hides what a stage gives its name.
+            (
+                "| json | label_format __error_details__=`mine`",
+                "l",
+                "l {__error__=JSONParserErr __error_details__=Value looks like object, but can't find closing '}' symbol}",
+            ),
+            (
+                "| logfmt | json | drop __error__, __error_details__",
+                "__error_details__=mine",
+                "__error_details__=mine {__error_details__=mine}",
+            ),
             ("| label_format pod=`x`", "l", "l {pod=x}"),
             ("| label_format app=`y`", "l", "l {app=y}"),
             // All templates of one stage see what was before it; renames are done at once.
@@ -187,9 +236,9 @@ fn lines_and_labels() {
             ("| label_format a=`1` | label_format b=`{{.a}}`", "l", "l {a=1 b=1}"),
             ("| label_format a=pod, b=`{{.a}}{{.pod}}`", "l", "l {!pod a=p1 b=p1}"),
             (
-                "| label_format a=`{{div 1 0}}`",
+                "| label_format a=`{{add 1 (div  1 0)}}`",
                 "l",
-                "l {__error__=TemplateFormatErr __error_details__=template line 1: error calling div: runtime error: integer divide by zero}",
+                "l {__error__=TemplateFormatErr __error_details__=template: label:1:9: executing \"label\" at <div 1 0>: error calling div: runtime error: integer divide by zero}",
             ),
             ("| label_format a=`{{__line__}}!`", "l", "l {a=l!}"),
             ("| drop pod", "l", "l {!pod}"),

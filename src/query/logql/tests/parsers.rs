@@ -22,11 +22,19 @@ fn json() {
             ("| json", r#"{" ":{"a":"b"}}"#, "{a=b}"),
             ("| json", r#"{"a":{"":"b"," ":{"c":"d"}}}"#, "{a=b a_c=d}"),
             ("| json", r#"{"0":{"1":"a"}}"#, "{_0_1=a}"),
+            // A key without a name is none, unless it stands below another.
+            ("| json", r#"{"":"a"," ":"b","c":{"":"d"}}"#, "{c=d}"),
             // The first value counts.
             ("| json", r#"{"a":"1","a":"2","a_b":"3","a":{"b":"4"}}"#, "{a=1 a_b=3}"),
             // Of the stream and of the metadata.
             ("| json", r#"{"app":"1","pod":"2","size":{"x":"3"}}"#, "{app_extracted=1 pod_extracted=2 size_x=3}"),
             ("| json", r#"{"app":"1","app_extracted":"2"}"#, "{app_extracted=1}"),
+            // Below another key the suffix goes behind the key as it is written.
+            (
+                "| json",
+                r#"{"":{" app ":"1","pod":"2"},"size":{"":"3"}}"#,
+                "{app__extracted=1 pod_extracted=2 size__extracted=3}",
+            ),
             ("| json", r#"{"a":"x\ty\"z\\ \u00e9\ud83d\ude00 \/"}"#, "{a=x\ty\"z\\ é😀 /}"),
             ("| json", r#"{"a\u0062":"x"}"#, "{ab=x}"),
             // Wrong escapes and what was no UTF-8.

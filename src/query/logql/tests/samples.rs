@@ -38,6 +38,8 @@ fn values() {
             (r#"sum(sum_over_time({app="x"} | logfmt | unwrap a | __error__="" [5m]))"#, "a=2", "2 {}"),
             (r#"sum(sum_over_time({app="x"} | logfmt | unwrap a | b="1" | c="2" [5m]))"#, "a=2 b=1 c=2", "2 {}"),
             (r#"sum(sum_over_time({app="x"} | logfmt | unwrap a | b="1" | c="3" [5m]))"#, "a=2 b=1 c=2", "-"),
+            (r#"sum(sum_over_time({app="x"} | logfmt | unwrap a | b=ip("none") [5m]))"#, "a=2 b=1", "-"),
+            (r#"sum(sum_over_time({app="x"} | logfmt | unwrap a | b=ip("none") or c="1" [5m]))"#, "a=2 c=1", "2 {}"),
         ],
         sample,
     );

@@ -1,10 +1,13 @@
 //! What stands behind `field:`.
 
+use std::sync::Arc;
+
 use codec::words::{fold, number};
 use model::{Severity, spelling};
 
 use super::super::expr::{ALL_SEVERITIES, Compare, Expr, Field, Phrase, Test, text_test};
 use super::super::pattern::Glob;
+use super::super::text_regex::TextRegex;
 use super::{Parser, whole_word};
 use crate::QueryError;
 
@@ -27,7 +30,7 @@ impl Parser<'_> {
         }
         if let Some(regex) = self.regex()? {
             return Ok(match field {
-                Field::Body => Expr::Regex(Box::new(regex)),
+                Field::Body => Expr::Regex(Arc::new(TextRegex::new(regex))),
                 field => Expr::Field(field, Test::Regex(Box::new(regex))),
             });
         }

@@ -10,14 +10,21 @@ pub(crate) fn sgn(value: f64) -> f64 {
     }
 }
 
-/// Go's `math.Max`: any NaN wins.
+/// Go's `math.Max`: +Inf wins, then NaN, and +0 is above -0.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a == f64::INFINITY || b == f64::INFINITY {
+        return f64::INFINITY;
+    }
+    if a.is_nan() || b.is_nan() {
+        return f64::NAN;
+    }
+    let second = b > a || b == a && a.is_sign_negative();
+    if second { b } else { a }
 }
 
-/// Go's `math.Min`: any NaN wins.
+/// Go's `math.Min`: -Inf wins, then NaN, and -0 is below +0.
 pub(crate) fn min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -max(-a, -b)
 }
 
 /// To the nearest multiple, halves up. The inverse is what is multiplied, as Prometheus does, for exact tenths.
@@ -48,4 +55,30 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     let upper = (lower + 1).min(values.len() - 1);
     let weight = rank - rank.floor();
     values[lower] * (1.0 - weight) + values[upper] * weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greater_is_what_go_takes() {
+        const INF: f64 = f64::INFINITY;
+        for (a, b, least, most) in [
+            (1.0, 2.0, 1.0, 2.0),
+            (f64::NAN, 1.0, f64::NAN, f64::NAN),
+            (f64::NAN, INF, f64::NAN, INF),
+            (f64::NAN, -INF, -INF, f64::NAN),
+            (INF, -INF, -INF, INF),
+            (0.0, -0.0, -0.0, 0.0),
+        ] {
+            for (a, b) in [(a, b), (b, a)] {
+                let found = (min(a, b), max(a, b));
+                let same = |found: f64, expected: f64| {
+                    found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan()
+                };
+                assert!(same(found.0, least) && same(found.1, most), "{a} {b}: {found:?}");
+            }
+        }
+    }
 }

@@ -209,7 +209,7 @@ fn special_call(
             return engine.scalar(grid, |_| start_ms as f64 / 1e3);
         }
         Special::End => {
-            let end_ms = engine.query.end_ms();
+            let end_ms = engine.end_ms;
             return engine.scalar(grid, |_| end_ms as f64 / 1e3);
         }
         Special::Step => {

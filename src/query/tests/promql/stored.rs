@@ -30,7 +30,12 @@ fn labels(series: u32) -> Labels {
 }
 
 fn value(series: u32, point: i64) -> f64 {
-    if series.is_multiple_of(2) {
+    if series % 11 == 3 && point % 90 == 60 {
+        // It ends, and is back at the next point.
+        model::metric::stale_marker()
+    } else if series % 13 == 5 && point % 7 == 0 {
+        f64::NAN
+    } else if series.is_multiple_of(2) {
         // Begins anew now and then.
         ((point % (200 + i64::from(series))) * i64::from(series % 7 + 1)) as f64
     } else {
@@ -124,6 +129,21 @@ fn threads_change_nothing_and_reports_add_up() {
             check_tree(&explain);
         }
         assert_eq!(one.explain, None);
+    }
+}
+
+#[test]
+fn counting_without_values_counts_what_has_values() {
+    let stored = stored();
+    for (counted, computed) in [
+        ("count(queue_depth)", "count(queue_depth + 0)"),
+        ("count by (job) ({__name__=~\".+\"})", "count by (job) ({__name__=~\".+\"} * 1)"),
+        ("group by (i) (requests_total)", "group by (i) (-requests_total)"),
+    ] {
+        let [counted, computed] =
+            [counted, computed].map(|text| range(&stored, text, 15_000, &options(2, 256 << 20)).unwrap());
+        assert_eq!(bits(&counted.value), bits(&computed.value));
+        assert_eq!(counted.samples_read, computed.samples_read);
     }
 }
 

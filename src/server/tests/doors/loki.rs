@@ -221,7 +221,10 @@ async fn drilldown_finds_volumes_fields_and_patterns() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|field| format!("{} {} {} {}", field["label"], field["type"], field["cardinality"], field["parsers"]))
+        .map(|field| {
+            let path = field.get("jsonPath").map(|path| format!(" {path}")).unwrap_or_default();
+            format!("{} {} {} {}{path}", field["label"], field["type"], field["cardinality"], field["parsers"])
+        })
         .collect();
     assert_eq!(
         fields,
@@ -230,12 +233,26 @@ async fn drilldown_finds_volumes_fields_and_patterns() {
             r#""host_name" "string" 1 null"#,
             r#""level" "string" 1 ["logfmt"]"#,
             r#""msg" "string" 1 ["logfmt"]"#,
-            r#""path" "string" 2 ["json"]"#,
+            r#""path" "string" 2 ["json"] ["path"]"#,
             r#""severity_number" "int" 2 null"#,
-            r#""status" "int" 2 ["json"]"#,
+            r#""status" "int" 2 ["json"] ["status"]"#,
             r#""took" "duration" 1 ["logfmt"]"#,
         ]
     );
+    // Streams in falling order of their labels: a field has the kind of the value seen last.
+    loki.push("shop", 2, 9, r#"{"ship":{" to ":"x"},"v":"7"}"#).await;
+    loki.push("shop", 1, 17, "v=many").await;
+    let of_shop = encoded(r#"{service_name="shop"} | label_format seen=`{{.v}}yes`"#);
+    let found = loki.get(&format!("detected_fields?{range}&query={of_shop}&limit=5")).await;
+    let field = |name: &str| found["fields"].as_array().unwrap().iter().find(|field| field["label"] == name).cloned();
+    assert_eq!(found["fields"].as_array().map(Vec::len), Some(5), "{found}");
+    assert_eq!(
+        field("ship_to"),
+        Some(
+            json!({"label": "ship_to", "type": "string", "cardinality": 1, "parsers": ["json"], "jsonPath": ["ship", " to "]})
+        )
+    );
+    assert_eq!(field("seen").map(|field| field["parsers"].clone()), Some(json!(["json", "logfmt"])));
     let values = loki.get(&format!("detected_field/status/values?{range}&query={query}")).await;
     assert_eq!(values, json!({"values": ["200", "500"], "limit": 1000}));
 

@@ -9,6 +9,7 @@ mod house;
 mod listener;
 mod log_intake;
 mod log_tail;
+mod logcli;
 mod logs;
 mod loki;
 mod loki_push;

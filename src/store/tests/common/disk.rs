@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use store::Backend;
@@ -22,6 +23,8 @@ struct State {
     fuse: Option<u64>,
     /// Blocks that can still be taken; `None` for no end of them.
     blocks_left: Option<u64>,
+    /// Either was met.
+    failed: bool,
     syncs: u64,
 }
 
@@ -57,7 +60,8 @@ impl Disk {
 
     /// The power goes after `operations` more writes, syncs and changes of length.
     pub(crate) fn cut_after(&self, operations: u64) {
-        self.lock().fuse = Some(operations);
+        let mut state = self.lock();
+        (state.fuse, state.failed) = (Some(operations), false);
     }
 
     /// Operations until then; `None` when the power is not to go.
@@ -67,7 +71,46 @@ impl Disk {
 
     /// At most `blocks` more of 4 KiB fit.
     pub(crate) fn fill_up_after(&self, blocks: Option<u64>) {
-        self.lock().blocks_left = blocks;
+        let mut state = self.lock();
+        (state.blocks_left, state.failed) = (blocks, false);
+    }
+
+    /// Whether the power went, or the disk was full, since it was told when to.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.lock().failed
+    }
+
+    /// Puts a file of this content under the name of a path.
+    pub(crate) fn put(&self, path: &Path, bytes: Vec<u8>) {
+        std::fs::write(path, []).unwrap();
+        let inode = std::fs::metadata(path).unwrap().ino();
+        let file = File { synced: bytes.clone(), now: bytes, ..File::default() };
+        self.lock().files.insert(inode, file);
+    }
+
+    /// Another machine, whose folder `to` has the same files as `from` has here.
+    pub(crate) fn copy(&self, from: &Path, to: &Path) -> Disk {
+        let copy = Disk::default();
+        self.copy_into(&copy, from, to);
+        copy
+    }
+
+    fn copy_into(&self, copy: &Disk, from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                self.copy_into(copy, &entry.path(), &to);
+                continue;
+            }
+            std::fs::copy(entry.path(), &to).unwrap();
+            let file = self.lock().files.get(&entry.metadata().unwrap().ino()).cloned();
+            if let Some(file) = file {
+                let inode = std::fs::metadata(&to).unwrap().ino();
+                copy.lock().files.insert(inode, File { pending: Vec::new(), synced: file.now.clone(), ..file });
+            }
+        }
     }
 
     pub(crate) fn syncs(&self) -> u64 {
@@ -117,11 +160,19 @@ impl Disk {
         change: impl FnOnce(&mut File, &mut Option<u64>) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut state = self.lock();
-        if let Some(left) = &mut state.fuse {
-            *left = left.checked_sub(1).ok_or_else(|| io::Error::other("the power is gone")).inspect_err(|_| ())?;
-        }
-        let State { files, blocks_left, .. } = &mut *state;
-        change(files.get_mut(&inode).expect("a file is opened before it is used"), blocks_left)
+        let State { files, fuse, blocks_left, failed, .. } = &mut *state;
+        let spent = fuse.as_mut().is_some_and(|left| {
+            let spent = *left == 0;
+            *left = left.saturating_sub(1);
+            spent
+        });
+        let changed = if spent {
+            Err(io::Error::other("the power is gone"))
+        } else {
+            change(files.get_mut(&inode).expect("a file is opened before it is used"), blocks_left)
+        };
+        *failed |= changed.is_err();
+        changed
     }
 }
 

@@ -1,0 +1,193 @@
+//! The samples of one source of records, found by whichever thread reads it; [`super::range`] puts those of all sources together, in the
+//! sources' order.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::labels::Kinds;
+use super::sampler::{Sampled, Sampler};
+use super::scan::{Piece, Place, Selection};
+use super::value::Grid;
+use super::window::Sample;
+use crate::QueryError;
+use crate::logs::Lines;
+use crate::logs::guard::{Guard, Source};
+use crate::logs::row::RowKey;
+
+/// Label names and values in order of names.
+pub(super) type Key = Vec<(String, String)>;
+
+/// Samples of one source and one series.
+pub(super) enum Run {
+    /// In order of records; neighbours of the same steps are one.
+    Sums(Vec<Sum>),
+    Each(Vec<Sample>),
+}
+
+/// Lines that are in the windows of the same steps.
+pub(super) struct Sum {
+    pub(super) first: usize,
+    pub(super) last: usize,
+    /// Lines have whole bytes and are whole ones.
+    pub(super) value: i64,
+    pub(super) lines: i64,
+}
+
+impl Run {
+    fn none(is_sum: bool) -> Run {
+        if is_sum { Run::Sums(Vec::new()) } else { Run::Each(Vec::new()) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Run::Sums(sums) => sums.is_empty(),
+            Run::Each(samples) => samples.is_empty(),
+        }
+    }
+
+    fn add(&mut self, sample: Sample, (first, last): (usize, usize)) {
+        let value = sample.value;
+        match self {
+            Run::Each(samples) => samples.push(sample),
+            Run::Sums(sums) => match sums.last_mut() {
+                Some(sum) if (sum.first, sum.last) == (first, last) => {
+                    sum.value += value as i64;
+                    sum.lines += 1;
+                }
+                _ => sums.push(Sum { first, last, value: value as i64, lines: 1 }),
+            },
+        }
+    }
+}
+
+/// A record that may stand in another place too: what it gives counts if it is the first of its like.
+pub(super) struct Marked {
+    pub(super) mark: u64,
+    pub(super) at: RowKey,
+    /// The number of its series in [`Part::series`], and its sample; nothing for one that is none.
+    pub(super) outcome: Result<Option<(usize, Run)>, QueryError>,
+}
+
+/// What one source gives.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) series: Vec<(Key, Run)>,
+    /// In order of records.
+    pub(super) marked: Vec<Marked>,
+    /// Samples in `series`.
+    pub(super) samples: u64,
+}
+
+/// What all threads of an aggregation look at.
+pub(super) struct Collector<'a> {
+    pub(super) selection: &'a Selection<'a>,
+    pub(super) lines: &'a Lines,
+    pub(super) grid: Grid,
+    pub(super) window_ns: i64,
+    pub(super) is_sum: bool,
+}
+
+/// Resource and scope of a record, and its kind among theirs.
+type Kind = (Place, usize);
+
+impl Collector<'_> {
+    pub(super) fn collect(
+        &self,
+        guard: &mut Guard<'_>,
+        sampler: &mut Sampler,
+        source: Source,
+    ) -> Result<Part, QueryError> {
+        let mut part = Part::default();
+        let Some(rows) = guard.read(source)? else { return Ok(part) };
+        let mut piece = Piece::new(rows);
+        let (rows, names) = (piece.rows.clone(), piece.names.clone());
+        guard.ticks(rows.count())?;
+        let mut series_of: HashMap<Key, usize, RandomState> = HashMap::default();
+        let mut kinds_of: HashMap<Place, Kinds, RandomState> = HashMap::default();
+        let mut of_kind: HashMap<Kind, usize, RandomState> = HashMap::default();
+        // The last two that were looked up: neighbours are mostly alike.
+        let mut last_kinds: Option<(Place, Kinds)> = None;
+        let mut last_kind: Option<(Kind, usize)> = None;
+        // Steps, and the times from one to another that have them.
+        let mut known_steps: Option<(i64, i64, (usize, usize))> = None;
+        let mut key = Key::new();
+        for at in self.lines.select(&rows)?.iter() {
+            let Some(stream) = self.selection.stream(&mut piece, at)? else { continue };
+            let time_ns = rows.time(at)?;
+            let steps = match known_steps {
+                Some((from_ns, until_ns, steps)) if (from_ns..=until_ns).contains(&time_ns) => steps,
+                _ => {
+                    let Some(steps) = self.grid.steps_of(time_ns, self.window_ns) else { continue };
+                    known_steps = Some((time_ns, self.grid.same_until(steps, self.window_ns), steps));
+                    steps
+                }
+            };
+            if !self.lines.is_sure(&rows, at)? && !sampler.may_pass(&rows, at)? {
+                continue;
+            }
+            let place = rows.place(at)?;
+            let kinds = match last_kinds.filter(|(known, _)| *known == place) {
+                Some((_, kinds)) => kinds,
+                None => {
+                    let kinds = match kinds_of.get(&place) {
+                        Some(known) => *known,
+                        None => {
+                            let kinds = sampler.kinds(&rows, &stream, &names)?;
+                            kinds_of.insert(place, kinds);
+                            kinds
+                        }
+                    };
+                    last_kinds = Some((place, kinds));
+                    kinds
+                }
+            };
+            let kind = rows.kind(at, kinds)?.map(|kind| (place, kind));
+            let known = match (kind, last_kind) {
+                (Some(kind), Some((last, series))) if last == kind => Some(series),
+                (Some(kind), _) => of_kind.get(&kind).copied(),
+                (None, _) => None,
+            };
+            let outcome = match known {
+                Some(series) => sampler.plain_value(&rows, at).map(|value| Some((series, value))),
+                None => match sampler.sample(&rows, at, &stream, &names, &mut key) {
+                    Ok(Sampled::No) => Ok(None),
+                    Ok(Sampled::Value(value)) => {
+                        let series = match series_of.get(&key) {
+                            Some(series) => *series,
+                            None => {
+                                part.series.push((key.clone(), Run::none(self.is_sum)));
+                                series_of.insert(key.clone(), part.series.len() - 1);
+                                part.series.len() - 1
+                            }
+                        };
+                        Ok(Some((series, value)))
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            if let (Some(kind), Ok(Some((series, _)))) = (kind, &outcome) {
+                last_kind = Some((kind, *series));
+                of_kind.entry(kind).or_insert(*series);
+            }
+            match self.selection.mark(&rows, at, &stream)? {
+                None => {
+                    let Some((series, value)) = outcome? else { continue };
+                    part.samples += 1;
+                    part.series[series].1.add(Sample { time_ns, stream: stream.hash, value }, steps);
+                }
+                Some(mark) => {
+                    let outcome = outcome.map(|found| {
+                        found.map(|(series, value)| {
+                            let mut run = Run::none(self.is_sum);
+                            run.add(Sample { time_ns, stream: stream.hash, value }, steps);
+                            (series, run)
+                        })
+                    });
+                    part.marked.push(Marked { mark, at: rows.key(at)?, outcome });
+                }
+            }
+        }
+        Ok(part)
+    }
+}

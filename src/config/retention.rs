@@ -46,7 +46,6 @@ pub fn stream_rules(retention: &Retention) -> Result<Vec<store::StreamRetention>
                 "must be at most retention.logs; raise that, and keep the others for less by a rule of their own";
             return Err((place("keep"), reason.into()));
         }
-        let matchers = matchers.into_iter().map(|matcher| matcher.matcher).collect();
         Ok(store::StreamRetention { matchers, keep_ms: stream.keep.ms, priority: stream.priority })
     };
     streams.iter().enumerate().map(rule).collect()

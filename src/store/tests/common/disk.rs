@@ -117,6 +117,16 @@ impl Disk {
         self.lock().syncs
     }
 
+    /// The disk after a kill: all that was written is there.
+    pub(crate) fn after_kill(&self) -> Disk {
+        let mut files = self.lock().files.clone();
+        for file in files.values_mut() {
+            file.pending.clear();
+            file.synced.clone_from(&file.now);
+        }
+        Disk(Arc::new(Mutex::new(State { files, ..State::default() })))
+    }
+
     /// The disk after a power cut: what was synced, and of the rest whatever made it there, in any combination.
     pub(crate) fn after_power_cut(&self, random: &mut Random) -> Disk {
         let mut files = self.lock().files.clone();

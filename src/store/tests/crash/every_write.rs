@@ -82,17 +82,21 @@ impl<A: PartialEq + std::fmt::Debug> Attack<A> {
         let mut random = Random(0x9e37_79b9);
         let mut writes = 0;
         loop {
-            let mut cut = scene.copy();
-            cut.disk.cut_after(writes);
-            let opened = cut.open();
-            if let Some((store, _)) = &opened {
-                cut.maintain(store, self.rounds);
+            let mut failed = false;
+            for killed in [false, true] {
+                let mut cut = scene.copy();
+                cut.disk.cut_after(writes);
+                let opened = cut.open();
+                if let Some((store, _)) = &opened {
+                    cut.maintain(store, self.rounds);
+                }
+                failed |= cut.disk.has_failed();
+                // What was not synced is there by chance, or all of it.
+                let disk = if killed { cut.disk.after_kill() } else { cut.disk.after_power_cut(&mut random) };
+                drop(opened);
+                cut.disk = disk;
+                self.finish(cut, &expected, &format!("ended after {writes} writes, killed: {killed}"));
             }
-            let failed = cut.disk.has_failed();
-            let disk = cut.disk.after_power_cut(&mut random);
-            drop(opened);
-            cut.disk = disk;
-            self.finish(cut, &expected, &format!("power gone after {writes} writes"));
             if !failed {
                 break;
             }

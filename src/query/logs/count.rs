@@ -54,7 +54,10 @@ pub(super) fn histogram(
     let bucket_of = |at_ns: i64| (at_ns.div_euclid(width_ns) - first) as usize;
     let by_severity = severity_only(expr);
     let mut guard = Guard::new(budget);
-    let mut sources = guard.sources(view, expr, range)?;
+    let (mut sources, unlisted) = match guard.sources(view, expr, range) {
+        Ok(sources) => (sources, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns()));
     let edges_ns: Vec<i64> = sources.iter().map(Source::max_ns).collect();
     let mut done = 0;
@@ -83,10 +86,10 @@ pub(super) fn histogram(
         done += 1;
         Ok(())
     });
-    let cut = match ended {
+    let cut = match unlisted.map_or(ended, Err) {
         Ok(()) => None,
         Err(error @ (QueryError::Timeout { .. } | QueryError::TooMuch { .. })) => {
-            let edge_ns = edges_ns.get(done).map_or(range.start_ns, |edge_ns| edge_ns.saturating_add(1));
+            let edge_ns = edges_ns.get(done).map_or(range.end_ns, |edge_ns| edge_ns.saturating_add(1));
             Some((error, NsRange { start_ns: edge_ns.clamp(range.start_ns, range.end_ns), end_ns: range.end_ns }))
         }
         Err(error) => return Err(error),

@@ -98,7 +98,19 @@ pub fn patterns(
         }
     };
     let mut guard = Guard::new(budget);
-    let mut sources = guard.sources(snapshot.logs(), expr, range)?;
+    let covering = |error: QueryError, start_ns: i64| match error {
+        QueryError::Timeout { .. } | QueryError::TooMuch { .. } => {
+            let covered = NsRange { start_ns: start_ns.clamp(range.start_ns, range.end_ns), end_ns: range.end_ns };
+            Ok(Some(Partial { reason: error.to_string(), covered }))
+        }
+        error => Err(error),
+    };
+    let mut sources = match guard.sources(snapshot.logs(), expr, range) {
+        Ok(sources) => sources,
+        Err(error) => {
+            return Ok(Patterns { sampled_every: 1, partial: covering(error, range.end_ns)?, ..Patterns::default() });
+        }
+    };
     sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns()));
     let records = |source: &Source| match source {
         Source::Block(block) => block.records(),
@@ -109,15 +121,9 @@ pub fn patterns(
     let mut nth = 0u64;
     for source in sources {
         let edge_ns = source.max_ns();
-        match add(&mut found, &mut guard, source, (selection, expr), range, &mut nth) {
-            Ok(()) => {}
-            Err(error @ (QueryError::Timeout { .. } | QueryError::TooMuch { .. })) => {
-                let start_ns = edge_ns.saturating_add(1).clamp(range.start_ns, range.end_ns);
-                let covered = NsRange { start_ns, end_ns: range.end_ns };
-                let partial = Some(Partial { reason: error.to_string(), covered });
-                return Ok(Patterns { partial, ..found.finish() });
-            }
-            Err(error) => return Err(error),
+        if let Err(error) = add(&mut found, &mut guard, source, (selection, expr), range, &mut nth) {
+            let partial = covering(error, edge_ns.saturating_add(1))?;
+            return Ok(Patterns { partial, ..found.finish() });
         }
     }
     Ok(found.finish())

@@ -49,7 +49,7 @@ pub fn check(job: &config::Scrape) -> Result<(), ScrapeError> {
     let failed = |reason: String| ScrapeError { job: job.job.clone(), reason };
     Client::new(job).map_err(failed)?;
     relabel::Relabeler::new(&job.metric_relabel_configs).map_err(failed)?;
-    job.targets.iter().try_for_each(|address| Target::new(job, address).map(drop)).map_err(failed)
+    job.targets.iter().try_for_each(|address| Target::relabelled(job, address).map(drop)).map_err(failed)
 }
 
 /// What all targets share.
@@ -83,7 +83,7 @@ impl Scraper {
             let failed = |reason: String| ScrapeError { job: job.job.clone(), reason };
             let client = Arc::new(Client::new(job).map_err(failed)?);
             for address in &job.targets {
-                match Target::new(job, address).map_err(failed)? {
+                match Target::relabelled(job, address).map_err(failed)? {
                     Labelled::Kept(target) => {
                         shown.put(target.shown());
                         targets.push((client.clone(), *target));

@@ -70,7 +70,8 @@ impl Round {
         drop(slot);
         match rows {
             Ok(Ok(rows)) => self.store(rows, at_ms, begun).await,
-            Ok(Err((cache, error))) => {
+            Ok(Err(given_back)) => {
+                let (cache, error) = *given_back;
                 self.cache = cache;
                 self.tell(at_ms, begun, "not_stored", Some(not_stored(&error)), None);
             }
@@ -144,10 +145,10 @@ fn rows(
     answer: Result<Answer, String>,
     at_ms: i64,
     begun: Instant,
-) -> Result<Rows, (Cache, StoreError)> {
+) -> Result<Rows, Box<(Cache, StoreError)>> {
     let tenant = match shared.store.tenant(&target.tenant) {
         Ok(tenant) => tenant,
-        Err(error) => return Err((cache, error)),
+        Err(error) => return Err(Box::new((cache, error))),
     };
     let owner =
         Owner { labels: &target.labels, honor_labels: target.job.honor_labels, relabel: &target.metric_relabel };

@@ -45,7 +45,7 @@ const META: &str = "__";
 const PARAM: &str = "__param_";
 
 impl Target {
-    pub(super) fn new(job: &config::Scrape, address: &str) -> Result<Labelled, String> {
+    pub(super) fn relabelled(job: &config::Scrape, address: &str) -> Result<Labelled, String> {
         let tenant = match &job.tenant {
             Some(name) => TenantId::new(name).map_err(|error| error.to_string())?,
             None => TenantId::default(),
@@ -147,7 +147,7 @@ mod tests {
     #[track_caller]
     fn check(job: &str, expected: &str) {
         let job: config::Scrape = toml::from_str(&format!("job = 'j'\ntargets = ['h:1']\n{job}")).unwrap();
-        let got = match Target::new(&job, "h:1") {
+        let got = match Target::relabelled(&job, "h:1") {
             Ok(Labelled::Kept(target)) => format!("{} {} {}", target.url, target.labels, target.job.interval.ms),
             Ok(Labelled::Dropped { discovered, .. }) => format!("dropped {}", discovered.value("__address__")),
             Err(reason) => reason,

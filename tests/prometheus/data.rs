@@ -26,7 +26,7 @@ pub(crate) struct Series {
 #[derive(Clone)]
 enum Point {
     Float(f64),
-    Histogram(prompb::Histogram),
+    Histogram(Box<prompb::Histogram>),
 }
 
 /// How a series' samples lie in time.
@@ -197,7 +197,7 @@ fn native_histogram(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
         };
         points.push((
             at_ms,
-            Point::Histogram(prompb::Histogram {
+            Point::Histogram(Box::new(prompb::Histogram {
                 count_int: Some(count),
                 zero_count_int: Some(zero),
                 zero_threshold: 0.001,
@@ -209,7 +209,7 @@ fn native_histogram(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
                 negative_deltas: deltas(&negative),
                 timestamp: at_ms,
                 ..Default::default()
-            }),
+            })),
         ));
     }
     points
@@ -233,7 +233,7 @@ pub(crate) fn requests(series: &[Series]) -> Vec<Vec<u8>> {
                 }
                 match point {
                     Point::Float(value) => sent.samples.push(v1::Sample { value: *value, timestamp: *timestamp }),
-                    Point::Histogram(histogram) => sent.histograms.push(histogram.clone()),
+                    Point::Histogram(histogram) => sent.histograms.push(prompb::Histogram::clone(histogram)),
                 }
             }
             request.timeseries.push(sent);

@@ -51,9 +51,12 @@ mod wire {
     }
 }
 
-/// As Prometheus' own reader asks: chunks first, samples too.
-fn request(queries: &[(i64, i64, &[(i32, &str, &str)])]) -> Vec<u8> {
-    let query = |(start_s, end_s, matchers): &(i64, i64, &[(i32, &str, &str)])| wire::Query {
+/// The type of a matcher by its number (0 is `=`), a label's name and its value.
+type Asked<'a> = &'a [(i32, &'a str, &'a str)];
+
+/// Queries for samples: from and until when, in seconds, and of which series.
+fn request(queries: &[(i64, i64, Asked<'_>)]) -> Vec<u8> {
+    let query = |(start_s, end_s, matchers): &(i64, i64, Asked<'_>)| wire::Query {
         start_timestamp_ms: start_s * 1000,
         end_timestamp_ms: end_s * 1000,
         matchers: matchers

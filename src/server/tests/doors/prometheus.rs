@@ -148,7 +148,7 @@ async fn bad_requests_are_told_why() {
             "invalid parameter \"step\": cannot parse \"\" to a valid duration",
         ),
         ("query_range?query=up%7B&start=0&end=1&step=1", 400, "bad_data", "invalid parameter \"query\": 1:"),
-        ("query_range?query=up[5m]&start=0&end=1&step=1", 422, "execution", "invalid expression type"),
+        ("query_range?query=up[5m]&start=0&end=1&step=1", 400, "bad_data", "invalid expression type"),
         ("query?query=up%20%2B%20on()%20group_left()%20(up%20or%20vector(1))", 422, "execution", ""),
         ("query_exemplars?query=up&start=5&end=1", 400, "bad_data", "end timestamp must not be before start timestamp"),
         ("query_exemplars", 400, "bad_data", "parse error"),

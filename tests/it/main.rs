@@ -6,6 +6,7 @@
 
 mod alertmanager;
 mod alerts;
+#[allow(dead_code)]
 mod appliance;
 mod auth;
 mod bad_input;

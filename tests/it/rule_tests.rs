@@ -65,7 +65,7 @@ fn random_files(random: &mut Random) -> (String, String) {
     let expr = if aggregated { "sum by (job) (level:max)" } else { "level:max" };
     let mut rule = format!("alert: High\n    expr: {expr} > {threshold}\n    for: {wait}m\n");
     if keep > 0 {
-        let _fits = write!(rule, "    keep_firing_for: {keep}m\n");
+        let _fits = writeln!(rule, "    keep_firing_for: {keep}m");
     }
     let rules = format!(
         "groups:\n- name: g\n  rules:\n  - record: level:max\n    expr: max by (job, host) (level)\n  - {rule}    labels: {{severity: '{{{{ if gt $value 6.0 }}}}bad{{{{ else }}}}poor{{{{ end }}}}'}}\n    annotations: {{text: '{{{{ $labels.job }}}} at {{{{ $value }}}}'}}\n"
@@ -83,7 +83,7 @@ fn random_files(random: &mut Random) -> (String, String) {
             })
             .collect();
         let _fits =
-            write!(tests, "  - {{series: 'level{{job=\"j\",host=\"h{at}\"}}', values: '{}'}}\n", words.join(" "));
+            writeln!(tests, "  - {{series: 'level{{job=\"j\",host=\"h{at}\"}}', values: '{}'}}", words.join(" "));
     }
     tests.push_str("  alert_rule_test:\n");
     for _ in 0..3 {
@@ -105,9 +105,9 @@ fn random_files(random: &mut Random) -> (String, String) {
                 let last = (0..=minute).rev().find(|at| holds[*at]).and_then(source).unwrap_or(0.0);
                 let host = if aggregated { String::new() } else { format!(", host: h{at}") };
                 let severity = if last > 6.0 { "bad" } else { "poor" };
-                let _fits = write!(
+                let _fits = writeln!(
                     tests,
-                    "    - {{exp_labels: {{job: j{host}, severity: {severity}}}, exp_annotations: {{text: 'j at {last}'}}}}\n"
+                    "    - {{exp_labels: {{job: j{host}, severity: {severity}}}, exp_annotations: {{text: 'j at {last}'}}}}"
                 );
             }
         }

@@ -48,27 +48,66 @@ struct State {
     mean: f64,
 }
 
-fn fold(aggregation: &VectorAggregation, series: &[Series], steps: usize) -> Vec<Series> {
-    let (labels, of) = groups(&aggregation.grouping, series);
-    let mut out: Vec<Series> = labels.into_iter().map(|labels| Series::empty(labels, steps)).collect();
-    let none = State { count: 0.0, value: 0.0, mean: 0.0 };
-    let mut states = vec![none; out.len()];
-    for step in 0..steps {
-        states.fill(none);
-        for (one, group) in series.iter().zip(&of).filter(|(one, _)| !is_absent(one.values[step])) {
-            add(aggregation.op, &mut states[*group], one.values[step]);
-        }
-        for (state, one) in states.iter().zip(&mut out).filter(|(state, _)| state.count > 0.0) {
-            one.values[step] = match aggregation.op {
-                VectorOp::Avg => state.mean,
-                VectorOp::Count => state.count,
-                VectorOp::Stddev => (state.value / state.count).sqrt(),
-                VectorOp::Stdvar => state.value / state.count,
-                _ => state.value,
-            };
-        }
+/// Whether an operation looks at each series once, so that none needs to be held.
+pub(crate) fn folds(op: VectorOp) -> bool {
+    use VectorOp::{ApproxTopK, BottomK, Sort, SortDesc, TopK};
+    !matches!(op, Sort | SortDesc | TopK | BottomK | ApproxTopK)
+}
+
+/// An aggregation that takes its series one by one. What it holds is the groups alone.
+pub(crate) struct Folder<'a> {
+    aggregation: &'a VectorAggregation,
+    steps: usize,
+    known: HashMap<Labels, usize, RandomState>,
+    /// In order of first appearance.
+    groups: Vec<(Labels, Vec<State>)>,
+}
+
+impl<'a> Folder<'a> {
+    pub(crate) fn new(aggregation: &'a VectorAggregation, steps: usize) -> Folder<'a> {
+        Folder { aggregation, steps, known: HashMap::default(), groups: Vec::new() }
     }
-    out
+
+    /// The bytes that it holds from now on.
+    pub(crate) fn add(&mut self, series: &Series) -> u64 {
+        let labels = grouped(&self.aggregation.grouping, &series.labels);
+        let mut held = 0;
+        let group = *self.known.entry(labels).or_insert_with_key(|labels| {
+            let none = State { count: 0.0, value: 0.0, mean: 0.0 };
+            self.groups.push((labels.clone(), vec![none; self.steps]));
+            held = (self.steps * size_of::<State>()) as u64;
+            self.groups.len() - 1
+        });
+        let states = self.groups[group].1.iter_mut().zip(&series.values);
+        states.filter(|(_, value)| !is_absent(**value)).for_each(|(state, value)| {
+            add(self.aggregation.op, state, *value);
+        });
+        held
+    }
+
+    pub(crate) fn finish(self) -> Vec<Series> {
+        let value = |state: State| match self.aggregation.op {
+            _ if state.count == 0.0 => absent(),
+            VectorOp::Avg => state.mean,
+            VectorOp::Count => state.count,
+            VectorOp::Stddev => (state.value / state.count).sqrt(),
+            VectorOp::Stdvar => state.value / state.count,
+            _ => state.value,
+        };
+        let series = |(labels, states): (Labels, Vec<State>)| {
+            let values = states.into_iter().map(value).collect();
+            Series { labels, values }
+        };
+        self.groups.into_iter().map(series).collect()
+    }
+}
+
+fn fold(aggregation: &VectorAggregation, series: &[Series], steps: usize) -> Vec<Series> {
+    let mut folder = Folder::new(aggregation, steps);
+    for one in series {
+        folder.add(one);
+    }
+    folder.finish()
 }
 
 fn add(op: VectorOp, state: &mut State, value: f64) {

@@ -13,7 +13,6 @@ use super::window::Sample;
 use crate::QueryError;
 use crate::logs::Lines;
 use crate::logs::guard::{Guard, Source};
-use crate::logs::row::RowKey;
 
 /// Label names and values in order of names.
 pub(super) type Key = Vec<(String, String)>;
@@ -64,7 +63,6 @@ impl Run {
 /// A record that may stand in another place too: what it gives counts if it is the first of its like.
 pub(super) struct Marked {
     pub(super) mark: u64,
-    pub(super) at: RowKey,
     /// The number of its series in [`Part::series`], and its sample; nothing for one that is none.
     pub(super) outcome: Result<Option<(usize, One)>, QueryError>,
 }
@@ -186,7 +184,7 @@ impl Collector<'_> {
                     let sample = |value| Sample { time_ns, stream: stream.hash, value };
                     let one = |(series, value)| (series, One { steps, sample: sample(value) });
                     let outcome = outcome.map(|found| found.map(one));
-                    part.marked.push(Marked { mark, at: rows.key(at)?, outcome });
+                    part.marked.push(Marked { mark, outcome });
                 }
             }
         }

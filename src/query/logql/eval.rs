@@ -176,20 +176,19 @@ fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: b
         Metric::VectorLiteral(value) => {
             Val::Vector(vec![Series { labels: Labels::default(), values: vec![*value; grid.count] }])
         }
-        Metric::Range(aggregation) => Val::Vector(windows::evaluate(context, aggregation, None, grid, is_answer)?),
+        Metric::Range(aggregation) => Val::Vector(windows::evaluate(context, aggregation, grid, is_answer)?),
         Metric::Vector(aggregation) => {
-            // A sum needs no more of what it sums than its own groups have: Loki's samples are grouped before they are summed,
-            // so a label that the grouping leaves out is never parsed.
-            let inner = match &*aggregation.inner {
-                Metric::Range(inner)
-                    if aggregation.op == VectorOp::Sum && sums_up(inner.op) && inner.grouping.is_none() =>
-                {
-                    windows::evaluate(context, inner, Some(&aggregation.grouping), grid, false)?
-                }
-                inner => match evaluate(context, inner, grid, is_answer && keeps_all(aggregation.op))? {
-                    Val::Vector(series) => series,
-                    Val::Scalar(_) => return Err(no_vector(aggregation.op.as_str())),
-                },
+            if let Metric::Range(inner) = &*aggregation.inner
+                && aggregate::folds(aggregation.op)
+            {
+                // A sum needs no more of what it sums than its own groups have: Loki's samples are grouped before they are summed,
+                // so a label that the grouping leaves out is never parsed.
+                let is_grouped = aggregation.op == VectorOp::Sum && sums_up(inner.op) && inner.grouping.is_none();
+                return Ok(Val::Vector(windows::folded(context, aggregation, inner, is_grouped, grid)?));
+            }
+            let inner = match evaluate(context, &aggregation.inner, grid, is_answer && keeps_all(aggregation.op))? {
+                Val::Vector(series) => series,
+                Val::Scalar(_) => return Err(no_vector(aggregation.op.as_str())),
             };
             context.budget.check()?;
             Val::Vector(aggregate::apply(aggregation, inner, grid.count))

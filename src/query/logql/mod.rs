@@ -10,6 +10,7 @@ mod aggregate;
 pub mod ast;
 mod binary;
 mod collect;
+mod collected;
 mod context;
 mod detected;
 mod error;

@@ -1,135 +1,22 @@
 //! Range aggregations over all steps: one pass over the records, on the threads that the budget allows, each sample put where its
 //! windows are.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 use model::{Labels, MatchOp, Matcher, NsRange};
 
-use super::ast::{Grouping, RangeAggregation, RangeOp};
-use super::collect::{Collector, Key, Marked, One, Part, Run, Sum};
+use super::aggregate::Folder;
+use super::ast::{Grouping, LogRange, RangeAggregation, RangeOp, VectorAggregation};
+use super::collect::{Collector, Part};
+use super::collected::{Collected, Found, Samples};
 use super::context::Context;
 use super::narrow;
-use super::sampler::{Sampler, whole};
-use super::scan::{Scan, Seen, Twin};
+use super::sampler::Sampler;
+use super::scan::Scan;
 use super::value::{Grid, Series, absent};
 use super::window::{self, Sample};
 use crate::QueryError;
 use crate::logs::SearchStats;
 use crate::logs::guard::Guard;
 use crate::promql::parallel::in_order;
-
-/// What one series counts for in the budget, beside its values and labels, in bytes.
-const SERIES_BYTES: u64 = 128;
-
-/// The samples of the series, while they are read.
-enum Samples {
-    /// What is added at the first step of a sample's windows and taken away after the last: bytes or one, and one.
-    Sums(Vec<(i64, i64)>),
-    Each(Vec<Sample>),
-}
-
-struct Found {
-    labels: Labels,
-    samples: Samples,
-}
-
-/// The samples of all sources.
-struct Collected {
-    found: Vec<Found>,
-    places: HashMap<Key, usize, RandomState>,
-    is_sum: bool,
-    grid: Grid,
-}
-
-impl Collected {
-    /// Returns how many samples were added.
-    fn add(
-        &mut self,
-        part: Part,
-        context: &Context<'_>,
-        guard: &mut Guard<'_>,
-        seen: &mut Seen,
-        is_answer: bool,
-    ) -> Result<u64, QueryError> {
-        let mut samples = part.samples;
-        let mut place_of = Vec::with_capacity(part.series.len());
-        for (key, run) in part.series {
-            // A series may have nothing but what was seen before.
-            let place = match run.is_empty() {
-                true => None,
-                false => Some(self.place(&key, context, guard, is_answer)?),
-            };
-            if let Some(place) = place {
-                self.put(place, run, guard)?;
-            }
-            place_of.push((key, place));
-        }
-        for Marked { mark, at, outcome } in part.marked {
-            if !matches!(seen.look(mark, at, guard)?, Twin::New) {
-                continue;
-            }
-            let Some((series, One { steps: (first, last), sample })) = outcome? else { continue };
-            let (key, place) = &mut place_of[series];
-            let place = match place {
-                Some(place) => *place,
-                None => *place.insert(self.place(key, context, guard, is_answer)?),
-            };
-            match self.is_sum {
-                true => self.add_sum(place, &Sum { first, last, value: sample.value as i64, lines: 1 }),
-                false => self.put(place, Run::Each(vec![sample]), guard)?,
-            }
-            samples += 1;
-        }
-        Ok(samples)
-    }
-
-    /// The series of a key.
-    fn place(
-        &mut self,
-        key: &Key,
-        context: &Context<'_>,
-        guard: &mut Guard<'_>,
-        is_answer: bool,
-    ) -> Result<usize, QueryError> {
-        if let Some(place) = self.places.get(key) {
-            return Ok(*place);
-        }
-        context.check_series(self.found.len() + 1, is_answer)?;
-        let bytes: usize = key.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-        let steps = if self.is_sum { 16 * (self.grid.count as u64 + 1) } else { 0 };
-        guard.spend(SERIES_BYTES + bytes as u64 + steps)?;
-        let labels = whole(key.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let samples = match self.is_sum {
-            true => Samples::Sums(vec![(0, 0); self.grid.count + 1]),
-            false => Samples::Each(Vec::new()),
-        };
-        self.found.push(Found { labels, samples });
-        self.places.insert(key.clone(), self.found.len() - 1);
-        Ok(self.found.len() - 1)
-    }
-
-    fn add_sum(&mut self, place: usize, sum: &Sum) {
-        let Samples::Sums(steps) = &mut self.found[place].samples else { return };
-        let Sum { first, last, value, lines } = *sum;
-        steps[first].0 += value;
-        steps[first].1 += lines;
-        steps[last + 1].0 -= value;
-        steps[last + 1].1 -= lines;
-    }
-
-    fn put(&mut self, place: usize, run: Run, guard: &mut Guard<'_>) -> Result<(), QueryError> {
-        match (&mut self.found[place].samples, run) {
-            (Samples::Sums(_), Run::Sums(more)) => more.iter().for_each(|sum| self.add_sum(place, sum)),
-            (Samples::Each(samples), Run::Each(more)) => {
-                guard.spend((more.len() * size_of::<Sample>()) as u64)?;
-                samples.extend(more);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
 
 fn too_many_samples(samples_max: u64) -> QueryError {
     QueryError::TooMuch {
@@ -139,72 +26,110 @@ fn too_many_samples(samples_max: u64) -> QueryError {
     }
 }
 
-/// `outer` is a grouping that the aggregation around this one makes anyway; `is_answer` when each series is one of the answer.
+/// `is_answer` when each series is one of the answer.
 pub(crate) fn evaluate(
+    context: &mut Context<'_>,
+    aggregation: &RangeAggregation,
+    grid: Grid,
+    is_answer: bool,
+) -> Result<Vec<Series>, QueryError> {
+    let mut all = Vec::new();
+    each_series(context, aggregation, None, grid, is_answer, &mut |series| {
+        let held = (series.values.len() * size_of::<f64>()) as u64;
+        all.push(series);
+        held
+    })?;
+    Ok(all)
+}
+
+/// The aggregation of what a range aggregation gives, which is never held as a whole. `is_grouped` when the samples may be grouped
+/// before they are summed.
+pub(crate) fn folded(
+    context: &mut Context<'_>,
+    aggregation: &VectorAggregation,
+    inner: &RangeAggregation,
+    is_grouped: bool,
+    grid: Grid,
+) -> Result<Vec<Series>, QueryError> {
+    let mut folder = Folder::new(aggregation, grid.count);
+    let outer = is_grouped.then_some(&aggregation.grouping);
+    each_series(context, inner, outer, grid, false, &mut |series| folder.add(&series))?;
+    Ok(folder.finish())
+}
+
+/// `outer` is a grouping that the aggregation around this one makes anyway; `take` tells how many bytes of a series are held.
+fn each_series(
     context: &mut Context<'_>,
     aggregation: &RangeAggregation,
     outer: Option<&Grouping>,
     grid: Grid,
     is_answer: bool,
-) -> Result<Vec<Series>, QueryError> {
+    take: &mut dyn FnMut(Series) -> u64,
+) -> Result<(), QueryError> {
     let range = &aggregation.range;
-    let (window_ns, offset_ns) = (range.interval_ns, range.offset_ns);
-    let shifted = Grid { start_ns: grid.start_ns.saturating_sub(offset_ns), ..grid };
-    let reach = NsRange {
-        start_ns: shifted.start_ns.saturating_sub(window_ns).saturating_add(1),
-        end_ns: shifted.end_ns().saturating_add(1),
-    };
+    let shifted = Grid { start_ns: grid.start_ns.saturating_sub(range.offset_ns), ..grid };
     let sampler = Sampler::new(aggregation, outer, grid.end_ns())?;
-    let mut all = Collected { found: Vec::new(), places: HashMap::default(), is_sum: range.unwrap.is_none(), grid };
-    if let Some(view) = context.view {
-        let matchers: Vec<Matcher> = range.log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
-        let narrow = [narrow::streams(&matchers), sampler.pipeline().index_query()];
-        let (Scan { mut guard, selection, mut seen }, sources) =
-            Scan::new(view, &matchers, &narrow, reach, context.budget)?;
-        let collector = Collector {
-            selection: &selection,
-            lines: &sampler.pipeline().lines(),
-            grid: shifted,
-            window_ns,
-            is_sum: all.is_sum,
-        };
-        let (budget, shared) = (context.budget, guard.share());
-        let mut stats = SearchStats::default();
-        let done = in_order(
-            budget.threads,
-            sources.len(),
-            || (Guard::sharing(budget, &shared), sampler.another()),
-            |(guard, sampler), at| {
-                let part = collector.collect(guard, sampler, sources[at].clone())?;
-                Ok((part, std::mem::take(&mut guard.stats)))
-            },
-            |(part, of_part): (Part, SearchStats)| {
-                stats.add(&of_part);
-                context.samples += all.add(part, context, &mut guard, &mut seen, is_answer)?;
-                if context.samples > budget.samples_max {
-                    return Err(too_many_samples(budget.samples_max));
-                }
-                Ok(())
-            },
-        );
-        guard.stats.add(&stats);
-        context.stats.add(&guard.stats);
-        done?;
-    }
-    let found = all.found;
+    let matchers: Vec<Matcher> = range.log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
+    let (found, mut guard) = read(context, &sampler, &matchers, range, shifted, is_answer)?;
     if aggregation.op == RangeOp::Absent {
-        return Ok(vec![missing(aggregation, &found, grid)]);
+        take(missing(aggregation, &found, grid));
+        return Ok(());
     }
-    let mut out = Vec::with_capacity(found.len());
     for Found { labels, samples } in found {
         context.budget.check()?;
         let values = match samples {
-            Samples::Sums(steps) => sums(aggregation.op, &steps, window_ns, grid.count),
+            Samples::Sums(steps) => sums(aggregation.op, &steps, range.interval_ns, grid.count),
             Samples::Each(samples) => each(aggregation, samples, shifted),
         };
-        out.push(Series { labels, values });
+        guard.spend(take(Series { labels, values }))?;
     }
-    Ok(out)
+    Ok(())
+}
+
+/// The samples of all series, and the account of what they hold.
+fn read<'a: 'm, 'm>(
+    context: &mut Context<'a>,
+    sampler: &Sampler,
+    matchers: &'m [Matcher],
+    range: &LogRange,
+    grid: Grid,
+    is_answer: bool,
+) -> Result<(Vec<Found>, Guard<'m>), QueryError> {
+    let budget = context.budget;
+    let Some(view) = context.view else { return Ok((Vec::new(), Guard::new(budget))) };
+    let window_ns = range.interval_ns;
+    let reach = NsRange {
+        start_ns: grid.start_ns.saturating_sub(window_ns).saturating_add(1),
+        end_ns: grid.end_ns().saturating_add(1),
+    };
+    let mut all = Collected::new(range.unwrap.is_none(), grid);
+    let narrow = [narrow::streams(matchers), sampler.pipeline().index_query()];
+    let (Scan { mut guard, selection, .. }, sources) = Scan::new(view, matchers, &narrow, reach, budget)?;
+    let collector =
+        Collector { selection: &selection, lines: &sampler.pipeline().lines(), grid, window_ns, is_sum: all.is_sum };
+    let shared = guard.share();
+    let mut stats = SearchStats::default();
+    let done = in_order(
+        budget.threads,
+        sources.len(),
+        || (Guard::sharing(budget, &shared), sampler.another()),
+        |(guard, sampler), at| {
+            let part = collector.collect(guard, sampler, sources[at].clone())?;
+            Ok((part, std::mem::take(&mut guard.stats)))
+        },
+        |(part, of_part): (Part, SearchStats)| {
+            stats.add(&of_part);
+            context.samples += all.add(part, context, &mut guard, is_answer)?;
+            if context.samples > budget.samples_max {
+                return Err(too_many_samples(budget.samples_max));
+            }
+            Ok(())
+        },
+    );
+    guard.stats.add(&stats);
+    context.stats.add(&guard.stats);
+    done?;
+    Ok((all.found, guard))
 }
 
 fn sums(op: RangeOp, steps: &[(i64, i64)], window_ns: i64, count: usize) -> Vec<f64> {

@@ -6,6 +6,9 @@ use std::sync::mpsc;
 
 use crate::QueryError;
 
+/// Results that a helper may be ahead of the thread that takes them: taking may be the slower part, and what waits is held.
+const AHEAD_MAX: usize = 4;
+
 /// Does `work(worker, 0..count)` on up to `threads` threads, this one among them, and hands the results to `take` on this
 /// thread, in order, so that what comes out does not depend on the number of threads. Each thread makes a worker of its own.
 /// After an error nothing further begins.
@@ -24,7 +27,7 @@ pub(crate) fn in_order<W, T: Send>(
     let next = AtomicUsize::new(0);
     let begin = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < count);
     std::thread::scope(|scope| {
-        let (give, given) = mpsc::channel();
+        let (give, given) = mpsc::sync_channel(AHEAD_MAX);
         for _ in 0..helpers {
             let give = give.clone();
             let (worker, work, begin) = (&worker, &work, &begin);

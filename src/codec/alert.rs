@@ -368,7 +368,7 @@ pub(crate) fn take_pairs(reader: &mut RowReader<'_>) -> Result<Vec<(String, Stri
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn instance() -> Instance {
@@ -412,7 +412,12 @@ mod tests {
     }
 
     /// Comes back equal, and every shorter or altered row is refused or reads as something, without a panic.
-    fn check<T: PartialEq + std::fmt::Debug>(value: &T, row: &[u8], decode: impl Fn(&[u8]) -> Result<T, RowError>) {
+    pub(crate) fn check<T: PartialEq + std::fmt::Debug>(
+        value: &T,
+        row: &[u8],
+        decode: impl Fn(&[u8]) -> Result<T, RowError>,
+        version: u8,
+    ) {
         assert_eq!(decode(row).as_ref(), Ok(value));
         for end in 0..row.len() {
             assert!(decode(&row[..end]).is_err(), "cut at {end}");
@@ -428,15 +433,15 @@ mod tests {
             }
         }
         let mut newer = row.to_vec();
-        newer[0] = ROW_VERSION + 1;
-        assert_eq!(decode(&newer), Err(RowError::Newer { found: ROW_VERSION + 1, supported: ROW_VERSION }));
+        newer[0] = version + 1;
+        assert_eq!(decode(&newer), Err(RowError::Newer { found: version + 1, supported: version }));
     }
 
     #[test]
     fn rows_come_back_and_garbage_is_refused() {
-        check(&instance(), &encode_instance(&instance()), decode_instance);
+        check(&instance(), &encode_instance(&instance()), decode_instance, ROW_VERSION);
         let notice = Notice { seq: 7, instance: instance(), group: "g".into(), at_ms: 8 };
-        check(&notice, &encode_notice(&notice), decode_notice);
+        check(&notice, &encode_notice(&notice), decode_notice, ROW_VERSION);
         for (from, to) in [(None, Some(AlertState::Pending)), (Some(AlertState::Firing), Some(AlertState::Resolved))] {
             let transition = Transition {
                 at_ms: 1,
@@ -447,7 +452,7 @@ mod tests {
                 value: f64::INFINITY,
                 note: "rule removed".into(),
             };
-            check(&transition, &encode_transition(&transition), decode_transition);
+            check(&transition, &encode_transition(&transition), decode_transition, ROW_VERSION);
         }
         for progress in [
             Progress::Waiting { attempts: 2, next_attempt_ms: 3, last_error: "500".into() },
@@ -456,7 +461,7 @@ mod tests {
             Progress::Failed { at_ms: 6, error: "invalid_auth".into() },
         ] {
             let intent = intent(progress);
-            check(&intent, &encode_intent(&intent), decode_intent);
+            check(&intent, &encode_intent(&intent), decode_intent, ROW_VERSION);
         }
         for outcome in [
             Outcome::Accepted,
@@ -480,7 +485,7 @@ mod tests {
                 status: u16::MAX,
                 words: "ok".into(),
             };
-            check(&attempt, &encode_attempt(&attempt), decode_attempt);
+            check(&attempt, &encode_attempt(&attempt), decode_attempt, ROW_VERSION);
         }
     }
 

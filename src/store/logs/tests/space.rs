@@ -54,6 +54,7 @@ fn filled(dir: &Path) {
     }
     assert_eq!(tenant.verify(false).unwrap().log_segments as usize, DAYS);
     submit(&tenant, 2, 400);
+    store.close().unwrap();
 }
 
 #[test]
@@ -78,6 +79,7 @@ fn bytes_are_back_under_their_limit_with_index_and_intake_log() {
         let gone = seen.iter().filter(|block| block.read().unwrap().is_none()).count();
         assert_eq!(gone > 0, left < files);
         drop((seen, reader));
+        store.close().unwrap();
         assert_eq!(held(dir.path()), Vec::<String>::new());
         files = left;
     }

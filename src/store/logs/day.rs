@@ -171,29 +171,32 @@ impl DayFile {
 
     /// The summary of a block; `None` when the day was dropped, or the summary cannot be read: then the block tells.
     pub(super) fn meta(&self, id: u64) -> Result<Option<Summary>, StoreError> {
+        let at = usize::try_from(id).unwrap_or(usize::MAX);
+        let Some(of_day) = self.summaries(at)? else { return Ok(None) };
+        Ok(of_day.metas.get(at).is_some_and(Option::is_some).then_some(Summary { of_day, at }))
+    }
+
+    /// The summaries of all blocks up to `at`, and maybe later ones. Very many are read anew each time: who needs many asks once.
+    pub(super) fn summaries(&self, at: usize) -> Result<Option<Arc<Summaries>>, StoreError> {
         let standing = self.standing.read();
         if matches!(*standing, Standing::Gone) {
             return Ok(None);
         }
-        let at = usize::try_from(id).unwrap_or(usize::MAX);
         let cache = &self.files.log_summaries;
-        let summaries = match cache.get(self.number).filter(|known| at < known.metas.len()) {
-            Some(known) => known,
-            None => {
-                let Some(database) = self.opened(&standing)? else { return Ok(None) };
-                let read = match guarded(&self.path, || self.summaries(&database)) {
-                    Ok(read) => Arc::new(read),
-                    Err(StoreError::Corrupt { .. }) => return Ok(None),
-                    Err(other) => return Err(other),
-                };
-                cache.put(self.number, &read);
-                read
-            }
+        if let Some(known) = cache.get(self.number).filter(|known| at < known.metas.len()) {
+            return Ok(Some(known));
+        }
+        let Some(database) = self.opened(&standing)? else { return Ok(None) };
+        let read = match guarded(&self.path, || self.read_summaries(&database)) {
+            Ok(read) => Arc::new(read),
+            Err(StoreError::Corrupt { .. }) => return Ok(None),
+            Err(other) => return Err(other),
         };
-        Ok(summaries.metas.get(at).is_some_and(Option::is_some).then_some(Summary { of_day: summaries, at }))
+        cache.put(self.number, &read);
+        Ok(Some(read))
     }
 
-    fn summaries(&self, database: &Database) -> Result<Summaries, StoreError> {
+    fn read_summaries(&self, database: &Database) -> Result<Summaries, StoreError> {
         let read = || -> Result<Summaries, redb::Error> {
             let txn = database.begin_read()?;
             let mut out = Summaries::default();

@@ -60,11 +60,13 @@ impl Regrouping {
     pub(super) fn new(file: Arc<DayFile>, blocks: &[Info]) -> Result<Regrouping, StoreError> {
         let mut sorted = blocks.to_vec();
         sorted.sort_by_key(|info| info.min_ns);
-        let (mut full, mut rest) = (Vec::new(), Vec::new());
-        for info in sorted {
-            let is_full = info.raw_bytes >= FULL_RAW_BYTES && is_of_one_resource(&file, &info)?;
-            if is_full { full.push(info) } else { rest.push(info) }
-        }
+        let summaries = file.summaries(blocks.len().saturating_sub(1))?.unwrap_or_default();
+        let is_of_one_resource = |info: &Info| {
+            let meta = summaries.metas.get(info.id as usize).and_then(Option::as_ref);
+            meta.is_some_and(|meta| meta.resources.as_ref().is_some_and(|resources| resources.len() == 1))
+        };
+        let (full, rest): (Vec<_>, Vec<_>) =
+            sorted.into_iter().partition(|info| info.raw_bytes >= FULL_RAW_BYTES && is_of_one_resource(info));
         Ok(Regrouping { file, full: full.into_iter(), rest, pass: 0 })
     }
 
@@ -103,11 +105,6 @@ fn dropped() -> StoreError {
 fn damaged(file: &DayFile, info: &Info, error: &BlockError) -> StoreError {
     file.note_damage(info.id, error.to_string());
     corrupt(file.path(), format!("log block {}: {error}", info.id))
-}
-
-fn is_of_one_resource(file: &DayFile, info: &Info) -> Result<bool, StoreError> {
-    let summary = file.meta(info.id)?;
-    Ok(summary.is_some_and(|summary| summary.resources.as_ref().is_some_and(|resources| resources.len() == 1)))
 }
 
 /// How many of these blocks, which are in order of time, are taken together.

@@ -73,6 +73,11 @@ impl<'a> Guard<'a> {
         Guard { budget, spent_bytes: spent_bytes.clone(), ticks: 0, stats: SearchStats::default() }
     }
 
+    /// A guard beside this one, of the same account.
+    pub(crate) fn another(&self) -> Guard<'a> {
+        Guard::sharing(self.budget, &self.spent_bytes)
+    }
+
     /// All places that can hold a match in the range.
     pub(crate) fn sources(&mut self, view: &LogView, expr: &Expr, range: NsRange) -> Result<Vec<Source>, QueryError> {
         let (blocks, ruled_out) = view.blocks(range, &index_query(expr), || self.look())?;

@@ -5,6 +5,8 @@ pub mod error;
 pub mod logql;
 pub mod logs;
 pub mod promql;
+#[cfg(test)]
+mod random;
 
 pub use budget::{Budget, Damage, Limits, Progress};
 pub use error::QueryError;

@@ -185,7 +185,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Says that only records between these times are still to come.
-    pub(crate) fn to_come(&mut self, range: NsRange) {
+    pub(crate) fn expect(&mut self, range: NsRange) {
         self.seen.forget_outside(range, &mut self.guard);
     }
 

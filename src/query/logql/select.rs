@@ -111,7 +111,7 @@ fn select_in(
             scan.guard.stats.blocks_skipped += rest.chain([source]).filter(Source::is_block).count() as u64;
             break;
         }
-        scan.to_come(match newest {
+        scan.expect(match newest {
             true => NsRange { end_ns: source.max_ns().saturating_add(1), ..NsRange::ALL },
             false => NsRange { start_ns: source.min_ns(), ..NsRange::ALL },
         });

@@ -10,30 +10,11 @@ use store::{Options, Store, Tenant};
 use super::*;
 use crate::Budget;
 use crate::logs::Direction;
+use crate::random::Random;
 
 const START_MS: i64 = 1_795_226_400_000;
 const START_NS: i64 = START_MS * 1_000_000;
 const S: i64 = 1_000_000_000;
-
-/// xorshift64*: enough to vary tests, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-}
 
 fn budget() -> Budget {
     Budget::starting_now(Duration::from_secs(60))
@@ -362,9 +343,7 @@ fn check_streams(tenant: &Tenant, sent: &[Kept], range: NsRange) {
 
 #[test]
 fn queries_answer_alike_in_head_blocks_and_index() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(5_u64);
-    println!("SEED={seed}");
-    let mut random = Random(seed | 1);
+    let mut random = Random::of_env(5);
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut now_ms = START_MS + 2 * 86_400_000;

@@ -52,12 +52,15 @@ impl Grid {
     }
 }
 
+/// First and last step.
+type Within = (usize, usize);
+
 /// The steps of one time after another, worked out anew only where they change.
 pub(crate) struct Steps {
     grid: Grid,
     window_ns: i64,
     /// Steps, and the times from one to another that have them.
-    known: Option<(i64, i64, Option<(usize, usize)>)>,
+    known: Option<(i64, i64, Option<Within>)>,
 }
 
 impl Steps {
@@ -66,7 +69,7 @@ impl Steps {
     }
 
     /// As [`Grid::steps_of`].
-    pub(crate) fn of(&mut self, at_ns: i64) -> Option<(usize, usize)> {
+    pub(crate) fn of(&mut self, at_ns: i64) -> Option<Within> {
         match self.known {
             Some((from_ns, until_ns, steps)) if (from_ns..=until_ns).contains(&at_ns) => steps,
             _ => {

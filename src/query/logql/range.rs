@@ -73,7 +73,8 @@ fn each_series(
     let shifted = Grid { start_ns: grid.start_ns.saturating_sub(range.offset_ns), ..grid };
     let sampler = Sampler::new(aggregation, outer, grid.end_ns())?;
     let matchers: Vec<Matcher> = range.log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
-    let (found, mut guard) = read(context, &sampler, &matchers, range, shifted, is_answer)?;
+    // The samples stay on this account until their series are made.
+    let (found, _guard) = read(context, &sampler, &matchers, range, shifted, is_answer)?;
     if aggregation.op == RangeOp::Absent {
         take(missing(aggregation, &found, grid));
         return Ok(());
@@ -84,7 +85,7 @@ fn each_series(
             Samples::Sums(steps) => sums(aggregation.op, &steps, range.interval_ns, grid.count),
             Samples::Each(samples) => each(aggregation, samples, shifted),
         };
-        guard.spend(take(Series { labels, values }))?;
+        context.kept.spend(take(Series { labels, values }))?;
     }
     Ok(())
 }

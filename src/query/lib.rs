@@ -4,7 +4,11 @@ pub mod budget;
 pub mod error;
 pub mod logql;
 pub mod logs;
+mod made_label;
+pub mod memory;
 pub mod promql;
+#[cfg(test)]
+mod random;
 
 pub use budget::{Budget, Damage, Limits, Progress};
 pub use error::QueryError;

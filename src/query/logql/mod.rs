@@ -29,6 +29,7 @@ mod spans;
 mod streams;
 mod tail;
 mod taken;
+mod twins;
 pub mod units;
 mod value;
 mod window;

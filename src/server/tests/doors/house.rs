@@ -34,6 +34,7 @@ pub(crate) fn settings() -> ServerSettings {
         future_max: Duration::from_secs(600),
         query_limits: query::Limits { timeout: Duration::from_secs(20), ..query::Limits::default() },
         query_concurrency: 4,
+        query_memory_all_max: 64 << 20,
         lookback: Duration::from_secs(300),
         metrics: MetricsSettings {
             promote: Promote::All,

@@ -57,6 +57,7 @@ pub(super) fn rule(id: &str, name: &str, expr: &str, severity: &str, instances: 
             RuleKind::Alerting { for_ms: 30_000, keep_firing_for_ms: 60_000 }
         },
         expr: expr.into(),
+        is_logs: false,
         labels: if severity.is_empty() { vec![] } else { vec![("severity".into(), severity.into())] },
         annotations: vec![("summary".into(), "{{ $labels.service_name }} answers with errors".into())],
         health: Health::Ok,

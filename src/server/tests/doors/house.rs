@@ -69,6 +69,15 @@ impl House {
 
     /// Over a store with other options than the default ones.
     pub(crate) async fn open_over(settings: ServerSettings, change: impl FnOnce(&mut store::Options)) -> House {
+        House::open_with(settings, change, RULES).await
+    }
+
+    /// With other rules than the default ones, in `rules/test.yml`.
+    pub(crate) async fn open_with(
+        settings: ServerSettings,
+        change: impl FnOnce(&mut store::Options),
+        rules: &str,
+    ) -> House {
         let dir = tempfile::tempdir().unwrap();
         let mut options = store::Options::new(dir.path());
         change(&mut options);
@@ -80,7 +89,7 @@ impl House {
             query_limits: settings.query_limits,
             started_ms: 0,
         };
-        let groups = rules::file::parse(RULES, "rules/test.yml", 30_000).unwrap();
+        let groups = rules::file::parse(rules, "rules/test.yml", 30_000).unwrap();
         let engine = rules::Engine::new(tenant.clone(), groups, rules_options).unwrap();
         let notifier_options = notify::NotifierOptions::new(settings.external_url.clone());
         let notifier = notify::Notifier::new(tenant, notify::Config::silent(), notifier_options).unwrap();

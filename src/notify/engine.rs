@@ -15,12 +15,13 @@ use crate::config::{ChannelKind, SlackDoor};
 use crate::delivery::{Clients, Report, Speaker, Verdict, deliver, prepare};
 use crate::figures;
 use crate::health::Health;
+use crate::limits::Places;
 use crate::notifier::{ChannelView, NotifierOptions, ReceiverView};
 use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_quiet, mark, visible};
 use crate::picture::Pictures;
 use crate::rehearsal::Script;
 use crate::words::rendered;
-use crate::{Config, Timing};
+use crate::{Config, ServiceLimits, Timing};
 
 mod charts;
 mod gather;
@@ -28,7 +29,7 @@ mod hold;
 mod trial;
 
 pub(crate) use hold::{PUSHED_RULE, instance_of};
-pub(crate) use trial::TEST_RULE;
+pub use trial::TEST_RULE;
 
 use charts::Charts;
 use hold::Hold;
@@ -53,6 +54,7 @@ pub(crate) struct Engine {
     config: Arc<Config>,
     outbox: Outbox,
     health: BTreeMap<String, Health>,
+    limits: ServiceLimits,
     /// Lines of the history that the store does not have yet.
     unwritten: VecDeque<Attempt>,
     /// Those about what was held back, which belong to no intent.
@@ -69,7 +71,7 @@ pub(crate) struct Engine {
     /// Whether firing alerts are to be compared with what was told: at the start, and after a reload.
     compare: bool,
     sends: JoinSet<Report>,
-    sending: HashMap<Id, Sent>,
+    sending: HashMap<Id, (Sent, Places)>,
     clients: Clients,
     charts: Charts,
     speaker: Speaker,
@@ -100,6 +102,7 @@ impl Engine {
             config: Arc::new(config),
             outbox,
             health: BTreeMap::new(),
+            limits: options.limits,
             unwritten,
             unwritten_held: Vec::new(),
             hold: Hold::default(),
@@ -131,6 +134,7 @@ impl Engine {
         if let Some(config) = orders.config {
             self.health.retain(|name, _| config.channel(name).is_some());
             self.health.values_mut().for_each(Health::reconsider);
+            self.limits.forget_idle(now_ms);
             self.charts.reconsider();
             self.clients.forget();
             self.config = Arc::new(config);
@@ -141,7 +145,7 @@ impl Engine {
             self.begin_test(&receiver, &id, now_ms);
         }
         let done = match self.work(now_ms).await {
-            Ok(()) => self.next_ms().min(self.hold_next_ms(now_ms)),
+            Ok(()) => self.next_ms(now_ms).min(self.hold_next_ms(now_ms)),
             Err(error) => {
                 tracing::error!(tenant = self.speaker.tenant, %error, "notifications wait: the store takes nothing");
                 now_ms + STORE_RETRY_MS
@@ -183,13 +187,9 @@ impl Engine {
         self.tidy(now_ms).await?;
         self.write_held().await?;
         self.end_tests(now_ms);
-        let health = &self.health;
-        let given_up = self.outbox.sweep(
-            &self.config,
-            &|name| health.get(name).cloned().unwrap_or_default(),
-            now_ms,
-            &self.timing,
-        );
+        let (config, health, limits) = (self.config.clone(), &self.health, &self.limits);
+        let health_of = |name: &str| standing(&config, health, limits, &self.timing, name);
+        let given_up = self.outbox.sweep(&config, &health_of, now_ms, &self.timing);
         for attempt in given_up {
             tracing::error!(receiver = attempt.receiver, subject = attempt.subject, "{}", attempt.words);
             self.unwritten.push_back(attempt);
@@ -271,19 +271,15 @@ impl Engine {
     async fn begin_due(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let config = self.config.clone();
         for channel in config.channels() {
-            // Attempts at once, and the gap between their beginnings.
-            let (limit, gap_ms) = match channel.kind {
-                ChannelKind::Slack(_) => (1, self.timing.slack_gap_ms),
-                ChannelKind::Email(_) => (1, 0),
-                ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_) | ChannelKind::Unsent(_) => (4, 0),
-            };
             for key in self.outbox.due(&channel.name, now_ms) {
-                let health = self.health.entry(channel.name.clone()).or_default();
-                let (opens_at_ms, probing) = health.opens_at_ms();
-                if opens_at_ms > now_ms || health.in_flight >= if probing { 1 } else { limit } {
+                if self.health.get(&channel.name).is_some_and(|health| health.opens_at_ms() > now_ms) {
                     break;
                 }
                 let Some(intent) = self.outbox.get(&key) else { continue };
+                let places = Places::of(channel, intent.accepted.is_some(), &self.timing);
+                if self.limits.opens_at_ms(&places, now_ms) > now_ms {
+                    break;
+                }
                 let said = visible(intent);
                 // What may have been said, but where is not known, cannot be put right by a person's eye: only by its key.
                 let keyed = matches!(channel.kind, ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_));
@@ -297,15 +293,22 @@ impl Engine {
                     prepared.push((mark::BEFORE.into(), self.before(&said.instances).await));
                 }
                 prepared.push((mark::BEHIND.into(), self.behind(&said.instances)));
-                let Some(sent) = self.outbox.begin(&key, &prepared, now_ms) else { continue };
-                let Some(intent) = self.outbox.get(&key).cloned() else { continue };
+                // Another notifier may have been quicker.
+                if !self.limits.begin(&places, now_ms) {
+                    break;
+                }
+                let begun = self.outbox.begin(&key, &prepared, now_ms);
+                let Some((sent, intent)) = begun.and_then(|sent| Some((sent, self.outbox.get(&key).cloned()?))) else {
+                    self.limits.end(&places, None, now_ms, &self.timing);
+                    continue;
+                };
                 let alerts = self.alerts.clone();
                 if let Err(error) = blocking(move || alerts.put_intent(&intent, None)).await {
+                    self.limits.end(&places, None, now_ms, &self.timing);
                     self.outbox.unbegin(&sent, &error.to_string(), now_ms + STORE_RETRY_MS);
                     return Err(error);
                 }
                 self.outbox.written_one(&key);
-                self.health.entry(channel.name.clone()).or_default().begin(now_ms, gap_ms);
                 let (channel, problems) = rendered(channel, &sent.intent, &config, &self.speaker.external_url, now_ms);
                 if let Some(problem) = problems.first() {
                     tracing::warn!(problem, "a template failed; the message goes out in our own words");
@@ -326,7 +329,7 @@ impl Engine {
                         .sends
                         .spawn(async move { deliver(&channel, &sending, &speaker, &context, &clients, &timing).await }),
                 };
-                self.sending.insert(task.id(), sent);
+                self.sending.insert(task.id(), (sent, places));
             }
         }
         Ok(())
@@ -360,9 +363,9 @@ impl Engine {
     }
 
     fn finish(&mut self, id: Id, report: &Report, now_ms: i64) {
-        let Some(sent) = self.sending.remove(&id) else { return };
+        let Some((sent, places)) = self.sending.remove(&id) else { return };
+        self.limits.end(&places, Some(report), now_ms, &self.timing);
         let health = self.health.entry(sent.intent.receiver.clone()).or_default();
-        health.in_flight = health.in_flight.saturating_sub(1);
         let attempt = self.outbox.finish(&sent, report, health, now_ms, chance(), &self.timing);
         let kind = self.config.channel(&attempt.receiver).map_or("removed", |(_, channel)| channel.kind.as_str());
         figures::count_attempt(kind, attempt.outcome);
@@ -398,8 +401,12 @@ impl Engine {
         figures::forget_tenant(&self.speaker.tenant);
     }
 
-    fn next_ms(&self) -> i64 {
-        let opens_at_ms = |name: &str| self.health.get(name).map_or(i64::MIN, |health| health.opens_at_ms().0);
+    fn next_ms(&self, now_ms: i64) -> i64 {
+        let opens_at_ms = |name: &str| {
+            let own_ms = self.health.get(name).map_or(i64::MIN, Health::opens_at_ms);
+            let shared = self.config.channel(name).map(|(_, channel)| Places::of(channel, false, &self.timing));
+            own_ms.max(shared.map_or(i64::MIN, |places| self.limits.opens_at_ms(&places, now_ms)))
+        };
         self.outbox.next_ms(&self.config, &opens_at_ms, &self.timing).unwrap_or(i64::MAX)
     }
 
@@ -426,7 +433,12 @@ impl Engine {
 
     /// Names of channels that do not work.
     fn broken(&self) -> Vec<String> {
-        self.health.iter().filter(|(_, health)| health.broken()).map(|(name, _)| name.clone()).collect()
+        let channels = self.config.channels().map(|channel| channel.name.clone());
+        channels.filter(|name| self.standing(name).broken()).collect()
+    }
+
+    fn standing(&self, name: &str) -> Health {
+        standing(&self.config, &self.health, &self.limits, &self.timing, name)
     }
 
     pub(crate) fn views(&self) -> Vec<ReceiverView> {
@@ -436,7 +448,7 @@ impl Engine {
                 .channels
                 .iter()
                 .map(|channel| {
-                    let health = self.health.get(&channel.name).cloned().unwrap_or_default();
+                    let health = self.standing(&channel.name);
                     ChannelView {
                         name: channel.name.clone(),
                         kind: channel.kind.as_str(),
@@ -455,6 +467,22 @@ impl Engine {
                 .collect(),
         };
         self.config.receivers.iter().map(view).collect()
+    }
+}
+
+/// How a channel is, by its own past and by its service's.
+fn standing(
+    config: &Config,
+    health: &BTreeMap<String, Health>,
+    limits: &ServiceLimits,
+    timing: &Timing,
+    name: &str,
+) -> Health {
+    let own = health.get(name).cloned().unwrap_or_default();
+    let places = config.channel(name).map(|(_, channel)| Places::of(channel, false, timing));
+    match places.and_then(|places| limits.trouble(&places)) {
+        Some((breaker, error)) => own.in_trouble(breaker, &error),
+        None => own,
     }
 }
 

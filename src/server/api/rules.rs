@@ -63,11 +63,7 @@ pub(super) async fn alerts(Shared(state): Shared<State>, Extension(tenant): Exte
 
 /// A tenant's rules; tenants that `rules.tenants` does not name have none.
 fn groups_of(state: &State, tenant: &TenantId) -> Vec<GroupView> {
-    match state.rules_of.get(tenant) {
-        _ if *tenant == state.alerts_tenant => state.rules.view(),
-        Some(rules) => rules.view(),
-        None => Vec::new(),
-    }
+    state.alerting_of(tenant).map(|alerting| alerting.rules.view()).unwrap_or_default()
 }
 
 /// Which page of the groups is wanted.

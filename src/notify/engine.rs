@@ -4,28 +4,27 @@
 //! is sent. A crash between the two leaves an attempt that is known to be ambiguous.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use model::alert::{AlertState, Attempt, Instance, Outcome};
+use model::alert::{AlertState, Attempt, Instance};
 use store::{Alerts, StoreError};
 use tokio::task::{Id, JoinSet};
 
-use crate::config::{ChannelKind, SlackDoor};
-use crate::delivery::{Clients, Report, Speaker, Verdict, deliver, prepare};
+use crate::delivery::{Clients, Report, Speaker};
 use crate::figures;
 use crate::health::Health;
 use crate::limits::Places;
-use crate::notifier::{ChannelView, NotifierOptions, ReceiverView};
-use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_quiet, mark, visible};
+use crate::notifier::NotifierOptions;
+use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud};
 use crate::picture::Pictures;
 use crate::rehearsal::Script;
-use crate::words::rendered;
 use crate::{Config, ServiceLimits, Timing};
 
 mod charts;
 mod gather;
 mod hold;
+mod sending;
+mod standing;
 mod trial;
 
 pub(crate) use hold::{PUSHED_RULE, instance_of};
@@ -33,6 +32,7 @@ pub use trial::TEST_RULE;
 
 use charts::Charts;
 use hold::Hold;
+use standing::standing;
 
 /// Notices taken into one commit.
 const NOTICES_MAX: usize = 500;
@@ -268,139 +268,6 @@ impl Engine {
         Ok(())
     }
 
-    async fn begin_due(&mut self, now_ms: i64) -> Result<(), StoreError> {
-        let config = self.config.clone();
-        for channel in config.channels() {
-            for key in self.outbox.due(&channel.name, now_ms) {
-                if self.health.get(&channel.name).is_some_and(|health| health.opens_at_ms() > now_ms) {
-                    break;
-                }
-                let Some(intent) = self.outbox.get(&key) else { continue };
-                let places = Places::of(channel, intent.accepted.is_some(), &self.timing);
-                if self.limits.opens_at_ms(&places, now_ms) > now_ms {
-                    break;
-                }
-                let said = visible(intent);
-                // What may have been said, but where is not known, cannot be put right by a person's eye: only by its key.
-                let keyed = matches!(channel.kind, ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_));
-                let known = intent.accepted.is_some() || keyed;
-                if is_quiet(&said) && !(can_be_quiet(&channel.kind) && known) {
-                    self.unwritten_held.extend(self.outbox.settle(&key, now_ms));
-                    continue;
-                }
-                let mut prepared = prepare(channel, intent, &self.speaker);
-                if intent.accepted.is_none() {
-                    prepared.push((mark::BEFORE.into(), self.before(&said.instances).await));
-                }
-                prepared.push((mark::BEHIND.into(), self.behind(&said.instances)));
-                // Another notifier may have been quicker.
-                if !self.limits.begin(&places, now_ms) {
-                    break;
-                }
-                let begun = self.outbox.begin(&key, &prepared, now_ms);
-                let Some((sent, intent)) = begun.and_then(|sent| Some((sent, self.outbox.get(&key).cloned()?))) else {
-                    self.limits.end(&places, None, now_ms, &self.timing);
-                    continue;
-                };
-                let alerts = self.alerts.clone();
-                if let Err(error) = blocking(move || alerts.put_intent(&intent, None)).await {
-                    self.limits.end(&places, None, now_ms, &self.timing);
-                    self.outbox.unbegin(&sent, &error.to_string(), now_ms + STORE_RETRY_MS);
-                    return Err(error);
-                }
-                self.outbox.written_one(&key);
-                let (channel, problems) = rendered(channel, &sent.intent, &config, &self.speaker.external_url, now_ms);
-                if let Some(problem) = problems.first() {
-                    tracing::warn!(problem, "a template failed; the message goes out in our own words");
-                    self.template_problems.insert(channel.name.clone(), problem.clone());
-                } else {
-                    self.template_problems.remove(&channel.name);
-                }
-                let (sending, speaker) = (sent.intent.clone(), self.speaker.clone());
-                let (clients, timing) = (self.clients.clone(), self.timing.clone());
-                let context = self.context(&sending);
-                let task = match &self.script {
-                    Some(script) => {
-                        let url = &speaker.external_url;
-                        let report = script.take(&channel, &context.receiver, &sending, url, now_ms);
-                        self.sends.spawn(std::future::ready(report))
-                    }
-                    None => self
-                        .sends
-                        .spawn(async move { deliver(&channel, &sending, &speaker, &context, &clients, &timing).await }),
-                };
-                self.sending.insert(task.id(), (sent, places));
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for an attempt to end and takes in what came of it; the next turn writes it, before anything new is sent. Never
-    /// returns while none is under way. Dropping the future loses nothing.
-    pub(crate) async fn finish_one(&mut self, now_ms: fn() -> i64) {
-        let (id, report) = match self.sends.join_next_with_id().await {
-            None => return std::future::pending().await,
-            Some(Ok((id, report))) => (id, report),
-            Some(Err(error)) => {
-                let words = format!("the attempt broke off: {error}");
-                let verdict = Verdict::Transient { unsure: true };
-                (error.id(), Report { verdict, status: 0, words, handle: Vec::new(), began: false })
-            }
-        };
-        self.finish(id, &report, now_ms());
-    }
-
-    /// Takes in all attempts under way as ended at that time; whether there were any.
-    pub(crate) async fn finish_begun(&mut self, now_ms: i64) -> bool {
-        let mut any = false;
-        while let Some(ended) = self.sends.join_next_with_id().await {
-            if let Ok((id, report)) = ended {
-                self.finish(id, &report, now_ms);
-            }
-            any = true;
-        }
-        any
-    }
-
-    fn finish(&mut self, id: Id, report: &Report, now_ms: i64) {
-        let Some((sent, places)) = self.sending.remove(&id) else { return };
-        self.limits.end(&places, Some(report), now_ms, &self.timing);
-        let health = self.health.entry(sent.intent.receiver.clone()).or_default();
-        let attempt = self.outbox.finish(&sent, report, health, now_ms, chance(), &self.timing);
-        let kind = self.config.channel(&attempt.receiver).map_or("removed", |(_, channel)| channel.kind.as_str());
-        figures::count_attempt(kind, attempt.outcome);
-        if attempt.outcome == Outcome::Accepted {
-            self.charts.follow(&self.config, &self.clients, &sent.intent, report, now_ms);
-            tracing::info!(
-                receiver = attempt.receiver,
-                subject = attempt.subject,
-                want = attempt.want.as_str(),
-                "told"
-            );
-        } else {
-            tracing::warn!(
-                receiver = attempt.receiver,
-                subject = attempt.subject,
-                outcome = attempt.outcome.as_str(),
-                status = attempt.status,
-                number = attempt.number,
-                "not told: {}",
-                attempt.words
-            );
-        }
-        self.unwritten.push_back(attempt);
-    }
-
-    pub(crate) async fn finish_all(&mut self, now_ms: fn() -> i64) {
-        while !self.sends.is_empty() {
-            self.finish_one(now_ms).await;
-        }
-        if let Err(error) = self.write().await {
-            tracing::error!(tenant = self.speaker.tenant, %error, "the last results are not stored; their attempts will count as ambiguous");
-        }
-        figures::forget_tenant(&self.speaker.tenant);
-    }
-
     fn next_ms(&self, now_ms: i64) -> i64 {
         let opens_at_ms = |name: &str| {
             let own_ms = self.health.get(name).map_or(i64::MIN, Health::opens_at_ms);
@@ -430,70 +297,6 @@ impl Engine {
         }
         self.undelivered = undelivered;
     }
-
-    /// Names of channels that do not work.
-    fn broken(&self) -> Vec<String> {
-        let channels = self.config.channels().map(|channel| channel.name.clone());
-        channels.filter(|name| self.standing(name).broken()).collect()
-    }
-
-    fn standing(&self, name: &str) -> Health {
-        standing(&self.config, &self.health, &self.limits, &self.timing, name)
-    }
-
-    pub(crate) fn views(&self) -> Vec<ReceiverView> {
-        let view = |receiver: &crate::config::Receiver| ReceiverView {
-            name: receiver.name.clone(),
-            channels: receiver
-                .channels
-                .iter()
-                .map(|channel| {
-                    let health = self.standing(&channel.name);
-                    ChannelView {
-                        name: channel.name.clone(),
-                        kind: channel.kind.as_str(),
-                        last_success_ms: health.last_success_ms,
-                        last_failure_ms: health.last_failure_ms,
-                        broken: health.broken() || matches!(channel.kind, ChannelKind::Unsent(_)),
-                        last_error: match &channel.kind {
-                            ChannelKind::Unsent(unsent) => unsent.reason.clone(),
-                            _ => match self.template_problems.get(&channel.name) {
-                                Some(problem) => format!("template: {problem}"),
-                                None => health.last_error,
-                            },
-                        },
-                    }
-                })
-                .collect(),
-        };
-        self.config.receivers.iter().map(view).collect()
-    }
-}
-
-/// How a channel is, by its own past and by its service's.
-fn standing(
-    config: &Config,
-    health: &BTreeMap<String, Health>,
-    limits: &ServiceLimits,
-    timing: &Timing,
-    name: &str,
-) -> Health {
-    let own = health.get(name).cloned().unwrap_or_default();
-    let places = config.channel(name).map(|(_, channel)| Places::of(channel, false, timing));
-    match places.and_then(|places| limits.trouble(&places)) {
-        Some((breaker, error)) => own.in_trouble(breaker, &error),
-        None => own,
-    }
-}
-
-/// Whether a channel can put right what it said without a new message.
-fn can_be_quiet(kind: &ChannelKind) -> bool {
-    match kind {
-        // A webhook is read by a program.
-        ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_) => true,
-        ChannelKind::Slack(slack) => matches!(slack.door, SlackDoor::Bot { .. }),
-        ChannelKind::Email(_) | ChannelKind::Unsent(_) => false,
-    }
 }
 
 /// Off the runtime's threads: every call here may wait for a disk.
@@ -504,12 +307,6 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => Err(StoreError::Unavailable { reason: error.to_string() }),
     }
-}
-
-/// A random number in [0, 1), for jitter: the standard library seeds its hashers from the system.
-fn chance() -> f64 {
-    let bits = std::hash::RandomState::new().build_hasher().finish() >> 11;
-    bits as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ async fn posts_after_a_cut(questions_failing: usize) -> Vec<String> {
     });
     world.start(world.route_to("slack"));
     let alert = firing("HostDown", "web-1", "critical");
-    world.commit(&[alert.clone()]);
+    world.commit(std::slice::from_ref(&alert));
     world.attempted(Outcome::Accepted, 1).await;
     world.commit(&[ended(&alert)]);
     world.settled(1).await;

@@ -193,7 +193,8 @@ pub struct Rules {
     pub files: Vec<String>,
     /// For groups that name no interval.
     pub evaluation_interval: Duration,
-    /// Tenants over whose data the rules are evaluated as well, each with its own states and notifications; `default` always is one.
+    /// Tenants over whose data the rules are evaluated as well, each with its own states, silences and notifications; `default`
+    /// always is one. Alerts of the others carry the label `tenant`.
     pub tenants: Vec<String>,
 }
 

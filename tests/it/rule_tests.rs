@@ -205,3 +205,10 @@ tests:
     let told = "team until 30m:\n  expected\n    5m slack [FIRING warning] Slow b\n    10m any [RESOLVED warning] Slow b\n  is told\n    6m slack [FIRING warning] Slow b\n";
     assert!(said.contains(told), "{said}");
 }
+
+#[test]
+fn the_packs_tell_whom_their_notifications_say() {
+    let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packs");
+    let (code, said) = binnacle(&packs, "told.test.yml");
+    assert_eq!(code, Some(0), "{said}");
+}

@@ -83,11 +83,7 @@ async fn active_of(groups: Vec<GroupView>) -> Response {
 
 /// A tenant's rules; tenants that `rules.tenants` does not name have none.
 fn groups_of(state: &State, tenant: &TenantId) -> Vec<GroupView> {
-    match state.rules_of.get(tenant) {
-        _ if *tenant == state.alerts_tenant => state.rules.view(),
-        Some(rules) => rules.view(),
-        None => Vec::new(),
-    }
+    state.alerting_of(tenant).map(|alerting| alerting.rules.view()).unwrap_or_default()
 }
 
 /// As [`groups_of`], the rules over logs; a group without any is left out.

@@ -79,6 +79,24 @@ pub const FLUSHES_MAX: usize = 32;
 pub const SETTLE_AT_CLOSE_MIN_BYTES: u64 = 64 << 10;
 pub const SETTLE_AT_CLOSE_MAX_BYTES: u64 = 64 << 20;
 
+/// Blocks that came to a settled day of logs since, at which it is settled again however few their bytes are: each is one more to look at
+/// for every search of the day.
+pub const LOG_SETTLE_AGAIN_BLOCKS: usize = 256;
+
+/// Bytes of records before encoding that settling a day of logs reads in one round of upkeep, at least: about a second.
+pub const LOG_SETTLE_ROUND_RAW_BYTES: u64 = 32 << 20;
+
+/// Bytes of records before encoding that settling groups in memory at a time, about; one stream may have twice as much.
+pub const LOG_SETTLE_PASS_RAW_BYTES: u64 = 16 << 20;
+
+/// Bytes of records before encoding that are grouped together, in several passes over them: each pass reads all of them.
+pub const LOG_SETTLE_WINDOW_RAW_BYTES: u64 = 128 << 20;
+
+/// Time that is grouped together, in ns, so that a search of an hour reads few blocks of others, and a block's counts by minute stay few;
+/// and the bytes for the sake of which it may be longer.
+pub const LOG_SETTLE_WINDOW_NS: i64 = 2 * 3_600_000_000_000;
+pub const LOG_SETTLE_WINDOW_RAW_BYTES_MIN: u64 = 1 << 20;
+
 /// Time without any new batch after which the head is written out although it is young, in ms.
 pub const HEAD_IDLE_MS: i64 = 10 * 60_000;
 

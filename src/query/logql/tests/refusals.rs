@@ -271,3 +271,81 @@ fn paths_say_what_is_unexpected() {
         assert!(message.ends_with(&format!("]: {reason}")), "{query}: {message}");
     }
 }
+
+/// Loki lists what could stand there if it is at most four things. Where an expression has just ended, an operator could, so nothing is listed.
+#[test]
+fn what_was_expected() {
+    for (query, message) in [
+        // The heads of calls.
+        ("rate(", "$end, expecting NUMBER or { or ("),
+        ("rate(a)", "IDENTIFIER, expecting NUMBER or { or ("),
+        ("rate((1))", "NUMBER, expecting { or ("),
+        ("quantile_over_time(0.5)", "), expecting ,"),
+        ("quantile_over_time(0.5,)", "), expecting { or ("),
+        ("rate", "IDENTIFIER"),
+        ("sum by (a)", "$end, expecting ("),
+        ("sum by a", "IDENTIFIER"),
+        ("sum by (", "$end, expecting IDENTIFIER or )"),
+        ("sum by (rate(", "RATE, expecting IDENTIFIER or )"),
+        ("sum by (a b)", "IDENTIFIER, expecting , or )"),
+        ("sum by (a,)", "), expecting IDENTIFIER"),
+        ("vector(1", "$end, expecting )"),
+        // The ends of calls.
+        (r#"rate({a="b"}[1m]"#, "$end, expecting )"),
+        (r#"rate({a="b"}[1m] by (c))"#, "by, expecting )"),
+        (r#"rate(({a="b"}[1m]) offset 1m)"#, "offset, expecting )"),
+        (r#"rate({a="b"})"#, ")"),
+        (r#"rate({a="b"} | json)"#, ")"),
+        (r#"rate(({a="b"}))"#, "), expecting RANGE"),
+        (r#"sum(rate({a="b"}[1m])"#, "$end"),
+        (r#"(rate({a="b"}[1m])"#, "$end"),
+        ("(1", "$end"),
+        (r#"label_replace(rate({a="b"}[1m]))"#, ")"),
+        (r#"label_replace(rate({a="b"}[1m]), "a""#, "$end, expecting ,"),
+        // What stands behind `unwrap`.
+        (
+            r#"rate({a="b"} | unwrap)"#,
+            "), expecting IDENTIFIER or BYTES_CONV or DURATION_CONV or DURATION_SECONDS_CONV",
+        ),
+        (r#"rate({a="b"} | unwrap c)"#, "), expecting RANGE or |"),
+        (r#"rate(({a="b"} | unwrap c"#, "$end, expecting RANGE or ) or |"),
+        (r#"rate({a="b"} | unwrap c | json [1m])"#, "json, expecting IDENTIFIER or ("),
+        (r#"rate({a="b"} | unwrap bytes(1) [1m])"#, "NUMBER, expecting IDENTIFIER"),
+        // Label filters.
+        (r#"{a="b"} |"#, "$end"),
+        (r#"{a="b"} | "c""#, "STRING"),
+        (r#"{a="b"} | c"#, "$end"),
+        (r#"{a="b"} | c=~5"#, "NUMBER, expecting STRING"),
+        (r#"{a="b"} | c=~ip("1.1.1.1")"#, "ip, expecting STRING"),
+        (r#"{a="b"} | c=="d""#, "STRING"),
+        (r#"{a="b"} | c>"d""#, "STRING"),
+        (r#"{a="b"} | c="#, "$end"),
+        (r#"{a="b"} | c>-"#, "$end, expecting NUMBER"),
+        (r#"{a="b"} | c="d" or"#, "$end, expecting IDENTIFIER or ("),
+        (r#"{a="b"} | ("#, "$end, expecting IDENTIFIER or ("),
+        (r#"{a="b"} | (c="d""#, "$end"),
+        // Other stages.
+        (r#"{a="b"} |= ip"#, "IDENTIFIER, expecting STRING or ip"),
+        (r#"{a="b"} |= "c" or"#, "$end, expecting STRING or ip"),
+        (r#"{a="b"} | regexp c"#, "IDENTIFIER, expecting STRING"),
+        (r#"{a="b"} | json c="#, "$end, expecting STRING"),
+        (r#"{a="b"} | json c,"#, "$end, expecting IDENTIFIER"),
+        (r#"{a="b"} | label_format c"#, "$end, expecting ="),
+        (r#"{a="b"} | label_format c=1"#, "NUMBER, expecting IDENTIFIER or STRING"),
+        (r#"{a="b"} | drop"#, "$end, expecting IDENTIFIER"),
+        // Operators.
+        ("1 + ", "$end"),
+        ("-", "$end, expecting NUMBER"),
+        ("1 + on", "$end, expecting ("),
+        ("1 + on (a) group_left (", "$end, expecting IDENTIFIER or )"),
+    ] {
+        match parse(query) {
+            Ok(expr) => panic!("{query} is taken as {expr}"),
+            Err(error) => {
+                let told = error.to_string();
+                let told = told.split_once("syntax error: unexpected ").map_or(told.as_str(), |(_, told)| told);
+                assert_eq!(told, message, "{query}");
+            }
+        }
+    }
+}

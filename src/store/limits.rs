@@ -82,7 +82,7 @@ pub const SETTLE_AT_CLOSE_MAX_BYTES: u64 = 64 << 20;
 /// Time without any new batch after which the head is written out although it is young, in ms.
 pub const HEAD_IDLE_MS: i64 = 10 * 60_000;
 
-/// Senders' keys remembered per tenant; when there are more all are forgotten and learnt anew. 24 bytes each.
+/// Senders' keys remembered per tenant; when there are more all are forgotten and learnt anew. About 60 bytes each.
 pub const KNOWN_KEYS_MAX: usize = 1 << 20;
 
 /// Metric families of one tenant whose metadata is kept; that of further ones is not.

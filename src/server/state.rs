@@ -13,6 +13,7 @@ use crate::auth::KnownTokens;
 use crate::in_flight::InFlight;
 use crate::loki::tail::TAILS_MAX;
 use crate::queries::Queries;
+use crate::reloaded::Reloaded;
 use crate::tail::FOLLOWERS_MAX;
 use crate::targets::Targets;
 
@@ -61,6 +62,8 @@ pub struct State {
     pub(crate) rules_of: Arc<BTreeMap<TenantId, rules::Engine>>,
     /// What is scraped: the scraper puts it in, the API shows it.
     pub targets: Targets,
+    /// Told by whoever reads the configuration again.
+    pub reloaded: Reloaded,
     pub settings: Arc<ServerSettings>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) queries: Arc<Queries>,
@@ -87,6 +90,7 @@ impl State {
             alerts_tenant,
             rules_of: Arc::default(),
             targets: Targets::default(),
+            reloaded: Reloaded::new(settings.started_ms),
             in_flight: InFlight::new(settings.in_flight_bytes_max),
             queries: Arc::new(Queries::new(settings.query_concurrency, settings.query_limits)),
             known_tokens: Arc::new(KnownTokens::default()),

@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub use load::{ConfigError, Overrides, load};
 pub use relabel::{Action, Relabel};
 pub use retention::{LogsStream, stream_rules};
-pub use scrape::{BasicAuth, FallbackProtocol, Scheme, Scrape, Secret};
+pub use scrape::{BasicAuth, FallbackProtocol, FileSd, Scheme, Scrape, Secret, TARGETS_MAX};
 pub use value::{Bytes, Delta, Duration, Promote, Translation};
 
 /// The whole configuration, defaults filled in.

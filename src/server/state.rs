@@ -14,6 +14,7 @@ use crate::auth::KnownTokens;
 use crate::in_flight::InFlight;
 use crate::loki::tail::TAILS_MAX;
 use crate::queries::Queries;
+use crate::reloaded::Reloaded;
 use crate::tail::FOLLOWERS_MAX;
 use crate::targets::Targets;
 
@@ -62,6 +63,8 @@ pub struct State {
     pub(crate) alerting_others: Arc<BTreeMap<TenantId, Alerting>>,
     /// What is scraped: the scraper puts it in, the API shows it.
     pub targets: Targets,
+    /// Told by whoever reads the configuration again.
+    pub reloaded: Reloaded,
     pub settings: Arc<ServerSettings>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) queries: Arc<Queries>,
@@ -80,6 +83,7 @@ impl State {
             alerting,
             alerting_others: Arc::default(),
             targets: Targets::default(),
+            reloaded: Reloaded::new(settings.started_ms),
             in_flight: InFlight::new(settings.in_flight_bytes_max),
             queries: Arc::new(Queries::new(
                 settings.query_concurrency,

@@ -13,6 +13,7 @@ mod rng;
 mod series;
 mod server;
 mod streams;
+mod timing;
 
 use options::Options;
 use push::{Body, Signal, push};

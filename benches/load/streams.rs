@@ -1,8 +1,6 @@
 //! Many streams that say little: 2,000 hosts, a line a second each, of which a host's collector sends ten at a time. Then a search for a
 //! term, the newest of one host, and the volume by service.
 
-use std::time::Instant;
-
 use binnacle::otlp_out::{self, int_attribute, text_attribute};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
@@ -15,6 +13,7 @@ use crate::options::Options;
 use crate::push::{self, Body, push};
 use crate::rng::hash;
 use crate::server::Server;
+use crate::timing::cost;
 
 const HOSTS: usize = 2_000;
 const SERVICES: usize = 20;
@@ -22,8 +21,7 @@ const LINES_A_REQUEST: usize = 10;
 const SECOND_NS: u64 = 1_000_000_000;
 /// Memory aimed at.
 const GOAL_MB: f64 = 250.0;
-/// Requests whose median is told, after one that is not.
-const RUNS: usize = 5;
+const CPU_RUNS: u32 = 10;
 
 pub(crate) fn run(options: &Options) {
     let seconds = (3_600.0 * options.scale) as usize;
@@ -36,7 +34,6 @@ pub(crate) fn run(options: &Options) {
     let (from_ns, to_ns) = (start_ns() - SECOND_NS, start_ns() + (seconds as u64 + 1) * SECOND_NS);
     let span = format!("from={from_ns}&to={to_ns}");
     let mut connection = Connection::open(&server.http);
-    server.forget_peak();
     for (what, path) in [
         ("count of a term of 5 %", format!("/api/v1/logs/histogram?q=refused&{span}&buckets=100")),
         ("newest 100 of all", format!("/api/v1/logs?q=&{span}&limit=100")),
@@ -54,20 +51,9 @@ pub(crate) fn run(options: &Options) {
             ),
         ),
     ] {
-        connection.get(&path);
-        let before = server.cpu().seconds();
-        let mut took: Vec<f64> = (0..RUNS)
-            .map(|_| {
-                let begun = Instant::now();
-                connection.get(&path);
-                begun.elapsed().as_secs_f64() * 1e3
-            })
-            .collect();
-        let cpu_ms = (server.cpu().seconds() - before) * 1e3 / RUNS as f64;
-        took.sort_by(f64::total_cmp);
-        println!("  {:8.1} ms, {cpu_ms:8.1} cpu ms: {what}", took[RUNS / 2]);
+        let cost = cost(&server, CPU_RUNS, || drop(connection.get(&path)));
+        println!("  {:8.1} ms, {:8.1} cpu ms, {:5.0} MB peak: {what}", cost.wall_ms, cost.cpu_ms, cost.peak_mb);
     }
-    println!("  {:.0} MB peak resident of the queries", server.peak_resident_bytes() as f64 / 1e6);
     drop(connection);
     server.stop();
     crate::print_disk(home.path(), push::LOGS, pushed.items);

@@ -121,7 +121,7 @@ pub struct Retention {
     pub logs: Duration,
     /// Log records of some streams that are kept for less; none by default.
     pub logs_streams: Vec<LogsStream>,
-    /// Data files of one tenant together; over it the oldest day goes first.
+    /// Data files of one tenant together, with its intake log; over it the oldest day goes first.
     pub max_bytes: Bytes,
 }
 

@@ -12,6 +12,7 @@ mod queries;
 mod rng;
 mod series;
 mod server;
+mod timing;
 
 use options::Options;
 use push::{Body, Signal, push};

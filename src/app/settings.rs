@@ -86,6 +86,7 @@ pub(super) fn server(
         future_max: config.limits.future.std(),
         query_limits: query_limits(config),
         query_concurrency: config.query.concurrency,
+        query_memory_all_max: config.query.memory_all_max.0,
         lookback: config.query.lookback.std(),
         metrics: codec::otlp::MetricsSettings {
             promote: match &config.metrics.promote_resource_attributes {

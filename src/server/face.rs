@@ -30,7 +30,7 @@ pub(crate) enum Face {
     Grpc,
     /// Prometheus remote write: a sentence as plain text, for a sender's log.
     RemoteWrite,
-    /// `/loki/`: a sentence as plain text, as Loki's clients show it.
+    /// `/loki/`, and `/api/prom/` as it was once called: a sentence as plain text, as Loki's clients show it.
     Loki,
     /// Loki push: the same, for a sender's log.
     LokiPush,
@@ -45,7 +45,10 @@ impl Face {
             (Face::Page, path) if path.starts_with("/loki/") => Face::Loki,
             (Face::Page, "/health" | "/healthz" | "/ready") => Face::Open,
             (Face::Page, path) if path.starts_with("/-/") || path.starts_with(heartbeat::PATH) => Face::Open,
-            (Face::Page, path) if path.starts_with("/api/") || path == FEDERATE => Face::Api,
+            (Face::Page, path) if path.starts_with("/api/prom/") => Face::Loki,
+            (Face::Page, path) if path.starts_with("/api/") || path.starts_with("/prometheus/") || path == FEDERATE => {
+                Face::Api
+            }
             (face, _) => face,
         }
     }

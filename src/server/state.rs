@@ -39,6 +39,8 @@ pub struct ServerSettings {
     pub future_max: Duration,
     pub query_limits: query::Limits,
     pub query_concurrency: usize,
+    /// Memory that all queries may hold together, in bytes.
+    pub query_memory_all_max: u64,
     pub lookback: Duration,
     pub metrics: MetricsSettings,
     pub logs: LogsSettings,
@@ -79,7 +81,11 @@ impl State {
             alerting_others: Arc::default(),
             targets: Targets::default(),
             in_flight: InFlight::new(settings.in_flight_bytes_max),
-            queries: Arc::new(Queries::new(settings.query_concurrency, settings.query_limits)),
+            queries: Arc::new(Queries::new(
+                settings.query_concurrency,
+                settings.query_limits,
+                query::memory::Pool::new(settings.query_memory_all_max),
+            )),
             known_tokens: Arc::new(KnownTokens::default()),
             asked_metrics: Arc::default(),
             tails: Arc::new(Semaphore::new(TAILS_MAX)),

@@ -1,5 +1,7 @@
 //! Every constant limit of the store, with its unit and what happens there.
 
+use std::time::Duration;
+
 /// Idle redb files kept open, of all tenants together; further ones are closed, least recently used first. Bounds file
 /// descriptors (1024 by default on Linux) and page caches.
 pub const FILES_OPEN_MAX: usize = 64;
@@ -16,6 +18,10 @@ pub const MIGRATION_CACHE_BYTES: usize = 8 << 20;
 /// Requests and bytes taken into one commit; more wait for the next. Bounds the wait of the first of them.
 pub const COMMIT_REQUESTS_MAX: usize = 512;
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
+
+/// How long a commit waits for requests of as many senders as were at work just before, at most: a small part of what a sender
+/// waits for an answer, and the fsyncs of a busy tenant are half as many or fewer.
+pub const COMMIT_GATHER: Duration = Duration::from_millis(2);
 
 /// How long a writer thread waits for work before it ends, in ms; the next request starts another.
 pub const WRITER_IDLE_MS: u64 = 5_000;

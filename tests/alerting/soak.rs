@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fakes::{pagerduty, slack, smtp, webhook};
-use crate::knobs::{Random, setting};
+use crate::knobs::random;
 use crate::table::Row;
 use crate::world::{World, hosts};
 
@@ -21,8 +21,8 @@ fn rules() -> String {
 }
 
 pub(crate) async fn faulty_receivers() -> Row {
-    let lasts = Duration::from_secs(setting("BINNACLE_SOAK_S").unwrap_or(LASTS_S));
-    let mut random = Random::seeded();
+    let lasts = Duration::from_secs(chance::from_env("BINNACLE_SOAK_S").unwrap_or(LASTS_S));
+    let mut random = random();
     let mut world = World::new(&rules()).await;
     world.slack.seen.change(|seen| seen.history_scope = true);
     world.tell_all();
@@ -43,7 +43,7 @@ pub(crate) async fn faulty_receivers() -> Row {
             open.extend(host);
         }
         if second % EVERY_S == EVERY_S / 2 && open.len() > 1 && random.below(3) > 0 {
-            let at = usize::try_from(random.below(open.len() as u64)).unwrap_or(0);
+            let at = random.below(open.len());
             let over = open.swap_remove(at);
             world.end(&[over]).await;
         }
@@ -96,8 +96,8 @@ pub(crate) async fn faulty_receivers() -> Row {
 }
 
 /// Each receiver is faulty for a tenth of the seconds.
-fn make_faulty(world: &World, random: &mut Random) {
-    let faulty = |random: &mut Random| random.below(10) == 0;
+fn make_faulty(world: &World, random: &mut chance::Random) {
+    let faulty = |random: &mut chance::Random| random.below(10) == 0;
     world.slack.set_mode(match (faulty(random), random.below(4)) {
         (false, _) => slack::Mode::Ok,
         (true, 0) => slack::Mode::Status(500),

@@ -12,6 +12,7 @@ mod auth;
 mod bad_input;
 mod cli;
 mod crash;
+mod nasty;
 mod otlp;
 mod random;
 mod ready;

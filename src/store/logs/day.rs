@@ -48,7 +48,8 @@ impl Info {
     fn of(id: u64, meta: &Meta, stored_bytes: u64) -> Info {
         let mut severities = 0;
         for (bit, count) in meta.severities.iter().enumerate() {
-            severities |= u8::from(*count > 0) << bit;
+            // What may be of any severity has all.
+            severities |= u8::from(*count > 0 || !meta.has_derived) << bit;
         }
         let Meta { records, raw_bytes, min_ns, max_ns, .. } = *meta;
         Info { id, records, raw_bytes, min_ns, max_ns, severities, stored_bytes }
@@ -224,7 +225,15 @@ impl DayFile {
     /// # Errors
     /// As [`DayFile::block`].
     pub(super) fn sealed(&self, id: u64) -> Result<Option<(Block, Sealed)>, StoreError> {
-        self.read(id, |bytes: Vec<u8>, meta| Ok((Block::parse(bytes.clone())?, Sealed { bytes, meta })))
+        self.read(id, |bytes: Vec<u8>, mut meta| {
+            let block = Block::parse(bytes.clone())?;
+            if !meta.has_derived {
+                let batch = block.batch()?;
+                let counted = Meta::of(meta.raw_bytes, batch.records.iter().map(|(_, _, record)| record));
+                meta = Meta { resources: meta.resources, keys: meta.keys, ..counted };
+            }
+            Ok((block, Sealed { bytes, meta }))
+        })
     }
 
     fn read<T>(

@@ -15,7 +15,8 @@ impl Parser {
     pub(super) fn expr(&mut self, min_binding: u8) -> Result<Expr, ParseError> {
         self.nested(|parser| {
             let mut left = parser.operand()?;
-            while let Some((op, binding)) = parser.binary_op() {
+            while let Some(op) = parser.binary_op() {
+                let binding = op.binding();
                 if binding < min_binding {
                     break;
                 }
@@ -228,23 +229,23 @@ impl Parser {
         Ok(VectorAggregation { op, k, grouping, inner: Box::new(inner) })
     }
 
-    fn binary_op(&self) -> Option<(BinaryOp, u8)> {
+    fn binary_op(&self) -> Option<BinaryOp> {
         Some(match *self.peek() {
-            Token::Word("or") => (BinaryOp::Or, 1),
-            Token::Word("and") => (BinaryOp::And, 2),
-            Token::Word("unless") => (BinaryOp::Unless, 2),
-            Token::Symbol("==") => (BinaryOp::Equal, 3),
-            Token::Symbol("!=") => (BinaryOp::NotEqual, 3),
-            Token::Symbol(">") => (BinaryOp::Greater, 3),
-            Token::Symbol(">=") => (BinaryOp::GreaterOrEqual, 3),
-            Token::Symbol("<") => (BinaryOp::Less, 3),
-            Token::Symbol("<=") => (BinaryOp::LessOrEqual, 3),
-            Token::Symbol("+") => (BinaryOp::Add, 4),
-            Token::Symbol("-") => (BinaryOp::Sub, 4),
-            Token::Symbol("*") => (BinaryOp::Mul, 5),
-            Token::Symbol("/") => (BinaryOp::Div, 5),
-            Token::Symbol("%") => (BinaryOp::Mod, 5),
-            Token::Symbol("^") => (BinaryOp::Pow, 6),
+            Token::Word("or") => BinaryOp::Or,
+            Token::Word("and") => BinaryOp::And,
+            Token::Word("unless") => BinaryOp::Unless,
+            Token::Symbol("==") => BinaryOp::Equal,
+            Token::Symbol("!=") => BinaryOp::NotEqual,
+            Token::Symbol(">") => BinaryOp::Greater,
+            Token::Symbol(">=") => BinaryOp::GreaterOrEqual,
+            Token::Symbol("<") => BinaryOp::Less,
+            Token::Symbol("<=") => BinaryOp::LessOrEqual,
+            Token::Symbol("+") => BinaryOp::Add,
+            Token::Symbol("-") => BinaryOp::Sub,
+            Token::Symbol("*") => BinaryOp::Mul,
+            Token::Symbol("/") => BinaryOp::Div,
+            Token::Symbol("%") => BinaryOp::Mod,
+            Token::Symbol("^") => BinaryOp::Pow,
             _ => return None,
         })
     }

@@ -87,12 +87,13 @@ fn as_loki_says_it() {
         (r#"{a="b"} | pattern "c""#, "parse error : invalid pattern parser: at least one capture is required"),
         (
             r#"{a="b"} | pattern "<c><d>""#,
-            "parse error : invalid pattern parser: found consecutive capture: invalid expression",
+            "parse error : invalid pattern parser: found consecutive capture '<c><d>': invalid expression",
         ),
         (
             r#"{a="b"} | pattern "<c> <c>""#,
             "parse error : invalid pattern parser: duplicate capture name (c): invalid expression",
         ),
+        (r#"{a="b"} |> "<c> d""#, "parse error : stage '|> \"<c> d\"' : named captures are not allowed: found '<c>'"),
         (
             r#"{a="b"} | label_format c=d,c=e"#,
             "parse error : stage '| label_format c=d,c=e' : multiple label name 'c' not allowed in a single format operation",
@@ -236,7 +237,7 @@ fn and_many_more() {
 
 #[test]
 fn what_is_too_much() {
-    let long = format!("{{app=\"x\"}} |= \"{}\"", "a".repeat(16 << 10));
+    let long = format!("{{app=\"x\"}} |= \"{}\"", "a".repeat(128 << 10));
     assert!(parse(&long).unwrap_err().message.contains("input size too long"));
     let deep = format!("{}1{}", "(".repeat(200), ")".repeat(200));
     assert!(parse(&deep).unwrap_err().message.contains("nested deeper than 100"));
@@ -247,4 +248,26 @@ fn what_is_too_much() {
     let filters = format!("{{app=\"x\"}} | {}a=1", "(".repeat(150));
     assert!(parse(&filters).is_err());
     assert!(parse("{app=\"x\"} |~ \"(a{1000}){1000}\"").unwrap_err().message.contains("too large"));
+}
+
+#[test]
+fn paths_say_what_is_unexpected() {
+    for (path, reason) in [
+        ("json u=\"a..b\"", "syntax error: unexpected DOT, expecting FIELD"),
+        ("json u=\"a b\"", "syntax error: unexpected FIELD"),
+        ("json u=\"a[b]\"", "syntax error: unexpected FIELD, expecting STRING or INDEX"),
+        ("json u=\"a[\\\"b\"", "syntax error: unexpected $end, expecting RSB"),
+        ("json u=\"a[\\\"b]\"", "syntax error: unexpected $end, expecting RSB"),
+        ("json u=\"[1\\\"b\\\"]\"", "syntax error: unexpected $end, expecting STRING or INDEX"),
+        ("json u=\"]\"", "syntax error: unexpected RSB, expecting LSB or FIELD"),
+        ("json u=\"\"", "syntax error: unexpected $end, expecting LSB or FIELD"),
+        ("json u=\"a-b\"", "unexpected char -"),
+        ("logfmt u=\"a b\"", "syntax error: unexpected KEY"),
+        ("logfmt u=\"a \\\"b\\\"\"", "syntax error: unexpected STRING"),
+        ("logfmt u=\"a.b\"", "unexpected char ."),
+    ] {
+        let query = format!("{{a=\"b\"}} | {path}");
+        let message = parse(&query).unwrap_err().message;
+        assert!(message.ends_with(&format!("]: {reason}")), "{query}: {message}");
+    }
 }

@@ -35,6 +35,7 @@ pub(crate) fn settings() -> ServerSettings {
         future_max: Duration::from_secs(600),
         query_limits: query::Limits { timeout: Duration::from_secs(20), ..query::Limits::default() },
         query_concurrency: 4,
+        query_memory_all_max: 64 << 20,
         lookback: Duration::from_secs(300),
         metrics: MetricsSettings {
             promote: Promote::All,
@@ -65,7 +66,7 @@ pub(crate) fn settings() -> ServerSettings {
 /// A tenant beside the default one that has rules as well.
 pub(crate) const SECOND: &str = "second";
 
-fn alerting(store: &store::Store, tenant: TenantId, settings: &ServerSettings) -> server::Alerting {
+fn alerting(store: &store::Store, tenant: TenantId, rules: &str, settings: &ServerSettings) -> server::Alerting {
     let data = store.tenant(&tenant).unwrap();
     let options = rules::EngineOptions {
         external_url: settings.external_url.clone(),
@@ -73,7 +74,7 @@ fn alerting(store: &store::Store, tenant: TenantId, settings: &ServerSettings) -
         query_limits: settings.query_limits,
         started_ms: 0,
     };
-    let groups = rules::file::parse(RULES, "rules/test.yml", 30_000).unwrap();
+    let groups = rules::file::parse(rules, "rules/test.yml", 30_000).unwrap();
     let rules = rules::Engine::new(data.clone(), groups, options).unwrap();
     let options = notify::NotifierOptions::new(settings.external_url.clone());
     let notifier = notify::Notifier::new(data, notify::Config::silent(), options).unwrap();
@@ -87,12 +88,21 @@ impl House {
 
     /// Over a store with other options than the default ones.
     pub(crate) async fn open_over(settings: ServerSettings, change: impl FnOnce(&mut store::Options)) -> House {
+        House::open_with(settings, change, RULES).await
+    }
+
+    /// With other rules than the default ones, in `rules/test.yml`.
+    pub(crate) async fn open_with(
+        settings: ServerSettings,
+        change: impl FnOnce(&mut store::Options),
+        rules: &str,
+    ) -> House {
         let dir = tempfile::tempdir().unwrap();
         let mut options = store::Options::new(dir.path());
         change(&mut options);
         let store = store::Store::open(options, now_ms()).unwrap();
-        let own = alerting(&store, TenantId::default(), &settings);
-        let second = alerting(&store, TenantId::new(SECOND).unwrap(), &settings);
+        let own = alerting(&store, TenantId::default(), rules, &settings);
+        let second = alerting(&store, TenantId::new(SECOND).unwrap(), rules, &settings);
         let state = State::new(store, own, settings).with_others([second.clone()]);
 
         let (stop, stopped) = watch::channel(false);

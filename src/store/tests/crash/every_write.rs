@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use chance::Random;
 use model::time::{Day, MS_PER_DAY};
 use model::{Labels, MatchOp, Matcher, MsRange, TenantId};
 use redb::{ReadableDatabase as _, TableHandle as _};
@@ -11,7 +12,7 @@ use store::limits::{HEAD_IDLE_MS, SETTLE_QUIET_MS};
 use store::{Options, ROLLUP_STEP_MS, Rollup, Store, Tenant};
 
 use crate::common::disk::Disk;
-use crate::common::{Model, NOON_MS, NoLimit, Random, block_on, mixed, read_all};
+use crate::common::{Model, NOON_MS, NoLimit, block_on, mixed, read_all};
 
 const YESTERDAY_MS: i64 = NOON_MS - MS_PER_DAY;
 
@@ -79,7 +80,7 @@ impl<A: PartialEq + std::fmt::Debug> Attack<A> {
     fn run(&self, scene: &Scene) {
         let (_, tenant) = scene.copy().open().unwrap();
         let expected = (self.answers)(&tenant);
-        let mut random = Random(0x9e37_79b9);
+        let mut random = Random::new(0x9e37_79b9);
         let mut writes = 0;
         loop {
             let mut failed = false;
@@ -186,7 +187,7 @@ fn steps(tenant: &Tenant) -> BTreeMap<(Labels, i64), (f64, f64)> {
 fn flushed(settings: fn(Options) -> Options, parts: &[std::ops::Range<usize>], plain: bool) -> Scene {
     let mut scene = Scene::new(settings);
     let (store, tenant) = scene.open().unwrap();
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     for part in parts {
         put(&tenant, &rows(&mut random, YESTERDAY_MS, part.clone(), plain));
         store.maintain(scene.now_ms).unwrap();
@@ -226,7 +227,7 @@ fn the_migration() {
 fn a_flush_that_joins_the_segments_of_the_index() {
     let mut scene = flushed(|options| options, &[0..3, 2..5], false);
     let (store, tenant) = scene.open().unwrap();
-    put(&tenant, &rows(&mut Random(5), YESTERDAY_MS, 3..9, false));
+    put(&tenant, &rows(&mut Random::new(5), YESTERDAY_MS, 3..9, false));
     store.maintain(scene.now_ms).unwrap();
     scene.now_ms += 1;
     drop((store, tenant));
@@ -279,7 +280,7 @@ fn dropping_old_days_while_the_head_is_written() {
         flushed(|options| Options { metrics_retention_ms: 3 * MS_PER_DAY, ..options }, &[0..4, 2..6], false);
     scene.now_ms = NOON_MS + 3 * MS_PER_DAY;
     let (store, tenant) = scene.open().unwrap();
-    put(&tenant, &rows(&mut Random(5), NOON_MS + 2 * MS_PER_DAY, 1..5, false));
+    put(&tenant, &rows(&mut Random::new(5), NOON_MS + 2 * MS_PER_DAY, 1..5, false));
     drop((store, tenant));
     let kept = |tenant: &Tenant| -> Model {
         let start_ms = Day::of_ms(NOON_MS + 2 * MS_PER_DAY).start_ms();

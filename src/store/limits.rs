@@ -174,6 +174,10 @@ pub const IDLE_MS: i64 = 3_600_000;
 /// Series without samples in memory that stay there; over it those that are idle longest go first. About 300 bytes each.
 pub const IDLE_SERIES_MAX: u64 = 100_000;
 
+/// Values of one label that are held at a time while a day's series are counted; of labels with more, further ones are read in another
+/// round. About 100 bytes each.
+pub const COUNTED_VALUES_HELD: usize = 50_000;
+
 /// Series named or forgotten in one go: some 300 bytes each where their labels are built, and a few microseconds under the writer's
 /// lock where they are forgotten.
 pub const SERIES_AT_ONCE: usize = 2_000;

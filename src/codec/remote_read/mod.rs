@@ -1,10 +1,35 @@
 //! Prometheus remote read: a request for samples, and the samples (prompb/remote.proto and prompb/types.proto in Prometheus'
-//! repository, both without their snappy packing). Answers are of the type `SAMPLES` alone.
+//! repository, both without their snappy packing). Samples come in one message ([`push_row`], [`push_result`]) or as a stream of
+//! chunks ([`push_frames`]).
 //!
 //! Native histograms are written with their counts as floats, as they are kept here.
 
+mod bits;
+mod chunks;
+mod frames;
+mod spans;
+#[cfg(test)]
+mod tests;
+mod wire;
+
 use model::{CounterReset, Histogram, Labels, MatchOp, Matcher, MsRange};
 use prost::Message as _;
+
+pub use frames::push_frames;
+use spans::spans;
+
+/// What is asked for, and how it is to be answered.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub queries: Vec<Query>,
+    pub answer: AnswerType,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerType {
+    Samples,
+    StreamedChunks,
+}
 
 /// What one query of a request asks for.
 #[derive(Debug, Clone)]
@@ -29,20 +54,30 @@ pub struct Row<'a> {
 #[error("{0}")]
 pub struct BadRequest(String);
 
-/// `SAMPLES`, the type of answer when a request names none.
-const SAMPLES: i32 = 0;
-
-/// The queries of an unpacked `prometheus.ReadRequest`, in order.
+/// An unpacked `prometheus.ReadRequest`, its queries in order. The answer is of the first accepted type that is known here, samples where
+/// none is named.
 ///
 /// # Errors
-/// What is no such message, accepts only chunks, or has a matcher that is none.
-pub fn decode(body: &[u8]) -> Result<Vec<Query>, BadRequest> {
+/// What is no such message, accepts no type that is known, or has a matcher that is none.
+pub fn decode(body: &[u8]) -> Result<Request, BadRequest> {
     let request = wire::ReadRequest::decode(body).map_err(|error| BadRequest(format!("no ReadRequest: {error}")))?;
+    let known = |number: &i32| match number {
+        0 => Some(AnswerType::Samples),
+        1 => Some(AnswerType::StreamedChunks),
+        _ => None,
+    };
     let accepted = &request.accepted_response_types;
-    if !accepted.is_empty() && !accepted.contains(&SAMPLES) {
-        return Err(BadRequest("accepted_response_types has no SAMPLES, and no other type is answered here".into()));
-    }
-    request.queries.into_iter().map(query).collect()
+    let answer = match accepted.iter().find_map(known) {
+        Some(answer) => answer,
+        None if accepted.is_empty() => AnswerType::Samples,
+        None => {
+            let message =
+                format!("accepted_response_types is {accepted:?}; SAMPLES (0) and STREAMED_XOR_CHUNKS (1) are known");
+            return Err(BadRequest(message));
+        }
+    };
+    let queries = request.queries.into_iter().map(query).collect::<Result<_, _>>()?;
+    Ok(Request { queries, answer })
 }
 
 fn query(sent: wire::Query) -> Result<Query, BadRequest> {
@@ -64,15 +99,18 @@ fn query(sent: wire::Query) -> Result<Query, BadRequest> {
 
 /// Appends a series to a `prometheus.QueryResult`.
 pub fn push_row(row: Row<'_>, result: &mut Vec<u8>) {
-    let label = |(name, value): (&str, &str)| wire::Label { name: name.into(), value: value.into() };
     let samples =
         row.at_ms.iter().zip(row.values).map(|(at_ms, value)| wire::Sample { value: *value, timestamp: *at_ms });
     let series = wire::TimeSeries {
-        labels: row.labels.iter().map(label).collect(),
+        labels: labels(row.labels),
         samples: samples.collect(),
         histograms: row.histograms.iter().map(|(at_ms, histogram)| histogram_of(*at_ms, histogram)).collect(),
     };
     prost::encoding::message::encode(1, &series, result);
+}
+
+fn labels(labels: &Labels) -> Vec<wire::Label> {
+    labels.iter().map(|(name, value)| wire::Label { name: name.into(), value: value.into() }).collect()
 }
 
 /// Appends a finished `prometheus.QueryResult` to a `prometheus.ReadResponse`.
@@ -108,151 +146,8 @@ fn histogram_of(timestamp: i64, histogram: &Histogram) -> wire::Histogram {
     }
 }
 
-/// Runs of neighbouring buckets, each with its distance to the run before (the first: to bucket 0), and all counts.
+/// The runs of a side's buckets, and all its counts.
 fn side(buckets: &[(i32, f64)]) -> (Vec<wire::BucketSpan>, Vec<f64>) {
-    let mut spans: Vec<wire::BucketSpan> = Vec::new();
-    let mut next = 0;
-    for (index, _) in buckets {
-        match spans.last_mut() {
-            Some(span) if *index == next => span.length += 1,
-            _ => spans.push(wire::BucketSpan { offset: index.wrapping_sub(next), length: 1 }),
-        }
-        next = index.wrapping_add(1);
-    }
-    (spans, buckets.iter().map(|(_, count)| *count).collect())
-}
-
-/// The messages as declared, without what is not read (hints) or never written (whole counts, exemplars).
-mod wire {
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct ReadRequest {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) queries: Vec<Query>,
-        #[prost(int32, repeated, tag = "2")]
-        pub(super) accepted_response_types: Vec<i32>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Query {
-        #[prost(int64, tag = "1")]
-        pub(super) start_timestamp_ms: i64,
-        #[prost(int64, tag = "2")]
-        pub(super) end_timestamp_ms: i64,
-        #[prost(message, repeated, tag = "3")]
-        pub(super) matchers: Vec<LabelMatcher>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct LabelMatcher {
-        #[prost(int32, tag = "1")]
-        pub(super) r#type: i32,
-        #[prost(string, tag = "2")]
-        pub(super) name: String,
-        #[prost(string, tag = "3")]
-        pub(super) value: String,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct TimeSeries {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) labels: Vec<Label>,
-        #[prost(message, repeated, tag = "2")]
-        pub(super) samples: Vec<Sample>,
-        #[prost(message, repeated, tag = "4")]
-        pub(super) histograms: Vec<Histogram>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Label {
-        #[prost(string, tag = "1")]
-        pub(super) name: String,
-        #[prost(string, tag = "2")]
-        pub(super) value: String,
-    }
-
-    #[derive(Clone, Copy, PartialEq, prost::Message)]
-    pub(super) struct Sample {
-        #[prost(double, tag = "1")]
-        pub(super) value: f64,
-        #[prost(int64, tag = "2")]
-        pub(super) timestamp: i64,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Histogram {
-        #[prost(double, optional, tag = "2")]
-        pub(super) count_float: Option<f64>,
-        #[prost(double, tag = "3")]
-        pub(super) sum: f64,
-        #[prost(sint32, tag = "4")]
-        pub(super) schema: i32,
-        #[prost(double, tag = "5")]
-        pub(super) zero_threshold: f64,
-        #[prost(double, optional, tag = "7")]
-        pub(super) zero_count_float: Option<f64>,
-        #[prost(message, repeated, tag = "8")]
-        pub(super) negative_spans: Vec<BucketSpan>,
-        #[prost(double, repeated, tag = "10")]
-        pub(super) negative_counts: Vec<f64>,
-        #[prost(message, repeated, tag = "11")]
-        pub(super) positive_spans: Vec<BucketSpan>,
-        #[prost(double, repeated, tag = "13")]
-        pub(super) positive_counts: Vec<f64>,
-        #[prost(int32, tag = "14")]
-        pub(super) reset_hint: i32,
-        #[prost(int64, tag = "15")]
-        pub(super) timestamp: i64,
-        #[prost(double, repeated, tag = "16")]
-        pub(super) custom_values: Vec<f64>,
-    }
-
-    #[derive(Clone, Copy, PartialEq, prost::Message)]
-    pub(super) struct BucketSpan {
-        #[prost(sint32, tag = "1")]
-        pub(super) offset: i32,
-        #[prost(uint32, tag = "2")]
-        pub(super) length: u32,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_are_read_or_refused_with_a_reason() {
-        let matcher = |r#type, value: &str| wire::LabelMatcher { r#type, name: "job".into(), value: value.into() };
-        let request = |matchers, accepted: &[i32]| {
-            let query = wire::Query { start_timestamp_ms: -5, end_timestamp_ms: 7, matchers };
-            wire::ReadRequest { queries: vec![query], accepted_response_types: accepted.to_vec() }.encode_to_vec()
-        };
-        let read = decode(&request(vec![matcher(0, "a"), matcher(3, "b.*")], &[1, 0])).unwrap();
-        assert_eq!(read[0].range, MsRange { start_ms: -5, end_ms: 7 });
-        let shown: Vec<String> = read[0].matchers.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["job=\"a\"", "job!~\"b.*\""]);
-        assert!(decode(&[]).unwrap().is_empty());
-        for (body, reason) in [
-            (request(vec![], &[1]), "SAMPLES"),
-            (request(vec![matcher(2, "(")], &[]), "unclosed group"),
-            (request(vec![matcher(9, "")], &[]), "type 9"),
-            (vec![0xff; 3], "no ReadRequest"),
-        ] {
-            let error = decode(&body).unwrap_err().to_string();
-            assert!(error.contains(reason), "{error}");
-        }
-    }
-
-    #[test]
-    fn buckets_become_runs() {
-        for (buckets, spans) in [
-            (vec![], vec![]),
-            (vec![(0, 1.0), (1, 2.0), (4, 3.0)], vec![(0, 2), (2, 1)]),
-            (vec![(-3, 1.0), (-1, 2.0)], vec![(-3, 1), (1, 1)]),
-            (vec![(5, 1.0)], vec![(5, 1)]),
-        ] {
-            let (got, counts) = side(&buckets);
-            assert_eq!(got.iter().map(|span| (span.offset, span.length)).collect::<Vec<_>>(), spans, "{buckets:?}");
-            assert_eq!(counts.len(), buckets.len());
-        }
-    }
+    let indexes = buckets.iter().map(|(index, _)| *index);
+    (spans(indexes), buckets.iter().map(|(_, count)| *count).collect())
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use model::alert::{AlertState, Attempt, Instance};
+use model::alert::{AlertState, Attempt, Instance, Intent};
 use store::{Alerts, StoreError};
 use tokio::task::{Id, JoinSet};
 
@@ -269,10 +269,11 @@ impl Engine {
     }
 
     fn next_ms(&self, now_ms: i64) -> i64 {
-        let opens_at_ms = |name: &str| {
-            let own_ms = self.health.get(name).map_or(i64::MIN, Health::opens_at_ms);
-            let shared = self.config.channel(name).map(|(_, channel)| Places::of(channel, false, &self.timing));
-            own_ms.max(shared.map_or(i64::MIN, |places| self.limits.opens_at_ms(&places, now_ms)))
+        let opens_at_ms = |intent: &Intent| {
+            let own_ms = self.health.get(&intent.receiver).map_or(i64::MIN, Health::opens_at_ms);
+            let channel = self.config.channel(&intent.receiver).map(|(_, channel)| channel);
+            let places = channel.map(|channel| Places::of(channel, intent.accepted.is_some(), &self.timing));
+            own_ms.max(places.map_or(i64::MIN, |places| self.limits.opens_at_ms(&places, now_ms)))
         };
         self.outbox.next_ms(&self.config, &opens_at_ms, &self.timing).unwrap_or(i64::MAX)
     }

@@ -3,12 +3,12 @@
 //! Played with libfaketime (`tests/alerting/setup` fetches it), which sets the wall clock and leaves the monotonic one alone, as
 //! a time server does. Senders on the same machine have the same clock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::knobs::seconds;
 use crate::table::Row;
-use crate::world::{World, hosts};
+use crate::world::{PROBE_RULE, World, hosts};
 
 const RULES: &str = "
   - alert: Probe
@@ -39,6 +39,21 @@ impl World {
         std::fs::rename(self.home.path().join("clock.new"), self.home.path().join("clock")).expect("the same folder");
     }
 
+    /// Has the appliance go by a clock that can be set, from its next start on.
+    fn take_clock(&mut self, library: &Path) {
+        self.set_clock(0);
+        let file = self.home.path().join("clock");
+        for (name, value) in [
+            ("LD_PRELOAD", library),
+            ("FAKETIME_TIMESTAMP_FILE", file.as_path()),
+            ("FAKETIME_NO_CACHE", "1".as_ref()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+            ("NO_FAKE_STAT", "1".as_ref()),
+        ] {
+            self.env.push((name.into(), value.to_string_lossy().into_owned()));
+        }
+    }
+
     fn told(&self) -> (usize, usize, usize) {
         (self.posts(), self.pagerduty.seen.see(|seen| seen.events.len()), self.mails())
     }
@@ -60,17 +75,7 @@ impl World {
 pub(crate) async fn set_while_firing() -> Row {
     let Some(library) = library() else { return Row::not_played("run tests/alerting/setup for libfaketime") };
     let mut world = World::new(RULES).await;
-    world.set_clock(0);
-    let file = world.home.path().join("clock");
-    for (name, value) in [
-        ("LD_PRELOAD", library.as_path()),
-        ("FAKETIME_TIMESTAMP_FILE", file.as_path()),
-        ("FAKETIME_NO_CACHE", "1".as_ref()),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
-        ("NO_FAKE_STAT", "1".as_ref()),
-    ] {
-        world.env.push((name.into(), value.to_string_lossy().into_owned()));
-    }
+    world.take_clock(&library);
     world.write_notify(
         "{receiver: all, group_by: [alertname, host_name], group_wait: 0s, group_interval: 1s, repeat_interval: 20h}",
         "",
@@ -143,6 +148,38 @@ pub(crate) async fn set_while_firing() -> Row {
             waited.as_secs_f64()
         ))
         .await
+}
+
+/// Killed, and started again when hours have passed: one alert ended meanwhile, one fires on.
+pub(crate) async fn long_outage() -> Row {
+    let Some(library) = library() else { return Row::not_played("run tests/alerting/setup for libfaketime") };
+    let mut all = crate::oracle::Counts::default();
+    let mut lengths = Vec::new();
+    for hours in [1, 12, 30] {
+        let mut world = World::new(PROBE_RULE).await;
+        world.take_clock(&library);
+        world.write_notify(
+            "{receiver: all, group_by: [alertname, host_name], group_wait: 0s, group_interval: 1s, repeat_interval: 200h}",
+            "",
+        );
+        world.start().await;
+        world.fire(&hosts(0..2)).await;
+        world.until("everybody knows", |world| world.count().lost == 0).await;
+        world.kill();
+        world.end(&hosts(0..1)).await;
+        world.set_clock(hours * HOUR_S);
+        world.start().await;
+        let back = Instant::now();
+        world.until_live("the incident closes", |world| world.pagerduty.seen.see(|seen| seen.open()) == 1).await;
+        lengths.push(format!("{hours} h: closed {:.1} s after the start", back.elapsed().as_secs_f64()));
+        world.live(3).await;
+        assert_eq!(world.posts(), 2, "what fires on was told again");
+        world.end(&hosts(1..2)).await;
+        world.until_live("all is over", |world| world.is_all_over()).await;
+        all.add(world.settle("").await.counts);
+        world.pagerduty.seen.see(|seen| assert_eq!(seen.incidents.len(), 2, "the same keys: {:?}", seen.events));
+    }
+    Row { counts: all, remark: format!("down for {}", lengths.join(", ")) }
 }
 
 fn firing() -> Vec<String> {

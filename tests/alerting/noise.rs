@@ -32,17 +32,7 @@ pub(crate) async fn many_instances() -> Row {
         world.set_quietly(host, 0.0);
     }
     world.end(&hosts(0..1)).await;
-    world
-        .until("all of them ended", |world| {
-            world.pagerduty.seen.see(|seen| seen.open() == 0)
-                && world.slack.seen.see(|seen| {
-                    seen.messages
-                        .iter()
-                        .filter(|post| post.thread_ts.is_none())
-                        .all(|post| !post.text().contains("[FIRING"))
-                })
-        })
-        .await;
+    world.until("all of them ended", |world| world.is_all_over()).await;
     world.episodes.clear();
     world.settle(format!("{posts} posts, {mails} mails, {incidents} incidents for 200 alerts")).await
 }
@@ -82,17 +72,7 @@ pub(crate) async fn many_alerts() -> Row {
         world.set_quietly(&host, 0.0);
     }
     world.end(&hosts(0..1)).await;
-    world
-        .until("all of them ended", |world| {
-            world.pagerduty.seen.see(|seen| seen.open() == 0)
-                && world.slack.seen.see(|seen| {
-                    seen.messages
-                        .iter()
-                        .filter(|post| post.thread_ts.is_none())
-                        .all(|post| !post.text().contains("[FIRING"))
-                })
-        })
-        .await;
+    world.until("all of them ended", |world| world.is_all_over()).await;
     let root = root.as_secs_f64();
     world
         .settle(format!("root after {root:.1} s; {posts} posts, {mails} mails, {incidents} incidents for 200 alerts"))
@@ -117,12 +97,7 @@ pub(crate) async fn flapping() -> Row {
         }
     }
     assert!(world.slack_says(&["lapping"]), "nobody says that it flaps");
-    world
-        .until_live("it closes after a quiet time", |world| {
-            world.pagerduty.seen.see(|seen| seen.open() == 0)
-                && world.slack.seen.see(|seen| seen.messages.iter().all(|post| !post.text().contains("[FIRING")))
-        })
-        .await;
+    world.until_live("it closes after a quiet time", |world| world.is_all_over()).await;
     let incidents = world.pagerduty.seen.see(|seen| seen.incidents.values().map(|one| one.opened).sum::<usize>());
     let posts = world.posts();
     assert!(posts <= 4 && incidents <= 4, "{posts} posts, {incidents} incidents");

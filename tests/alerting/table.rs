@@ -37,6 +37,7 @@ const SCENARIOS: &[Scenario] = &[
     ("5", "Slack 500, PagerDuty 429, mail down", || Box::pin(outages::everything_down())),
     ("6", "Slack 429 with Retry-After", || Box::pin(outages::throttled())),
     ("7", "killed between trigger and end", || Box::pin(restarts::ended_while_down())),
+    ("7h", "the same, hours later", || Box::pin(clock::long_outage())),
     ("8", "killed at random points", || Box::pin(restarts::killed_at_random())),
     ("8h", "the same, Slack's history readable", || Box::pin(restarts::killed_at_random_with_history())),
     ("9", "accepted, then cut off", || Box::pin(outages::accept_then_cut())),
@@ -54,14 +55,11 @@ const SCENARIOS: &[Scenario] = &[
     ("23", "10,000 late log records, killed", || Box::pin(logs::late_and_killed())),
     ("25", "token revoked, key wrong, then put right", || Box::pin(outages::refused())),
     ("26", "the data disk is full", || Box::pin(disk::disk_full())),
-    (SOAK, "a while with faulty receivers", || Box::pin(soak::faulty_receivers())),
+    ("27", "a while with faulty receivers", || Box::pin(soak::faulty_receivers())),
     ("D", "dead man's switch and a heartbeat", || Box::pin(watches::dead_man_and_heartbeat())),
     ("E", "escalation over a restart", || Box::pin(watches::escalation())),
     ("T", "binnacle notify test", || Box::pin(watches::test_of_a_receiver())),
 ];
-
-/// Takes as long as all others together: played when it is asked for.
-const SOAK: &str = "27";
 
 /// Played beside each other: they mostly wait.
 const AT_ONCE: usize = 3;
@@ -71,11 +69,7 @@ const AT_ONCE: usize = 3;
 async fn nothing_is_lost_left_open_or_doubled() {
     let picked = std::env::var("BINNACLE_SCENARIOS").unwrap_or_default();
     let picked: Vec<&str> = picked.split(',').map(str::trim).filter(|number| !number.is_empty()).collect();
-    let is_soaked = std::env::var_os("BINNACLE_SOAK_S").is_some();
-    let chosen = SCENARIOS.iter().filter(|(number, ..)| match picked.is_empty() {
-        true => *number != SOAK || is_soaked,
-        false => picked.contains(number),
-    });
+    let chosen = SCENARIOS.iter().filter(|(number, ..)| picked.is_empty() || picked.contains(number));
     let rows: Vec<_> = futures_util::stream::iter(chosen)
         .map(|(number, what, play)| async move {
             let row = AssertUnwindSafe(play()).catch_unwind().await;

@@ -301,6 +301,15 @@ receivers:
         self.smtp.seen.see(|seen| seen.mails.len())
     }
 
+    /// Whether no incident is open and no post of the channel says that anything fires.
+    pub(crate) fn is_all_over(&self) -> bool {
+        let is_quiet = |seen: &crate::fakes::slack::Seen| {
+            let mut posts = seen.messages.iter().filter(|post| post.thread_ts.is_none());
+            posts.all(|post| !post.text().contains("[FIRING"))
+        };
+        self.pagerduty.seen.see(|seen| seen.open() == 0) && self.slack.seen.see(is_quiet)
+    }
+
     /// Whether a post's present text has all these words.
     pub(crate) fn slack_says(&self, words: &[&str]) -> bool {
         self.slack.seen.see(|seen| {

@@ -19,14 +19,19 @@ impl Engine {
     pub(super) async fn begin_due(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let config = self.config.clone();
         for channel in config.channels() {
+            let plain = Places::of(channel, false, &self.timing);
             for key in self.outbox.due(&channel.name, now_ms) {
                 if self.health.get(&channel.name).is_some_and(|health| health.opens_at_ms() > now_ms) {
                     break;
                 }
+                if self.limits.opens_at_ms(&plain, now_ms) > now_ms {
+                    break;
+                }
                 let Some(intent) = self.outbox.get(&key) else { continue };
                 let places = Places::of(channel, intent.accepted.is_some(), &self.timing);
+                // Edits have a bound of their own; others may pass.
                 if self.limits.opens_at_ms(&places, now_ms) > now_ms {
-                    break;
+                    continue;
                 }
                 let said = visible(intent);
                 // What may have been said, but where is not known, cannot be put right by a person's eye: only by its key.

@@ -80,14 +80,19 @@ impl Outbox {
         }
     }
 
-    /// When something is due next. `opens_at_ms` tells from when a channel takes attempts.
-    pub(crate) fn next_ms(&self, config: &Config, opens_at_ms: &dyn Fn(&str) -> i64, timing: &Timing) -> Option<i64> {
+    /// When something is due next. `opens_at_ms` tells from when an intent's channel takes its next attempt.
+    pub(crate) fn next_ms(
+        &self,
+        config: &Config,
+        opens_at_ms: &dyn Fn(&Intent) -> i64,
+        timing: &Timing,
+    ) -> Option<i64> {
         self.intents
             .values()
             .filter_map(|intent| {
                 let attempt = due_at_ms(intent)
                     .filter(|_| config.channel(&intent.receiver).is_some())
-                    .map(|at_ms| at_ms.max(opens_at_ms(&intent.receiver)));
+                    .map(|at_ms| at_ms.max(opens_at_ms(intent)));
                 let step = step(intent, config, timing).map(|(at_ms, _)| at_ms);
                 [attempt, step, Outbox::fallback_at_ms(intent, config)].into_iter().flatten().min()
             })

@@ -2,7 +2,7 @@
 //! indexed blocks, and every search is asked over HTTP, warm, and again in this process.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use model::{NsRange, TenantId};
 use query::logql;
@@ -14,9 +14,8 @@ use crate::logs::{request, requests, start_ns};
 use crate::options::Options;
 use crate::push::{self, push};
 use crate::server::Server;
+use crate::timing::{Cost, RUNS, cost, median};
 
-/// Requests whose median is told, after as many that are not.
-const RUNS: usize = 5;
 const CPU_RUNS: u32 = 20;
 const MINUTE_NS: i64 = 60_000_000_000;
 
@@ -140,27 +139,14 @@ pub(crate) fn run(options: &Options) {
     let range = NsRange { start_ns: start_ns() as i64 - MINUTE_NS, end_ns: start_ns() as i64 + 86_400_000_000_000 };
     let server = Server::start(home.path());
     let mut connection = Connection::open(&server.http);
-    println!("{:>8} {:>8} {:>8} {:>8}  search over HTTP", "wall ms", "cpu ms", "peak MB", "goal ms");
+    println!("{:.1} MB resident before the first search", server.resident_bytes() as f64 / 1e6);
+    println!("{:>8} {:>8} {:>8} {:>8} {:>8}  search over HTTP", "wall ms", "cpu ms", "peak MB", "after MB", "goal ms");
     for asked in &ASKED {
         let Some(path) = asked.path(range) else { continue };
-        server.forget_peak();
-        let mut ask = || {
-            let begun = Instant::now();
-            connection.get(&path);
-            begun.elapsed()
-        };
-        median((0..RUNS).map(|_| ask()).collect());
-        let wall = median((0..RUNS).map(|_| ask()).collect());
-        let before = server.cpu().seconds();
-        median((0..CPU_RUNS).map(|_| ask()).collect());
-        let cpu_ms = (server.cpu().seconds() - before) * 1e3 / f64::from(CPU_RUNS);
+        let Cost { wall_ms, cpu_ms, peak_mb, after_mb } = cost(&server, CPU_RUNS, || drop(connection.get(&path)));
         println!(
-            "{:>8.1} {cpu_ms:>8.1} {:>8.1} {:>8}  {}: {}",
-            wall.as_secs_f64() * 1e3,
-            server.peak_resident_bytes() as f64 / 1e6,
-            asked.goal_ms,
-            asked.what,
-            asked.search
+            "{wall_ms:>8.1} {cpu_ms:>8.1} {peak_mb:>8.1} {after_mb:>8.1} {:>8}  {}: {}",
+            asked.goal_ms, asked.what, asked.search
         );
     }
     drop(connection);
@@ -249,9 +235,4 @@ fn in_process(home: &Path, range: NsRange) {
         let of = |threads| median((0..RUNS).map(|_| time(threads).0).collect()).as_secs_f64() * 1e3;
         println!("{:>8.1} {:>8.1} {found:>9} {blocks:>8}  {}: {}", of(1), of(2), asked.what, asked.search);
     }
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }

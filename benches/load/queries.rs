@@ -2,7 +2,7 @@
 //! again, so that data comes from day files, and every query is asked over HTTP, warm, and again in this process.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use model::TenantId;
 use query::promql;
@@ -12,10 +12,9 @@ use crate::metrics::{self, STEP_NS};
 use crate::options::Options;
 use crate::push::{self, push};
 use crate::server::Server;
+use crate::timing::{Cost, RUNS, cost, median};
 
 const POINTS: u64 = 2_880;
-/// Requests whose median is told, after as many that are not.
-const RUNS: usize = 5;
 /// Requests that CPU time is averaged over: the kernel counts it in steps of 10 ms.
 const CPU_RUNS: u32 = 40;
 
@@ -65,24 +64,10 @@ pub(crate) fn run(options: &Options) {
     println!("{:>8} {:>8} {:>8} {:>8} {:>8}  query", "wall ms", "cpu ms", "peak MB", "VM ms", "Prom ms");
     for asked in &ASKED {
         let path = asked.path(span);
-        server.forget_peak();
-        let mut ask = || {
-            let begun = Instant::now();
-            connection.get(&path);
-            begun.elapsed()
-        };
-        median((0..RUNS).map(|_| ask()).collect());
-        let wall = median((0..RUNS).map(|_| ask()).collect());
-        let before = server.cpu().seconds();
-        median((0..CPU_RUNS).map(|_| ask()).collect());
-        let cpu_ms = (server.cpu().seconds() - before) * 1e3 / f64::from(CPU_RUNS);
+        let Cost { wall_ms, cpu_ms, peak_mb, .. } = cost(&server, CPU_RUNS, || drop(connection.get(&path)));
         println!(
-            "{:>8.1} {cpu_ms:>8.1} {:>8.1} {:>8} {:>8}  {}",
-            wall.as_secs_f64() * 1e3,
-            server.peak_resident_bytes() as f64 / 1e6,
-            asked.peers_ms.0,
-            asked.peers_ms.1,
-            asked.query
+            "{wall_ms:>8.1} {cpu_ms:>8.1} {peak_mb:>8.1} {:>8} {:>8}  {}",
+            asked.peers_ms.0, asked.peers_ms.1, asked.query
         );
     }
     drop(connection);
@@ -133,9 +118,4 @@ fn in_process(home: &Path, (start_s, end_s): (i64, i64)) {
             asked.query
         );
     }
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::blocking;
 use super::files::{self, RuleFiles};
-use super::tenants::Watched;
+use super::tenants;
 use crate::config::{Config, ConfigError};
 use crate::scrape::{Jobs, Reloader};
 use crate::{clock, host_metrics, otlp_out, own_metrics};
@@ -124,14 +124,14 @@ pub(super) async fn reload(
     mut rule_files: RuleFiles,
     rules: &rules::Engine,
     notifier: &notify::Notifier,
-    watched: &[Watched],
+    watched: &[server::Alerting],
 ) -> RuleFiles {
     let (rules_config, notify_file) = (config.rules.clone(), config.notify.file.clone());
     let (rules, others) = (rules.clone(), watched.to_vec());
     let (rule_files, notify_config) = blocking(move || {
         let groups = rule_files.read(&rules_config);
         // Waits for evaluations under way.
-        others.iter().for_each(|tenant| tenant.reload_rules(&groups));
+        others.iter().for_each(|of| of.rules.reload(tenants::theirs(&groups, &of.tenant)));
         rules.reload(groups);
         (rule_files, files::notify(&notify_file))
     })
@@ -140,7 +140,7 @@ pub(super) async fn reload(
         Ok(told) => {
             let told = told.unwrap_or_else(notify::Config::silent);
             files::warn_of(&told);
-            watched.iter().for_each(|tenant| tenant.reload_notify(told.clone()));
+            watched.iter().for_each(|of| of.notifier.reload(told.clone()));
             notifier.reload(told);
         }
         Err(error) => tracing::error!(%error, "notify.yml not used, its last good version stays"),

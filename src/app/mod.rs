@@ -127,7 +127,7 @@ struct App {
     scraping: Reloader,
     reloaded: server::Reloaded,
     /// Tenants beside the default one that have rules.
-    watched: Vec<tenants::Watched>,
+    watched: Vec<server::Alerting>,
     /// Ends the doors.
     stop_doors: watch::Sender<bool>,
     doors: JoinSet<&'static str>,
@@ -140,6 +140,7 @@ impl App {
     async fn start(config: Config, store: Store, listeners: Listeners) -> Result<App, AppError> {
         let started_ms = clock::now_ms();
         let alerts_tenant = TenantId::default();
+        let limits = notify::ServiceLimits::default();
         let open_error = |source| AppError::Open { path: config.data.display().to_string(), source };
         let (rules, rule_files, notifier, groups) = {
             let (store, own_config, tenant_id) = (store.clone(), config.clone(), alerts_tenant.clone());
@@ -156,12 +157,12 @@ impl App {
             .and_then(|(rules, rule_files, tenant, groups)| {
                 let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
                 files::warn_of(&told);
-                let options = settings::notifier(&config, &rules, &tenant);
+                let options = settings::notifier(&config, &rules, &tenant, &limits);
                 let notifier = notify::Notifier::new(tenant, told, options).map_err(open_error)?;
                 Ok((rules, rule_files, notifier, groups))
             })?
         };
-        let watched = tenants::open(&config, &store, &groups, started_ms).await?;
+        let watched = tenants::open(&config, &store, &groups, &limits, started_ms).await?;
         let ready_line = format!(
             "ready http={} otlp_http={} otlp_grpc={}",
             local(&listeners.http)?,
@@ -171,8 +172,9 @@ impl App {
         let settings =
             settings::server(&config, local(&listeners.otlp_http)?, local(&listeners.otlp_grpc)?, started_ms);
         let own_settings = settings.metrics.clone();
-        let state = server::State::new(store.clone(), rules.clone(), notifier.clone(), alerts_tenant.clone(), settings)
-            .with_rules_of(watched.iter().map(tenants::Watched::engine));
+        let alerting =
+            server::Alerting { tenant: alerts_tenant.clone(), rules: rules.clone(), notifier: notifier.clone() };
+        let state = server::State::new(store.clone(), alerting, settings).with_others(watched.iter().cloned());
 
         let (scraper, scraping) = Scraper::new(
             Jobs::new(&config.scrape)?,
@@ -210,7 +212,7 @@ impl App {
                 notifier.run(stopped).await;
                 "notifications"
             });
-            watched.iter().for_each(|tenant| tenant.spawn(&mut loops, &loops_stopped));
+            watched.iter().for_each(|tenant| tenants::spawn(tenant, &mut loops, &loops_stopped));
             loops.spawn(loops::upkeep(store.clone(), loops_stopped.clone()));
             let interval = config.host_metrics.interval.std();
             loops.spawn(loops::log_counts(store.clone(), interval, loops_stopped.clone()));

@@ -193,7 +193,8 @@ pub struct Rules {
     pub files: Vec<String>,
     /// For groups that name no interval.
     pub evaluation_interval: Duration,
-    /// Tenants over whose data the rules are evaluated as well, each with its own states and notifications; `default` always is one.
+    /// Tenants over whose data the rules are evaluated as well, each with its own states, silences and notifications; `default`
+    /// always is one. Alerts of the others carry the label `tenant`.
     pub tenants: Vec<String>,
 }
 
@@ -357,7 +358,10 @@ pub struct Query {
     pub lookback: Duration,
     pub series_max: u64,
     pub samples_max: u64,
+    /// Memory that one query may hold, and all that run at once together: with what the rest of the process needs, the smallest machine
+    /// has it.
     pub memory_max: Bytes,
+    pub memory_all_max: Bytes,
     /// Threads of one query; a second one halves the time of a big query and leaves intake the rest.
     pub threads: usize,
 }
@@ -370,7 +374,8 @@ impl Default for Query {
             lookback: Duration::minutes(5),
             series_max: 100_000,
             samples_max: 50_000_000,
-            memory_max: Bytes(256 << 20),
+            memory_max: Bytes(128 << 20),
+            memory_all_max: Bytes(128 << 20),
             threads: 2,
         }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::QueryError;
+use crate::memory::{Pool, Share};
 
 /// Limits of one query; each error names the limit it hit and the way round it.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Budget {
     pub progress: Arc<Progress>,
     /// What a log query had to leave out.
     pub damage: Arc<Damage>,
+    /// What the query holds, and what is left for it beside others.
+    pub memory: Arc<Share>,
 }
 
 /// Places of damage that one query's warnings name; of further ones they say that there are more.
@@ -115,7 +118,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(30),
             series_max: 100_000,
             samples_max: 50_000_000,
-            bytes_max: 256 << 20,
+            bytes_max: 128 << 20,
             threads: 2,
         }
     }
@@ -134,6 +137,7 @@ impl Limits {
             cancelled: Arc::new(AtomicBool::new(false)),
             progress: Arc::default(),
             damage: Arc::default(),
+            memory: Share::of(&Pool::endless()),
         }
     }
 }

@@ -4,6 +4,8 @@ pub mod budget;
 pub mod error;
 pub mod logql;
 pub mod logs;
+mod made_label;
+pub mod memory;
 pub mod promql;
 
 pub use budget::{Budget, Damage, Limits, Progress};

@@ -41,6 +41,15 @@ pub(crate) struct EventMemory {
     noted_ms: Option<i64>,
     found: TakenIn,
     ends: TakenIn,
+    unread: Option<Unread>,
+}
+
+/// Records that an event rule could not read: any of them may have refreshed any instance.
+#[derive(Debug, Clone)]
+struct Unread {
+    since_ms: i64,
+    /// Names the places.
+    what: String,
 }
 
 impl EventMemory {
@@ -56,6 +65,7 @@ impl Run<'_> {
         let budget = self.settings.query_limits.start();
         let at_ns = self.query_at_ms.saturating_mul(NS_PER_MS);
         let answer = logql::instant_of(Some(&snapshot), metric, at_ns, &budget).map_err(|error| error.to_string())?;
+        whole(&budget)?;
         Ok(match answer.value {
             Value::Scalar(value) => vec![(Labels::default(), value)],
             Value::Vector(samples) => samples,
@@ -100,8 +110,17 @@ impl Run<'_> {
         let before = memory.instances.get(&ready.id).cloned().unwrap_or_default();
         let mut cursor = memory.events.get(&ready.id).cloned().unwrap_or_default();
         match self.taken(rule, log, &mut cursor) {
-            Ok((records, upto)) => {
-                let (after, refused) = self.step_events(rule, ready, before, records);
+            Ok((records, upto, damage)) => {
+                let at_ms = self.slot.at_ms;
+                if let Err(what) = damage {
+                    cursor.unread = Some(Unread { since_ms: at_ms, what });
+                }
+                // By then what they may have refreshed would be over.
+                let is_over = |unread: &Unread| at_ms - unread.since_ms >= rule.extension.event.resolve_after_ms;
+                cursor.unread = cursor.unread.take().filter(|unread| !is_over(unread));
+                let unread = cursor.unread.clone();
+                let refreshed_ms = unread.as_ref().map(|unread| unread.since_ms);
+                let (after, refused) = self.step_events(rule, ready, before, records, refreshed_ms);
                 let changed = self.evaluation.upserts.iter().any(|upsert| upsert.rule_id == ready.id);
                 let is_due = cursor.noted_ms.is_none_or(|noted_ms| self.slot.at_ms - noted_ms >= CURSOR_NOTED_MS);
                 if upto != cursor.seq && (changed || is_due) {
@@ -111,10 +130,13 @@ impl Run<'_> {
                 cursor.seq = upto;
                 moved.push((ready.id.clone(), cursor));
                 self.dropped.set(refused);
-                let error = (refused > 0).then(|| {
+                let refused = (refused > 0).then(|| {
                     let max = rule.extension.event.max_instances;
                     format!("{refused} records beyond {max} instances (x.max_instances) are counted in one with overflow=\"true\"")
                 });
+                let unread = unread.map(|unread| format!("{}; until they would be over nothing ends", unread.what));
+                let errors: Vec<String> = unread.into_iter().chain(refused).collect();
+                let error = (!errors.is_empty()).then(|| errors.join("; "));
                 Stepped { after, error, is_judged: true }
             }
             // The cursor stays, so nothing is lost: the next evaluation reads them.
@@ -122,20 +144,21 @@ impl Run<'_> {
         }
     }
 
-    /// Records since the cursor, in order of intake, each with whether it ends its instance; and the cursor after them.
+    /// Records since the cursor, in order of intake, each with whether it ends its instance; the cursor after them; and what could not
+    /// be read of them.
     fn taken(
         &self,
         rule: &Rule,
         log: &ast::LogExpr,
         cursor: &mut EventMemory,
-    ) -> Result<(Vec<(bool, LogEntry)>, u64), String> {
+    ) -> Result<(Vec<(bool, LogEntry)>, u64, Result<(), String>), String> {
         let words = |error: query::QueryError| error.to_string();
         let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else {
-            return Ok((vec![], cursor.seq));
+            return Ok((vec![], cursor.seq, Ok(())));
         };
         let upto = snapshot.applied_seq();
         if upto <= cursor.seq {
-            return Ok((Vec::new(), cursor.seq));
+            return Ok((Vec::new(), cursor.seq, Ok(())));
         }
         let budget = self.settings.query_limits.start();
         let at_ns = self.slot.at_ms.saturating_mul(NS_PER_MS);
@@ -149,16 +172,18 @@ impl Run<'_> {
         }
         // Of one request, ends come last.
         records.sort_by_key(|(seq, ends, _)| (*seq, *ends));
-        Ok((records.into_iter().map(|(_, ends, entry)| (ends, entry)).collect(), upto))
+        Ok((records.into_iter().map(|(_, ends, entry)| (ends, entry)).collect(), upto, whole(&budget)))
     }
 
-    /// Instances after the records, and how many of these found no room.
+    /// Instances after the records, and how many of these found no room. `refreshed_ms` is when records that could not be read may have
+    /// refreshed them.
     fn step_events(
         &mut self,
         rule: &Rule,
         ready: &PreparedRule,
         before: Instances,
         records: Vec<(bool, LogEntry)>,
+        refreshed_ms: Option<i64>,
     ) -> (Instances, usize) {
         let event = &rule.extension.event;
         let at_ms = self.slot.at_ms;
@@ -167,6 +192,7 @@ impl Run<'_> {
         let mut refused = 0;
         // Ended in this evaluation: a step of time must not touch them again.
         let mut touched: BTreeMap<String, ()> = BTreeMap::new();
+        let is_open = |instance: &Instance| instance.state == AlertState::Firing;
         for (ends, entry) in records {
             let all = entry.all();
             if ends {
@@ -183,7 +209,6 @@ impl Run<'_> {
             let key = key_of(rule, &entry);
             let mut present = self.event_texts(rule, ready, &key, &all);
             let mut fingerprint = alert::fingerprint(&ready.id, &present.labels);
-            let is_open = |instance: &Instance| instance.state == AlertState::Firing;
             let open = after.values().filter(|instance| is_open(instance)).count();
             if !after.get(&fingerprint).is_some_and(is_open) && open >= event.max_instances {
                 refused += 1;
@@ -212,7 +237,11 @@ impl Run<'_> {
         for (fingerprint, instance) in after {
             let next = match touched.contains_key(&fingerprint) {
                 true => Some(instance),
-                false => state::absent(&instance, timers, "", at_ms),
+                false => {
+                    let refreshed_ms = refreshed_ms.filter(|_| is_open(&instance));
+                    let keep_since_ms = instance.keep_since_ms.max(refreshed_ms);
+                    state::absent(&Instance { keep_since_ms, ..instance }, timers, "", at_ms)
+                }
             };
             let known = before.get(&fingerprint);
             // Ended and come again in one evaluation: people are told of both.
@@ -246,6 +275,15 @@ impl Run<'_> {
         present.labels = labels.build();
         present
     }
+}
+
+/// Whether all stored records were read; else what is missing.
+///
+/// # Errors
+/// The damaged places in words: what was evaluated without them says nothing.
+pub(crate) fn whole(budget: &query::Budget) -> Result<(), String> {
+    let missing = budget.damage.warnings();
+    if missing.is_empty() { Ok(()) } else { Err(missing.join("; ")) }
 }
 
 /// Labels that name the instance of a record: the rule's key, or its stream where the rule has none.

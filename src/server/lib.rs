@@ -1,6 +1,7 @@
 //! The doors: OTLP over gRPC and HTTP, the HTTP APIs, the pages. The only room that is called, and the only one with wire JSON.
 
 mod alert_charts;
+mod alerting;
 mod alertmanager;
 mod api;
 mod asked_metrics;
@@ -32,6 +33,7 @@ mod tenant_ext;
 pub mod time_param;
 
 pub use alert_charts::AlertCharts;
+pub use alerting::Alerting;
 pub use doors::{grpc_routes, http_router, otlp_http_router};
 pub use ops::observe;
 pub use otlp::count_scraped;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::Kind;
+use query::memory::{Pool, Share};
 use query::{Budget, Limits, Progress};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,6 +20,7 @@ pub(crate) struct Queries {
     answers: Arc<Semaphore>,
     concurrency: usize,
     limits: Limits,
+    memory: Arc<Pool>,
 }
 
 /// Tells the query's thread to stop when the request's future is dropped.
@@ -31,10 +33,10 @@ impl Drop for CancelOnDrop {
 }
 
 impl Queries {
-    pub(crate) fn new(concurrency: usize, limits: Limits) -> Queries {
+    pub(crate) fn new(concurrency: usize, limits: Limits, memory: Arc<Pool>) -> Queries {
         let concurrency = concurrency.max(1);
         let slots = || Arc::new(Semaphore::new(concurrency));
-        Queries { slots: slots(), answers: slots(), concurrency, limits }
+        Queries { slots: slots(), answers: slots(), concurrency, limits, memory }
     }
 
     /// Runs `work` on a blocking thread. `wanted` may shorten the timeout, never lengthen it; waiting for a slot counts.
@@ -54,7 +56,7 @@ impl Queries {
         work: impl FnOnce(&Budget) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let timeout = wanted.map_or(self.limits.timeout, |wanted| wanted.min(self.limits.timeout));
-        let budget = Budget { progress, ..Limits { timeout, ..self.limits }.start() };
+        let budget = Budget { progress, memory: Share::of(&self.memory), ..Limits { timeout, ..self.limits }.start() };
         let slot = tokio::time::timeout_at(budget.deadline.into(), self.slots.clone().acquire_owned())
             .await
             .map_err(|_| {
@@ -102,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_request_cancels_its_query_and_frees_the_slot_when_it_ends() {
-        let queries = Arc::new(Queries::new(1, Limits::default()));
+        let queries = Arc::new(Queries::new(1, Limits::default(), Pool::new(u64::MAX)));
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (tell, told) = mpsc::channel();
         let first = tokio::spawn({
@@ -130,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_answered() {
-        let queries = Queries::new(1, Limits::default());
+        let queries = Queries::new(1, Limits::default(), Pool::new(u64::MAX));
         let fault = queries.run(None, |_| -> Result<(), Fault> { panic!("on purpose") }).await.unwrap_err();
         assert_eq!(fault.kind, Kind::Internal);
         assert_eq!(queries.run(None, |_| Ok(1)).await, Ok(1));

@@ -36,6 +36,9 @@ pub struct Meta {
     pub max_ns: i64,
     /// In the order of `Severity::ALL`.
     pub severities: [u64; Severity::ALL.len()],
+    /// Whether a record that was sent without a severity is counted with the one that it tells. The first release counted it as without
+    /// one; then the counts by severity say too little. Not written: what is written now has them.
+    pub has_derived: bool,
     /// In order of time; `None` when there would be more than 512.
     pub minutes: Option<Vec<MinuteCount>>,
     /// Records of each resource, by the numbers that the day has for them; `None` when they are not known, or more than
@@ -55,6 +58,7 @@ impl Meta {
             min_ns: i64::MAX,
             max_ns: i64::MIN,
             severities: [0; 7],
+            has_derived: true,
             minutes: None,
             resources: None,
             keys: None,
@@ -198,6 +202,7 @@ impl Meta {
         if !reader.is_empty() || max_ns < min_ns {
             return Err(BlockError::Damaged("its summary contradicts itself"));
         }
-        Ok(Meta { records, raw_bytes, min_ns, max_ns, severities, minutes, resources, keys })
+        let has_derived = version > 1 || severities[Severity::Unspecified as usize] == 0;
+        Ok(Meta { records, raw_bytes, min_ns, max_ns, severities, has_derived, minutes, resources, keys })
     }
 }

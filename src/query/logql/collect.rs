@@ -2,13 +2,15 @@
 //! sources' order.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::fast::RandomState;
 
 use super::labels::Kinds;
 use super::sampler::{Sampled, Sampler};
 use super::scan::{Piece, Place, Selection};
-use super::value::Grid;
+use super::twins::{FAILED, Held, NO_SAMPLE, Waiting};
+use super::value::{Grid, Steps};
 use super::window::Sample;
 use crate::QueryError;
 use crate::logs::Lines;
@@ -60,25 +62,12 @@ impl Run {
     }
 }
 
-/// A record that may stand in another place too: what it gives counts if it is the first of its like.
-pub(super) struct Marked {
-    pub(super) mark: u64,
-    /// The number of its series in [`Part::series`], and its sample; nothing for one that is none.
-    pub(super) outcome: Result<Option<(usize, One)>, QueryError>,
-}
-
-/// A sample and the steps, first and last, whose windows it is in.
-pub(super) struct One {
-    pub(super) steps: (usize, usize),
-    pub(super) sample: Sample,
-}
-
 /// What one source gives.
 #[derive(Default)]
 pub(super) struct Part {
     pub(super) series: Vec<(Key, Run)>,
-    /// In order of records.
-    pub(super) marked: Vec<Marked>,
+    /// Records that may stand in another source too; their series are those above.
+    pub(super) held: Held,
     /// Samples in `series`.
     pub(super) samples: u64,
 }
@@ -90,6 +79,8 @@ pub(super) struct Collector<'a> {
     pub(super) grid: Grid,
     pub(super) window_ns: i64,
     pub(super) is_sum: bool,
+    /// Whether many records have others of their stream and time.
+    pub(super) has_many_twins: &'a AtomicBool,
 }
 
 /// Resource and scope of a record, and its kind among theirs.
@@ -113,20 +104,12 @@ impl Collector<'_> {
         // The last two that were looked up: neighbours are mostly alike.
         let mut last_kinds: Option<(Place, Kinds)> = None;
         let mut last_kind: Option<(Kind, usize)> = None;
-        // Steps, and the times from one to another that have them.
-        let mut known_steps: Option<(i64, i64, (usize, usize))> = None;
+        let mut steps_of = Steps::new(self.grid, self.window_ns);
         let mut key = Key::new();
         for at in self.lines.select(&rows)?.iter() {
             let Some(stream) = self.selection.stream(&mut piece, at)? else { continue };
             let time_ns = rows.time(at)?;
-            let steps = match known_steps {
-                Some((from_ns, until_ns, steps)) if (from_ns..=until_ns).contains(&time_ns) => steps,
-                _ => {
-                    let Some(steps) = self.grid.steps_of(time_ns, self.window_ns) else { continue };
-                    known_steps = Some((time_ns, self.grid.same_until(steps, self.window_ns), steps));
-                    steps
-                }
-            };
+            let Some(steps) = steps_of.of(time_ns) else { continue };
             if !self.lines.is_sure(&rows, at)? && !sampler.may_pass(&rows, at)? {
                 continue;
             }
@@ -174,20 +157,24 @@ impl Collector<'_> {
                 last_kind = Some((kind, *series));
                 of_kind.entry(kind).or_insert(*series);
             }
-            match self.selection.mark(&rows, at, &stream)? {
-                None => {
-                    let Some((series, value)) = outcome? else { continue };
-                    part.samples += 1;
-                    part.series[series].1.add(Sample { time_ns, stream: stream.hash, value }, steps);
-                }
-                Some(mark) => {
-                    let sample = |value| Sample { time_ns, stream: stream.hash, value };
-                    let one = |(series, value)| (series, One { steps, sample: sample(value) });
-                    let outcome = outcome.map(|found| found.map(one));
-                    part.marked.push(Marked { mark, outcome });
-                }
+            if !self.selection.may_have_twin(&rows, at, stream.hash, time_ns)? {
+                let Some((series, value)) = outcome? else { continue };
+                part.samples += 1;
+                part.series[series].1.add(Sample { time_ns, stream: stream.hash, value }, steps);
+                continue;
             }
+            let place = at as u32;
+            let (series, value) = match outcome {
+                Ok(Some((series, value))) => (series as u32, value),
+                Ok(None) => (NO_SAMPLE, 0.0),
+                Err(error) => {
+                    part.held.errors.insert(place, error);
+                    (FAILED, 0.0)
+                }
+            };
+            part.held.waiting.push(Waiting { time_ns, stream: stream.hash, value, at: place, series });
         }
+        part.held.prepare(&rows, self.has_many_twins.load(Ordering::Relaxed))?;
         Ok(part)
     }
 }

@@ -1,14 +1,15 @@
 //! The samples of one range aggregation, from all its sources.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use model::Labels;
 
-use super::collect::{Key, Marked, One, Part, Run, Sum};
+use super::collect::{Key, Part, Run, Sum};
 use super::context::Context;
-use super::value::Grid;
+use super::twins::{FAILED, Held, NO_SAMPLE, Placed, Twins, Waiting};
+use super::value::{Grid, Steps};
 use super::window::Sample;
 use crate::QueryError;
 use crate::logs::guard::Guard;
@@ -18,9 +19,6 @@ const SERIES_BYTES: u64 = 192;
 
 /// What one label counts for, beside the text of its value, in bytes: two references, and the value's own counts.
 const LABEL_BYTES: u64 = 64;
-
-/// What the mark of one record counts for, in bytes: its place in a table that may have doubled just now.
-const MARK_BYTES: u64 = 32;
 
 /// The samples of the series, while they are read.
 pub(super) enum Samples {
@@ -35,88 +33,118 @@ pub(super) struct Found {
 }
 
 /// The samples of all sources.
-pub(super) struct Collected {
+pub(super) struct Collected<'a> {
     pub(super) found: Vec<Found>,
     places: HashMap<Labels, usize, RandomState>,
     /// Names of labels, which all series share.
     names: HashMap<String, Arc<str>, RandomState>,
-    /// Marks of records that may have twins.
-    seen: HashSet<u64, RandomState>,
     /// Counts and bytes of lines, which need no sample each.
-    pub(super) is_sum: bool,
+    is_sum: bool,
+    /// Whether each series is one of the answer.
+    is_answer: bool,
     grid: Grid,
+    window_ns: i64,
+    context: &'a Context<'a>,
+    /// Added so far.
+    pub(super) samples: u64,
 }
 
-impl Collected {
-    pub(super) fn new(is_sum: bool, grid: Grid) -> Collected {
+impl<'a> Collected<'a> {
+    pub(super) fn new(
+        is_sum: bool,
+        is_answer: bool,
+        grid: Grid,
+        window_ns: i64,
+        context: &'a Context<'a>,
+    ) -> Collected<'a> {
         Collected {
             found: Vec::new(),
             places: HashMap::default(),
             names: HashMap::default(),
-            seen: HashSet::default(),
             is_sum,
+            is_answer,
             grid,
+            window_ns,
+            context,
+            samples: 0,
         }
     }
 
-    /// Returns how many samples were added.
+    /// Adds what a source has to itself, and gives what may have twins to `twins`.
     pub(super) fn add(
         &mut self,
+        source: usize,
         part: Part,
-        context: &Context<'_>,
+        twins: &mut Twins<'_>,
         guard: &mut Guard<'_>,
-        is_answer: bool,
-    ) -> Result<u64, QueryError> {
-        let mut samples = part.samples;
-        let mut place_of = Vec::with_capacity(part.series.len());
-        for (key, run) in part.series {
-            // A series may have nothing but what was seen before.
-            if run.is_empty() {
-                place_of.push(Err(key));
-                continue;
-            }
-            let place = self.place(key, context, guard, is_answer)?;
-            self.put(place, run, guard)?;
-            place_of.push(Ok(place));
+    ) -> Result<(), QueryError> {
+        let Part { series, mut held, samples } = part;
+        self.samples += samples;
+        for (key, run) in series {
+            // A series may have nothing but what may have twins.
+            held.placed.push(match run.is_empty() {
+                true => Placed::Unplaced(key),
+                false => {
+                    let place = self.place(key, guard)?;
+                    self.put(place, run, guard)?;
+                    Placed::At(place)
+                }
+            });
         }
-        for Marked { mark, outcome } in part.marked {
-            // Loki keeps the first of those of one stream, time and line.
-            if !self.seen.insert(mark) {
-                continue;
-            }
-            guard.spend(MARK_BYTES)?;
-            let Some((series, One { steps: (first, last), sample })) = outcome? else { continue };
-            let place = match &mut place_of[series] {
-                Ok(place) => *place,
-                Err(key) => {
-                    let place = self.place(std::mem::take(key), context, guard, is_answer)?;
-                    place_of[series] = Ok(place);
+        twins.add(source, held, guard)
+    }
+
+    /// Adds the records that may have had twins, of the times before `before_ns` or of all times, but for those that are one.
+    pub(super) fn advance(
+        &mut self,
+        twins: &mut Twins<'_>,
+        before_ns: Option<i64>,
+        guard: &mut Guard<'_>,
+    ) -> Result<(), QueryError> {
+        let mut steps_of = Steps::new(self.grid, self.window_ns);
+        let mut spending = guard.another();
+        let mut each = 0;
+        twins.advance(before_ns, guard, &mut |held: &mut Held, record: &Waiting| {
+            let series = match record.series {
+                NO_SAMPLE => return Ok(()),
+                FAILED => return held.errors.remove(&record.at).map_or(Ok(()), Err),
+                series => series as usize,
+            };
+            let place = match &mut held.placed[series] {
+                Placed::At(place) => *place,
+                unplaced @ Placed::Unplaced(_) => {
+                    let Placed::Unplaced(key) = std::mem::replace(unplaced, Placed::At(0)) else { return Ok(()) };
+                    let place = self.place(key, &mut spending)?;
+                    *unplaced = Placed::At(place);
                     place
                 }
             };
-            match self.is_sum {
-                true => self.add_sum(place, &Sum { first, last, value: sample.value as i64, lines: 1 }),
-                false => self.put(place, Run::Each(vec![sample]), guard)?,
+            let Waiting { time_ns, stream, value, .. } = *record;
+            self.samples += 1;
+            match &mut self.found[place].samples {
+                Samples::Each(samples) => {
+                    samples.push(Sample { time_ns, stream, value });
+                    each += size_of::<Sample>() as u64;
+                }
+                Samples::Sums(_) => {
+                    if let Some((first, last)) = steps_of.of(time_ns) {
+                        self.add_sum(place, &Sum { first, last, value: value as i64, lines: 1 });
+                    }
+                }
             }
-            samples += 1;
-        }
-        Ok(samples)
+            Ok(())
+        })?;
+        guard.spend(each)
     }
 
     /// The series of a key.
-    fn place(
-        &mut self,
-        key: Key,
-        context: &Context<'_>,
-        guard: &mut Guard<'_>,
-        is_answer: bool,
-    ) -> Result<usize, QueryError> {
+    fn place(&mut self, key: Key, guard: &mut Guard<'_>) -> Result<usize, QueryError> {
         let bytes: u64 = key.iter().map(|(_, value)| value.len() as u64 + LABEL_BYTES).sum();
         let labels = self.labels(key);
         if let Some(place) = self.places.get(&labels) {
             return Ok(*place);
         }
-        context.check_series(self.found.len() + 1, is_answer)?;
+        self.context.check_series(self.found.len() + 1, self.is_answer)?;
         let steps = if self.is_sum { 16 * (self.grid.count as u64 + 1) } else { 0 };
         guard.spend(SERIES_BYTES + bytes + steps)?;
         let samples = match self.is_sum {

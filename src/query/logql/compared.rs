@@ -9,6 +9,7 @@ use store::{Options, Store};
 
 use super::*;
 use crate::Budget;
+use chance::Random;
 
 const START_MS: i64 = 1_795_226_400_000;
 const MS: i64 = 1_000_000;
@@ -19,26 +20,6 @@ const STEP_MS: i64 = 9_000;
 type Map = BTreeMap<String, String>;
 /// A vector: labels and value.
 type Vector = BTreeMap<Map, f64>;
-
-/// xorshift64*: enough to vary tests, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        ((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % bound as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    fn one_in(&mut self, of: usize) -> bool {
-        self.below(of) == 0
-    }
-}
 
 /// A record, and what stages have made of it.
 #[derive(Debug, Clone)]
@@ -349,9 +330,7 @@ fn entry(random: &mut Random, at_ms: i64) -> Entry {
 
 #[test]
 fn random_queries_answer_as_a_plain_reading_does() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(11_u64);
-    println!("SEED={seed}");
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(chance::seed(11));
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let store = Store::open(Options::new(dir.path()), START_MS).unwrap();
@@ -406,7 +385,7 @@ fn random_queries_answer_as_a_plain_reading_does() {
             let is_close = |left: f64, right: f64| left.is_nan() && right.is_nan() || (left - right).abs() < 1e-9;
             let alike = found.len() == expected.len()
                 && found.iter().zip(&expected).all(|(left, right)| left.0 == right.0 && is_close(*left.1, *right.1));
-            assert!(alike, "SEED={seed} {text} at {}: {found:?}\nexpected {expected:?}", at_ms - START_MS);
+            assert!(alike, "{text} at {}: {found:?}\nexpected {expected:?}", at_ms - START_MS);
             found_any += usize::from(!found.is_empty());
         }
     }

@@ -3,6 +3,7 @@
 use store::LogView;
 
 use crate::logs::SearchStats;
+use crate::logs::guard::Guard;
 use crate::{Budget, QueryError};
 
 /// Most series of an answer (Loki's `max_query_series`).
@@ -12,6 +13,8 @@ pub(crate) struct Context<'a> {
     /// `None` for a tenant without data.
     pub(crate) view: Option<&'a LogView>,
     pub(crate) budget: &'a Budget,
+    /// Account of the series that parts of the query gave.
+    pub(crate) kept: Guard<'a>,
     pub(crate) stats: SearchStats,
     /// Samples looked at.
     pub(crate) samples: u64,
@@ -19,7 +22,7 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(view: Option<&'a LogView>, budget: &'a Budget) -> Context<'a> {
-        Context { view, budget, stats: SearchStats::default(), samples: 0 }
+        Context { view, budget, kept: Guard::new(budget), stats: SearchStats::default(), samples: 0 }
     }
 
     /// Whether a query may have so many series; fewer when they are its answer.

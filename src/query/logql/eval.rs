@@ -10,7 +10,7 @@ use super::context::Context;
 use super::range as windows;
 use super::value::{Grid, Series, Val, is_absent};
 use crate::logs::{SearchStats, damage};
-use crate::{Budget, QueryError};
+use crate::{Budget, QueryError, made_label};
 
 const NS_PER_MS: i64 = 1_000_000;
 
@@ -205,9 +205,10 @@ fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: b
                 Val::Scalar(_) => return Err(no_vector("label_replace")),
             };
             for one in &mut series {
-                let Some(captures) = replace.regex.captures(one.labels.value(&replace.src)) else { continue };
-                let mut value = String::new();
-                captures.expand(&replace.replacement, &mut value);
+                let source = one.labels.value(&replace.src);
+                let Some(captures) = replace.regex.captures(source) else { continue };
+                let value = made_label::replaced(&captures, &replace.replacement, source)?;
+                context.kept.spend(value.len() as u64)?;
                 one.labels = one.labels.with(&replace.dst, &value);
             }
             Val::Vector(series)

@@ -1,6 +1,8 @@
 //! Range aggregations over all steps: one pass over the records, on the threads that the budget allows, each sample put where its
 //! windows are.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use model::{Labels, MatchOp, Matcher, NsRange};
 
 use super::aggregate::Folder;
@@ -11,11 +13,12 @@ use super::context::Context;
 use super::narrow;
 use super::sampler::Sampler;
 use super::scan::Scan;
+use super::twins::Twins;
 use super::value::{Grid, Series, absent};
 use super::window::{self, Sample};
 use crate::QueryError;
 use crate::logs::SearchStats;
-use crate::logs::guard::Guard;
+use crate::logs::guard::{Guard, Source};
 use crate::promql::parallel::in_order;
 
 fn too_many_samples(samples_max: u64) -> QueryError {
@@ -70,7 +73,8 @@ fn each_series(
     let shifted = Grid { start_ns: grid.start_ns.saturating_sub(range.offset_ns), ..grid };
     let sampler = Sampler::new(aggregation, outer, grid.end_ns())?;
     let matchers: Vec<Matcher> = range.log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
-    let (found, mut guard) = read(context, &sampler, &matchers, range, shifted, is_answer)?;
+    // The samples stay on this account until their series are made.
+    let (found, _guard) = read(context, &sampler, &matchers, range, shifted, is_answer)?;
     if aggregation.op == RangeOp::Absent {
         take(missing(aggregation, &found, grid));
         return Ok(());
@@ -81,7 +85,7 @@ fn each_series(
             Samples::Sums(steps) => sums(aggregation.op, &steps, range.interval_ns, grid.count),
             Samples::Each(samples) => each(aggregation, samples, shifted),
         };
-        guard.spend(take(Series { labels, values }))?;
+        context.kept.spend(take(Series { labels, values }))?;
     }
     Ok(())
 }
@@ -102,13 +106,23 @@ fn read<'a: 'm, 'm>(
         start_ns: grid.start_ns.saturating_sub(window_ns).saturating_add(1),
         end_ns: grid.end_ns().saturating_add(1),
     };
-    let mut all = Collected::new(range.unwrap.is_none(), grid);
     let narrow = [narrow::streams(matchers), sampler.pipeline().index_query()];
     let (Scan { mut guard, selection, .. }, sources) = Scan::new(view, matchers, &narrow, reach, budget)?;
+    // Twins are found in order of time; which of them counts is told by the order of intake.
+    let mut sources: Vec<(usize, Source)> = sources.into_iter().enumerate().collect();
+    sources.sort_by_key(|(_, source)| source.min_ns());
+    let (ranks, sources): (Vec<usize>, Vec<Source>) = sources.into_iter().unzip();
+    let is_sum = range.unwrap.is_none();
+    let has_many_twins = AtomicBool::new(false);
+    let lines = sampler.pipeline().lines();
     let collector =
-        Collector { selection: &selection, lines: &sampler.pipeline().lines(), grid, window_ns, is_sum: all.is_sum };
+        Collector { selection: &selection, lines: &lines, grid, window_ns, is_sum, has_many_twins: &has_many_twins };
     let shared = guard.share();
     let mut stats = SearchStats::default();
+    let mut all = Collected::new(is_sum, is_answer, grid, window_ns, context);
+    let mut twins = Twins::new(&sources, &ranks);
+    let mut taken = 0;
+    let samples_before = context.samples;
     let done = in_order(
         budget.threads,
         sources.len(),
@@ -119,17 +133,22 @@ fn read<'a: 'm, 'm>(
         },
         |(part, of_part): (Part, SearchStats)| {
             stats.add(&of_part);
-            context.samples += all.add(part, context, &mut guard, is_answer)?;
-            if context.samples > budget.samples_max {
+            all.add(taken, part, &mut twins, &mut guard)?;
+            taken += 1;
+            all.advance(&mut twins, sources.get(taken).map(Source::min_ns), &mut guard)?;
+            has_many_twins.store(twins.are_many(), Ordering::Relaxed);
+            if samples_before + all.samples > budget.samples_max {
                 return Err(too_many_samples(budget.samples_max));
             }
             Ok(())
         },
     );
+    let (found, samples) = (all.found, all.samples);
     guard.stats.add(&stats);
+    context.samples += samples;
     context.stats.add(&guard.stats);
     done?;
-    Ok((all.found, guard))
+    Ok((found, guard))
 }
 
 fn sums(op: RangeOp, steps: &[(i64, i64)], window_ns: i64, count: usize) -> Vec<f64> {

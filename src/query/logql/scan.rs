@@ -30,14 +30,38 @@ pub(crate) struct Scan<'a> {
     pub(crate) seen: Seen,
 }
 
+/// Remembered records from which on it is looked which of them can be forgotten.
+const SEEN_MIN: usize = 1 << 14;
+
 /// Records that may have twins, by their marks.
-#[derive(Default)]
-pub(crate) struct Seen(HashMap<u64, RowKey, RandomState>);
+pub(crate) struct Seen {
+    records: HashMap<u64, RowKey, RandomState>,
+    /// How many are worth a look whether some can be forgotten.
+    enough: usize,
+}
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen { records: HashMap::default(), enough: SEEN_MIN }
+    }
+}
 
 impl Seen {
+    /// Forgets what no record between these times can be a twin of, once that may be worth it.
+    fn forget_outside(&mut self, range: NsRange, guard: &mut Guard<'_>) {
+        if self.records.len() < self.enough {
+            return;
+        }
+        let before = self.records.len();
+        self.records.retain(|_, key| range.contains(key.time_ns));
+        guard.give_back(SEEN_BYTES * (before - self.records.len()) as u64);
+        self.records.shrink_to(SEEN_MIN);
+        self.enough = SEEN_MIN.max(2 * self.records.len());
+    }
+
     /// What a record is to those seen before.
-    pub(crate) fn look(&mut self, mark: u64, key: RowKey, guard: &mut Guard<'_>) -> Result<Twin, QueryError> {
-        match self.0.entry(mark) {
+    fn look(&mut self, mark: u64, key: RowKey, guard: &mut Guard<'_>) -> Result<Twin, QueryError> {
+        match self.records.entry(mark) {
             Entry::Vacant(place) => {
                 place.insert(key);
                 guard.spend(SEEN_BYTES)?;
@@ -86,6 +110,11 @@ impl Piece {
         self.last = Some((place, stream.clone()));
         Ok(stream)
     }
+}
+
+/// Stands for a record's line.
+pub(crate) fn line_hash(rows: &Rows, at: usize) -> Result<u64, QueryError> {
+    Ok(xxhash_rust::xxh3::xxh3_64(rows.line(at)?.as_bytes()))
 }
 
 /// Whether a neighbour in the same source has the same time, or might have.
@@ -155,6 +184,11 @@ impl<'a> Scan<'a> {
         self.selection.stream(piece, at)
     }
 
+    /// Says that only records between these times are still to come.
+    pub(crate) fn expect(&mut self, range: NsRange) {
+        self.seen.forget_outside(range, &mut self.guard);
+    }
+
     /// Whether the stream has a record of this time and line already. Loki drops the later one.
     pub(crate) fn twin(&mut self, rows: &Rows, at: usize, stream: &Stream) -> Result<Twin, QueryError> {
         let Some(mark) = self.selection.mark(rows, at, stream)? else { return Ok(Twin::New) };
@@ -171,10 +205,15 @@ impl Selection<'_> {
         piece.stream(at, self.matchers)
     }
 
+    /// Whether another record of its source or of another can be of a record's stream and time.
+    pub(crate) fn may_have_twin(&self, rows: &Rows, at: usize, stream: u64, time_ns: i64) -> Result<bool, QueryError> {
+        Ok(has_twin(rows, at, time_ns)? || self.spans.is_shared(stream, time_ns))
+    }
+
     /// What twins have in common; `None` for a record that has none for certain.
-    pub(crate) fn mark(&self, rows: &Rows, at: usize, stream: &Stream) -> Result<Option<u64>, QueryError> {
+    fn mark(&self, rows: &Rows, at: usize, stream: &Stream) -> Result<Option<u64>, QueryError> {
         let time_ns = rows.time(at)?;
-        if !has_twin(rows, at, time_ns)? && !self.spans.is_shared(stream.hash, time_ns) {
+        if !self.may_have_twin(rows, at, stream.hash, time_ns)? {
             return Ok(None);
         }
         let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();

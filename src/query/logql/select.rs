@@ -111,6 +111,10 @@ fn select_in(
             scan.guard.stats.blocks_skipped += rest.chain([source]).filter(Source::is_block).count() as u64;
             break;
         }
+        scan.expect(match newest {
+            true => NsRange { end_ns: source.max_ns().saturating_add(1), ..NsRange::ALL },
+            false => NsRange { start_ns: source.min_ns(), ..NsRange::ALL },
+        });
         let is_block = source.is_block();
         let Some(mut piece) = scan.read(source)? else { continue };
         let (rows, names) = (piece.rows.clone(), piece.names.clone());

@@ -10,30 +10,11 @@ use store::{Options, Store, Tenant};
 use super::*;
 use crate::Budget;
 use crate::logs::Direction;
+use chance::Random;
 
 const START_MS: i64 = 1_795_226_400_000;
 const START_NS: i64 = START_MS * 1_000_000;
 const S: i64 = 1_000_000_000;
-
-/// xorshift64*: enough to vary tests, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-}
 
 fn budget() -> Budget {
     Budget::starting_now(Duration::from_secs(60))
@@ -362,9 +343,7 @@ fn check_streams(tenant: &Tenant, sent: &[Kept], range: NsRange) {
 
 #[test]
 fn queries_answer_alike_in_head_blocks_and_index() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(5_u64);
-    println!("SEED={seed}");
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(chance::seed(5));
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut now_ms = START_MS + 2 * 86_400_000;
@@ -392,8 +371,52 @@ fn queries_answer_alike_in_head_blocks_and_index() {
 }
 
 #[test]
+fn records_that_may_have_twins_are_held_only_while_they_may() {
+    const ROUNDS: i64 = 20;
+    const RECORDS: i64 = 400;
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut now_ms = START_MS;
+    let store = Store::open(Options::new(dir.path()), now_ms).unwrap();
+    let tenant = store.tenant(&TenantId::default()).unwrap();
+    // One stream of two hosts, whose blocks lie beside each other in time; every tenth record is the same on both.
+    let host = |name: &str| Resource {
+        attributes: vec![("service.name".into(), text("api")), ("host.name".into(), text(name))],
+        ..Resource::default()
+    };
+    let record = |round: i64, host: i64, at: i64| {
+        let told = if at % 10 == 0 { 0 } else { host };
+        LogRecord {
+            time_ns: START_NS + round * 60 * S + at * 1_000 + told,
+            body: AnyValue::Str(format!("{:200}", at * 2 + told)),
+            ..LogRecord::default()
+        }
+    };
+    for round in 0..ROUNDS {
+        let of_host = |host: i64| (0..RECORDS).map(move |at| (host as u32, 0, record(round, host, at)));
+        let records = of_host(0).chain(of_host(1)).collect();
+        let batch = LogBatch { resources: vec![host("a"), host("b")], scopes: vec![Scope::default()], records };
+        runtime.block_on(tenant.submit_logs(batch)).unwrap();
+        store.maintain(now_ms).unwrap();
+        now_ms += 20 * 60_000;
+        store.maintain(now_ms).unwrap();
+    }
+    let Expr::Metric(metric) = parse(r#"sum(count_over_time({service_name="api"}[1h]))"#).unwrap() else {
+        panic!("a metric query")
+    };
+    // Enough for two rounds, of a few dozen bytes a record.
+    for threads in [1, 2] {
+        let small = Budget { bytes_max: 100_000, threads, ..budget() };
+        let end_ns = START_NS + ROUNDS * 60 * S;
+        let found = instant_of(Some(&tenant.snapshot().unwrap()), &metric, end_ns, &small).unwrap().value;
+        let Value::Vector(found) = found else { panic!("{found:?}") };
+        assert_eq!(found[0].1, (ROUNDS * RECORDS * 19 / 10) as f64, "{threads} threads");
+    }
+}
+
+#[test]
 fn a_tail_tells_each_new_entry_once_wherever_it_is() {
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut now_ms = START_MS + 2 * 86_400_000;

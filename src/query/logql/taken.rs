@@ -1,10 +1,10 @@
 //! Entries by when their records were taken in, whatever times they have: for rules that handle each record once.
 //!
-//! What is new is told by intake sequence numbers. The head is asked for them; of blocks, those are read that were not there at the
-//! last look. After a start no block is known, and each day's are read from its newest back, until some in a row hold nothing
-//! new: blocks are written in order of intake, but for what a full head let go early.
+//! What is new is told by intake sequence numbers. The head is asked for them; of blocks that were sealed since, those are read that
+//! were not there at the last look. After a start no block is known and a day was sealed as one, and each such day's are read from its
+//! newest back, until some in a row hold nothing new: blocks are written in order of intake, but for what a full head let go early.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 use model::{Matcher, NsRange};
@@ -55,12 +55,18 @@ impl TakenIn {
         let mut runner = Runner::new(log, now_ns)?;
         let matchers: Vec<Matcher> = log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
         let view = snapshot.logs();
+        let (arrived, _) = view.arrived_since(after.saturating_add(1));
         // The index is asked where many blocks are in question, which is at the first look.
-        let query = match self.has_looked {
-            true => IndexQuery::All,
-            false => IndexQuery::And(vec![narrow::streams(&matchers), runner.pipeline().index_query()]),
+        let blocks = match self.has_looked {
+            true => arrived,
+            false => {
+                let arrived: HashSet<u64, RandomState> = arrived.iter().map(fingerprint).collect();
+                let query = IndexQuery::And(vec![narrow::streams(&matchers), runner.pipeline().index_query()]);
+                let (mut blocks, _) = view.blocks(all, &query, || budget.check())?;
+                blocks.retain(|block| arrived.contains(&fingerprint(block)));
+                blocks
+            }
         };
-        let (blocks, _) = view.blocks(all, &query, || budget.check())?;
         let mut heads: Vec<Source> =
             view.head(all).filter(|part| part.seq > after && part.seq <= upto).cloned().map(Source::Head).collect();
         let mut scan = Scan::over(&mut heads, &matchers, all, budget)?;

@@ -52,6 +52,36 @@ impl Grid {
     }
 }
 
+/// First and last step.
+type Within = (usize, usize);
+
+/// The steps of one time after another, worked out anew only where they change.
+pub(crate) struct Steps {
+    grid: Grid,
+    window_ns: i64,
+    /// Steps, and the times from one to another that have them.
+    known: Option<(i64, i64, Option<Within>)>,
+}
+
+impl Steps {
+    pub(crate) fn new(grid: Grid, window_ns: i64) -> Steps {
+        Steps { grid, window_ns, known: None }
+    }
+
+    /// As [`Grid::steps_of`].
+    pub(crate) fn of(&mut self, at_ns: i64) -> Option<Within> {
+        match self.known {
+            Some((from_ns, until_ns, steps)) if (from_ns..=until_ns).contains(&at_ns) => steps,
+            _ => {
+                let steps = self.grid.steps_of(at_ns, self.window_ns);
+                let until_ns = steps.map_or(at_ns, |steps| self.grid.same_until(steps, self.window_ns));
+                self.known = Some((at_ns, until_ns, steps));
+                steps
+            }
+        }
+    }
+}
+
 /// One series over all steps. A step without a value has [`absent`].
 #[derive(Debug, Clone)]
 pub(crate) struct Series {

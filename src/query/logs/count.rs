@@ -128,6 +128,9 @@ pub(super) fn matching(
 
 /// Counts a block by its summary, if that is fine enough.
 fn add_summary(meta: &Meta, width_ns: i64, mask: u8, bucket_of: &impl Fn(i64) -> usize, counts: &mut Counts) -> bool {
+    if !meta.has_derived {
+        return false;
+    }
     let wanted = |severity: usize| mask >> severity & 1 != 0;
     if bucket_of(meta.min_ns) == bucket_of(meta.max_ns) {
         for (severity, count) in meta.severities.iter().enumerate().filter(|(severity, _)| wanted(*severity)) {

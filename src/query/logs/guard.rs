@@ -1,7 +1,7 @@
 //! What one search reads, and its budget: asked before each block and every so many records.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use model::{NsRange, Severity};
@@ -10,6 +10,7 @@ use store::{BlockRef, HeadPart, LogView, StoreError};
 use super::SearchStats;
 use super::expr::{Expr, index_query, severities};
 use super::row::Rows;
+use crate::memory::Account;
 use crate::{Budget, QueryError};
 
 /// Records judged between two looks at the clock: some tens of microseconds.
@@ -52,25 +53,30 @@ impl Source {
 
 pub(crate) struct Guard<'a> {
     budget: &'a Budget,
-    /// Shared by all threads of a query.
-    spent_bytes: Arc<AtomicU64>,
+    /// Shared by all threads of this part of the query.
+    account: Arc<Account>,
     ticks: u64,
     pub(crate) stats: SearchStats,
 }
 
 impl<'a> Guard<'a> {
     pub(crate) fn new(budget: &'a Budget) -> Guard<'a> {
-        Guard::sharing(budget, &Arc::default())
+        Guard::sharing(budget, &Account::new(&budget.memory))
     }
 
-    /// What the threads of this query have spent together.
-    pub(crate) fn share(&self) -> Arc<AtomicU64> {
-        self.spent_bytes.clone()
+    /// What the threads of this part of the query hold together.
+    pub(crate) fn share(&self) -> Arc<Account> {
+        self.account.clone()
     }
 
-    /// A guard for another thread of a query.
-    pub(crate) fn sharing(budget: &'a Budget, spent_bytes: &Arc<AtomicU64>) -> Guard<'a> {
-        Guard { budget, spent_bytes: spent_bytes.clone(), ticks: 0, stats: SearchStats::default() }
+    /// A guard for another thread.
+    pub(crate) fn sharing(budget: &'a Budget, account: &Arc<Account>) -> Guard<'a> {
+        Guard { budget, account: account.clone(), ticks: 0, stats: SearchStats::default() }
+    }
+
+    /// A guard beside this one, of the same account.
+    pub(crate) fn another(&self) -> Guard<'a> {
+        Guard::sharing(self.budget, &self.account)
     }
 
     /// All places that can hold a match in the range.
@@ -139,13 +145,13 @@ impl<'a> Guard<'a> {
 
     /// What was spent is free again.
     pub(crate) fn give_back(&mut self, bytes: u64) {
-        self.spent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.account.give_back(bytes);
     }
 
-    /// Takes memory that is held until the end, or given back.
+    /// Takes memory that is held until this part of the query ends, or given back.
     pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), QueryError> {
-        let spent_bytes = self.spent_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if spent_bytes > self.budget.bytes_max {
+        let held = self.account.take(bytes);
+        if held > self.budget.bytes_max {
             return Err(QueryError::TooMuch {
                 message: format!(
                     "the search holds more than {} bytes of rows and values (query.memory_max); ask for fewer rows, or narrow the \
@@ -154,6 +160,6 @@ impl<'a> Guard<'a> {
                 ),
             });
         }
-        Ok(())
+        self.account.reach(held)
     }
 }

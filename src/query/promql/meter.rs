@@ -166,7 +166,13 @@ impl<'a> Meter<'a> {
             );
             return Err(QueryError::TooMuch { message });
         }
-        Ok(())
+        self.budget.memory.reach(bytes)
+    }
+
+    /// Takes memory for texts that stay with the labels of columns until the query ends.
+    pub(crate) fn keep(&self, bytes: u64) -> Result<(), QueryError> {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.room_for(0)
     }
 
     /// Counts samples that no store was read for, as a subquery's.

@@ -11,7 +11,7 @@ use query::logs::Direction;
 use super::{Episode, FLAP_MS, Replay};
 use crate::alerting::fits;
 use crate::file::Rule;
-use crate::log_rules::key_of;
+use crate::log_rules::{key_of, whole};
 
 use super::past::Past;
 
@@ -73,6 +73,7 @@ fn entries(past: &Past<'_>, log: &ast::LogExpr) -> Result<Vec<LogEntry>, String>
     let oldest = Direction::OldestFirst;
     let answer = logql::select(past.logs, log, range, oldest, RECORDS_MAX + 1, 0, &past.span.budget)
         .map_err(|error| error.to_string())?;
+    whole(&past.span.budget)?;
     if answer.entries.len() > RECORDS_MAX {
         return Err(format!("more than {RECORDS_MAX} records fit; replay a shorter time"));
     }

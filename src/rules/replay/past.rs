@@ -11,6 +11,7 @@ use super::{Span, Stretch};
 use crate::alerting::fits;
 use crate::condition::Condition;
 use crate::file::Rule;
+use crate::log_rules::whole;
 
 const NS_PER_MS: i64 = 1_000_000;
 
@@ -81,6 +82,7 @@ impl Past<'_> {
         let ns = |ms: i64| ms.saturating_mul(NS_PER_MS);
         let answer = logql::range(self.logs, metric, ns(start_ms), ns(end_ms), ns(step_ms), &self.span.budget)
             .map_err(|error| error.to_string())?;
+        whole(&self.span.budget)?;
         let logql::Value::Matrix(rows) = answer.value else { return Err("the expression gives no series".into()) };
         for (labels, points) in rows {
             for (at_ms, value) in points {

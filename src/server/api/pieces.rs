@@ -181,6 +181,7 @@ mod tests {
 
     use http_body_util::BodyExt as _;
     use query::Limits;
+    use query::memory::Pool;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -191,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn small_answers_are_whole_and_big_ones_come_in_pieces() {
-        let queries = Arc::new(Queries::new(1, Limits::default()));
+        let queries = Arc::new(Queries::new(1, Limits::default(), Pool::new(u64::MAX)));
         for (count, bytes) in [(0, 2), (1, 8), (10, 71), (1_000_000, 7_000_001)] {
             let pieces = numbers(count);
             let begun = queries.run(None, {

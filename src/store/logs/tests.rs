@@ -10,6 +10,8 @@ use super::*;
 use crate::Options;
 
 mod damage;
+mod settle;
+mod space;
 mod thin;
 
 const NOON_MS: i64 = 1_795_219_200_000;
@@ -299,6 +301,59 @@ fn summaries_count_by_resource_and_grow_with_the_day() {
             assert_eq!(counts(&store), expected);
         }
     }
+}
+
+#[test]
+fn blocks_whose_severities_were_counted_as_sent_may_have_any() {
+    use redb::ReadableDatabase as _;
+    const ROWS: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("blocks");
+    let dir = tempfile::tempdir().unwrap();
+    let told = LogBatch {
+        resources: vec![Resource::default()],
+        scopes: vec![Scope::default()],
+        records: [("level=error a", 0), ("b", 9)]
+            .map(|(body, severity_number)| {
+                let body = AnyValue::Str(body.into());
+                (0, 0, LogRecord { time_ns: NOON_MS * 1_000_000, severity_number, body, ..LogRecord::default() })
+            })
+            .to_vec(),
+    };
+    let store = open(dir.path());
+    store.apply(1, packed(&told));
+    upkeep(&store, NOON_MS, true);
+    let severities = |store: &Arc<LogStore>| {
+        let block = blocks(&store.view(), &IndexQuery::All).0.remove(0);
+        let has = model::Severity::ALL.map(|severity| block.has_severity(severity));
+        (has, block.meta().unwrap().unwrap().has_derived)
+    };
+    let mut known = [false; 7];
+    known[model::Severity::Info as usize] = true;
+    known[model::Severity::Error as usize] = true;
+    assert_eq!(severities(&store), (known, true));
+    drop(store);
+    // As the first release wrote it: version 1 ends before the resources, and no checksum stands behind it.
+    let path = fs::read_dir(dir.path().join("logs")).unwrap().map(|entry| entry.unwrap().path());
+    let path = path.filter(|path| path.extension().is_some_and(|extension| extension == "redb")).next().unwrap();
+    let database = redb::Database::open(path).unwrap();
+    let row = database.begin_read().unwrap().open_table(ROWS).unwrap().get(0).unwrap().unwrap().value().to_vec();
+    let (place, meta) = day_rows::parse_entry(&row).unwrap();
+    let mut old: Vec<u8> = Vec::new();
+    [place.extent, place.offset, place.bytes].into_iter().for_each(|n| codec::wire::put_varint(&mut old, n));
+    old.push(1);
+    codec::wire::put_varint(&mut old, meta.records);
+    codec::wire::put_varint(&mut old, meta.raw_bytes);
+    codec::wire::put_signed(&mut old, meta.min_ns);
+    codec::wire::put_varint(&mut old, 0);
+    let mut counts = [0; 7];
+    counts[model::Severity::Info as usize] = 1;
+    counts[model::Severity::Unspecified as usize] = 1;
+    counts.into_iter().for_each(|count| codec::wire::put_varint(&mut old, count));
+    old.push(0);
+    let txn = database.begin_write().unwrap();
+    txn.open_table(ROWS).unwrap().insert(0, &*old).unwrap();
+    txn.commit().unwrap();
+    drop(database);
+    assert_eq!(severities(&open(dir.path())), ([true; 7], false));
 }
 
 #[test]

@@ -5,22 +5,7 @@ use std::borrow::Cow;
 use super::super::ast::Expr;
 use super::super::parse;
 use super::super::pipeline::{Entry, Pipeline, Scratch};
-
-/// xorshift64*: small, seeded, good enough to mix cases.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % below
-    }
-
-    fn pick<'t>(&mut self, all: &[&'t str]) -> &'t str {
-        all[self.next(all.len())]
-    }
-}
+use chance::Random;
 
 const SEED: u64 = 0x5eed_1091;
 
@@ -93,17 +78,17 @@ const PIECES: [&str; 64] = [
 
 #[test]
 fn random_tokens_never_panic() {
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut taken = 0;
     for case in 0..60_000 {
-        let count = 1 + random.next(14);
+        let count = 1 + random.below(14);
         let mut text = String::new();
-        if random.next(2) == 0 {
+        if random.below(2) == 0 {
             text.push_str("{app=\"x\"}");
         }
         for _ in 0..count {
             text.push_str(random.pick(&PIECES));
-            if random.next(3) > 0 {
+            if random.below(3) > 0 {
                 text.push(' ');
             }
         }
@@ -126,7 +111,7 @@ fn cut_and_mangled_queries_never_panic() {
         r#"quantile_over_time(0.9, {app="x"} | logfmt --strict | unwrap duration(n) | __error__="" [1d]) by (o) / on (p) group_left (q) vector(2)"#,
         r#"label_replace(topk(3, count_over_time(({app="x"} |> "<_> a" | pattern `<r> <_>`)[90s])), "s", "$1", "t", "(.*)")"#,
     ];
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     for query in queries {
         parse(query).unwrap();
         for cut in (0..query.len()).filter(|at| query.is_char_boundary(*at)) {
@@ -135,11 +120,11 @@ fn cut_and_mangled_queries_never_panic() {
         }
         for _ in 0..5_000 {
             let mut text: Vec<char> = query.chars().collect();
-            for _ in 0..1 + random.next(4) {
-                let at = random.next(text.len());
+            for _ in 0..1 + random.below(4) {
+                let at = random.below(text.len());
                 let new = ['"', '`', '{', '}', '(', ')', '[', ']', '|', '\\', '\0', 'µ', '\u{10ffff}', '5', ' ']
-                    [random.next(15)];
-                match random.next(3) {
+                    [random.below(15)];
+                match random.below(3) {
                     0 => text[at] = new,
                     1 => text.insert(at, new),
                     _ => {
@@ -204,14 +189,14 @@ fn random_lines_never_panic() {
     ];
     let stream = [(Cow::Borrowed("app"), Cow::Borrowed("x"))];
     let metadata = [(Cow::Borrowed("a"), Cow::Borrowed("1"))];
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut scratch = Scratch::new(0);
     for _ in 0..20_000 {
         let mut line = String::new();
-        if random.next(2) == 0 {
+        if random.below(2) == 0 {
             line.push_str("{\"a\":");
         }
-        for _ in 0..random.next(16) {
+        for _ in 0..random.below(16) {
             line.push_str(random.pick(&pieces));
         }
         for pipeline in &pipelines {

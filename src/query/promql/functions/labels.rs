@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use model::labels::METRIC_NAME;
 use model::{Labels, go_regex};
 
-use crate::QueryError;
 use crate::promql::ast::Node;
 use crate::promql::engine::{Engine, SAME_LABELSET, wrong};
 use crate::promql::value::{Column, Grid};
+use crate::{QueryError, made_label};
 
 pub(crate) fn replace(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result<Vec<Column>, QueryError> {
     let destination = engine.text(&args[1], grid)?;
@@ -20,9 +20,10 @@ pub(crate) fn replace(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Res
     valid_destination(&destination, "label_replace")?;
     let mut columns = engine.vector(&args[0], grid)?;
     for column in &mut columns {
-        let mut value = String::new();
-        let Some(captures) = regex.captures(column.labels.value(&source)) else { continue };
-        captures.expand(&replacement, &mut value);
+        let source = column.labels.value(&source);
+        let Some(captures) = regex.captures(source) else { continue };
+        let value = made_label::replaced(&captures, &replacement, source)?;
+        engine.meter.keep(value.len() as u64)?;
         set(column, &destination, &value);
     }
     merge_same(columns)
@@ -39,7 +40,8 @@ pub(crate) fn join(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result
     let mut columns = engine.vector(&args[0], grid)?;
     for column in &mut columns {
         let values: Vec<&str> = sources.iter().map(|source| column.labels.value(source)).collect();
-        let joined = values.join(&separator);
+        let joined = made_label::joined(&values, &separator)?;
+        engine.meter.keep(joined.len() as u64)?;
         set(column, &destination, &joined);
     }
     merge_same(columns)

@@ -70,14 +70,51 @@ impl House {
         let text = |value: &str| AnyValue::Str(value.to_string());
         let resource = Resource { attributes: vec![("service.name".into(), text(service))], ..Resource::default() };
         let attributes = attributes.iter().map(|(key, value)| ((*key).into(), text(value))).collect();
-        let record = LogRecord { time_ns: at_ms * 1_000_000, body: text(body), attributes, ..LogRecord::default() };
+        let record = LogRecord {
+            time_ns: at_ms * 1_000_000,
+            body: text(body),
+            attributes,
+            trace_id: Some(trace_id(body)),
+            ..LogRecord::default()
+        };
         let batch =
             LogBatch { resources: vec![resource], scopes: vec![Scope::default()], records: vec![(0, 0, record)] };
         assert!(self.tenant().submit_logs(batch).await.unwrap().is_empty());
     }
 
+    /// What came so far goes to blocks of its own.
+    fn seal(&self) {
+        let (store, ..) = self.opened.as_ref().unwrap();
+        store.maintain(self.now_ms).unwrap();
+        store.maintain(self.now_ms + 3_600_000).unwrap();
+    }
+
+    /// Changes a bit of the block that holds the record of this body, while nobody has the store open.
+    fn damage(&mut self, body: &str) {
+        self.opened.take().unwrap().0.close().unwrap();
+        let days = std::fs::read_dir(self.dir.path().join("tenants/default/logs")).unwrap();
+        let mut found = 0;
+        for path in days.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+            let mut file = std::fs::read(&path).unwrap();
+            // Ids stand in the file as they are.
+            let Some(at) = file.windows(16).position(|bytes| bytes == trace_id(body)) else { continue };
+            file[at] ^= 1;
+            std::fs::write(&path, file).unwrap();
+            found += 1;
+        }
+        assert_eq!(found, 1, "{body}");
+        self.start();
+    }
+
     /// Half a minute passes; what is told, by alert, key and state.
     async fn pass(&mut self) -> Vec<String> {
+        let (told, errors) = self.pass_with_errors().await;
+        assert!(errors.iter().all(|error| error.is_empty() || error.contains("x.max_instances")), "{errors:?}");
+        told
+    }
+
+    /// As [`House::pass`], and the health of all rules, in their order.
+    async fn pass_with_errors(&mut self) -> (Vec<String>, Vec<String>) {
         self.now_ms += 30_000;
         let (_, tenant, engine) = self.opened.as_ref().unwrap();
         for group in 0..3 {
@@ -85,7 +122,6 @@ impl House {
         }
         let errors: Vec<String> =
             engine.view().into_iter().flat_map(|group| group.rules).map(|rule| rule.last_error).collect();
-        assert!(errors.iter().all(|error| error.is_empty() || error.contains("x.max_instances")), "{errors:?}");
         let alerts = tenant.alerts().unwrap();
         let notices = alerts.notices(100).unwrap();
         if let Some(last) = notices.last() {
@@ -96,8 +132,14 @@ impl House {
             let key = format!("{}{}{}", labels.value("cve_id"), labels.value("service_name"), labels.value("overflow"));
             format!("{} {key} {} {}", labels.value("alertname"), notice.instance.state.as_str(), notice.instance.value)
         });
-        shown.collect()
+        (shown.collect(), errors)
     }
+}
+
+/// One of a body alone.
+fn trace_id(body: &str) -> [u8; 16] {
+    let fold = |sum: u128, byte: u8| (sum ^ u128::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    body.bytes().fold(1, fold).to_be_bytes()
 }
 
 const NOTHING: [String; 0] = [];
@@ -231,4 +273,74 @@ async fn rules_over_logs_are_replayed_by_the_records_own_times() {
     assert_eq!((cve.fired, cve.flapped, cve.series), (3, 1, 2));
     // Both conditions at once: the host is not down while its logs complain.
     assert_eq!(found.last().unwrap().fired, 0);
+}
+
+fn states(house: &House) -> Vec<(AlertState, String)> {
+    let groups = house.opened.as_ref().unwrap().2.view();
+    let instances = groups.into_iter().flat_map(|group| group.rules).flat_map(|rule| rule.instances);
+    instances.map(|instance| (instance.state, instance.evidence.reason)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cannot_be_read_resolve_nothing_and_are_named() {
+    let mut house = House::new();
+    for n in 0..3 {
+        house.log("api", house.now_ms + n, &format!("error {n}"), &[]).await;
+    }
+    assert_eq!(house.pass().await, ["ManyErrors api firing 3"]);
+    house.seal();
+    house.damage("error 1");
+    house.log("web", house.now_ms, "all is well", &[]).await;
+    let before = samples(&house.tenant().snapshot().unwrap(), "logs:errors:count");
+    // Longer than what fires is held over a start.
+    for _ in 0..6 {
+        let (told, errors) = house.pass_with_errors().await;
+        assert_eq!(told, NOTHING);
+        for (place, error) in errors.iter().enumerate() {
+            // The events were all handled before.
+            let asks = place != 2;
+            let is_named = error.contains("stored log records are missing") && error.contains("log block");
+            assert_eq!(is_named, asks, "{errors:?}");
+        }
+    }
+    assert_eq!(states(&house), [(AlertState::Firing, "query_error".to_string())]);
+    assert_eq!(samples(&house.tenant().snapshot().unwrap(), "logs:errors:count"), before);
+    // Once the window has passed what cannot be read, all is known again.
+    house.now_ms += 300_000;
+    assert_eq!(house.pass().await, ["ManyErrors api resolved 3"]);
+}
+
+/// Times and values of a recorded series.
+fn samples(snapshot: &store::Snapshot, name: &str) -> usize {
+    let expr = query::promql::parse(&format!("count_over_time({name}[1h])")).unwrap();
+    let options = query::promql::Options::new(300_000, query::Limits::default().start());
+    let found = query::promql::instant(snapshot, &expr, now_ms() + 600_000, &options).unwrap().value;
+    let query::promql::Value::Vector(found) = found else { panic!("{found:?}") };
+    found.iter().map(|(_, sample)| sample.value as usize).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_read_may_have_refreshed_any_alert() {
+    let mut house = House::new();
+    let cve = |id: &'static str| [("cve_id", id), ("package", "tls"), ("cvss_score", "9.8")];
+    house.log("scanner", house.now_ms, "found", &cve("A")).await;
+    assert_eq!(house.pass().await, ["Cve A firing 1"]);
+    house.seal();
+    house.now_ms += 1_800_000;
+    house.log("scanner", house.now_ms, "found again", &cve("A")).await;
+    house.seal();
+    house.damage("found again");
+    let (told, errors) = house.pass_with_errors().await;
+    assert_eq!(told, NOTHING);
+    assert!(errors.iter().any(|error| error.contains("log block")), "{errors:?}");
+    // What can be read comes as ever.
+    house.log("scanner", house.now_ms, "found", &cve("B")).await;
+    assert_eq!(house.pass_with_errors().await.0, ["Cve B firing 1"]);
+    // An hour after the first, and then an hour after the last that there may have been.
+    house.now_ms += 1_800_000;
+    assert_eq!(house.pass_with_errors().await.0, NOTHING);
+    house.now_ms += 1_710_000;
+    let mut told = house.pass().await;
+    told.sort();
+    assert_eq!(told, ["Cve A resolved 1"]);
 }

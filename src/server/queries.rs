@@ -23,6 +23,12 @@ pub(crate) struct Queries {
     memory: Arc<Pool>,
 }
 
+/// Kept until a big answer was read: what its query held is held until then.
+pub(crate) struct AnswerSlot {
+    pub(crate) _permit: OwnedSemaphorePermit,
+    pub(crate) _memory: Arc<Share>,
+}
+
 /// Tells the query's thread to stop when the request's future is dropped.
 struct CancelOnDrop(Arc<AtomicBool>);
 
@@ -82,7 +88,7 @@ impl Queries {
     ///
     /// # Errors
     /// `Timeout` when all stay taken until the query's deadline.
-    pub(crate) fn slot_for_a_big_answer(&self, budget: &Budget) -> Result<OwnedSemaphorePermit, Fault> {
+    pub(crate) fn slot_for_a_big_answer(&self, budget: &Budget) -> Result<AnswerSlot, Fault> {
         let free = tokio::time::timeout_at(budget.deadline.into(), self.answers.clone().acquire_owned());
         let free = Handle::current().block_on(free).map_err(|_| {
             Fault::new(
@@ -93,7 +99,8 @@ impl Queries {
                 ),
             )
         })?;
-        Ok(free.expect("the semaphore is never closed"))
+        let permit = free.expect("the semaphore is never closed");
+        Ok(AnswerSlot { _permit: permit, _memory: budget.memory.clone() })
     }
 }
 

@@ -5,7 +5,7 @@ use store::Samples;
 
 use super::functions::window::Window;
 use super::meter::Meter;
-use super::value::{Grid, TIME_MS_MAX};
+use super::value::{Grid, Reserved, TIME_MS_MAX};
 use crate::QueryError;
 
 /// Samples walked between two looks at the clock: about a millisecond.
@@ -136,13 +136,27 @@ pub(crate) struct Plan {
     /// Samples of all windows together.
     looked: u64,
     known: bool,
+    /// Memory of a long one.
+    reserved: Option<Reserved>,
 }
+
+/// Steps from which on a plan's memory is counted: shorter ones are small beside the samples that they are of.
+const COUNTED_STEPS: usize = 1 << 16;
 
 impl Plan {
     /// For `looks`, which must be the same every time.
-    pub(crate) fn fit(&mut self, looks: &Looks, at_ms: &[i64]) {
+    ///
+    /// # Errors
+    /// `TooMuch` when there is no memory for so many steps.
+    pub(crate) fn fit(&mut self, looks: &Looks, at_ms: &[i64], meter: &Meter<'_>) -> Result<(), QueryError> {
         if self.known && self.at_ms == at_ms {
-            return;
+            return Ok(());
+        }
+        let count = looks.grid.count;
+        if self.reserved.is_none() && count >= COUNTED_STEPS {
+            let bytes = size_of::<Span>() + size_of::<Stretch>();
+            self.reserved = Some(meter.reserve((count as u64).saturating_mul(bytes as u64))?);
+            self.spans.reserve_exact(count);
         }
         self.known = true;
         self.at_ms.clear();
@@ -162,6 +176,7 @@ impl Plan {
             self.looked += (to - from) as u64;
             self.spans.push(Span { from: from as u32, to: to as u32 });
         }
+        Ok(())
     }
 
     pub(crate) fn spans(&self) -> &[Span] {

@@ -397,7 +397,7 @@ impl Worker<'_, '_> {
         let mut present = 0;
         let Samples { at_ms, values, histograms } = &found.samples;
         if histograms.is_empty() && matches!(pick, Pick::Value | Pick::Presence) {
-            self.plan.fit(looks, at_ms);
+            self.plan.fit(looks, at_ms, self.meter)?;
             for (value, span) in column.steps.iter_mut().zip(self.plan.spans()) {
                 if span.from < span.to {
                     *value = values[span.to as usize - 1];
@@ -442,7 +442,7 @@ impl Worker<'_, '_> {
         columnar: Columnar,
     ) -> Result<Option<Column>, QueryError> {
         let mut column = self.column(found, drop_name, looks.grid)?;
-        self.plan.fit(looks, &found.samples.at_ms);
+        self.plan.fit(looks, &found.samples.at_ms, self.meter)?;
         if self.tally.by_step() {
             let tally = &mut self.tally;
             self.plan.spans().iter().enumerate().for_each(|(step, span)| tally.add(step, span.len() as u64));

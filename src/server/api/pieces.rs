@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::error::Fault;
-use crate::queries::Queries;
+use crate::queries::{AnswerSlot, Queries};
 use query::Budget;
 
 /// Size of a piece, in bytes: what a socket takes at once.
@@ -122,7 +122,7 @@ impl Pieces {
 /// An answer whose beginning is written.
 pub(super) enum Begun {
     Whole { bytes: Vec<u8>, content_type: &'static str },
-    Big { bytes: Vec<u8>, rest: Pieces, slot: OwnedSemaphorePermit },
+    Big { bytes: Vec<u8>, rest: Pieces, slot: AnswerSlot },
 }
 
 impl Begun {
@@ -137,7 +137,7 @@ impl Begun {
 }
 
 /// A body fed by a task, which ends when it is read or when its reader stalls or leaves.
-fn sent_by_a_task(begun: Vec<u8>, rest: Pieces, slot: OwnedSemaphorePermit, stall_max: Duration) -> Body {
+fn sent_by_a_task(begun: Vec<u8>, rest: Pieces, slot: AnswerSlot, stall_max: Duration) -> Body {
     let (sender, mut receiver) = mpsc::channel::<Option<Bytes>>(WAITING_MAX);
     tokio::spawn(async move {
         let _slot = slot;
@@ -181,7 +181,7 @@ mod tests {
 
     use http_body_util::BodyExt as _;
     use query::Limits;
-    use query::memory::Pool;
+    use query::memory::{Pool, Share};
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -215,7 +215,8 @@ mod tests {
     #[tokio::test]
     async fn half_an_answer_is_an_error_and_frees_its_slot() {
         let slots = Arc::new(Semaphore::new(1));
-        let slot = slots.clone().try_acquire_owned().unwrap();
+        let permit = slots.clone().try_acquire_owned().unwrap();
+        let slot = AnswerSlot { _permit: permit, _memory: Share::of(&Pool::new(u64::MAX)) };
         let mut body = sent_by_a_task(Vec::new(), numbers(1_000_000), slot, Duration::from_millis(1));
         // The task gives up since nobody reads, and only then is the slot free.
         let _free = slots.acquire().await.unwrap();

@@ -66,7 +66,7 @@ pub(crate) fn settings() -> ServerSettings {
 /// A tenant beside the default one that has rules as well.
 pub(crate) const SECOND: &str = "second";
 
-fn alerting(store: &store::Store, tenant: TenantId, settings: &ServerSettings, rules: &str) -> server::Alerting {
+fn alerting(store: &store::Store, tenant: TenantId, rules: &str, settings: &ServerSettings) -> server::Alerting {
     let data = store.tenant(&tenant).unwrap();
     let options = rules::EngineOptions {
         external_url: settings.external_url.clone(),
@@ -101,8 +101,8 @@ impl House {
         let mut options = store::Options::new(dir.path());
         change(&mut options);
         let store = store::Store::open(options, now_ms()).unwrap();
-        let own = alerting(&store, TenantId::default(), &settings, rules);
-        let second = alerting(&store, TenantId::new(SECOND).unwrap(), &settings, rules);
+        let own = alerting(&store, TenantId::default(), rules, &settings);
+        let second = alerting(&store, TenantId::new(SECOND).unwrap(), rules, &settings);
         let state = State::new(store, own, settings).with_others([second.clone()]);
 
         let (stop, stopped) = watch::channel(false);

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
+use chance::Random;
 use model::TenantId;
 use store::limits::{HEAD_IDLE_MS, SETTLE_QUIET_MS};
 use store::{Options, Store, Tenant};
 
+use crate::common::NOON_MS;
 use crate::common::disk::Disk;
-use crate::common::{NOON_MS, Random};
 
 /// A store at rest, closed, on a disk of its own.
 pub(crate) struct Scene {
@@ -67,7 +68,7 @@ impl<A: PartialEq + std::fmt::Debug> Attack<A> {
     pub(crate) fn run(&self, scene: &Scene) {
         let (_, tenant) = scene.copy().open().unwrap();
         let expected = (self.answers)(&tenant);
-        let mut random = Random(0x9e37_79b9);
+        let mut random = Random::new(0x9e37_79b9);
         let mut writes = 0;
         loop {
             let mut failed = false;

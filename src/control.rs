@@ -68,27 +68,19 @@ pub fn answer(accounts: &Accounts, request: Request, now_ms: i64) -> Reply {
 }
 
 fn create(accounts: &Accounts, name: &str, scope: &str, tenant: &str, now_ms: i64) -> Result<Reply, String> {
-    let scope = match scope {
-        "ingest" => Scope::Ingest,
-        "read" => Scope::Read,
-        "admin" => Scope::Admin,
-        other => return Err(format!("scope {other:?} is none of ingest, read, admin")),
-    };
+    let known = Scope::ALL.into_iter().find(|known| known.as_str() == scope);
+    let scope =
+        known.ok_or_else(|| format!("scope {scope:?} is none of {}", Scope::ALL.map(Scope::as_str).join(", ")))?;
     let tenant = TenantId::new(tenant).map_err(|error| error.to_string())?;
     let (token, secret) = accounts.create_token(name, scope, &tenant, now_ms).map_err(|error| error.to_string())?;
     Ok(Reply::Created { id: token.id, secret })
 }
 
 fn line(token: &store::Token) -> TokenLine {
-    let scope = match token.scope {
-        Scope::Ingest => "ingest",
-        Scope::Read => "read",
-        Scope::Admin => "admin",
-    };
     TokenLine {
         id: token.id.clone(),
         name: token.name.clone(),
-        scope: scope.into(),
+        scope: token.scope.as_str().into(),
         tenant: token.tenant.to_string(),
         created_ms: token.created_ms,
     }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demo;
+mod files;
 pub mod host_metrics;
 pub mod otlp_out;
 pub mod own_metrics;

@@ -12,6 +12,7 @@ mod queries;
 mod rng;
 mod series;
 mod server;
+mod streams;
 mod timing;
 
 use options::Options;
@@ -32,11 +33,12 @@ fn main() {
         "backlog" => backlog::run(&options),
         "100k" => series::active(options.scale),
         "churn" => series::churn(options.scale),
+        "streams" => streams::run(&options),
         "query" => queries::run(&options),
         "logquery" => log_queries::run(&options),
         // `cargo bench` without a choice runs every bench; a load takes minutes and is asked for by name.
         _ => println!(
-            "choose a load: cargo bench --bench load -- metrics|logs|backlog|100k|churn|query|logquery [SCALE] [--grpc] [--points N] [--connections N]"
+            "choose a load: cargo bench --bench load -- metrics|logs|streams|backlog|100k|churn|query|logquery [SCALE] [--grpc] [--points N] [--connections N]"
         ),
     }
 }

@@ -1,5 +1,6 @@
 //! The loops that own a clock: upkeep of the store, the appliance's own readings; and what a SIGHUP reads again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use codec::otlp::{Encoding, MetricsSettings, decode_metrics};
@@ -12,8 +13,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::blocking;
 use super::files::{self, RuleFiles};
-use super::tenants::Watched;
-use crate::config::Config;
+use super::tenants;
+use crate::config::{Config, ConfigError};
+use crate::scrape::{Jobs, Reloader};
 use crate::{clock, host_metrics, otlp_out, own_metrics};
 
 /// Between two rounds of upkeep: short against the age at which heads are sealed, long against the cost of looking.
@@ -122,14 +124,14 @@ pub(super) async fn reload(
     mut rule_files: RuleFiles,
     rules: &rules::Engine,
     notifier: &notify::Notifier,
-    watched: &[Watched],
+    watched: &[server::Alerting],
 ) -> RuleFiles {
     let (rules_config, notify_file) = (config.rules.clone(), config.notify.file.clone());
     let (rules, others) = (rules.clone(), watched.to_vec());
     let (rule_files, notify_config) = blocking(move || {
         let groups = rule_files.read(&rules_config);
         // Waits for evaluations under way.
-        others.iter().for_each(|tenant| tenant.reload_rules(&groups));
+        others.iter().for_each(|of| of.rules.reload(tenants::theirs(&groups, &of.tenant)));
         rules.reload(groups);
         (rule_files, files::notify(&notify_file))
     })
@@ -138,13 +140,35 @@ pub(super) async fn reload(
         Ok(told) => {
             let told = told.unwrap_or_else(notify::Config::silent);
             files::warn_of(&told);
-            watched.iter().for_each(|tenant| tenant.reload_notify(told.clone()));
+            watched.iter().for_each(|of| of.notifier.reload(told.clone()));
             notifier.reload(told);
         }
         Err(error) => tracing::error!(%error, "notify.yml not used, its last good version stays"),
     }
     tracing::info!("rules and notify.yml were read again");
     rule_files
+}
+
+/// Reads the configuration again.
+pub(super) type Again = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+
+/// Reads `[[scrape]]` again, the one section that a running appliance takes over; whether it could be used.
+pub(super) async fn reload_scraping(again: Again, scraping: &Reloader) -> bool {
+    let read = blocking(move || {
+        let config = again().map_err(|error| error.to_string())?;
+        Jobs::new(&config.scrape).map_err(|error| error.to_string())
+    });
+    match read.await {
+        Ok(jobs) => {
+            scraping.reload(jobs).await;
+            tracing::info!("[[scrape]] was read again; other sections hold from a restart on");
+            true
+        }
+        Err(reason) => {
+            tracing::error!("configuration not used, [[scrape]] stays as it was: {reason}");
+            false
+        }
+    }
 }
 
 /// A group may be so late beside twice its interval, in ms, before alerts count as not watched over.

@@ -10,6 +10,7 @@ mod starting;
 mod tenants;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use files::RuleFiles;
 use model::TenantId;
@@ -19,8 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
-use crate::scrape::Scraper;
+use crate::config::{Config, ConfigError};
+use crate::scrape::{Jobs, Reloader, Scraper};
 use crate::{clock, control, host_metrics};
 
 /// Why the appliance did not start or stopped by itself.
@@ -51,8 +52,11 @@ struct Listeners {
     syslog_udp: Option<UdpSocket>,
 }
 
-/// Runs until SIGTERM or SIGINT. Prints the `ready` line when every door is open.
-pub async fn run(config: Config) -> Result<(), AppError> {
+/// Runs until SIGTERM or SIGINT. Prints the `ready` line when every door is open. `again` reads the configuration anew, for a SIGHUP.
+pub async fn run(
+    config: Config,
+    again: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
+) -> Result<(), AppError> {
     let signals = Signals::install()?;
     let listeners = Listeners {
         http: bind("listen.http", config.listen.http).await?,
@@ -72,7 +76,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let opened = open(&config).await;
     starting.end().await;
     let app = App::start(config, opened?, listeners).await?;
-    app.run_until(signals).await
+    app.run_until(signals, Arc::new(again)).await
 }
 
 async fn bind(key: &'static str, addr: SocketAddr) -> Result<TcpListener, AppError> {
@@ -120,8 +124,10 @@ struct App {
     rule_files: RuleFiles,
     rules: rules::Engine,
     notifier: notify::Notifier,
+    scraping: Reloader,
+    reloaded: server::Reloaded,
     /// Tenants beside the default one that have rules.
-    watched: Vec<tenants::Watched>,
+    watched: Vec<server::Alerting>,
     /// Ends the doors.
     stop_doors: watch::Sender<bool>,
     doors: JoinSet<&'static str>,
@@ -134,6 +140,7 @@ impl App {
     async fn start(config: Config, store: Store, listeners: Listeners) -> Result<App, AppError> {
         let started_ms = clock::now_ms();
         let alerts_tenant = TenantId::default();
+        let limits = notify::ServiceLimits::default();
         let open_error = |source| AppError::Open { path: config.data.display().to_string(), source };
         let (rules, rule_files, notifier, groups) = {
             let (store, own_config, tenant_id) = (store.clone(), config.clone(), alerts_tenant.clone());
@@ -150,12 +157,12 @@ impl App {
             .and_then(|(rules, rule_files, tenant, groups)| {
                 let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
                 files::warn_of(&told);
-                let options = settings::notifier(&config, &rules, &tenant);
+                let options = settings::notifier(&config, &rules, &tenant, &limits);
                 let notifier = notify::Notifier::new(tenant, told, options).map_err(open_error)?;
                 Ok((rules, rule_files, notifier, groups))
             })?
         };
-        let watched = tenants::open(&config, &store, &groups, started_ms).await?;
+        let watched = tenants::open(&config, &store, &groups, &limits, started_ms).await?;
         let ready_line = format!(
             "ready http={} otlp_http={} otlp_grpc={}",
             local(&listeners.http)?,
@@ -165,8 +172,18 @@ impl App {
         let settings =
             settings::server(&config, local(&listeners.otlp_http)?, local(&listeners.otlp_grpc)?, started_ms);
         let own_settings = settings.metrics.clone();
-        let state = server::State::new(store.clone(), rules.clone(), notifier.clone(), alerts_tenant.clone(), settings)
-            .with_rules_of(watched.iter().map(tenants::Watched::engine));
+        let alerting =
+            server::Alerting { tenant: alerts_tenant.clone(), rules: rules.clone(), notifier: notifier.clone() };
+        let state = server::State::new(store.clone(), alerting, settings).with_others(watched.iter().cloned());
+
+        let (scraper, scraping) = Scraper::new(
+            Jobs::new(&config.scrape)?,
+            store.clone(),
+            state.targets.clone(),
+            own_settings.clone(),
+            config.limits.future.std(),
+        );
+        let reloaded = state.reloaded.clone();
 
         let (stop_doors, doors_stopped) = watch::channel(false);
         let (stop_loops, loops_stopped) = watch::channel(false);
@@ -195,17 +212,10 @@ impl App {
                 notifier.run(stopped).await;
                 "notifications"
             });
-            watched.iter().for_each(|tenant| tenant.spawn(&mut loops, &loops_stopped));
+            watched.iter().for_each(|tenant| tenants::spawn(tenant, &mut loops, &loops_stopped));
             loops.spawn(loops::upkeep(store.clone(), loops_stopped.clone()));
             let interval = config.host_metrics.interval.std();
             loops.spawn(loops::log_counts(store.clone(), interval, loops_stopped.clone()));
-            let scraper = Scraper::new(
-                &config.scrape,
-                store.clone(),
-                state.targets.clone(),
-                own_settings.clone(),
-                config.limits.future.std(),
-            )?;
             let stopped = loops_stopped.clone();
             loops.spawn(async move {
                 scraper.run(stopped).await;
@@ -261,11 +271,24 @@ impl App {
         }
         println!("{ready_line}");
         tracing::info!(data = %config.data.display(), "{ready_line}");
-        Ok(App { config, store, rule_files, rules, notifier, watched, stop_doors, doors, stop_loops, loops })
+        Ok(App {
+            config,
+            store,
+            rule_files,
+            rules,
+            notifier,
+            scraping,
+            reloaded,
+            watched,
+            stop_doors,
+            doors,
+            stop_loops,
+            loops,
+        })
     }
 
     /// Serves until a signal, or until a task ends that should not.
-    async fn run_until(mut self, mut signals: Signals) -> Result<(), AppError> {
+    async fn run_until(mut self, mut signals: Signals, again: loops::Again) -> Result<(), AppError> {
         let ended = loop {
             tokio::select! {
                 _ = signals.terminate.recv() => break None,
@@ -274,6 +297,8 @@ impl App {
                     let rule_files = std::mem::take(&mut self.rule_files);
                     let (rules, notifier) = (&self.rules, &self.notifier);
                     self.rule_files = loops::reload(&self.config, rule_files, rules, notifier, &self.watched).await;
+                    let is_good = loops::reload_scraping(again.clone(), &self.scraping).await;
+                    self.reloaded.tell(is_good, clock::now_ms());
                 }
                 Some(task) = self.doors.join_next() => break Some(name_of(task)),
                 Some(task) = self.loops.join_next() => break Some(name_of(task)),

@@ -48,7 +48,12 @@ fn query_limits(config: &Config) -> query::Limits {
 }
 
 /// `rules` and `tenant` are those whose alerts are told.
-pub(super) fn notifier(config: &Config, rules: &rules::Engine, tenant: &store::Tenant) -> notify::NotifierOptions {
+pub(super) fn notifier(
+    config: &Config,
+    rules: &rules::Engine,
+    tenant: &store::Tenant,
+    limits: &notify::ServiceLimits,
+) -> notify::NotifierOptions {
     let mut options = notify::NotifierOptions::new(external_url(config));
     let charts = server::AlertCharts {
         rules: rules.clone(),
@@ -56,6 +61,7 @@ pub(super) fn notifier(config: &Config, rules: &rules::Engine, tenant: &store::T
         query_limits: query_limits(config),
         lookback_ms: config.query.lookback.ms,
     };
+    options.limits = limits.clone();
     options.charts = Some(notify::ChartSource::new(move |alerts, at_ms| charts.draw(alerts, at_ms)));
     options.timing.silence_max_ms = i64::try_from(config.notify.silence_max.std().as_millis()).unwrap_or(i64::MAX);
     options

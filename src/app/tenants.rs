@@ -2,7 +2,8 @@
 //! that its states, silences and history are in its own directory.
 
 use model::TenantId;
-use rules::{Engine, Group};
+use rules::{Engine, Group, RuleKind};
+use server::Alerting;
 use store::{Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,71 +14,61 @@ use crate::config::Config;
 /// The pack that watches the appliance itself; its metrics are stored for the default tenant alone.
 const OWN_PACK: &str = "alerts/self.yml";
 
-#[derive(Clone)]
-pub(super) struct Watched {
-    pub(super) tenant: TenantId,
-    rules: Engine,
-    notifier: notify::Notifier,
-}
+/// Alerts of these tenants say whose they are, so that routes can tell them apart and people too.
+const TENANT_LABEL: &str = "tenant";
 
 /// Opens what `rules.tenants` names, which the configuration has checked.
 pub(super) async fn open(
     config: &Config,
     store: &Store,
     groups: &[Group],
+    limits: &notify::ServiceLimits,
     started_ms: i64,
-) -> Result<Vec<Watched>, AppError> {
+) -> Result<Vec<Alerting>, AppError> {
     let mut out = Vec::new();
     for tenant in config.rules.tenants.iter().filter_map(|name| TenantId::new(name).ok()) {
-        if tenant == TenantId::default() || out.iter().any(|known: &Watched| known.tenant == tenant) {
+        if tenant == TenantId::default() || out.iter().any(|known: &Alerting| known.tenant == tenant) {
             continue;
         }
         let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
         let path = config.data.display().to_string();
-        let (config, store) = (config.clone(), store.clone());
-        let (options, id, groups) = (settings::rules(&config, started_ms), tenant.clone(), theirs(groups));
+        let (config, store, limits) = (config.clone(), store.clone(), limits.clone());
+        let (options, id, groups) = (settings::rules(&config, started_ms), tenant.clone(), theirs(groups, &tenant));
         let opened = blocking(move || -> Result<_, StoreError> {
             let tenant = store.tenant(&id)?;
             let rules = Engine::new(tenant.clone(), groups, options)?;
-            let told_as = settings::notifier(&config, &rules, &tenant);
+            let told_as = settings::notifier(&config, &rules, &tenant, &limits);
             Ok((rules, notify::Notifier::new(tenant, told, told_as)?))
         });
         let open_error = |source| AppError::Open { path, source };
         let (rules, notifier) = opened.await.map_err(open_error)?;
-        out.push(Watched { tenant, rules, notifier });
+        out.push(Alerting { tenant, rules, notifier });
     }
     Ok(out)
 }
 
-impl Watched {
-    pub(super) fn engine(&self) -> (TenantId, Engine) {
-        (self.tenant.clone(), self.rules.clone())
-    }
-
-    /// Runs its rules and its notifier until told to stop.
-    pub(super) fn spawn(&self, loops: &mut JoinSet<&'static str>, stopped: &watch::Receiver<bool>) {
-        let (rules, until) = (self.rules.clone(), stopped.clone());
-        loops.spawn(async move {
-            rules.run(until).await;
-            "rules of a tenant"
-        });
-        let (notifier, until) = (self.notifier.clone(), stopped.clone());
-        loops.spawn(async move {
-            notifier.run(until).await;
-            "notifications of a tenant"
-        });
-    }
-
-    /// Takes other groups; waits for evaluations under way, so it belongs on a blocking thread.
-    pub(super) fn reload_rules(&self, groups: &[Group]) {
-        self.rules.reload(theirs(groups));
-    }
-
-    pub(super) fn reload_notify(&self, told: notify::Config) {
-        self.notifier.reload(told);
-    }
+/// Runs a tenant's rules and its notifier until told to stop.
+pub(super) fn spawn(of: &Alerting, loops: &mut JoinSet<&'static str>, stopped: &watch::Receiver<bool>) {
+    let (rules, until) = (of.rules.clone(), stopped.clone());
+    loops.spawn(async move {
+        rules.run(until).await;
+        "rules of a tenant"
+    });
+    let (notifier, until) = (of.notifier.clone(), stopped.clone());
+    loops.spawn(async move {
+        notifier.run(until).await;
+        "notifications of a tenant"
+    });
 }
 
-fn theirs(groups: &[Group]) -> Vec<Group> {
-    groups.iter().filter(|group| group.file != OWN_PACK).cloned().collect()
+/// The groups as they are evaluated over a tenant's data.
+pub(super) fn theirs(groups: &[Group], tenant: &TenantId) -> Vec<Group> {
+    let mut theirs: Vec<Group> = groups.iter().filter(|group| group.file != OWN_PACK).cloned().collect();
+    let rules = theirs.iter_mut().flat_map(|group| &mut group.rules);
+    for rule in rules.filter(|rule| rule.kind != RuleKind::Recording) {
+        if rule.labels.iter().all(|(name, _)| name != TENANT_LABEL) {
+            rule.labels.push((TENANT_LABEL.into(), tenant.to_string()));
+        }
+    }
+    theirs
 }

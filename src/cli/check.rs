@@ -57,7 +57,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         failed |= !check_notify(&config.notify.file);
         for job in &config.scrape {
             match scrape::check(job) {
-                Ok(()) => println!("scrape {:?}: {} targets", job.job, job.targets.len()),
+                Ok(targets) => println!("scrape {:?}: {targets} targets", job.job),
                 Err(error) => {
                     failed = true;
                     println!("{error}");

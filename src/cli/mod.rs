@@ -40,7 +40,7 @@ enum Verb {
     /// Run the appliance until SIGTERM.
     #[command(
         after_help = "Examples:\n  binnacle serve\n  binnacle serve --data /var/lib/binnacle --listen-http 0.0.0.0:8080 --auth token\n\n\
-        SIGHUP reads rules and notify.yml again. When ready, one line goes to stdout:\n  ready http=ADDR otlp_http=ADDR otlp_grpc=ADDR"
+        SIGHUP reads rules, notify.yml and [[scrape]] again. When ready, one line goes to stdout:\n  ready http=ADDR otlp_http=ADDR otlp_grpc=ADDR"
     )]
     Serve(ServeArgs),
     /// Push a small fleet's believable metrics and logs at a running server.

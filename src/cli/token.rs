@@ -22,8 +22,8 @@ pub(super) enum TokenVerb {
         /// What it is for, to recognise it in the list.
         #[arg(long)]
         name: String,
-        /// ingest: push OTLP; read: query and see pages; admin: everything.
-        #[arg(long, value_parser = ["ingest", "read", "admin"])]
+        /// ingest: push OTLP; read: query and see pages; operate: read, silence, acknowledge and push alerts; admin: everything.
+        #[arg(long, value_parser = ["ingest", "read", "operate", "admin"])]
         scope: String,
         #[arg(long, default_value = model::TenantId::DEFAULT)]
         tenant: String,

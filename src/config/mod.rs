@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub use load::{ConfigError, Overrides, load};
 pub use relabel::{Action, Relabel};
 pub use retention::{LogsStream, stream_rules};
-pub use scrape::{BasicAuth, FallbackProtocol, Scheme, Scrape, Secret};
+pub use scrape::{BasicAuth, FallbackProtocol, FileSd, Scheme, Scrape, Secret, TARGETS_MAX};
 pub use value::{Bytes, Delta, Duration, Promote, Translation};
 
 /// The whole configuration, defaults filled in.
@@ -193,7 +193,8 @@ pub struct Rules {
     pub files: Vec<String>,
     /// For groups that name no interval.
     pub evaluation_interval: Duration,
-    /// Tenants over whose data the rules are evaluated as well, each with its own states and notifications; `default` always is one.
+    /// Tenants over whose data the rules are evaluated as well, each with its own states, silences and notifications; `default`
+    /// always is one. Alerts of the others carry the label `tenant`.
     pub tenants: Vec<String>,
 }
 

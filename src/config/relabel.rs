@@ -5,14 +5,16 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// One step. What its source labels hold, joined, is compared with the regex, which must match all of it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Relabel {
     pub source_labels: Vec<String>,
     /// Between the values of the source labels.
     pub separator: String,
     pub regex: String,
-    /// Written by `replace`, `lowercase` and `uppercase`; compared by `keepequal` and `dropequal`.
+    /// Among how many `hashmod` chooses.
+    pub modulus: u64,
+    /// Written by `replace`, `hashmod`, `lowercase` and `uppercase`; compared by `keepequal` and `dropequal`.
     pub target_label: String,
     /// `$1` and `${name}` stand for what the regex found.
     pub replacement: String,
@@ -25,6 +27,7 @@ impl Default for Relabel {
             source_labels: Vec::new(),
             separator: ";".into(),
             regex: "(.*)".into(),
+            modulus: 0,
             target_label: String::new(),
             replacement: "$1".into(),
             action: Action::Replace,
@@ -32,12 +35,14 @@ impl Default for Relabel {
     }
 }
 
-/// What a step does. `hashmod` is not among them: one appliance scrapes all its targets itself.
+/// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Writes the replacement into the target label where the regex matches; an empty one removes the label.
     Replace,
+    /// Writes the hash of the source labels modulo `modulus` into the target label, so that several share targets among them.
+    HashMod,
     Lowercase,
     Uppercase,
     /// Drops what the regex does not match.
@@ -63,11 +68,14 @@ impl Relabel {
         if let Err(reason) = self.compiled() {
             return Some(reason);
         }
-        let writes = matches!(action, Action::Replace | Action::Lowercase | Action::Uppercase);
+        let writes = matches!(action, Action::Replace | Action::HashMod | Action::Lowercase | Action::Uppercase);
         let compares = matches!(action, Action::KeepEqual | Action::DropEqual);
         let names = matches!(action, Action::LabelMap | Action::LabelDrop | Action::LabelKeep);
         if (writes || compares) && target_label.is_empty() {
             return Some(format!("{action:?} needs a target_label").to_lowercase());
+        }
+        if *action == Action::HashMod && self.modulus == 0 {
+            return Some("hashmod needs a modulus of at least 1".into());
         }
         if names && !(source_labels.is_empty() && target_label.is_empty()) {
             return Some("labelmap, labeldrop and labelkeep look at names: they take a regex, no labels".into());

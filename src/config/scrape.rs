@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Bytes, Duration, Relabel};
 
 /// Most targets of all jobs together; each is a task, and a connection while it is asked.
-const TARGETS_MAX: usize = 10_000;
+pub const TARGETS_MAX: usize = 10_000;
 /// Shortest interval, in ms: below it the answer's own cost is what would be measured.
 const INTERVAL_MS_MIN: i64 = 100;
 
@@ -23,6 +23,8 @@ pub struct Scrape {
     pub job: String,
     /// `host:port` each, which becomes the label `instance`.
     pub targets: Vec<String>,
+    /// Files that name more targets, with labels of their own; read again when they change.
+    pub file_sd_configs: Vec<FileSd>,
     /// Path of the page that is asked for.
     pub path: String,
     /// "http" or "https".
@@ -71,6 +73,7 @@ impl Default for Scrape {
         Scrape {
             job: String::new(),
             targets: Vec::new(),
+            file_sd_configs: Vec::new(),
             path: "/metrics".into(),
             scheme: Scheme::Http,
             interval: Duration::seconds(15),
@@ -102,6 +105,14 @@ impl Scrape {
         let most = Duration { ms: self.interval.ms.min(10_000) };
         self.timeout.unwrap_or(most)
     }
+}
+
+/// Files of target groups, `[{"targets": ["host:port"], "labels": {"name": "value"}}]` in JSON or YAML, as Prometheus has them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileSd {
+    /// Paths that end in `.json`, `.yml` or `.yaml`; `*` in the last part stands for any text.
+    pub files: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -170,8 +181,18 @@ pub(super) fn check(jobs: &[Scrape]) -> Result<(), (String, String)> {
 }
 
 fn wrong(job: &Scrape) -> Option<String> {
-    if job.targets.is_empty() {
-        return Some("targets is empty: write [\"host:port\", ...]".into());
+    if job.targets.is_empty() && job.file_sd_configs.is_empty() {
+        return Some(
+            "targets is empty: write [\"host:port\", ...], or name files of targets in file_sd_configs".into(),
+        );
+    }
+    for file in job.file_sd_configs.iter().flat_map(|files| &files.files) {
+        if ![".json", ".yml", ".yaml"].iter().any(|ending| file.ends_with(ending)) {
+            return Some(format!("file_sd_configs: {file:?} does not end in .json, .yml or .yaml"));
+        }
+    }
+    if job.file_sd_configs.iter().any(|files| files.files.is_empty()) {
+        return Some("file_sd_configs: files is empty".into());
     }
     let mut seen = HashSet::new();
     for target in &job.targets {

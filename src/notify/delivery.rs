@@ -76,6 +76,11 @@ impl Report {
         Report { verdict, status, words: one_line(words, WORDS_CHARS_MAX), handle: Vec::new(), began: false }
     }
 
+    /// Whether it is the service that fails, for whoever asks: it gave no answer, or the one that says so.
+    pub(crate) fn is_of_service(&self) -> bool {
+        matches!(self.verdict, Verdict::Transient { .. }) && (self.status == 0 || self.status >= 500)
+    }
+
     /// What an attempt comes to that was not made.
     pub(crate) fn rehearsed() -> Report {
         Report::new(Verdict::Accepted, 0, "rehearsed")

@@ -4,34 +4,35 @@
 //! is sent. A crash between the two leaves an attempt that is known to be ambiguous.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use model::alert::{AlertState, Attempt, Instance, Outcome};
+use model::alert::{AlertState, Attempt, Instance};
 use store::{Alerts, StoreError};
 use tokio::task::{Id, JoinSet};
 
-use crate::config::{ChannelKind, SlackDoor};
-use crate::delivery::{Clients, Report, Speaker, Verdict, deliver, prepare};
+use crate::delivery::{Clients, Report, Speaker};
 use crate::figures;
 use crate::health::Health;
-use crate::notifier::{ChannelView, NotifierOptions, ReceiverView};
-use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_quiet, mark, visible};
+use crate::limits::Places;
+use crate::notifier::NotifierOptions;
+use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud};
 use crate::picture::Pictures;
 use crate::rehearsal::Script;
-use crate::words::rendered;
-use crate::{Config, Timing};
+use crate::{Config, ServiceLimits, Timing};
 
 mod charts;
 mod gather;
 mod hold;
+mod sending;
+mod standing;
 mod trial;
 
 pub(crate) use hold::{PUSHED_RULE, instance_of};
-pub(crate) use trial::TEST_RULE;
+pub use trial::TEST_RULE;
 
 use charts::Charts;
 use hold::Hold;
+use standing::standing;
 
 /// Notices taken into one commit.
 const NOTICES_MAX: usize = 500;
@@ -53,6 +54,7 @@ pub(crate) struct Engine {
     config: Arc<Config>,
     outbox: Outbox,
     health: BTreeMap<String, Health>,
+    limits: ServiceLimits,
     /// Lines of the history that the store does not have yet.
     unwritten: VecDeque<Attempt>,
     /// Those about what was held back, which belong to no intent.
@@ -69,7 +71,7 @@ pub(crate) struct Engine {
     /// Whether firing alerts are to be compared with what was told: at the start, and after a reload.
     compare: bool,
     sends: JoinSet<Report>,
-    sending: HashMap<Id, Sent>,
+    sending: HashMap<Id, (Sent, Places)>,
     clients: Clients,
     charts: Charts,
     speaker: Speaker,
@@ -100,6 +102,7 @@ impl Engine {
             config: Arc::new(config),
             outbox,
             health: BTreeMap::new(),
+            limits: options.limits,
             unwritten,
             unwritten_held: Vec::new(),
             hold: Hold::default(),
@@ -131,6 +134,7 @@ impl Engine {
         if let Some(config) = orders.config {
             self.health.retain(|name, _| config.channel(name).is_some());
             self.health.values_mut().for_each(Health::reconsider);
+            self.limits.forget_idle(now_ms);
             self.charts.reconsider();
             self.clients.forget();
             self.config = Arc::new(config);
@@ -141,7 +145,7 @@ impl Engine {
             self.begin_test(&receiver, &id, now_ms);
         }
         let done = match self.work(now_ms).await {
-            Ok(()) => self.next_ms().min(self.hold_next_ms(now_ms)),
+            Ok(()) => self.next_ms(now_ms).min(self.hold_next_ms(now_ms)),
             Err(error) => {
                 tracing::error!(tenant = self.speaker.tenant, %error, "notifications wait: the store takes nothing");
                 now_ms + STORE_RETRY_MS
@@ -183,13 +187,9 @@ impl Engine {
         self.tidy(now_ms).await?;
         self.write_held().await?;
         self.end_tests(now_ms);
-        let health = &self.health;
-        let given_up = self.outbox.sweep(
-            &self.config,
-            &|name| health.get(name).cloned().unwrap_or_default(),
-            now_ms,
-            &self.timing,
-        );
+        let (config, health, limits) = (self.config.clone(), &self.health, &self.limits);
+        let health_of = |name: &str| standing(&config, health, limits, &self.timing, name);
+        let given_up = self.outbox.sweep(&config, &health_of, now_ms, &self.timing);
         for attempt in given_up {
             tracing::error!(receiver = attempt.receiver, subject = attempt.subject, "{}", attempt.words);
             self.unwritten.push_back(attempt);
@@ -268,138 +268,12 @@ impl Engine {
         Ok(())
     }
 
-    async fn begin_due(&mut self, now_ms: i64) -> Result<(), StoreError> {
-        let config = self.config.clone();
-        for channel in config.channels() {
-            // Attempts at once, and the gap between their beginnings.
-            let (limit, gap_ms) = match channel.kind {
-                ChannelKind::Slack(_) => (1, self.timing.slack_gap_ms),
-                ChannelKind::Email(_) => (1, 0),
-                ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_) | ChannelKind::Unsent(_) => (4, 0),
-            };
-            for key in self.outbox.due(&channel.name, now_ms) {
-                let health = self.health.entry(channel.name.clone()).or_default();
-                let (opens_at_ms, probing) = health.opens_at_ms();
-                if opens_at_ms > now_ms || health.in_flight >= if probing { 1 } else { limit } {
-                    break;
-                }
-                let Some(intent) = self.outbox.get(&key) else { continue };
-                let said = visible(intent);
-                // What may have been said, but where is not known, cannot be put right by a person's eye: only by its key.
-                let keyed = matches!(channel.kind, ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_));
-                let known = intent.accepted.is_some() || keyed;
-                if is_quiet(&said) && !(can_be_quiet(&channel.kind) && known) {
-                    self.unwritten_held.extend(self.outbox.settle(&key, now_ms));
-                    continue;
-                }
-                let mut prepared = prepare(channel, intent, &self.speaker);
-                if intent.accepted.is_none() {
-                    prepared.push((mark::BEFORE.into(), self.before(&said.instances).await));
-                }
-                prepared.push((mark::BEHIND.into(), self.behind(&said.instances)));
-                let Some(sent) = self.outbox.begin(&key, &prepared, now_ms) else { continue };
-                let Some(intent) = self.outbox.get(&key).cloned() else { continue };
-                let alerts = self.alerts.clone();
-                if let Err(error) = blocking(move || alerts.put_intent(&intent, None)).await {
-                    self.outbox.unbegin(&sent, &error.to_string(), now_ms + STORE_RETRY_MS);
-                    return Err(error);
-                }
-                self.outbox.written_one(&key);
-                self.health.entry(channel.name.clone()).or_default().begin(now_ms, gap_ms);
-                let (channel, problems) = rendered(channel, &sent.intent, &config, &self.speaker.external_url, now_ms);
-                if let Some(problem) = problems.first() {
-                    tracing::warn!(problem, "a template failed; the message goes out in our own words");
-                    self.template_problems.insert(channel.name.clone(), problem.clone());
-                } else {
-                    self.template_problems.remove(&channel.name);
-                }
-                let (sending, speaker) = (sent.intent.clone(), self.speaker.clone());
-                let (clients, timing) = (self.clients.clone(), self.timing.clone());
-                let context = self.context(&sending);
-                let task = match &self.script {
-                    Some(script) => {
-                        let url = &speaker.external_url;
-                        let report = script.take(&channel, &context.receiver, &sending, url, now_ms);
-                        self.sends.spawn(std::future::ready(report))
-                    }
-                    None => self
-                        .sends
-                        .spawn(async move { deliver(&channel, &sending, &speaker, &context, &clients, &timing).await }),
-                };
-                self.sending.insert(task.id(), sent);
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for an attempt to end and takes in what came of it; the next turn writes it, before anything new is sent. Never
-    /// returns while none is under way. Dropping the future loses nothing.
-    pub(crate) async fn finish_one(&mut self, now_ms: fn() -> i64) {
-        let (id, report) = match self.sends.join_next_with_id().await {
-            None => return std::future::pending().await,
-            Some(Ok((id, report))) => (id, report),
-            Some(Err(error)) => {
-                let words = format!("the attempt broke off: {error}");
-                let verdict = Verdict::Transient { unsure: true };
-                (error.id(), Report { verdict, status: 0, words, handle: Vec::new(), began: false })
-            }
+    fn next_ms(&self, now_ms: i64) -> i64 {
+        let opens_at_ms = |name: &str| {
+            let own_ms = self.health.get(name).map_or(i64::MIN, Health::opens_at_ms);
+            let shared = self.config.channel(name).map(|(_, channel)| Places::of(channel, false, &self.timing));
+            own_ms.max(shared.map_or(i64::MIN, |places| self.limits.opens_at_ms(&places, now_ms)))
         };
-        self.finish(id, &report, now_ms());
-    }
-
-    /// Takes in all attempts under way as ended at that time; whether there were any.
-    pub(crate) async fn finish_begun(&mut self, now_ms: i64) -> bool {
-        let mut any = false;
-        while let Some(ended) = self.sends.join_next_with_id().await {
-            if let Ok((id, report)) = ended {
-                self.finish(id, &report, now_ms);
-            }
-            any = true;
-        }
-        any
-    }
-
-    fn finish(&mut self, id: Id, report: &Report, now_ms: i64) {
-        let Some(sent) = self.sending.remove(&id) else { return };
-        let health = self.health.entry(sent.intent.receiver.clone()).or_default();
-        health.in_flight = health.in_flight.saturating_sub(1);
-        let attempt = self.outbox.finish(&sent, report, health, now_ms, chance(), &self.timing);
-        let kind = self.config.channel(&attempt.receiver).map_or("removed", |(_, channel)| channel.kind.as_str());
-        figures::count_attempt(kind, attempt.outcome);
-        if attempt.outcome == Outcome::Accepted {
-            self.charts.follow(&self.config, &self.clients, &sent.intent, report, now_ms);
-            tracing::info!(
-                receiver = attempt.receiver,
-                subject = attempt.subject,
-                want = attempt.want.as_str(),
-                "told"
-            );
-        } else {
-            tracing::warn!(
-                receiver = attempt.receiver,
-                subject = attempt.subject,
-                outcome = attempt.outcome.as_str(),
-                status = attempt.status,
-                number = attempt.number,
-                "not told: {}",
-                attempt.words
-            );
-        }
-        self.unwritten.push_back(attempt);
-    }
-
-    pub(crate) async fn finish_all(&mut self, now_ms: fn() -> i64) {
-        while !self.sends.is_empty() {
-            self.finish_one(now_ms).await;
-        }
-        if let Err(error) = self.write().await {
-            tracing::error!(tenant = self.speaker.tenant, %error, "the last results are not stored; their attempts will count as ambiguous");
-        }
-        figures::forget_tenant(&self.speaker.tenant);
-    }
-
-    fn next_ms(&self) -> i64 {
-        let opens_at_ms = |name: &str| self.health.get(name).map_or(i64::MIN, |health| health.opens_at_ms().0);
         self.outbox.next_ms(&self.config, &opens_at_ms, &self.timing).unwrap_or(i64::MAX)
     }
 
@@ -423,49 +297,6 @@ impl Engine {
         }
         self.undelivered = undelivered;
     }
-
-    /// Names of channels that do not work.
-    fn broken(&self) -> Vec<String> {
-        self.health.iter().filter(|(_, health)| health.broken()).map(|(name, _)| name.clone()).collect()
-    }
-
-    pub(crate) fn views(&self) -> Vec<ReceiverView> {
-        let view = |receiver: &crate::config::Receiver| ReceiverView {
-            name: receiver.name.clone(),
-            channels: receiver
-                .channels
-                .iter()
-                .map(|channel| {
-                    let health = self.health.get(&channel.name).cloned().unwrap_or_default();
-                    ChannelView {
-                        name: channel.name.clone(),
-                        kind: channel.kind.as_str(),
-                        last_success_ms: health.last_success_ms,
-                        last_failure_ms: health.last_failure_ms,
-                        broken: health.broken() || matches!(channel.kind, ChannelKind::Unsent(_)),
-                        last_error: match &channel.kind {
-                            ChannelKind::Unsent(unsent) => unsent.reason.clone(),
-                            _ => match self.template_problems.get(&channel.name) {
-                                Some(problem) => format!("template: {problem}"),
-                                None => health.last_error,
-                            },
-                        },
-                    }
-                })
-                .collect(),
-        };
-        self.config.receivers.iter().map(view).collect()
-    }
-}
-
-/// Whether a channel can put right what it said without a new message.
-fn can_be_quiet(kind: &ChannelKind) -> bool {
-    match kind {
-        // A webhook is read by a program.
-        ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_) => true,
-        ChannelKind::Slack(slack) => matches!(slack.door, SlackDoor::Bot { .. }),
-        ChannelKind::Email(_) | ChannelKind::Unsent(_) => false,
-    }
 }
 
 /// Off the runtime's threads: every call here may wait for a disk.
@@ -476,12 +307,6 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => Err(StoreError::Unavailable { reason: error.to_string() }),
     }
-}
-
-/// A random number in [0, 1), for jitter: the standard library seeds its hashers from the system.
-fn chance() -> f64 {
-    let bits = std::hash::RandomState::new().build_hasher().finish() >> 11;
-    bits as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod delivery;
 mod engine;
 mod figures;
 mod health;
+mod limits;
 mod message;
 mod outbox;
 mod picture;
@@ -24,6 +25,8 @@ mod words;
 
 pub use board::{AlertGroup, AlertStatus, Board, Known, RouteTaken, known};
 pub use config::{Config, ConfigError, parse_matchers};
+pub use engine::TEST_RULE;
+pub use limits::ServiceLimits;
 pub use notifier::{ChannelView, Notifier, NotifierOptions, NotifyError, ReceiverView, TestSteps};
 pub use outbox::Undelivered;
 pub use picture::ChartSource;

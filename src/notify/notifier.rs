@@ -12,7 +12,7 @@ use crate::config::OfFile;
 use crate::engine::{Engine, Orders};
 use crate::outbox::Undelivered;
 use crate::silences::{self, SilenceDraft, SilenceError};
-use crate::{Board, ChartSource, Config, PushDraft, Timing, pushed};
+use crate::{Board, ChartSource, Config, PushDraft, ServiceLimits, Timing, pushed};
 
 /// Longest sleep, so that a moved wall clock is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(15);
@@ -28,12 +28,15 @@ pub struct NotifierOptions {
     pub timing: Timing,
     /// Who draws charts for messages; without one they have none.
     pub charts: Option<ChartSource>,
+    /// One for all notifiers of a process: they may speak to the same services.
+    pub limits: ServiceLimits,
 }
 
 impl NotifierOptions {
     /// With the product's waits, and without charts.
     pub fn new(external_url: impl Into<String>) -> NotifierOptions {
-        NotifierOptions { external_url: external_url.into(), timing: Timing::default(), charts: None }
+        let (timing, limits) = (Timing::default(), ServiceLimits::default());
+        NotifierOptions { external_url: external_url.into(), timing, charts: None, limits }
     }
 }
 

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
-use sha2::{Digest, Sha256};
 
 use crate::config::{ChannelKind, Config, Receiver, Target};
 use crate::timing::Timing;
@@ -14,6 +13,7 @@ use crate::timing::Timing;
 mod escalate;
 mod fallback;
 mod flap;
+mod join;
 mod marks;
 mod outcome;
 mod storm;
@@ -27,6 +27,8 @@ pub(crate) use outcome::Sent;
 pub(crate) use storm::{is_storm, total as storm_total};
 pub(crate) use suppressed::{HeldBack, visible};
 pub use undelivered::Undelivered;
+
+use join::{Manner, group_prefix};
 
 /// Receiver's channel and scope.
 pub(crate) type Key = (String, String);
@@ -196,92 +198,6 @@ impl Outbox {
         self.plan_steps(receiver, instance, target, config, now_ms);
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn join(
-        &mut self,
-        channel: &str,
-        manner: Manner,
-        instance: &Instance,
-        start: Start,
-        target: &Target,
-        now_ms: i64,
-        timing: &Timing,
-    ) {
-        let Manner { alone, edits } = manner;
-        let Some(episode) = instance.episode() else { return };
-        let of_channel =
-            || self.intents.range((channel.to_owned(), String::new())..).take_while(|(k, _)| k.0 == channel);
-        let known = of_channel().find_map(|(_, intent)| Some((position(intent, instance)?, intent.clone())));
-        if let Some((at, mut intent)) = known {
-            if intent.instances[at].labels != instance.labels && intent.instances[at].state == AlertState::Firing {
-                let worse = is_worse(instance, &intent.instances[at]);
-                intent.instances[at] = instance.clone();
-                let hurried_ms = now_ms + target.group_wait_ms.min(timing.critical_wait_max_ms);
-                let due_ms = if worse { hurried_ms } else { next_tick_ms(&intent, target.group_interval_ms, now_ms) };
-                revise(&mut intent, IntentState::Firing, due_ms, worse);
-                self.put(intent);
-            }
-            return;
-        }
-        if self.fires_again(channel, edits, instance, now_ms) {
-            return;
-        }
-        let fired_ms = instance.fired_at_ms.unwrap_or(now_ms);
-        let critical = is_critical(instance);
-        let wait_ms =
-            if critical { target.group_wait_ms.min(timing.critical_wait_max_ms) } else { target.group_wait_ms };
-        let due_ms = start.since_ms + wait_ms;
-        let group = group_prefix(target, instance);
-        let interval_ms = target.group_interval_ms;
-        if !storm::is_test(instance) && self.join_storm(channel, &group, manner, instance, due_ms, interval_ms, now_ms)
-        {
-            return;
-        }
-        let of_channel =
-            || self.intents.range((channel.to_owned(), String::new())..).take_while(|(k, _)| k.0 == channel);
-        let open = of_channel().filter(|(_, intent)| is_open(intent)).count();
-        let prefix = match (alone && open < OPEN_SCOPES_MAX, open < 2 * OPEN_SCOPES_MAX) {
-            (true, _) => None,
-            (false, true) => Some(group),
-            (false, false) => Some("overflow-".into()),
-        };
-        let found = prefix.as_ref().and_then(|prefix| {
-            of_channel()
-                .find(|(key, intent)| key.1.starts_with(prefix.as_str()) && is_open(intent))
-                .map(|(key, _)| key.clone())
-        });
-        let flapping = self.flapping_words(instance);
-        match found.and_then(|key| self.intents.get(&key).cloned()) {
-            Some(mut intent) => {
-                // An earlier episode of the same alert: its end went untold, and the news is that it fires again.
-                intent.instances.retain(|other| !is_same_alert(other, instance));
-                intent.instances.push(instance.clone());
-                let told = intent.accepted.is_some() || matches!(intent.progress, Progress::Sending { .. });
-                let worse =
-                    intent.instances.iter().all(|other| is_same_alert(other, instance) || is_worse(instance, other));
-                let hurried_ms = start.since_ms + target.group_wait_ms.min(timing.critical_wait_max_ms);
-                let due_ms = match (told, critical || worse) {
-                    // What was held back has waited, whatever the group's ticks are.
-                    _ if start.released => due_ms,
-                    (true, false) => next_tick_ms(&intent, target.group_interval_ms, now_ms),
-                    (true, true) => hurried_ms,
-                    (false, _) => due_ms,
-                };
-                revise(&mut intent, IntentState::Firing, due_ms, true);
-                self.put(intent);
-            }
-            None => {
-                let scope = match prefix {
-                    None => episode,
-                    Some(prefix) => format!("{prefix}{fired_ms}"),
-                };
-                let mut intent = new_intent(channel, scope, vec![instance.clone()], now_ms, due_ms);
-                set_handle(&mut intent, mark::FLAPPING, &flapping.unwrap_or_default());
-                self.put(intent);
-            }
-        }
-    }
-
     /// Tells of the ends of flapping alerts that stayed away, and that storms are over.
     pub(crate) fn settle_noise(&mut self, config: &Config, now_ms: i64) {
         for (key, instance) in self.quiet_ends(now_ms) {
@@ -342,15 +258,6 @@ impl Outbox {
         revise(&mut intent, want, due_ms, false);
         self.put(intent);
     }
-}
-
-/// How a channel takes what changes.
-#[derive(Debug, Clone, Copy)]
-struct Manner {
-    /// A scope for each alert.
-    alone: bool,
-    /// Bringing a message up to date disturbs nobody.
-    edits: bool,
 }
 
 pub(crate) fn key_of(intent: &Intent) -> Key {
@@ -459,23 +366,6 @@ pub(super) fn tick_at_ms(intent: &Intent, interval_ms: i64, at_ms: i64) -> i64 {
     let ticks = (at_ms - first_ms).max(0).div_euclid(interval_ms);
     let tick_ms = first_ms + ticks * interval_ms;
     if tick_ms < at_ms { tick_ms + interval_ms } else { tick_ms }
-}
-
-/// Whether an alert's severity is above another's.
-fn is_worse(a: &Instance, b: &Instance) -> bool {
-    crate::message::rank(a.labels.value("severity")) < crate::message::rank(b.labels.value("severity"))
-}
-
-/// Start of a group's scope: its labels, not its route, so that a reload does not tell everything again.
-fn group_prefix(target: &Target, instance: &Instance) -> String {
-    let mut hash = Sha256::new();
-    for (name, value) in target.group_labels(&instance.labels).iter() {
-        for text in [name, value] {
-            hash.update(text.as_bytes());
-            hash.update([0xff]);
-        }
-    }
-    format!("group-{}-", &model::any::hex(&hash.finalize())[..16])
 }
 
 /// Intervals of an intent: of the route that leads its alerts to its receiver, else of the root.

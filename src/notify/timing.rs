@@ -18,6 +18,8 @@ pub struct Timing {
     pub probe_ms: i64,
     /// Between two messages to one Slack channel, when more than a few are due: "one per second" is Slack's limit.
     pub slack_gap_ms: i64,
+    /// Between two edits by one Slack app, when more than a few are due: `chat.update` is of tier 3, 50 a minute.
+    pub slack_edit_gap_ms: i64,
     /// A wrong key or a missing channel is tried again this often, in case it was put right over there.
     pub config_retry_ms: i64,
     /// Longest that something critical waits for company, whatever `group_wait` says.
@@ -48,6 +50,7 @@ impl Default for Timing {
             breaker_after_ms: 60_000,
             probe_ms: 15_000,
             slack_gap_ms: 1_000,
+            slack_edit_gap_ms: 1_200,
             config_retry_ms: 15 * 60_000,
             critical_wait_max_ms: 10_000,
             resolve_expires_ms: 24 * 3_600_000,

@@ -77,7 +77,8 @@ impl Words {
             return Ok(text.into());
         }
         let template = Template::parse(text, &LANGUAGE, &self.set).map_err(|error| error.to_string())?;
-        let mut functions = |name: &str, arguments: &[Value]| functions::call(name, arguments, now_ms);
+        let mut functions =
+            |name: &str, arguments: &[Value]| functions::call(name, arguments, now_ms).map_err(Into::into);
         template.run(data, Vec::new(), &mut functions).map_err(|error| error.to_string())
     }
 }

@@ -7,8 +7,6 @@ pub mod logs;
 mod made_label;
 pub mod memory;
 pub mod promql;
-#[cfg(test)]
-mod random;
 
 pub use budget::{Budget, Damage, Limits, Progress};
 pub use error::QueryError;

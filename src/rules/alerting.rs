@@ -11,7 +11,7 @@ use model::{AlertState, Instance, Labels, LabelsBuilder};
 use query::promql::{self, Source};
 
 use crate::condition::Condition;
-use crate::evaluate::{Instances, PreparedRule, Run, Watch};
+use crate::evaluate::{Instances, PreparedRule, Run};
 use crate::extension::{Extension, Hysteresis, Unsure};
 use crate::file::{Rule, RuleKind};
 use crate::ground::Nothing;
@@ -19,6 +19,7 @@ use crate::levels;
 use crate::state::{self, Patience, Present, Timers};
 use crate::template::{Data, Template, TemplateError};
 use crate::touched::{Touched, Watched};
+use crate::watch::Watch;
 
 /// Until a rule was evaluated so often, nothing that fires resolves: after a start, data that senders still hold back must not
 /// look like an end.

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use model::alert::{RuleId, Transition};
+use model::alert::RuleId;
 use model::{AlertState, Instance, Labels, LabelsBuilder, Sample, labels, metric};
 use query::promql::{self, Source, Value};
 use store::Evaluation;
@@ -21,9 +21,9 @@ use crate::condition::Condition;
 use crate::file::{Group, Rule, RuleKind};
 use crate::ground::Ground;
 use crate::log_rules::EventMemory;
-use crate::state;
 use crate::template::{Template, TemplateError};
 use crate::touched::Watched;
+use crate::watch::Watch;
 use crate::written::{Held, Reads};
 
 /// Most instances of one rule in a group without a `limit`; more are a mistake in the rule.
@@ -84,22 +84,6 @@ pub(crate) struct Memory {
     pub(crate) watch: HashMap<RuleId, Watch>,
     /// How far each rule of log events has come.
     pub(crate) events: HashMap<RuleId, EventMemory>,
-}
-
-/// What is known of a rule since the start.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Watch {
-    /// Evaluations without an error, up to [`alerting::STEADY_EVALUATIONS`].
-    pub(crate) successes: u32,
-    /// It has seen data newer than the start.
-    pub(crate) has_fresh_data: bool,
-    /// Since when its selectors find no series at all.
-    pub(crate) empty_since_ms: Option<i64>,
-    /// When it was last asked whether the selectors found anything in a day, and those that did not.
-    pub(crate) dead_asked_ms: Option<i64>,
-    pub(crate) dead: Vec<String>,
-    /// Why it cannot be judged now, in one word; empty when it can.
-    pub(crate) unknown: &'static str,
 }
 
 /// When an evaluation takes place.
@@ -358,118 +342,4 @@ impl Run<'_> {
             }
         }
     }
-
-    /// Takes down what one instance's step means for store, history and people.
-    pub(crate) fn note(&mut self, before: Option<&Instance>, after: Option<&Instance>, is_shadow: bool) {
-        let (from, to) = (before.map(|before| before.state), after.map(|after| after.state));
-        if let Some(after) = after
-            && before.is_none_or(|before| !same_episode_state(before, after))
-        {
-            self.evaluation.upserts.push(after.clone());
-        }
-        let Some(shown) = after.or(before) else { return };
-        let note = changed(before, after);
-        let is_new = before.is_some_and(is_shadow_of) && !is_shadow;
-        if !is_new && note.is_empty() && (from == to || (from == Some(AlertState::Resolved) && to.is_none())) {
-            return;
-        }
-        self.evaluation.transitions.push(Transition {
-            at_ms: self.slot.at_ms,
-            rule_id: shown.rule_id.clone(),
-            labels: shown.labels.clone(),
-            from,
-            to,
-            value: shown.value,
-            note,
-        });
-        if is_shadow {
-            return;
-        }
-        match (before, after) {
-            // That it cannot be verified, or can again, is for the history; a severity that moved is for people.
-            (Some(before), Some(after)) if from == to && !is_new && before.labels == after.labels => {}
-            (_, Some(after)) if to == Some(AlertState::Firing) || to == Some(AlertState::Resolved) => {
-                self.evaluation.notices.push(after.clone());
-            }
-            // Back to pending: whoever was told that it fires is told that it does not.
-            (Some(before), _) if from == Some(AlertState::Firing) => {
-                self.evaluation.notices.push(state::resolved(before, self.slot.at_ms));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// A rule whose selectors find nothing is asked so far back whether they ever do.
-const DEAD_MS: i64 = 86_400_000;
-/// And so often.
-const DEAD_ASKED_MS: i64 = 3_600_000;
-
-impl Watch {
-    /// Finds selectors that matched nothing in a day, of a rule that finds nothing now.
-    pub(crate) fn look_for_dead(&mut self, source: &dyn Source, expr: &promql::Expr, text: &str, at_ms: i64) {
-        if self.empty_since_ms.is_none() {
-            self.dead_asked_ms = None;
-            self.dead.clear();
-            return;
-        }
-        // Of these, nothing found is the point.
-        let is_for_absence = text.contains("absent(") || text.contains("absent_over_time(");
-        if is_for_absence || self.dead_asked_ms.is_some_and(|asked_ms| at_ms - asked_ms < DEAD_ASKED_MS) {
-            return;
-        }
-        self.dead_asked_ms = Some(at_ms);
-        let range = model::MsRange { start_ms: at_ms - DEAD_MS, end_ms: at_ms };
-        let selectors = promql::selectors(expr);
-        let dead = selectors.into_iter().filter(|matchers| {
-            // Too many is more than none.
-            source.select(matchers, range, 1).is_ok_and(|found| found.is_empty())
-        });
-        self.dead = dead.map(crate::alerting::selector).collect();
-        self.dead.dedup();
-    }
-
-    /// Keeps since when a rule's selectors find nothing.
-    pub(crate) fn note(&mut self, touched: &crate::touched::Touched, at_ms: i64) {
-        match touched.has_selectors() && touched.newest_ms().is_none() {
-            true => _ = self.empty_since_ms.get_or_insert(at_ms),
-            false => self.empty_since_ms = None,
-        }
-    }
-}
-
-fn is_shadow_of(instance: &Instance) -> bool {
-    instance.evidence.context.iter().any(|(name, value)| name == "mode" && value == "shadow")
-}
-
-/// Why an instance's step stands in the history, where the states alone do not say it.
-fn changed(before: Option<&Instance>, after: Option<&Instance>) -> String {
-    let (Some(before), Some(after)) = (before, after) else { return String::new() };
-    let reason = &after.evidence.reason;
-    match (before.state, after.state) {
-        (AlertState::Firing, AlertState::Pending) => "\"for\" was raised".into(),
-        (AlertState::Firing, AlertState::Resolved) if !reason.is_empty() => reason.clone(),
-        (AlertState::Firing, AlertState::Firing) => {
-            let severity = |of: &Instance| of.labels.value("severity").to_string();
-            match (before.is_unverified(), after.is_unverified()) {
-                (false, true) => format!("unverified: {reason}"),
-                (true, false) if before.evidence.reason != model::alert::reason::RESTART => "verified again".into(),
-                _ if before.labels != after.labels => {
-                    format!("severity {} to {}", severity(before), severity(after))
-                }
-                _ => String::new(),
-            }
-        }
-        _ => String::new(),
-    }
-}
-
-/// Whether nothing changed that must survive a restart. Value and annotations follow with the next evaluation anyway, and
-/// writing them each time would be a commit each time.
-fn same_episode_state(a: &Instance, b: &Instance) -> bool {
-    (a.state, a.active_at_ms, a.fired_at_ms, a.keep_since_ms, a.resolved_at_ms)
-        == (b.state, b.active_at_ms, b.fired_at_ms, b.keep_since_ms, b.resolved_at_ms)
-        && (a.evidence.unknown_since_ms, &a.evidence.reason, a.evidence.uncounted_ms)
-            == (b.evidence.unknown_since_ms, &b.evidence.reason, b.evidence.uncounted_ms)
-        && (a.evidence.level, &a.evidence.levels_since_ms) == (b.evidence.level, &b.evidence.levels_since_ms)
 }

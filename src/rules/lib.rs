@@ -16,12 +16,14 @@ pub mod template;
 pub mod test_runner;
 
 mod alerting;
+mod changes;
 mod evaluate;
 mod ground;
 mod levels;
 mod log_rules;
 mod stopped;
 mod touched;
+mod watch;
 mod written;
 
 pub use condition::Condition;

@@ -4,6 +4,7 @@
 pub fn builtin() -> &'static [(&'static str, &'static str)] {
     &[
         ("alerts/host.yml", include_str!("../../alerts/host.yml")),
+        ("alerts/logs.yml", include_str!("../../alerts/logs.yml")),
         ("alerts/scrape.yml", include_str!("../../alerts/scrape.yml")),
         ("alerts/self.yml", include_str!("../../alerts/self.yml")),
         ("alerts/service.yml", include_str!("../../alerts/service.yml")),

@@ -55,7 +55,7 @@ impl Template {
             ("value", Value::Float(data.value)),
         ];
         let mut queries = 0;
-        let mut functions = |name: &str, arguments: &[Value]| match (name, arguments) {
+        let mut answer = |name: &str, arguments: &[Value]| match (name, arguments) {
             ("query", [Value::Text(text)]) => {
                 queries += 1;
                 if queries > QUERIES_MAX {
@@ -68,6 +68,7 @@ impl Template {
             ("pathPrefix", []) => Ok(path(data.external_url).into()),
             _ => functions::call(name, arguments),
         };
+        let mut functions = |name: &str, arguments: &[Value]| answer(name, arguments).map_err(Into::into);
         self.0.run(&root, variables, &mut functions)
     }
 

@@ -1,6 +1,7 @@
 //! The series that a target had in its last scrapes: found again by their bytes, and ended when they are gone.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use codec::exposition::{Numbers, series_labels};
 use model::Labels;
@@ -9,6 +10,7 @@ use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 use super::labels;
 use super::relabel::Relabeler;
+use super::target::Target;
 
 /// A series as its target writes it.
 pub(super) struct Cached {
@@ -30,6 +32,8 @@ pub(super) struct Cache {
     /// What relabelling dropped, with the round in which it came last.
     dropped: HashMap<u128, u64>,
     round: u64,
+    /// What the target had while its samples got other labels, until its next scrape tells what of it goes on.
+    former: Option<Box<(Arc<Target>, Cache)>>,
 }
 
 /// Whose labels the series get.
@@ -131,9 +135,32 @@ impl Cache {
         ended
     }
 
+    /// An empty one for a target whose samples get other labels from now on, which remembers what `former` still has to be ended.
+    pub(super) fn taken_over(mut self, former: &Arc<Target>) -> Cache {
+        // Nothing was scraped since the labels changed the last time.
+        let former = match self.former.take() {
+            Some(before) if self.series.is_empty() => before,
+            _ => Box::new((former.clone(), self)),
+        };
+        Cache { former: Some(former), ..Cache::default() }
+    }
+
+    /// Series of the time before the labels changed whose end is to be marked, with whose they were.
+    pub(super) fn former_ended(&self, failed: bool) -> Option<(&Target, Vec<&Cached>)> {
+        let (target, cache) = &**self.former.as_ref()?;
+        let mut ended = cache.ended(true);
+        if !failed {
+            let there: HashSet<u128> =
+                self.series.values().filter(|cached| cached.seen == self.round).map(|cached| cached.key).collect();
+            ended.retain(|cached| !there.contains(&cached.key));
+        }
+        Some((target, ended))
+    }
+
     /// The round was stored: what was not in it is forgotten.
     pub(super) fn commit(&mut self, failed: bool) {
         let round = self.round;
+        self.former = None;
         self.dropped.retain(|_, seen| *seen == round);
         self.series.retain(|_, cached| {
             cached.live = cached.ends;

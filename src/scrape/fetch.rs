@@ -19,6 +19,8 @@ const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-
      application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
      text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
+/// Tells a target how long it may take, in seconds.
+const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 /// Largest file that a secret is read from, in bytes.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 /// Most redirects followed, as Go's client does.
@@ -31,7 +33,6 @@ pub(super) struct Client {
     http: reqwest::Client,
     auth: Auth,
     headers: HeaderMap,
-    timeout: Duration,
     body_bytes_max: usize,
     fallback: Option<Format>,
 }
@@ -87,32 +88,30 @@ impl Client {
             (None, None, None) => Auth::None,
             (None, token, file) => Auth::Bearer(Held::new(token.as_ref(), file.as_deref(), "bearer_token")?),
         };
-        let timeout = job.timeout().std();
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        let seconds = HeaderValue::from_str(&timeout.as_secs_f64().to_string()).map_err(|error| error.to_string())?;
-        headers.insert(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), seconds);
         let fallback = job.fallback_protocol.map(|protocol| match protocol {
             FallbackProtocol::Text => Format::Text,
             FallbackProtocol::OpenMetrics => Format::OpenMetrics,
         });
-        Ok(Client { http, auth, headers, timeout, body_bytes_max: job.body_size_limit.usize(), fallback })
+        Ok(Client { http, auth, headers, body_bytes_max: job.body_size_limit.usize(), fallback })
     }
 
     /// Asks once. The answer is still packed if it came so.
     ///
     /// # Errors
     /// A sentence on why there is no usable answer.
-    pub(super) async fn fetch(&self, url: &Url, bodies: &Arc<Semaphore>) -> Result<Answer, String> {
-        match tokio::time::timeout(self.timeout, self.ask(url, bodies)).await {
+    pub(super) async fn fetch(&self, url: &Url, timeout: Duration, bodies: &Arc<Semaphore>) -> Result<Answer, String> {
+        match tokio::time::timeout(timeout, self.ask(url, timeout, bodies)).await {
             Ok(answered) => answered,
-            Err(_) => Err(format!("no whole answer within {} s (timeout)", self.timeout.as_secs_f64())),
+            Err(_) => Err(format!("no whole answer within {} s (timeout)", timeout.as_secs_f64())),
         }
     }
 
-    async fn ask(&self, url: &Url, bodies: &Arc<Semaphore>) -> Result<Answer, String> {
-        let request = self.authorized(self.http.get(url.clone()).headers(self.headers.clone())).await?;
+    async fn ask(&self, url: &Url, timeout: Duration, bodies: &Arc<Semaphore>) -> Result<Answer, String> {
+        let request = self.http.get(url.clone()).headers(self.headers.clone());
+        let request = self.authorized(request.header(TIMEOUT_HEADER, timeout.as_secs_f64().to_string())).await?;
         let mut response = request.send().await.map_err(plain_error)?;
         if response.status() != StatusCode::OK {
             return Err(format!("the target answered with HTTP status {}", response.status()));

@@ -1,11 +1,15 @@
 //! Asks targets for their metrics (`[[scrape]]`): one task a target, each scrape one batch through the same intake as everything else.
 //!
 //! What Prometheus does is done here: slots spread by the target's hash, `up` and the `scrape_*` series, stale markers for series that are
-//! gone and for all of them when a target is down. A stop of the appliance writes no markers, so that a restart leaves no gap.
+//! gone, for all of them when a target is down, and when it is not asked any more. A stop of the appliance writes no markers, so that a
+//! restart leaves no gap.
 
 mod batch;
 mod cache;
+mod discovery;
 mod fetch;
+mod fleet;
+mod jobs;
 mod labels;
 mod relabel;
 mod round;
@@ -16,25 +20,25 @@ mod timing;
 mod tls;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use codec::otlp::MetricsSettings;
 use model::MsRange;
 use server::targets::Targets;
 use store::Store;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::clock;
 use crate::config;
-use fetch::Client;
-use round::Round;
-use target::{Labelled, Target};
+use discovery::Discovery;
+use fleet::Fleet;
+pub use jobs::Jobs;
 
 /// Memory of answers in work together, in KiB; a scrape that gets none fails, and says so.
 const BODIES_KIB_MAX: usize = 128 << 10;
 /// Answers that are parsed at once: parsing is CPU.
 const PARSED_AT_ONCE: usize = 2;
+/// Between two looks at the files of targets: soon for whoever edits one, and no cost where little changes.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// A job that cannot be scraped as configured.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +48,18 @@ pub struct ScrapeError {
     pub reason: String,
 }
 
-/// Whether a job can be scraped as configured, asking nobody: its certificates, secrets from the environment, and URLs.
-pub fn check(job: &config::Scrape) -> Result<(), ScrapeError> {
+/// Whether a job can be scraped as configured, asking nobody: its certificates, secrets from the environment, URLs, and its files of
+/// targets. How many targets it has.
+pub fn check(job: &config::Scrape) -> Result<usize, ScrapeError> {
+    let jobs = Jobs::new(std::slice::from_ref(job))?;
     let failed = |reason: String| ScrapeError { job: job.job.clone(), reason };
-    Client::new(job).map_err(failed)?;
-    relabel::Relabeler::new(&job.metric_relabel_configs).map_err(failed)?;
-    job.targets.iter().try_for_each(|address| Target::relabelled(job, address).map(drop)).map_err(failed)
+    let mut count = job.targets.len();
+    for pattern in jobs.files() {
+        for path in crate::files::matching(pattern, |_| true).map_err(failed)?.iter().filter(|path| path.is_file()) {
+            count += discovery::read(path).map_err(failed)?.iter().map(|group| group.targets.len()).sum::<usize>();
+        }
+    }
+    Ok(count)
 }
 
 /// What all targets share.
@@ -66,32 +76,30 @@ pub(crate) struct Shared {
 /// All configured targets, ready to run.
 pub struct Scraper {
     shared: Arc<Shared>,
-    targets: Vec<(Arc<Client>, Target)>,
+    jobs: Arc<Jobs>,
+    reloads: mpsc::Receiver<Jobs>,
+}
+
+/// Hands new jobs to a running [`Scraper`]; a cheap handle.
+#[derive(Clone)]
+pub struct Reloader(mpsc::Sender<Jobs>);
+
+impl Reloader {
+    /// From now on these jobs hold. Waits until the scraper has taken them over from whoever came before.
+    pub async fn reload(&self, jobs: Jobs) {
+        // The scraper is gone only when all stops.
+        drop(self.0.send(jobs).await);
+    }
 }
 
 impl Scraper {
-    /// Reads what the jobs name (certificates, secrets from the environment) and shows their targets as not scraped yet.
     pub fn new(
-        jobs: &[config::Scrape],
+        jobs: Jobs,
         store: Store,
         shown: Targets,
         metrics: MetricsSettings,
         future: Duration,
-    ) -> Result<Scraper, ScrapeError> {
-        let mut targets = Vec::new();
-        for job in jobs {
-            let failed = |reason: String| ScrapeError { job: job.job.clone(), reason };
-            let client = Arc::new(Client::new(job).map_err(failed)?);
-            for address in &job.targets {
-                match Target::relabelled(job, address).map_err(failed)? {
-                    Labelled::Kept(target) => {
-                        shown.put(target.shown());
-                        targets.push((client.clone(), *target));
-                    }
-                    Labelled::Dropped { tenant, discovered } => shown.put_dropped(tenant, job.job.clone(), discovered),
-                }
-            }
-        }
+    ) -> (Scraper, Reloader) {
         let shared = Arc::new(Shared {
             retention_ms: store.options().metrics_retention_ms,
             future_ms: i64::try_from(future.as_millis()).unwrap_or(i64::MAX),
@@ -101,42 +109,51 @@ impl Scraper {
             bodies: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
             parsing: Semaphore::new(PARSED_AT_ONCE),
         });
-        Ok(Scraper { shared, targets })
+        let (tell, reloads) = mpsc::channel(1);
+        (Scraper { shared, jobs: Arc::new(jobs), reloads }, Reloader(tell))
     }
 
     /// Scrapes until told to stop. A scrape under way then is given up.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let mut tasks = JoinSet::new();
-        for (client, target) in self.targets {
-            tasks.spawn(run_target(self.shared.clone(), client, target, stop.clone()));
-        }
+        let Scraper { shared, mut jobs, mut reloads } = self;
+        let mut fleet = Fleet::new(shared, stop.clone());
         let mut stopped = stop;
-        // Where nothing is scraped too, the loop ends only when it is told to.
-        drop(stopped.wait_for(|stop| *stop).await);
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a scrape loop panicked");
+        let mut discovery = Discovery::default();
+        let mut is_new = true;
+        'running: loop {
+            let (looked, own) = (discovery, jobs.clone());
+            let looking = tokio::task::spawn_blocking(move || look(looked, &own, is_new));
+            // A panic there was printed; what it knew is read again.
+            let (known, plan) = looking.await.unwrap_or_default();
+            discovery = known;
+            if let Some(plan) = plan {
+                fleet.follow(plan);
+            }
+            is_new = false;
+            let has_files = jobs.files().next().is_some();
+            let look_at = tokio::time::Instant::now() + LOOK_EVERY;
+            loop {
+                tokio::select! {
+                    _ = stopped.wait_for(|stop| *stop) => break 'running,
+                    Some(reloaded) = reloads.recv() => {
+                        jobs = Arc::new(reloaded);
+                        is_new = true;
+                        break;
+                    }
+                    () = tokio::time::sleep_until(look_at), if has_files => break,
+                    () = fleet.ended() => {}
+                }
             }
         }
+        fleet.all_ended().await;
     }
 }
 
-async fn run_target(shared: Arc<Shared>, client: Arc<Client>, target: Target, mut stop: watch::Receiver<bool>) {
-    let mut round = Round::new(shared, client, target);
-    loop {
-        let slot_ms = timing::next_slot_ms(clock::now_ms(), round.interval_ms(), round.hash());
-        let wait = Duration::from_millis(slot_ms.saturating_sub(clock::now_ms()).unsigned_abs());
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        let at_ms = timing::aligned_ms(slot_ms, clock::now_ms(), round.interval_ms());
-        let begun = Instant::now();
-        tokio::select! {
-            () = round.scrape(at_ms, begun) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-    }
+/// Reads files of targets that changed; the plan, if it may be another than before.
+fn look(mut discovery: Discovery, jobs: &Jobs, is_new: bool) -> (Discovery, Option<jobs::Plan>) {
+    let has_changed = discovery.look(jobs.files());
+    let plan = (is_new || has_changed).then(|| jobs.plan(&discovery));
+    (discovery, plan)
 }
 
 impl Shared {

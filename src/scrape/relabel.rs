@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use md5::{Digest as _, Md5};
 use model::Labels;
 use regex::Regex;
 
@@ -48,6 +49,11 @@ fn applied(step: &Relabel, regex: &Regex, set: &mut BTreeMap<String, String>) ->
         Action::Drop => return !regex.is_match(&text),
         Action::KeepEqual => return of(&step.target_label) == text,
         Action::DropEqual => return of(&step.target_label) != text,
+        Action::HashMod => {
+            // No modulus is refused with the configuration.
+            let place = hash(&text).checked_rem(step.modulus).unwrap_or_default();
+            set.insert(step.target_label.clone(), place.to_string());
+        }
         Action::Lowercase => {
             set.insert(step.target_label.clone(), text.to_lowercase());
         }
@@ -81,6 +87,13 @@ fn applied(step: &Relabel, regex: &Regex, set: &mut BTreeMap<String, String>) ->
         Action::LabelKeep => set.retain(|name, _| regex.is_match(name)),
     }
     true
+}
+
+/// The last eight bytes of the text's MD5, as Prometheus takes them: shards that several of both share agree.
+fn hash(text: &str) -> u64 {
+    let sum: [u8; 16] = Md5::digest(text.as_bytes()).into();
+    let [.., a, b, c, d, e, f, g, h] = sum;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]
@@ -127,6 +140,11 @@ mod tests {
         check(
             "regex = '([ab])'\nreplacement = 'x_$1'\naction = 'labelmap'",
             Some(r#"m{a="foo",b="bar",c="Baz",d="foo",x_a="foo",x_b="bar"}"#),
+        );
+        // Of the last eight bytes of the MD5 of "Baz;foo".
+        check(
+            "source_labels = ['c', 'd']\ntarget_label = 'd'\naction = 'hashmod'\nmodulus = 1000",
+            Some(r#"m{a="foo",b="bar",c="Baz",d="953"}"#),
         );
         check("regex = '[ab]'\naction = 'labeldrop'", Some(r#"m{c="Baz",d="foo"}"#));
         check("regex = '__name__|a'\naction = 'labelkeep'", Some(r#"m{a="foo"}"#));

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::meter::{Counter, Timing};
+use model::metric::stale_marker;
 use model::{Kind, MetricBatch, MetricMeta, Rejected};
 use server::targets::{self, TargetHealth};
 use store::StoreError;
 
 use super::Shared;
 use super::batch::{Builder, Counts, Rules, refusals};
-use super::cache::{Cache, Owner};
+use super::cache::Cache;
 use super::fetch::{Answer, Client};
+use super::jobs::Order;
 use super::target::Target;
 
 static SCRAPES: Counter = Counter::new(
@@ -31,6 +33,8 @@ pub(super) struct Round {
     target: Arc<Target>,
     cache: Cache,
     shown: targets::Target,
+    /// It is not in the plan any more.
+    is_leaving: bool,
 }
 
 /// What a scrape gives to store and to tell.
@@ -46,9 +50,56 @@ struct Rows {
 }
 
 impl Round {
-    pub(super) fn new(shared: Arc<Shared>, client: Arc<Client>, target: Target) -> Round {
+    pub(super) fn new(shared: Arc<Shared>, order: Order) -> Round {
+        let Order { client, target } = order;
         let shown = target.shown();
-        Round { shared, client, target: Arc::new(target), cache: Cache::default(), shown }
+        Round { shared, client, target, cache: Cache::default(), shown, is_leaving: false }
+    }
+
+    /// Goes on as ordered from now on, with what it knows; or prepares to leave.
+    pub(super) fn follow(&mut self, order: Option<Order>) {
+        self.is_leaving = order.is_none();
+        let Some(Order { client, target }) = order else {
+            self.shared.targets.remove(&self.shown.key());
+            return;
+        };
+        if !self.target.names_alike(&target) {
+            self.cache = std::mem::take(&mut self.cache).taken_over(&self.target);
+        }
+        self.shown = targets::Target {
+            health: self.shown.health,
+            last_error: std::mem::take(&mut self.shown.last_error),
+            last_scrape_ms: self.shown.last_scrape_ms,
+            last_scrape_duration: self.shown.last_scrape_duration,
+            metadata: self.shown.metadata.clone(),
+            ..target.shown()
+        };
+        self.shared.targets.put(self.shown.clone());
+        (self.client, self.target) = (client, target);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
+    /// Ends all its series, those about its scrapes included.
+    pub(super) async fn end(&mut self, at_ms: i64) {
+        if self.shown.last_scrape_ms.is_none() {
+            return;
+        }
+        let (shared, target, cache) = (self.shared.clone(), self.target.clone(), std::mem::take(&mut self.cache));
+        let made = tokio::task::spawn_blocking(move || ends(&shared, &target, &cache, at_ms)).await;
+        let stored = match made {
+            Ok(Ok((tenant, batch))) => submit(&tenant, batch, STORE_AGAIN_AFTER).await.map(drop),
+            Ok(Err(error)) => Err(error),
+            // The panic itself was printed.
+            Err(_) => return,
+        };
+        if let Err(error) = stored {
+            tracing::error!(job = self.shown.pool, url = self.shown.url, %error, "the end of a target is not stored");
+        }
+        // Called back, it begins anew.
+        self.shown.last_scrape_ms = None;
     }
 
     pub(super) fn interval_ms(&self) -> i64 {
@@ -61,7 +112,7 @@ impl Round {
 
     /// Scrapes at a slot whose timestamp is `at_ms`; `begun` measures from it.
     pub(super) async fn scrape(&mut self, at_ms: i64, begun: Instant) {
-        let answer = self.client.fetch(&self.target.url, &self.shared.bodies).await;
+        let answer = self.client.fetch(&self.target.url, self.target.job.timeout().std(), &self.shared.bodies).await;
         let Ok(slot) = self.shared.parsing.acquire().await else { return };
         let (shared, target) = (self.shared.clone(), self.target.clone());
         let cache = std::mem::take(&mut self.cache);
@@ -84,13 +135,7 @@ impl Round {
         let Rows { cache, tenant, batch, counts, mut rejected, families, failure } = rows;
         self.cache = cache;
         let points = batch.points.len() as u64;
-        let again = batch.clone();
-        let mut stored = tenant.submit_metrics(batch).await;
-        if stored.as_ref().is_err_and(|error| matches!(error.kind(), Kind::Busy | Kind::Unavailable)) {
-            tokio::time::sleep(STORE_AGAIN_AFTER.min(self.target.job.interval.std())).await;
-            stored = tenant.submit_metrics(again).await;
-        }
-        match stored {
+        match submit(&tenant, batch, STORE_AGAIN_AFTER.min(self.target.job.interval.std())).await {
             Ok(by_store) => {
                 self.cache.commit(failure.is_some());
                 let kept = points.saturating_sub(by_store.total());
@@ -133,6 +178,17 @@ impl Round {
     }
 }
 
+/// Stores a batch; where there is no room just now, once more after a wait.
+async fn submit(tenant: &store::Tenant, batch: MetricBatch, again_after: Duration) -> Result<Rejected, StoreError> {
+    let again = batch.clone();
+    let stored = tenant.submit_metrics(batch).await;
+    if stored.as_ref().is_err_and(|error| matches!(error.kind(), Kind::Busy | Kind::Unavailable)) {
+        tokio::time::sleep(again_after).await;
+        return tenant.submit_metrics(again).await;
+    }
+    stored
+}
+
 fn not_stored(error: &StoreError) -> String {
     format!("what was scraped is not stored: {error}")
 }
@@ -150,8 +206,7 @@ fn rows(
         Ok(tenant) => tenant,
         Err(error) => return Err(Box::new((cache, error))),
     };
-    let owner =
-        Owner { labels: &target.labels, honor_labels: target.job.honor_labels, relabel: &target.metric_relabel };
+    let owner = target.owner();
     let rules = Rules {
         owner,
         honor_timestamps: target.job.honor_timestamps,
@@ -170,7 +225,7 @@ fn rows(
     if failure.is_some() {
         builder.clear();
     }
-    builder.end(&cache.ended(failure.is_some()), owner, at_ms);
+    end_all(&mut builder, &cache, target, failure.is_some(), at_ms);
     let counts = builder.counts;
     let values = [
         if failure.is_some() { 0.0 } else { 1.0 },
@@ -185,4 +240,29 @@ fn rows(
     let rejected = std::mem::take(&mut builder.rejected);
     let (batch, families) = builder.finish();
     Ok(Rows { cache, batch, counts, rejected, families, failure, tenant: tenant.clone() })
+}
+
+/// Ends what is not there any more: all of it when the scrape `failed`, or none will follow.
+fn end_all(builder: &mut Builder<'_>, cache: &Cache, target: &Target, failed: bool, at_ms: i64) {
+    builder.end(&cache.ended(failed), target.owner(), at_ms);
+    if let Some((former, ended)) = cache.former_ended(failed) {
+        builder.end(&ended, former.owner(), at_ms);
+    }
+}
+
+/// The batch that ends a target.
+fn ends(
+    shared: &Shared,
+    target: &Target,
+    cache: &Cache,
+    at_ms: i64,
+) -> Result<(store::Tenant, MetricBatch), StoreError> {
+    let tenant = shared.store.tenant(&target.tenant)?;
+    let mut builder = Builder::new(tenant.known_series());
+    end_all(&mut builder, cache, target, true, at_ms);
+    for (key, labels) in &target.report {
+        builder.report(*key, labels, at_ms, stale_marker());
+    }
+    let (batch, _) = builder.finish();
+    Ok((tenant.clone(), batch))
 }

@@ -9,7 +9,8 @@ use reqwest::Url;
 use server::targets::{self, TargetHealth};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::cache::key_of;
+use super::cache::{Owner, key_of};
+use super::discovery::Group;
 use super::labels;
 use super::relabel::Relabeler;
 use crate::config;
@@ -45,16 +46,22 @@ const META: &str = "__";
 const PARAM: &str = "__param_";
 
 impl Target {
-    pub(super) fn relabelled(job: &config::Scrape, address: &str) -> Result<Labelled, String> {
+    /// One target of a job, with the labels of the group that names it.
+    ///
+    /// # Errors
+    /// What cannot be asked after relabelling.
+    pub(super) fn relabelled(job: &config::Scrape, address: &str, group: &Group) -> Result<Labelled, String> {
         let tenant = match &job.tenant {
             Some(name) => TenantId::new(name).map_err(|error| error.to_string())?,
             None => TenantId::default(),
         };
-        let discovered = discovered(job, address);
+        let discovered = discovered(job, address, group);
         let Some(kept) = Relabeler::new(&job.relabel_configs)?.apply(&discovered) else {
             return Ok(Labelled::Dropped { tenant, discovered });
         };
         let mut job = job.clone();
+        // It is one of them; the lists may be long.
+        (job.targets, job.file_sd_configs) = (Vec::new(), Vec::new());
         job.interval = duration(&kept, "__scrape_interval__")?;
         job.timeout = Some(duration(&kept, "__scrape_timeout__")?);
         let url = url(&job, &kept).map_err(|error| format!("target {address:?}: {error}"))?;
@@ -67,6 +74,18 @@ impl Target {
         });
         let metric_relabel = Relabeler::new(&job.metric_relabel_configs)?;
         Ok(Labelled::Kept(Box::new(Target { job, tenant, url, labels, report, metric_relabel, discovered })))
+    }
+
+    /// How its samples become series.
+    pub(super) fn owner(&self) -> Owner<'_> {
+        Owner { labels: &self.labels, honor_labels: self.job.honor_labels, relabel: &self.metric_relabel }
+    }
+
+    /// Whether another makes the same series of the same answer.
+    pub(super) fn names_alike(&self, other: &Target) -> bool {
+        self.labels == other.labels
+            && self.job.honor_labels == other.job.honor_labels
+            && self.job.metric_relabel_configs == other.job.metric_relabel_configs
     }
 
     /// Spreads the targets over the interval.
@@ -94,7 +113,7 @@ impl Target {
 }
 
 /// What is known of a target before it is relabelled, under Prometheus' names.
-fn discovered(job: &config::Scrape, address: &str) -> Labels {
+fn discovered(job: &config::Scrape, address: &str, group: &Group) -> Labels {
     let [interval, timeout] = [job.interval, job.timeout()].map(|one| format_duration_ms(one.ms));
     let own = [
         ("__address__", address),
@@ -106,7 +125,8 @@ fn discovered(job: &config::Scrape, address: &str) -> Labels {
     ];
     let of_params = |(name, values): (&String, &Vec<String>)| Some((format!("{PARAM}{name}"), values.first()?.clone()));
     let params = job.params.iter().filter_map(of_params);
-    let configured = job.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
+    // A group may say otherwise than its job, where it stands and how it is asked included.
+    let configured = job.labels.iter().chain(&group.labels).map(|(name, value)| (name.clone(), value.clone()));
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     Labels::from_pairs(own.chain(params).chain(configured))
 }
@@ -124,6 +144,9 @@ fn url(job: &config::Scrape, labels: &Labels) -> Result<Url, String> {
     }
     if address.is_empty() {
         return Err("there is no __address__ after relabelling".into());
+    }
+    if address.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '@' | '?' | '#' | '\\')) {
+        return Err(format!("__address__ is {address:?} after relabelling, no host:port"));
     }
     let slash = if path.starts_with('/') { "" } else { "/" };
     let mut url = Url::parse(&format!("{scheme}://{address}{slash}{path}")).map_err(|error| error.to_string())?;
@@ -146,8 +169,13 @@ mod tests {
     /// The URL, the labels, and the interval in ms of a target `h:1`; what is wrong with it; or that it is dropped.
     #[track_caller]
     fn check(job: &str, expected: &str) {
+        check_in(job, &Group::default(), expected);
+    }
+
+    #[track_caller]
+    fn check_in(job: &str, group: &Group, expected: &str) {
         let job: config::Scrape = toml::from_str(&format!("job = 'j'\ntargets = ['h:1']\n{job}")).unwrap();
-        let got = match Target::relabelled(&job, "h:1") {
+        let got = match Target::relabelled(&job, "h:1", group) {
             Ok(Labelled::Kept(target)) => format!("{} {} {}", target.url, target.labels, target.job.interval.ms),
             Ok(Labelled::Dropped { discovered, .. }) => format!("dropped {}", discovered.value("__address__")),
             Err(reason) => reason,
@@ -186,6 +214,17 @@ mod tests {
         check(
             &step("{target_label = '__scrape_timeout__', replacement = 'soon'}"),
             "__scrape_timeout__ is \"soon\" after relabelling, no duration",
+        );
+        check(
+            &step("{target_label = '__address__', replacement = 'h:1/metrics'}"),
+            "target \"h:1\": __address__ is \"h:1/metrics\" after relabelling, no host:port",
+        );
+        let labels = [("env", "mine"), ("__metrics_path__", "/m"), ("__scheme__", "https")];
+        let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        check_in(
+            "labels = {env = 'prod', zone = 'z'}",
+            &Group { labels, ..Group::default() },
+            r#"https://h:1/m {env="mine",instance="h:1",job="j",zone="z"} 15000"#,
         );
     }
 }

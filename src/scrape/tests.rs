@@ -1,6 +1,7 @@
 //! Scrape after scrape of one target: what is stored, what is ended, what is told of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use codec::exposition::Format;
 use codec::otlp::{Delta, KnownSeries, MetricsSettings, Promote, Translation};
@@ -9,7 +10,9 @@ use model::{Labels, MetricBatch, MsRange, SeriesEntry, SeriesId};
 
 use super::batch::{Builder, Counts, Rules, refusals};
 use super::cache::{Cache, Owner};
+use super::discovery::Group;
 use super::relabel::Relabeler;
+use super::target::{Labelled, Target};
 
 const AT: i64 = 1_795_226_400_000;
 
@@ -229,4 +232,45 @@ fn samples_are_relabelled_and_dropped() {
         assert_eq!((counts.scraped, counts.added), (4, 2));
     }
     world.check("go_a 1\n", &[r#"x{job="j",route="users"} stale@0"#, r#"y{job="j"} stale@0"#]);
+}
+
+#[test]
+fn what_other_labels_leave_behind_ends_with_the_next_scrape() {
+    let job = |more: &str| -> crate::config::Scrape { toml::from_str(&format!("job = 'j'\n{more}")).unwrap() };
+    let target = |job: &crate::config::Scrape| match Target::relabelled(job, "h:1", &Group::default()) {
+        Ok(Labelled::Kept(target)) => Arc::new(*target),
+        _ => panic!("kept"),
+    };
+    let (plain, honest) = (target(&job("")), target(&job("honor_labels = true")));
+    assert!(plain.names_alike(&target(&job("interval = '3s'"))) && !plain.names_alike(&honest));
+    let body = "a{job=\"own\"} 1\nb 1\n";
+    for failed in [false, true] {
+        let mut world = World { target: plain.labels.clone(), ..World::new() };
+        world.scrape(body);
+        world.cache = std::mem::take(&mut world.cache).taken_over(&plain);
+        // A second change before anything was scraped forgets nothing.
+        world.cache = std::mem::take(&mut world.cache).taken_over(&honest);
+        world.honor_labels = true;
+        world.cache.begin();
+        let mut builder = Builder::new(&world.known);
+        let rules = Rules {
+            owner: honest.owner(),
+            honor_timestamps: true,
+            sample_limit: 0,
+            label_limit: 0,
+            metrics: &world.metrics,
+            accept: MsRange { start_ms: AT, end_ms: AT + 100_000 },
+        };
+        if !failed {
+            builder.answer(body.as_bytes(), Format::Text, AT, &rules, &mut world.cache).unwrap();
+        }
+        let (former, ended) = world.cache.former_ended(failed).unwrap();
+        let ended: Vec<String> =
+            ended.iter().map(|cached| cached.labels(former.owner()).unwrap().to_string()).collect();
+        let renamed = r#"a{exported_job="own",instance="h:1",job="j"}"#;
+        let same = r#"b{instance="h:1",job="j"}"#;
+        assert_eq!(ended, if failed { vec![renamed, same] } else { vec![renamed] });
+        world.cache.commit(failed);
+        assert!(world.cache.former_ended(false).is_none());
+    }
 }

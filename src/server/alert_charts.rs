@@ -20,6 +20,8 @@ const RANGE_MAX_MS: i64 = 7 * 86_400_000;
 /// What the query of one chart may take: evaluations and people's queries come first.
 const TIMEOUT_MAX: Duration = Duration::from_secs(5);
 const BYTES_MAX: u64 = 64 << 20;
+/// Drawn for a test message, which has no rule: a wave, whatever is stored.
+const SAMPLE: &str = "50 + 40 * sin(vector(time()) / 600)";
 /// Longest expression under the title, in characters.
 const EXPR_CHARS_MAX: usize = 90;
 
@@ -36,18 +38,12 @@ impl AlertCharts {
     /// for as long as a query may.
     pub fn draw(&self, alerts: &[Instance], at_ms: i64) -> Option<String> {
         let first = alerts.first()?;
-        let rule = self.rules.rule(&first.rule_id)?;
-        let context = |name: &str| {
-            let found = first.evidence.context.iter().find(|(key, _)| key == name);
-            found.map_or("", |(_, value)| value.as_str())
+        let (value, thresholds) = if first.rule_id == notify::TEST_RULE {
+            (RuleValue::of(&Condition::Metrics(query::promql::parse(SAMPLE).ok()?), SAMPLE)?, Vec::new())
+        } else {
+            self.value(first)?
         };
-        let own = context("chart_expr");
-        let value = match (own.is_empty(), &rule.condition) {
-            (true, condition) => RuleValue::of(condition, &rule.expr_text)?,
-            // `x.chart.expr` is PromQL, whatever the rule asks.
-            (false, _) => RuleValue::of(&Condition::Metrics(query::promql::parse(own).ok()?), own)?,
-        };
-        let asked_ms = parse_duration_ms(context("chart_range")).filter(|ms| *ms > 0).unwrap_or(RANGE_MS);
+        let asked_ms = parse_duration_ms(context(first, "chart_range")).filter(|ms| *ms > 0).unwrap_or(RANGE_MS);
         let fired = alerts.iter().filter_map(|alert| alert.fired_at_ms).min();
         let range_ms = range_ms(asked_ms, alerts.iter().map(|alert| alert.active_at_ms).min(), at_ms);
         let step_ms = auto_step_ms(range_ms);
@@ -63,7 +59,7 @@ impl AlertCharts {
             Ok(rows) if !rows.is_empty() => rows,
             Ok(_) => return None,
             Err(error) => {
-                tracing::info!(rule = rule.name, %error, "no chart for an alert");
+                tracing::info!(alert = first.labels.value("alertname"), %error, "no chart for an alert");
                 return None;
             }
         };
@@ -81,11 +77,29 @@ impl AlertCharts {
             step_ms,
             unit: value_unit(&value.text),
             lines: lines(&rows, alerts),
-            thresholds: thresholds(&rule, &value),
+            thresholds,
             firing: fired.map(|fired_ms| (fired_ms, ended_ms.unwrap_or(i64::MAX))),
         };
         Some(picture.draw())
     }
+
+    /// What is drawn for an alert, and its thresholds; `None` when its rule is gone or has no value.
+    fn value(&self, alert: &Instance) -> Option<(RuleValue, Vec<f64>)> {
+        let rule = self.rules.rule(&alert.rule_id)?;
+        let own = context(alert, "chart_expr");
+        let value = match (own.is_empty(), &rule.condition) {
+            (true, condition) => RuleValue::of(condition, &rule.expr_text)?,
+            // `x.chart.expr` is PromQL, whatever the rule asks.
+            (false, _) => RuleValue::of(&Condition::Metrics(query::promql::parse(own).ok()?), own)?,
+        };
+        let thresholds = thresholds(&rule, &value);
+        Some((value, thresholds))
+    }
+}
+
+/// What the rule had its alert carry for messages; empty when it is nothing.
+fn context<'a>(alert: &'a Instance, name: &str) -> &'a str {
+    alert.evidence.context.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
 }
 
 /// As asked, or longer, so that the chart shows how it began.

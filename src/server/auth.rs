@@ -84,12 +84,18 @@ async fn admit(state: &State, face: Face, request: &Parts) -> Result<TenantId, F
         }
         AuthMode::Token => {
             let token = token(state, &request.headers).await?;
-            let wanted = if face.is_ingest() { Scope::Ingest } else { Scope::Read };
-            if token.scope != wanted && token.scope != Scope::Admin {
-                let needs = if face.is_ingest() { "ingest" } else { "read" };
+            let needed = face.needs(&request.method, request.uri.path());
+            if !token.scope.includes(needed) {
+                let enough: Vec<&str> =
+                    Scope::ALL.into_iter().filter(|scope| scope.includes(needed)).map(Scope::as_str).collect();
                 return Err(Fault::new(
                     Kind::Forbidden,
-                    format!("token {} ({}) may not do this: it needs the scope {needs} or admin", token.id, token.name),
+                    format!(
+                        "token {} ({}) may not do this: it needs the scope {}",
+                        token.id,
+                        token.name,
+                        enough.join(" or ")
+                    ),
                 ));
             }
             if let Some(asked) = asked.filter(|asked| *asked != token.tenant) {

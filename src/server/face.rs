@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
+use store::Scope;
 
 use crate::api::envelope;
 use crate::doors::FEDERATE;
@@ -12,6 +13,9 @@ use crate::heartbeat;
 use crate::loki;
 use crate::otlp::{self, Signal, Transport};
 use crate::remote_write;
+
+/// Where the API changes what people are told, by any method but GET and HEAD.
+const CHANGED_UNDER: [&str; 4] = ["/api/v2/", "/api/v1/alerts/", "/api/v1/notify/", "/api/v1/admin/"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Face {
@@ -26,7 +30,7 @@ pub(crate) enum Face {
     Grpc,
     /// Prometheus remote write: a sentence as plain text, for a sender's log.
     RemoteWrite,
-    /// `/loki/`: a sentence as plain text, as Loki's clients show it.
+    /// `/loki/`, and `/api/prom/` as it was once called: a sentence as plain text, as Loki's clients show it.
     Loki,
     /// Loki push: the same, for a sender's log.
     LokiPush,
@@ -41,7 +45,10 @@ impl Face {
             (Face::Page, path) if path.starts_with("/loki/") => Face::Loki,
             (Face::Page, "/health" | "/healthz" | "/ready") => Face::Open,
             (Face::Page, path) if path.starts_with("/-/") || path.starts_with(heartbeat::PATH) => Face::Open,
-            (Face::Page, path) if path.starts_with("/api/") || path == FEDERATE => Face::Api,
+            (Face::Page, path) if path.starts_with("/api/prom/") => Face::Loki,
+            (Face::Page, path) if path.starts_with("/api/") || path.starts_with("/prometheus/") || path == FEDERATE => {
+                Face::Api
+            }
             (face, _) => face,
         }
     }
@@ -50,8 +57,24 @@ impl Face {
         self == Face::Open
     }
 
-    pub(crate) fn is_ingest(self) -> bool {
+    fn is_ingest(self) -> bool {
         matches!(self, Face::Otlp | Face::Grpc | Face::RemoteWrite | Face::LokiPush)
+    }
+
+    /// What a request asks of its token. Queries may come as POST, so it is the path that tells what changes something.
+    pub(crate) fn needs(self, method: &Method, path: &str) -> Scope {
+        let is_change = !method.is_safe()
+            && match self {
+                // Only forms that change something are posted.
+                Face::Page => true,
+                Face::Api => CHANGED_UNDER.iter().any(|prefix| path.starts_with(prefix)),
+                _ => false,
+            };
+        match (self.is_ingest(), is_change) {
+            (true, _) => Scope::Ingest,
+            (false, true) => Scope::Operate,
+            (false, false) => Scope::Read,
+        }
     }
 
     pub(crate) fn refuse(self, fault: &Fault, asked: &HeaderMap) -> Response {

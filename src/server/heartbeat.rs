@@ -18,7 +18,7 @@ pub(crate) fn router() -> Router<State> {
 }
 
 async fn beat(Shared(state): Shared<State>, Path(token): Path<String>) -> Response {
-    let notifier = state.notifier.clone();
+    let notifier = state.alerting.notifier.clone();
     let noted = tokio::task::spawn_blocking(move || notifier.heartbeat(&token, crate::clock::now_ms())).await;
     let fault = match noted {
         Ok(Ok(name)) => return format!("heartbeat {name} noted\n").into_response(),

@@ -1,6 +1,7 @@
 //! The doors: OTLP over gRPC and HTTP, the HTTP APIs, the pages. The only room that is called, and the only one with wire JSON.
 
 mod alert_charts;
+mod alerting;
 mod alertmanager;
 mod api;
 mod asked_metrics;
@@ -20,6 +21,7 @@ mod ops;
 mod otlp;
 pub mod page;
 mod queries;
+mod reloaded;
 mod remote_write;
 mod rule_value;
 mod serve;
@@ -31,9 +33,11 @@ mod tenant_ext;
 pub mod time_param;
 
 pub use alert_charts::AlertCharts;
+pub use alerting::Alerting;
 pub use doors::{grpc_routes, http_router, otlp_http_router};
 pub use ops::observe;
 pub use otlp::count_scraped;
+pub use reloaded::Reloaded;
 pub use serve::{ServeLimits, serve};
 pub use state::{AuthMode, ServerSettings, State};
 pub use syslog::{serve_tcp as serve_syslog_tcp, serve_udp as serve_syslog_udp};

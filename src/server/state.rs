@@ -8,11 +8,13 @@ use codec::otlp::{LogsSettings, MetricsSettings};
 use model::TenantId;
 use tokio::sync::Semaphore;
 
+use crate::alerting::Alerting;
 use crate::asked_metrics::AskedMetrics;
 use crate::auth::KnownTokens;
 use crate::in_flight::InFlight;
 use crate::loki::tail::TAILS_MAX;
 use crate::queries::Queries;
+use crate::reloaded::Reloaded;
 use crate::tail::FOLLOWERS_MAX;
 use crate::targets::Targets;
 
@@ -55,14 +57,14 @@ pub struct ServerSettings {
 #[derive(Clone)]
 pub struct State {
     pub store: store::Store,
-    /// Rules and notifier of the tenant that has them (`default`).
-    pub rules: rules::Engine,
-    pub notifier: notify::Notifier,
-    pub alerts_tenant: TenantId,
-    /// Rules of other tenants.
-    pub(crate) rules_of: Arc<BTreeMap<TenantId, rules::Engine>>,
+    /// Of the tenant that always has rules (`default`), the appliance's own among them.
+    pub alerting: Alerting,
+    /// Of others that `rules.tenants` names.
+    pub(crate) alerting_others: Arc<BTreeMap<TenantId, Alerting>>,
     /// What is scraped: the scraper puts it in, the API shows it.
     pub targets: Targets,
+    /// Told by whoever reads the configuration again.
+    pub reloaded: Reloaded,
     pub settings: Arc<ServerSettings>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) queries: Arc<Queries>,
@@ -75,20 +77,13 @@ pub struct State {
 }
 
 impl State {
-    pub fn new(
-        store: store::Store,
-        rules: rules::Engine,
-        notifier: notify::Notifier,
-        alerts_tenant: TenantId,
-        settings: ServerSettings,
-    ) -> State {
+    pub fn new(store: store::Store, alerting: Alerting, settings: ServerSettings) -> State {
         State {
             store,
-            rules,
-            notifier,
-            alerts_tenant,
-            rules_of: Arc::default(),
+            alerting,
+            alerting_others: Arc::default(),
             targets: Targets::default(),
+            reloaded: Reloaded::new(settings.started_ms),
             in_flight: InFlight::new(settings.in_flight_bytes_max),
             queries: Arc::new(Queries::new(
                 settings.query_concurrency,
@@ -103,9 +98,10 @@ impl State {
         }
     }
 
-    /// Shows the rules of tenants beside the one that the pages are about.
-    pub fn with_rules_of(self, engines: impl IntoIterator<Item = (TenantId, rules::Engine)>) -> State {
-        State { rules_of: Arc::new(engines.into_iter().collect()), ..self }
+    /// With the rules of more tenants.
+    pub fn with_others(self, others: impl IntoIterator<Item = Alerting>) -> State {
+        let others = others.into_iter().map(|alerting| (alerting.tenant.clone(), alerting));
+        State { alerting_others: Arc::new(others.collect()), ..self }
     }
 
     /// How far back instant selectors look, in milliseconds.

@@ -52,8 +52,14 @@ pub struct Target {
     pub metadata: Arc<[MetricMeta]>,
 }
 
-/// Tenant, pool, URL: what tells one target from another.
-type Key = (TenantId, String, String);
+/// Tenant, pool, URL, labels: what tells one target from another.
+pub type TargetKey = (TenantId, String, String, Labels);
+
+impl Target {
+    pub fn key(&self) -> TargetKey {
+        (self.tenant.clone(), self.pool.clone(), self.url.clone(), self.labels.clone())
+    }
+}
 
 /// A target that relabelling dropped, so that it is not scraped.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +71,7 @@ pub struct Dropped {
 
 #[derive(Debug, Default)]
 struct Known {
-    scraped: BTreeMap<Key, Target>,
+    scraped: BTreeMap<TargetKey, Target>,
     dropped: Vec<Dropped>,
 }
 
@@ -74,24 +80,24 @@ struct Known {
 pub struct Targets(Arc<RwLock<Known>>);
 
 impl Targets {
-    /// Adds a target, or replaces what was known of the same tenant, pool and URL.
+    /// Adds a target, or replaces what was known of it.
     pub fn put(&self, target: Target) {
-        let key = (target.tenant.clone(), target.pool.clone(), target.url.clone());
-        self.0.write().scraped.insert(key, target);
+        self.0.write().scraped.insert(target.key(), target);
     }
 
-    pub fn put_dropped(&self, tenant: TenantId, pool: String, discovered_labels: Labels) {
-        self.0.write().dropped.push(Dropped { tenant, pool, discovered_labels });
+    /// A target that is not scraped any more.
+    pub fn remove(&self, key: &TargetKey) {
+        self.0.write().scraped.remove(key);
+    }
+
+    /// All that relabelling drops, in the order of the configuration.
+    pub fn set_dropped(&self, dropped: Vec<Dropped>) {
+        self.0.write().dropped = dropped;
     }
 
     /// A tenant's dropped targets, in the order of the configuration.
     pub fn dropped_of(&self, tenant: &TenantId) -> Vec<Dropped> {
         self.0.read().dropped.iter().filter(|target| target.tenant == *tenant).cloned().collect()
-    }
-
-    /// Keeps only what `keep` accepts, as after the configuration was read again.
-    pub fn retain(&self, keep: impl Fn(&Target) -> bool) {
-        self.0.write().scraped.retain(|_, target| keep(target));
     }
 
     /// A tenant's targets by pool, then URL.
@@ -135,7 +141,7 @@ mod tests {
         };
         assert_eq!(of("a"), [("api".into(), TargetHealth::Down), ("node".into(), TargetHealth::Up)]);
         assert_eq!(of("b"), [("node".into(), TargetHealth::Up)]);
-        targets.retain(|target| target.pool != "node");
-        assert_eq!((of("a").len(), of("b").len()), (1, 0));
+        targets.remove(&target("b", "node", TargetHealth::Unknown).key());
+        assert_eq!((of("a").len(), of("b").len()), (2, 0));
     }
 }

@@ -17,7 +17,8 @@ use crate::alerts::{SmallDatabase, corrupt, failed, newer};
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 const FORMAT: &str = "format_version";
 const FORMAT_VERSION: u64 = 1;
-const ROW_VERSION: u8 = 1;
+/// 2: the scope `operate`.
+const ROW_VERSION: u8 = 2;
 /// SHA-256 of the secret to the token.
 const TOKENS: TableDefinition<'static, [u8; 32], &[u8]> = TableDefinition::new("tokens");
 
@@ -44,8 +45,33 @@ pub enum Scope {
     Ingest,
     /// Query and see pages.
     Read,
+    /// As `Read`, and change what people are told: silences, acknowledgements, pushed alerts, test messages.
+    Operate,
     /// Everything, other tokens included.
     Admin,
+}
+
+impl Scope {
+    pub const ALL: [Scope; 4] = [Scope::Ingest, Scope::Read, Scope::Operate, Scope::Admin];
+
+    /// As people write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Ingest => "ingest",
+            Scope::Read => "read",
+            Scope::Operate => "operate",
+            Scope::Admin => "admin",
+        }
+    }
+
+    /// Whether a token of this scope may do what needs another one.
+    pub fn includes(self, needed: Scope) -> bool {
+        match self {
+            Scope::Admin => true,
+            Scope::Operate => matches!(needed, Scope::Operate | Scope::Read),
+            Scope::Ingest | Scope::Read => self == needed,
+        }
+    }
 }
 
 /// A token as it is stored and listed; the secret itself is known only to whoever was shown it.
@@ -216,6 +242,7 @@ fn encode(token: &Token) -> Vec<u8> {
         Scope::Ingest => 1,
         Scope::Read => 2,
         Scope::Admin => 3,
+        Scope::Operate => 4,
     });
     row.text(tenant.as_str());
     row.signed(*created_ms);
@@ -231,6 +258,7 @@ fn decode(row: &[u8]) -> Result<Token, RowError> {
             1 => Scope::Ingest,
             2 => Scope::Read,
             3 => Scope::Admin,
+            4 => Scope::Operate,
             _ => return Err(reader.bad("scope")),
         },
         tenant: TenantId::new(reader.text()?).map_err(|_| reader.bad("tenant"))?,

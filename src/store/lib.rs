@@ -25,6 +25,7 @@ mod history;
 mod idle;
 mod index;
 mod intake;
+mod keys;
 mod migrate;
 mod queue;
 mod rate;

@@ -1,5 +1,7 @@
 //! Every constant limit of the store, with its unit and what happens there.
 
+use std::time::Duration;
+
 /// Idle redb files kept open, of all tenants together; further ones are closed, least recently used first. Bounds file
 /// descriptors (1024 by default on Linux) and page caches.
 pub const FILES_OPEN_MAX: usize = 64;
@@ -16,6 +18,10 @@ pub const MIGRATION_CACHE_BYTES: usize = 8 << 20;
 /// Requests and bytes taken into one commit; more wait for the next. Bounds the wait of the first of them.
 pub const COMMIT_REQUESTS_MAX: usize = 512;
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
+
+/// How long a commit waits for requests of as many senders as were at work just before, at most: a small part of what a sender
+/// waits for an answer, and the fsyncs of a busy tenant are half as many or fewer.
+pub const COMMIT_GATHER: Duration = Duration::from_millis(2);
 
 /// How long a writer thread waits for work before it ends, in ms; the next request starts another.
 pub const WRITER_IDLE_MS: u64 = 5_000;
@@ -73,10 +79,28 @@ pub const FLUSHES_MAX: usize = 32;
 pub const SETTLE_AT_CLOSE_MIN_BYTES: u64 = 64 << 10;
 pub const SETTLE_AT_CLOSE_MAX_BYTES: u64 = 64 << 20;
 
+/// Blocks that came to a settled day of logs since, at which it is settled again however few their bytes are: each is one more to look at
+/// for every search of the day.
+pub const LOG_SETTLE_AGAIN_BLOCKS: usize = 256;
+
+/// Bytes of records before encoding that settling a day of logs reads in one round of upkeep, at least: about a second.
+pub const LOG_SETTLE_ROUND_RAW_BYTES: u64 = 32 << 20;
+
+/// Bytes of records before encoding that settling groups in memory at a time, about; one stream may have twice as much.
+pub const LOG_SETTLE_PASS_RAW_BYTES: u64 = 16 << 20;
+
+/// Bytes of records before encoding that are grouped together, in several passes over them: each pass reads all of them.
+pub const LOG_SETTLE_WINDOW_RAW_BYTES: u64 = 128 << 20;
+
+/// Time that is grouped together, in ns, so that a search of an hour reads few blocks of others, and a block's counts by minute stay few;
+/// and the bytes for the sake of which it may be longer.
+pub const LOG_SETTLE_WINDOW_NS: i64 = 2 * 3_600_000_000_000;
+pub const LOG_SETTLE_WINDOW_RAW_BYTES_MIN: u64 = 1 << 20;
+
 /// Time without any new batch after which the head is written out although it is young, in ms.
 pub const HEAD_IDLE_MS: i64 = 10 * 60_000;
 
-/// Senders' keys remembered per tenant; when there are more all are forgotten and learnt anew. 24 bytes each.
+/// Senders' keys remembered per tenant; when there are more all are forgotten and learnt anew. About 60 bytes each.
 pub const KNOWN_KEYS_MAX: usize = 1 << 20;
 
 /// Metric families of one tenant whose metadata is kept; that of further ones is not.
@@ -149,6 +173,10 @@ pub const IDLE_MS: i64 = 3_600_000;
 
 /// Series without samples in memory that stay there; over it those that are idle longest go first. About 300 bytes each.
 pub const IDLE_SERIES_MAX: u64 = 100_000;
+
+/// Values of one label that are held at a time while a day's series are counted; of labels with more, further ones are read in another
+/// round. About 100 bytes each.
+pub const COUNTED_VALUES_HELD: usize = 50_000;
 
 /// Series named or forgotten in one go: some 300 bytes each where their labels are built, and a few microseconds under the writer's
 /// lock where they are forgotten.

@@ -19,7 +19,7 @@ pub struct Options {
     pub logs_retention_ms: i64,
     /// Log records of some streams that are kept for less; at most 64 rules.
     pub logs_streams: Vec<StreamRetention>,
-    /// Data files of one tenant together; over it the oldest day goes.
+    /// Data files of one tenant together, with its intake log; over it the oldest day goes.
     pub bytes_max: u64,
     /// Most tenants; further ones are refused.
     pub tenants_max: usize,

@@ -2,7 +2,7 @@
 //! there is work.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{Labels, MetricBatch, Rejected, SeriesEntry, Span};
 use parking_lot::{Condvar, Mutex};
@@ -38,6 +38,17 @@ struct State {
     /// A writer thread lives.
     running: bool,
     closed: bool,
+    /// Jobs handed out for the last commit.
+    taken: usize,
+    /// Jobs that the writer waits for: fewer do not wake it.
+    wanted: usize,
+}
+
+impl State {
+    /// Whether what waits is as much as the writer wants or as a commit takes.
+    fn is_enough(&self) -> bool {
+        self.jobs.len() >= self.wanted || self.bytes >= COMMIT_BYTES_MAX
+    }
 }
 
 impl Queue {
@@ -62,22 +73,34 @@ impl Queue {
         }
         state.bytes += job.bytes;
         state.jobs.push_back(job);
-        self.changed.notify_all();
+        if state.is_enough() {
+            self.changed.notify_all();
+        }
         Ok(!std::mem::replace(&mut state.running, true))
     }
 
-    /// The next jobs for one commit; waits a while for the first. `None` ends the writer thread.
-    pub(crate) fn next(&self) -> Option<Vec<Job>> {
+    /// The next jobs for one commit; waits a while for the first, and up to `gather` for as many as senders seem to be at work: those
+    /// whose jobs were in the last commit and those who came while it ran. Senders that wait for their answers before they send
+    /// again would else take turns at commits of their own, each with its fsync. `None` ends the writer thread.
+    pub(crate) fn next(&self, gather: Duration) -> Option<Vec<Job>> {
         let mut state = self.state.lock();
+        let together = (state.taken + state.jobs.len()).min(COMMIT_REQUESTS_MAX);
+        state.wanted = 1;
         while state.jobs.is_empty() {
             if state.closed
                 || self.changed.wait_for(&mut state, Duration::from_millis(WRITER_IDLE_MS)).timed_out()
                     && state.jobs.is_empty()
             {
-                state.running = false;
+                (state.running, state.taken) = (false, 0);
                 self.changed.notify_all();
                 return None;
             }
+        }
+        state.wanted = together;
+        if !state.is_enough() && !state.closed {
+            let until = Instant::now() + gather;
+            let is_short = |state: &mut State| !state.is_enough() && !state.closed;
+            self.changed.wait_while_until(&mut state, is_short, until);
         }
         let mut jobs = Vec::new();
         let mut bytes = 0;
@@ -89,6 +112,7 @@ impl Queue {
             jobs.push(job);
         }
         state.bytes -= bytes;
+        state.taken = jobs.len();
         Some(jobs)
     }
 
@@ -163,13 +187,48 @@ mod tests {
         let full = push(1).unwrap_err();
         assert_eq!(full.kind(), model::Kind::Busy);
         assert!(full.to_string().contains("limits.intake_queue_bytes"), "{full}");
-        assert_eq!(queue.next().unwrap().len(), 1);
+        assert_eq!(queue.next(Duration::ZERO).unwrap().len(), 1);
         assert!(!push(40).unwrap() && !push(40).unwrap());
         let full = push(1).unwrap_err();
         assert!(full.to_string().contains("limits.intake_queue_requests"), "{full}");
         queue.stop();
         assert_eq!(push(1).unwrap_err().kind(), model::Kind::Unavailable);
-        assert_eq!(queue.next().unwrap().len(), 2, "what was taken is written even when the queue closes");
-        assert!(queue.next().is_none());
+        assert_eq!(
+            queue.next(Duration::ZERO).unwrap().len(),
+            2,
+            "what was taken is written even when the queue closes"
+        );
+        assert!(queue.next(Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_commit_waits_for_the_senders_of_the_last_one_and_of_its_time() {
+        /// Longer than any test may take, so that only what comes ends the wait.
+        const LONG: Duration = Duration::from_secs(600);
+        let options = Options::new("unused");
+        let queue = Queue::default();
+        let push = || {
+            let (reply, _) = oneshot::channel();
+            queue.push(Job { work: Work::Metrics(MetricBatch::default()), bytes: 1, reply }, &options).unwrap()
+        };
+        let next = |gather| queue.next(gather).map_or(0, |jobs| jobs.len());
+        push();
+        assert_eq!(next(LONG), 1, "a first request waits for nobody");
+        push();
+        // One was in the last commit, one came while it ran.
+        let taken = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| next(LONG));
+            while queue.state.lock().wanted != 2 && !writer.is_finished() {
+                std::thread::yield_now();
+            }
+            push();
+            writer.join().unwrap()
+        });
+        assert_eq!(taken, 2);
+        push();
+        assert_eq!(next(Duration::ZERO), 1, "who does not come is not waited for longer");
+        push();
+        queue.stop();
+        assert_eq!(next(LONG), 1, "nobody comes any more");
     }
 }

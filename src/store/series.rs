@@ -4,20 +4,18 @@
 //! A number names one label set for ever. Only the writer adds, after the commit that made the name durable; only upkeep removes,
 //! under the writer's lock.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use codec::otlp::KnownSeries;
 use model::{Labels, MetricMeta, SeriesEntry, SeriesId};
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
 use crate::index::Active;
+use crate::keys::{Keys, Known};
 use crate::limits::{KNOWN_KEYS_MAX, METADATA_FAMILIES_MAX};
 
-type Hash = foldhash::fast::RandomState;
-/// Senders' fingerprints of series → number.
-type Keys = HashMap<u128, u32, Hash>;
+pub(crate) type Hash = foldhash::fast::RandomState;
 
 #[derive(Default)]
 pub(crate) struct Catalogue {
@@ -28,9 +26,15 @@ pub(crate) struct Catalogue {
 }
 
 #[derive(Default)]
-struct Metadata {
+pub(crate) struct Metadata {
     families: BTreeMap<String, MetricMeta>,
     hashes: HashSet<u64, Hash>,
+}
+
+impl Metadata {
+    pub(crate) fn knows(&self, hash: u64) -> bool {
+        self.hashes.contains(&hash)
+    }
 }
 
 impl Catalogue {
@@ -45,11 +49,26 @@ impl Catalogue {
     /// The first of some series that is known to the decoder but is here no more.
     pub(crate) fn first_gone(&self, series: &[SeriesEntry]) -> Option<SeriesId> {
         let active = self.active.read();
-        let known = series.iter().filter_map(|entry| match entry {
-            SeriesEntry::Known(id) => Some(*id),
-            SeriesEntry::New { .. } => None,
-        });
-        known.into_iter().find(|id| !u32::try_from(id.0).is_ok_and(|number| active.holds(number)))
+        let mut known = series
+            .iter()
+            .filter_map(|entry| match entry {
+                SeriesEntry::Known(id) => Some(id.0),
+                SeriesEntry::New { .. } => None,
+            })
+            .peekable();
+        // A request's series mostly count up by one, and a run of them is one question.
+        while let Some(first) = known.next() {
+            let mut last = first;
+            while let Some(next) = known.next_if(|id| last.checked_add(1) == Some(*id)) {
+                last = next;
+            }
+            let numbers = u32::try_from(first).ok().zip(u32::try_from(last).ok());
+            if !numbers.is_some_and(|(first, last)| active.all().contains_range(first..=last)) {
+                let is_gone = |id: &u64| !u32::try_from(*id).is_ok_and(|number| active.holds(number));
+                return (first..=last).find(is_gone).map(SeriesId);
+            }
+        }
+        None
     }
 
     /// Whether a series is in memory.
@@ -59,7 +78,7 @@ impl Catalogue {
 
     /// What the decoder of one request asks.
     pub(crate) fn known(&self) -> Known<'_> {
-        Known { keys: RefCell::new((self.keys.read(), 0)), metadata: &self.metadata }
+        Known::new(&self.keys, &self.metadata)
     }
 
     /// Adds series; returns those whose label set has another number already, with that.
@@ -72,18 +91,15 @@ impl Catalogue {
     pub(crate) fn remember_keys(&self, keys: impl IntoIterator<Item = (u128, u32)>) {
         let mut known = self.keys.write();
         if known.len() >= KNOWN_KEYS_MAX {
-            known.clear();
+            *known = Keys::default();
         }
-        known.extend(keys);
+        keys.into_iter().for_each(|(key, number)| known.learn(key, number));
     }
 
     /// From now on the senders of these series are asked for their labels again.
     pub(crate) fn forget_keys(&self, numbers: &RoaringBitmap) {
         let mut keys = self.keys.write();
-        keys.retain(|_, number| !numbers.contains(*number));
-        if keys.capacity() > 1 << 12 && keys.len() < keys.capacity() / 4 {
-            keys.shrink_to_fit();
-        }
+        *keys = keys.without(numbers);
     }
 
     /// Forgets series that no head holds.
@@ -148,37 +164,11 @@ impl Catalogue {
 
 impl KnownSeries for Catalogue {
     fn lookup(&self, key: u128) -> Option<SeriesId> {
-        self.keys.read().get(&key).map(|number| SeriesId(u64::from(*number)))
+        self.keys.read().number_of(key).map(|number| SeriesId(u64::from(number)))
     }
 
     fn knows_metadata(&self, hash: u64) -> bool {
-        self.metadata.read().hashes.contains(&hash)
-    }
-}
-
-/// Keys looked up before a writer that waits for them gets its turn.
-const LOOKUPS_A_TURN: u32 = 256;
-
-/// See [`Catalogue::known`]. Holds the lock on the keys, since taking it for each look-up costs more than the look-up.
-pub(crate) struct Known<'a> {
-    /// The keys, and how many were looked up in this turn.
-    keys: RefCell<(RwLockReadGuard<'a, Keys>, u32)>,
-    metadata: &'a RwLock<Metadata>,
-}
-
-impl KnownSeries for Known<'_> {
-    fn lookup(&self, key: u128) -> Option<SeriesId> {
-        let (keys, looked_up) = &mut *self.keys.borrow_mut();
-        *looked_up += 1;
-        if *looked_up >= LOOKUPS_A_TURN {
-            *looked_up = 0;
-            RwLockReadGuard::bump(keys);
-        }
-        keys.get(&key).map(|number| SeriesId(u64::from(*number)))
-    }
-
-    fn knows_metadata(&self, hash: u64) -> bool {
-        self.metadata.read().hashes.contains(&hash)
+        self.metadata.read().knows(hash)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::columns::Columns;
 use crate::days::{Summary, Wanted};
 use crate::head::{Head, SAMPLE_BYTES};
 use crate::index::day::DayIndex;
-use crate::index::matching::matching;
+use crate::index::matching::{Numbers, Postings as _, matching};
 use crate::tenant::Inner;
 use crate::view::View;
 use crate::{LogView, StoreError};
@@ -371,7 +371,8 @@ impl Snapshot {
         Ok(values.into_iter().collect())
     }
 
-    /// How the series of a UTC day spread over metrics and labels: the first `top` of each list.
+    /// How the series of a UTC day spread over metrics and labels: the first `top` of each list. By the indexes alone, label after label;
+    /// a series that leaves memory meanwhile may be missing from some.
     pub fn cardinality(&self, day: Day, top: usize) -> Result<Cardinality, StoreError> {
         let end_ms = day.start_ms() + model::time::MS_PER_DAY - 1;
         let range = MsRange { start_ms: day.start_ms(), end_ms };
@@ -381,13 +382,27 @@ impl Snapshot {
             |head: &Arc<Head>| head.span_ms().is_some_and(|(first, last)| first <= end_ms && range.start_ms <= last);
         let mut present = span.present.clone();
         self.view.heads().filter(|head| reach(head)).for_each(|head| present |= head.numbers());
-        let mut tally = Tally::default();
-        let known = self.tenant.catalogue.read(|active| {
-            active.count(&present, &mut tally);
-            active.all().clone()
-        });
-        self.of_days(&span, known, |index, left| index.count(left, &mut tally))?;
-        Ok(tally.finish(top))
+        let mut tally = Tally::new(top);
+        let (names, known) = self.tenant.catalogue.read(|active| (active.label_names(&present), active.all().clone()));
+        let mut names: BTreeSet<String> = names.into_iter().collect();
+        tally.add_series(known.intersection_len(&present));
+        self.of_days(&span, known.clone(), |index, left| {
+            tally.add_series(index.count(left));
+            index.label_names(left, &mut names)
+        })?;
+        for name in names {
+            tally.add_label(&name, |from, take| {
+                let mut of =
+                    |among: &RoaringBitmap, value: &str, numbers: Numbers<'_>| take(value, numbers.count(among));
+                self.tenant
+                    .catalogue
+                    .read(|active| active.values(&name, from, &mut |value, numbers| of(&present, value, numbers)))?;
+                self.of_days(&span, known.clone(), |index, left| {
+                    index.values(&name, from, &mut |value, numbers| of(left, value, numbers))
+                })
+            })?;
+        }
+        Ok(tally.finish())
     }
 
     /// What is known of metric families, by name.

@@ -16,6 +16,7 @@ use roaring::RoaringBitmap;
 use crate::columns::Columns;
 use crate::days::{DayRows, NewRun};
 use crate::exemplars::Row;
+use crate::file::disk_bytes;
 use crate::head::Head;
 use crate::idle::Idle;
 use crate::limits::{
@@ -59,6 +60,7 @@ impl Inner {
             let rules = &self.shared.options.logs_streams;
             self.logs.thin_due(rules, now_ms, |bytes| self.shared.has_room_for(bytes));
             self.logs.index_due(now_ms);
+            self.logs.settle_due(now_ms, |bytes| self.shared.has_room_for(bytes));
         });
         self.settle_due(now_ms);
         self.roll_up_due(now_ms);
@@ -276,10 +278,11 @@ impl Inner {
             let all = [self.days.sizes(), self.rollups.sizes(), self.logs.days()];
             let bytes: u64 = all.iter().flatten().map(|(_, bytes)| bytes).sum();
             let oldest = all.iter().filter_map(|days| days.first()).map(|(day, _)| *day).min();
-            let over = bytes > options.bytes_max;
             // The newest day stays: who is over with one day alone must hear of it instead of losing it again and again.
             let droppable = oldest.filter(|day| *day < today);
-            self.full.store(over && droppable.is_none(), Ordering::Relaxed);
+            self.full.store(bytes > options.bytes_max && droppable.is_none(), Ordering::Relaxed);
+            // What waits in the intake log takes room as well, but is no reason to refuse: it is written out soon.
+            let over = bytes.saturating_add(disk_bytes(self.intake.path())) > options.bytes_max;
             let Some(day) = droppable.filter(|_| over) else { break };
             self.drop_metrics(Day(day.0 + 1), "bytes")?;
             self.drop_logs(Day(day.0 + 1), "bytes")?;

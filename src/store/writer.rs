@@ -23,7 +23,8 @@ use crate::history::Acknowledged;
 use crate::index::day::DayIndex;
 use crate::intake::Numbers;
 use crate::limits::{
-    FIND_DAYS, FIND_SERIES_MAX, HEAD_BYTES_MAX, HEADS_BYTES_MAX, INTAKE_BYTES_MAX, RETRY_FIRST_MS, RETRY_LAST_MS,
+    COMMIT_GATHER, FIND_DAYS, FIND_SERIES_MAX, HEAD_BYTES_MAX, HEADS_BYTES_MAX, INTAKE_BYTES_MAX, RETRY_FIRST_MS,
+    RETRY_LAST_MS,
 };
 use crate::logs::LogIntake;
 use crate::queue::{Job, Work};
@@ -77,7 +78,7 @@ pub(crate) fn start(tenant: &Arc<Inner>) {
     let inner = tenant.clone();
     let name = format!("intake-{}", tenant.id);
     let spawned = std::thread::Builder::new().name(name).spawn(move || {
-        while let Some(jobs) = inner.queue.next() {
+        while let Some(jobs) = inner.queue.next(COMMIT_GATHER) {
             inner.commit(jobs);
             inner.logs.relieve();
             relieve(&inner);

@@ -39,6 +39,8 @@ pub struct TemplateError {
     pub reason: String,
     /// The command that failed; for faults of a run alone.
     pub command: Option<Command>,
+    /// Whether the fault is told of the command's first word alone.
+    at_word: bool,
 }
 
 /// A command of a pipeline, as Go's errors show it.
@@ -54,12 +56,19 @@ pub struct Command {
 
 impl TemplateError {
     pub(crate) fn new(line: usize, reason: impl Into<String>) -> TemplateError {
-        TemplateError { line, reason: reason.into(), command: None }
+        TemplateError { line, reason: reason.into(), command: None, at_word: false }
+    }
+
+    /// Of what the command calls, not of what it hands over.
+    pub(crate) fn at_word(line: usize, reason: impl Into<String>) -> TemplateError {
+        TemplateError { at_word: true, ..TemplateError::new(line, reason) }
     }
 
     /// The innermost command counts.
     pub(crate) fn of(mut self, command: &Command) -> TemplateError {
-        self.command.get_or_insert_with(|| command.clone());
+        let word = command.text.split(' ').next().filter(|_| self.at_word);
+        let text = || word.unwrap_or(&command.text).to_owned();
+        self.command.get_or_insert_with(|| Command { text: text(), ..*command });
         self
     }
 }
@@ -85,8 +94,26 @@ pub struct Template {
     defined: Arc<BTreeMap<String, Vec<parse::Node>>>,
 }
 
+/// Why a function has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallError {
+    /// It takes another count of arguments.
+    Count {
+        least: usize,
+        /// Whether it takes more than these.
+        takes_more: bool,
+    },
+    Failed(String),
+}
+
+impl From<String> for CallError {
+    fn from(reason: String) -> CallError {
+        CallError::Failed(reason)
+    }
+}
+
 /// Answers the functions that are not Go's: name and arguments (a piped value is the last) to a value, or why not.
-pub type Functions<'a> = dyn FnMut(&str, &[Value]) -> Result<Value, String> + 'a;
+pub type Functions<'a> = dyn FnMut(&str, &[Value]) -> Result<Value, CallError> + 'a;
 
 impl Template {
     /// Parses and checks that every function, variable and called template exists. `set` is what other files define; what the

@@ -2,8 +2,8 @@
 
 use crate::parse::{Node, Operand, Pipeline};
 use crate::{
-    DEPTH_MAX, Functions, OUTPUT_BYTES_MAX, Object, STEPS_MAX, Template, TemplateError, Value, builtin, kind, shown,
-    truth,
+    CallError, DEPTH_MAX, Functions, OUTPUT_BYTES_MAX, Object, STEPS_MAX, Template, TemplateError, Value, builtin,
+    kind, shown, truth,
 };
 
 pub(crate) fn run(
@@ -27,6 +27,17 @@ struct Run<'a, 'f> {
     out: String,
     steps: usize,
     depth: usize,
+}
+
+/// In Go's words.
+fn failed(name: &str, arguments: &[Value], line: usize, error: CallError) -> TemplateError {
+    match error {
+        CallError::Failed(reason) => TemplateError::new(line, format!("error calling {name}: {reason}")),
+        CallError::Count { least, takes_more } => {
+            let (at_least, got) = (if takes_more { "at least " } else { "" }, arguments.len());
+            TemplateError::at_word(line, format!("wrong number of args for {name}: want {at_least}{least} got {got}"))
+        }
+    }
 }
 
 /// Whether a loop goes on.
@@ -201,6 +212,14 @@ impl Run<'_, '_> {
         for name in fields {
             value = self.field(value, name).map_err(failed)?;
         }
+        let is_map = match &value {
+            Value::Root => self.root.kind().starts_with("map["),
+            Value::Object(object) => object.kind().starts_with("map["),
+            other => matches!(other, Value::Map(_)),
+        };
+        if is_map && (!operands.is_empty() || piped.is_some()) {
+            return Err(TemplateError::at_word(line, format!("{method} is not a method but has arguments")));
+        }
         let mut arguments = Vec::with_capacity(operands.len() + 1);
         for operand in operands {
             arguments.push(self.operand(operand, dot, line)?);
@@ -221,9 +240,12 @@ impl Run<'_, '_> {
                 Some(items) => Ok(Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
                 None => Err(format!("len of type {}", self.root.kind())),
             },
-            (_, arguments) => builtin::call(name, arguments).unwrap_or_else(|| (self.functions)(name, arguments)),
+            (_, arguments) => match builtin::call(name, arguments) {
+                Some(answer) => answer,
+                None => return (self.functions)(name, arguments).map_err(|error| failed(name, arguments, line, error)),
+            },
         };
-        answer.map_err(|reason| TemplateError::new(line, format!("error calling {name}: {reason}")))
+        answer.map_err(|reason| failed(name, &arguments, line, reason.into()))
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value, line: usize) -> Result<Value, TemplateError> {

@@ -42,7 +42,8 @@ fn run(text: &str, others: &[&str]) -> Result<String, TemplateError> {
     let set = Set::parse(others, &language).map_err(|(_, error)| error)?;
     let mut functions = |_: &str, arguments: &[Value]| match arguments {
         [Value::Text(text)] => Ok(Value::Text(text.to_uppercase())),
-        _ => Err("shout takes a text".into()),
+        [_] => Err(CallError::Failed("shout takes a text".into())),
+        _ => Err(CallError::Count { least: 1, takes_more: false }),
     };
     Template::parse(text, &language, &set)?.run(&Ship, vec![("loud", Value::Bool(true))], &mut functions)
 }

@@ -8,7 +8,6 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use prost::Message as _;
 
-use crate::knobs::Random;
 use crate::oracle::Counts;
 use crate::table::Row;
 use crate::world::{PATIENCE, World, now_ns};
@@ -62,7 +61,7 @@ fn request(log_records: Vec<LogRecord>) -> Vec<u8> {
 }
 
 pub(crate) async fn late_and_killed() -> Row {
-    let mut random = Random::seeded();
+    let mut random = crate::knobs::random();
     let mut world = World::new("  - {record: none, expr: vector(1)}").await;
     world.write("rules/events.yml", EVENTS);
     world.write("rules/counts.yml", COUNTS);

@@ -6,9 +6,11 @@
 //! left open, doubled or out of order, and what a human saw. All of them take some minutes. From the environment:
 //! `BINNACLE_SCENARIOS=1,4` picks, `BINNACLE_BIN` plays them against another build, `BINNACLE_KILL_ROUNDS` sets how often scenario
 //! 8 kills, `BINNACLE_SOAK_S` how many seconds scenario 27 lasts (it is played only with this, or when picked), `BINNACLE_LONG` makes
-//! outages as long as the plan has them, and `BINNACLE_TEST_SEED` repeats a run's chances. `setup` fetches what scenario 15 needs.
+//! outages as long as the plan has them, `BINNACLE_PEERS` plays the same rules at Prometheus and Alertmanager, and `SEED` repeats a
+//! run's chances. `setup` fetches what scenario 15 needs.
 
 mod api;
+mod beside;
 mod clock;
 mod disk;
 mod hurdles;
@@ -30,3 +32,7 @@ mod world;
 mod appliance;
 #[path = "../fakes/mod.rs"]
 mod fakes;
+#[path = "../peers.rs"]
+mod peers;
+#[path = "../../src/codec/tests/support/prompb.rs"]
+mod prompb;

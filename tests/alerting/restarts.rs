@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::knobs::{Random, seconds, setting};
+use crate::knobs::{random, seconds};
 use crate::oracle::Counts;
 use crate::table::Row;
 use crate::world::{PROBE_RULE, World, hosts};
@@ -74,8 +74,9 @@ pub(crate) async fn killed_at_random_with_history() -> Row {
 }
 
 async fn kill_rounds(history: bool) -> Row {
-    let rounds = setting("BINNACLE_KILL_ROUNDS").map_or(ROUNDS, |rounds| usize::try_from(rounds).unwrap_or(ROUNDS));
-    let mut random = Random::seeded();
+    let rounds =
+        chance::from_env("BINNACLE_KILL_ROUNDS").map_or(ROUNDS, |rounds| usize::try_from(rounds).unwrap_or(ROUNDS));
+    let mut random = random();
     let mut world = World::new(PROBE_RULE).await;
     world.slack.seen.change(|seen| (seen.history_scope, seen.enforce_rate) = (history, false));
     world.tell_all();
@@ -90,7 +91,7 @@ async fn kill_rounds(history: bool) -> Row {
         // Of those that somebody knows of: the others may not have fired yet.
         let known: Vec<usize> = (0..open.len()).filter(|at| world.hook_knows(&open[*at])).collect();
         if !known.is_empty() && (random.below(2) == 0 || known.len() > OPEN_MAX) {
-            let at = known[usize::try_from(random.below(known.len() as u64)).unwrap_or(0)];
+            let at = known[random.below(known.len())];
             let over = open.swap_remove(at);
             world.end(&[over]).await;
         }

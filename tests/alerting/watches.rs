@@ -100,6 +100,11 @@ pub(crate) async fn test_of_a_receiver() -> Row {
         let of = said.lines().filter(|line| line.starts_with(channel) && line.contains("accepted")).count();
         assert_eq!(of, 2, "{channel} in:\n{said}");
     }
+    world.until("the chart in Slack", |world| world.slack.seen.see(|seen| seen.files.len() == 1)).await;
+    world.smtp.seen.see(|seen| {
+        let firing = seen.mails.iter().find(|mail| mail.header("subject").contains("[FIRING")).expect("a mail");
+        assert!(firing.text.contains("image/png"), "the mail has no chart: {}", firing.text);
+    });
     world.slack.set_mode(slack::Mode::Refuse("invalid_auth"));
     let failed = run(&world).await.expect("it ends");
     let said = String::from_utf8_lossy(&failed.stdout).into_owned();

@@ -77,6 +77,8 @@ pub(crate) struct Seen {
     patience: BTreeMap<String, Instant>,
     /// Requests to a channel within the wait that it had asked for.
     pub(crate) after_429: usize,
+    /// So many questions (not posts, not edits) are answered with a 500 from now on.
+    pub(crate) questions_failing: usize,
     /// Edits of messages that do not exist.
     pub(crate) unknown_ts: usize,
     /// Whether the token may upload files.
@@ -107,6 +109,7 @@ impl Slack {
             buckets: BTreeMap::new(),
             patience: BTreeMap::new(),
             after_429: 0,
+            questions_failing: 0,
             unknown_ts: 0,
             files_scope: true,
             files: vec![],
@@ -153,6 +156,14 @@ async fn api(State(slack): State<Slack>, Path(method): Path<String>, headers: He
         other => return slack.fault(other),
     }
     let sends = matches!(method.as_str(), "chat.postMessage" | "chat.update");
+    let fails = |seen: &mut Seen| {
+        let fails = seen.questions_failing > 0;
+        seen.questions_failing = seen.questions_failing.saturating_sub(1);
+        fails
+    };
+    if !sends && slack.seen.change(fails) {
+        return slack.fault(Mode::Status(500));
+    }
     if sends && let Some(wait) = slack.pace(body["channel"].as_str().unwrap_or_default()) {
         return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, wait.to_string())], "").into_response();
     }

@@ -20,7 +20,11 @@ mod remote_write;
 mod rule_tests;
 mod scrape;
 mod sdk;
+mod tenants;
 mod until;
+
+#[path = "../peers.rs"]
+mod peers;
 
 #[path = "../fakes/mod.rs"]
 mod fakes;

@@ -1,12 +1,7 @@
-//! Chance with a seed: `BINNACLE_TEST_SEED` repeats a run.
+//! Chance with a seed: `SEED` repeats a run.
 
 /// xorshift64*: enough chance for a test, and the same from the same seed.
 pub(crate) struct Random(u64);
-
-/// The seed to begin with.
-pub(crate) fn seed() -> u64 {
-    std::env::var("BINNACLE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
-}
 
 impl Random {
     pub(crate) fn of(seed: u64) -> Random {

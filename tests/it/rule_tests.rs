@@ -131,7 +131,7 @@ fn random_tests_have_promtools_verdict() {
     }
     let home = tempfile::tempdir().unwrap();
     let mut passed = 0;
-    let from = crate::random::seed();
+    let from = chance::seed(1);
     for seed in from..from + FILES {
         let (rules, tests) = random_files(&mut Random::of(seed));
         std::fs::write(home.path().join("rules.yml"), &rules).unwrap();
@@ -140,7 +140,7 @@ fn random_tests_have_promtools_verdict() {
             Command::new(&promtool).current_dir(home.path()).args(["test", "rules", "tests.yml"]).output().unwrap();
         let theirs = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         let (code, ours) = binnacle(home.path(), "tests.yml");
-        assert_eq!(code, output.status.code(), "BINNACLE_TEST_SEED={seed}\n{rules}\n{tests}\n{ours}\n{theirs}");
+        assert_eq!(code, output.status.code(), "SEED={seed}\n{rules}\n{tests}\n{ours}\n{theirs}");
         passed += u64::from(code == Some(0));
     }
     println!("{passed} of {FILES} pass in both");
@@ -204,4 +204,11 @@ tests:
     assert_eq!(code, Some(1));
     let told = "team until 30m:\n  expected\n    5m slack [FIRING warning] Slow b\n    10m any [RESOLVED warning] Slow b\n  is told\n    6m slack [FIRING warning] Slow b\n";
     assert!(said.contains(told), "{said}");
+}
+
+#[test]
+fn the_packs_tell_whom_their_notifications_say() {
+    let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packs");
+    let (code, said) = binnacle(&packs, "told.test.yml");
+    assert_eq!(code, Some(0), "{said}");
 }

@@ -221,6 +221,71 @@ async fn answers_of_no_use_are_failures_with_their_reason() {
     appliance.terminate();
 }
 
+#[tokio::test]
+async fn a_reload_takes_over_what_changed() {
+    let page = |request: Request| async move {
+        let value = request.uri().path().trim_start_matches("/v").to_owned();
+        exposition(TEXT, format!("kept {value}\nx{{job=\"own\"}} {value}\n"))
+    };
+    let address = serve(Router::new().route("/{*path}", get(page)), Cuts::default()).await;
+    let home = tempfile::tempdir().unwrap();
+    let write = |jobs: &[String]| std::fs::write(home.path().join("binnacle.toml"), jobs.join("\n")).unwrap();
+    let listed = |labels: &str| {
+        let text = format!("[{{\"targets\": [\"{address}\"], \"labels\": {{\"__metrics_path__\": \"/v5\"{labels}}}}}]");
+        std::fs::write(home.path().join("found.json"), text).unwrap();
+    };
+    listed("");
+    let found =
+        "[[scrape]]\njob = \"found\"\ninterval = \"250ms\"\nfile_sd_configs = [{files = [\"*.json\"]}]\n".to_owned();
+    write(&[job("stays", address, "path = \"/v1\""), job("goes", address, "path = \"/v2\""), found.clone()]);
+    let appliance = Appliance::start(home.path());
+    let shows = async |expr: &str, expected: Option<&str>| until_value(&appliance, expr, expected).await;
+    for (job, value) in [("stays", "1"), ("goes", "2"), ("found", "5")] {
+        shows(&format!("kept{{job=\"{job}\"}}"), Some(value)).await;
+    }
+
+    // A mistake changes nothing, and is told.
+    write(&[job("stays", address, "path = \"v1\"")]);
+    appliance.signal(rustix::process::Signal::HUP);
+    let told = |expected: bool| {
+        let appliance = &appliance;
+        async move {
+            let info: Value = serde_json::from_str(&appliance.get("/api/v1/status/runtimeinfo").await.1).unwrap();
+            (info["data"]["reloadConfigSuccess"] == expected).then_some(())
+        }
+    };
+    until("the mistake to be told", WITHIN, || told(false)).await;
+    assert!(appliance.log().contains("does not begin with /"), "{}", appliance.log());
+    shows("count(kept)", Some("3")).await;
+
+    // One goes, one stays and names its samples otherwise, one comes.
+    let honest = job("stays", address, "path = \"/v1\"\nhonor_labels = true");
+    write(&[honest, job("comes", address, "path = \"/v3\""), found]);
+    appliance.signal(rustix::process::Signal::HUP);
+    until("the reload to be told", WITHIN, || told(true)).await;
+    shows("kept{job=\"comes\"}", Some("3")).await;
+    shows("kept{job=\"goes\"}", None).await;
+    shows("up{job=\"goes\"}", None).await;
+    shows("x{exported_job=\"own\",job=\"stays\"}", None).await;
+    shows("x{job=\"own\"}", Some("1")).await;
+    shows("kept{job=\"stays\"}", Some("1")).await;
+    assert_eq!(
+        value(&appliance, "min_over_time(up{job=\"stays\"}[1m])").await.as_deref(),
+        Some("1"),
+        "no gap, no failure"
+    );
+    let pools = appliance.get("/api/v1/scrape_pools").await.1;
+    assert!(pools.contains("comes") && !pools.contains("goes"), "{pools}");
+
+    // Files of targets are looked at without being told.
+    listed(", \"zone\": \"z\"");
+    shows("kept{job=\"found\",zone=\"z\"}", Some("5")).await;
+    shows("kept{job=\"found\",zone=\"\"}", None).await;
+    std::fs::remove_file(home.path().join("found.json")).unwrap();
+    shows("up{job=\"found\"}", None).await;
+    appliance.terminate();
+}
+
 /// Connections of a listener, behind TLS.
 struct TlsListener {
     listener: tokio::net::TcpListener,

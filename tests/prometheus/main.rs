@@ -17,6 +17,8 @@ mod scraped;
 #[path = "../it/appliance.rs"]
 #[allow(dead_code)]
 mod appliance;
+#[path = "../../src/codec/tests/support/prom_chunks.rs"]
+mod prom_chunks;
 #[path = "../../src/codec/tests/support/prompb.rs"]
 mod prompb;
 #[path = "../../src/demo/rng.rs"]

@@ -10,10 +10,17 @@ use crate::appliance::Appliance;
 use crate::data::{self, Series};
 use crate::until::until;
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Of its own, so that what we say of ourselves is not in the answers. Prometheus knows no tenants.
 const TENANT: (&str, &str) = ("x-scope-orgid", "compared");
+
+/// The headers of a remote write request.
+pub(crate) const WRITTEN: [(&str, &str); 3] = [
+    ("content-type", "application/x-protobuf"),
+    ("content-encoding", "snappy"),
+    ("x-prometheus-remote-write-version", "0.1.0"),
+];
 
 /// A number from the environment, or the one given.
 pub(crate) fn variable(name: &str, otherwise: u64) -> u64 {
@@ -111,11 +118,8 @@ impl Pair {
         for body in data::requests(series) {
             for base in pair.bases() {
                 let request = pair.ours.client().post(format!("{base}/api/v1/write"));
-                let request = request
-                    .header("content-type", "application/x-protobuf")
-                    .header("content-encoding", "snappy")
-                    .header("x-prometheus-remote-write-version", "0.1.0")
-                    .header(TENANT.0, TENANT.1);
+                let request = WRITTEN.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+                let request = request.header(TENANT.0, TENANT.1);
                 let reply = request.body(body.clone()).send().await.unwrap();
                 let status = reply.status();
                 assert!(status.is_success(), "{base}: {status} {}", reply.text().await.unwrap());
@@ -126,6 +130,11 @@ impl Pair {
 
     fn bases(&self) -> [&str; 2] {
         [&self.ours.http, &self.theirs.http]
+    }
+
+    /// Where the other one answers.
+    pub(crate) fn theirs(&self) -> &str {
+        &self.theirs.http
     }
 
     /// The same GET of both: ours, theirs.

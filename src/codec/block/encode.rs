@@ -9,7 +9,7 @@ use model::{AnyValue, LogRecord, Resource, Scope};
 use super::BlockError;
 use super::attributes::AttributesWriter;
 use super::columns::Streams;
-use super::section::{Section, frame};
+use super::section::{Effort, Section, frame};
 use super::templates::{TemplateSections, TemplatesWriter};
 use super::value;
 use crate::wire::{put_bytes, put_signed, put_varint};
@@ -30,6 +30,11 @@ pub struct Row<'a> {
 ///
 /// Within [`super::RECORDS_MAX`], [`super::SECTION_BYTES_MAX`] and [`super::CELLS_MAX`] by the caller's own limits.
 pub fn encode(resources: &[&Resource], scopes: &[&Scope], rows: &[Row<'_>]) -> Vec<u8> {
+    encode_with(Effort::Quick, resources, scopes, rows)
+}
+
+/// As [`encode`], compressed as hard as told.
+pub fn encode_with(effort: Effort, resources: &[&Resource], scopes: &[&Scope], rows: &[Row<'_>]) -> Vec<u8> {
     let mut attributes = AttributesWriter::default();
     for row in rows {
         attributes.add(&row.record.attributes);
@@ -65,6 +70,7 @@ pub fn encode(resources: &[&Resource], scopes: &[&Scope], rows: &[Row<'_>]) -> V
             (Section::Rest, rest(rows)),
             (Section::Resources, around(resources, scopes)),
         ],
+        effort,
     )
 }
 

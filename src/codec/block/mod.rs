@@ -16,9 +16,10 @@ pub(crate) mod value;
 
 pub use attributes::{Attributes, ValueRef, Values};
 pub use columns::{Bodies, Body, Ids};
-pub use encode::{Row, decode_resource, encode, encode_resource, stream_key};
+pub use encode::{Row, decode_resource, encode, encode_resource, encode_with, stream_key};
 pub use meta::{KEYS_MAX, Meta, MinuteCount, RESOURCES_MAX};
 pub use read::Block;
+pub use section::Effort;
 pub use templates::{HOLE, Templates, can_be_hole};
 
 use crate::wire::BadBytes;

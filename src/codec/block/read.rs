@@ -6,7 +6,7 @@ use model::{AnyValue, LogBatch, LogRecord, Resource, Scope, Severity};
 
 use super::attributes::Attributes;
 use super::columns::{self, Bodies, Body, Ids, Severities, Streams};
-use super::section::{Section, Table};
+use super::section::{Effort, Section, Table};
 use super::strings::{Strings, StringsReader};
 use super::templates::Templates;
 use super::{BlockError, RECORDS_MAX, SECTION_BYTES_MAX};
@@ -65,6 +65,14 @@ impl Block {
             attributes: OnceLock::new(),
             rest: OnceLock::new(),
         })
+    }
+
+    /// The bytes of the same block, compressed as hard as told; its version stays.
+    ///
+    /// # Errors
+    /// A section that does not decompress.
+    pub fn compressed(&self, effort: Effort) -> Result<Vec<u8>, BlockError> {
+        self.table.compressed(&self.bytes, effort)
     }
 
     /// Number of records.

@@ -50,8 +50,24 @@ pub(super) const SECTIONS: usize = 26;
 const HEADER_BYTES: usize = 9;
 /// zstd's frame alone takes about a dozen bytes, and its start some microseconds.
 const PLAIN_BELOW_BYTES: usize = 64;
-/// Level 3 gave nothing over 1 on logs, level 9 4 % for five times the CPU (measured, loghub lines).
-const ZSTD_LEVEL: i32 = 1;
+
+/// How hard a block is compressed. Reading costs the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// For records that just came: level 3 gave nothing over 1 on logs, level 9 4 % for five times the CPU (measured, loghub lines).
+    Quick,
+    /// For records that are written anew once and then stay.
+    Thorough,
+}
+
+impl Effort {
+    fn zstd_level(self) -> i32 {
+        match self {
+            Effort::Quick => 1,
+            Effort::Thorough => 9,
+        }
+    }
+}
 
 const NOT_ZSTD: BlockError = BlockError::Damaged("a section does not decompress");
 
@@ -60,27 +76,33 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-pub(super) fn frame(records: usize, sections: &[(Section, Vec<u8>)]) -> Vec<u8> {
-    let mut out = vec![VERSION];
+/// A block of the version that is written, of its sections in plain bytes.
+pub(super) fn frame(records: usize, sections: &[(Section, Vec<u8>)], effort: Effort) -> Vec<u8> {
+    let sections: Vec<(u8, &[u8])> = sections.iter().map(|(id, plain)| (*id as u8, &**plain)).collect();
+    frame_of(VERSION, records, &sections, effort)
+}
+
+fn frame_of(version: u8, records: usize, sections: &[(u8, &[u8])], effort: Effort) -> Vec<u8> {
+    let mut out = vec![version];
     out.extend_from_slice(&[0; 8]);
     put_varint(&mut out, records as u64);
-    let used: Vec<&(Section, Vec<u8>)> = sections.iter().filter(|(_, plain)| !plain.is_empty()).collect();
+    let used: Vec<&(u8, &[u8])> = sections.iter().filter(|(_, plain)| !plain.is_empty()).collect();
     put_varint(&mut out, used.len() as u64);
-    let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("zstd knows level 1");
+    let mut compressor = zstd::bulk::Compressor::new(effort.zstd_level()).expect("zstd knows its levels");
     let mut stored: Vec<Option<Vec<u8>>> = Vec::with_capacity(used.len());
     for (id, plain) in &used {
         // Raw bytes are what looked random to begin with.
-        let is_raw = matches!(id, Section::HoleRaw | Section::CellRaw);
+        let is_raw = [Section::HoleRaw as u8, Section::CellRaw as u8].contains(id);
         let packed = (plain.len() >= PLAIN_BELOW_BYTES && !is_raw)
             .then(|| compressor.compress(plain).expect("its buffer has room for what does not shrink"))
             .filter(|packed| packed.len() < plain.len());
-        out.push(*id as u8);
+        out.push(*id);
         put_varint(&mut out, plain.len() as u64);
         put_varint(&mut out, packed.as_ref().map_or(plain.len(), Vec::len) as u64);
         stored.push(packed);
     }
     for ((_, plain), packed) in used.iter().zip(&stored) {
-        out.extend_from_slice(packed.as_ref().unwrap_or(plain));
+        out.extend_from_slice(packed.as_deref().unwrap_or(plain));
     }
     let sum = xxh3_64(&out[HEADER_BYTES..]);
     out[1..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
@@ -139,9 +161,23 @@ impl Table {
         self.places[section as usize - 1].2 > 0
     }
 
+    /// The same block, compressed anew.
+    pub(super) fn compressed(&self, bytes: &[u8], effort: Effort) -> Result<Vec<u8>, BlockError> {
+        let mut sections = Vec::with_capacity(SECTIONS);
+        for id in (1..=SECTIONS as u8).filter(|id| self.places[usize::from(*id) - 1].2 > 0) {
+            sections.push((id, self.load_id(bytes, id)?));
+        }
+        let sections: Vec<(u8, &[u8])> = sections.iter().map(|(id, plain)| (*id, &**plain)).collect();
+        Ok(frame_of(self.version, self.records, &sections, effort))
+    }
+
     /// The plain bytes of a section; empty when it is not there.
     pub(super) fn load(&self, bytes: &[u8], section: Section) -> Result<Vec<u8>, BlockError> {
-        let (start, stored, plain) = self.places[section as usize - 1];
+        self.load_id(bytes, section as u8)
+    }
+
+    fn load_id(&self, bytes: &[u8], id: u8) -> Result<Vec<u8>, BlockError> {
+        let (start, stored, plain) = self.places[usize::from(id) - 1];
         let stored_bytes = &bytes[start..start + stored];
         if stored == plain {
             return Ok(stored_bytes.to_vec());

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use model::alert::Intent;
+use model::alert::{Intent, Progress};
 use slack_morphism::prelude::{SlackApiPostWebhookMessageRequest, SlackMessageContent};
 
 use crate::config::{SlackConfig, SlackDoor};
@@ -21,6 +21,9 @@ use super::{Clients, Report, Speaker, Verdict};
 
 const CHANNEL: &str = "slack_channel";
 const TS: &str = "slack_ts";
+/// From this attempt on a message that may have arrived is repeated, marked, though it could not be looked up: Slack posts again
+/// but answers no questions.
+const LOOK_UPS_MAX: u32 = 6;
 
 pub(super) async fn deliver(
     config: &SlackConfig,
@@ -68,11 +71,22 @@ async fn bot(
     if !handle(&intent, mark::UNSURE).is_empty() && place.1.is_empty() {
         let wanted = config.channel.as_deref().unwrap_or_default();
         let history = History(api);
-        let channel = history.channel_id(wanted, &context.slack_channel).await;
-        match history.find(&channel, &delivery_id, intent.created_ms).await {
-            Found::There(ts) => place = (channel, ts),
+        let found = match history.channel_id(wanted, &context.slack_channel).await {
+            Ok(channel) => {
+                let found = history.find(&channel, &delivery_id, intent.created_ms).await;
+                place.0 = channel;
+                found
+            }
+            Err(why) => why.into(),
+        };
+        match found {
+            Found::There(ts) => place.1 = ts,
             Found::NotThere => {}
-            Found::Unknown => certain = false,
+            Found::Later(why) if attempt_of(&intent) < LOOK_UPS_MAX => {
+                let words = format!("whether the last attempt arrived could not be looked up: {}", why.words);
+                return Report::new(Verdict::Transient { unsure: true }, why.status, &words);
+            }
+            Found::Later(_) | Found::Unknown => certain = false,
         }
     }
     let repeat = !handle(&intent, mark::UNSURE).is_empty();
@@ -115,6 +129,13 @@ async fn bot(
         }
         Ok(()) => finish(Ok(None), false),
         Err(refusal) => finish(Err(refusal), false),
+    }
+}
+
+fn attempt_of(intent: &Intent) -> u32 {
+    match intent.progress {
+        Progress::Sending { attempt, .. } => attempt,
+        _ => 0,
     }
 }
 

@@ -42,6 +42,20 @@ const GONE_ERRORS: [&str; 3] = ["message_not_found", "cant_update_message", "edi
 pub(super) const PAYLOAD_ERRORS: [&str; 5] =
     ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text"];
 
+/// Errors of a question that may be answered later.
+const PASSING_ERRORS: [&str; 5] =
+    ["ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"];
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    /// HTTP status, 0 when there was no answer.
+    pub(super) status: u16,
+    pub(super) words: String,
+    /// Asking again may help.
+    pub(super) passes: bool,
+}
+
 /// Channel and `ts`: where a message stands.
 pub(super) type Place = (String, String);
 
@@ -72,17 +86,22 @@ impl Api<'_> {
     }
 
     /// Asks with a form, for what is no message: the answer that says `ok`, or Slack's word for why not.
-    pub(super) async fn ask(&self, method: &str, form: &[(&str, &str)]) -> Result<Value, String> {
+    pub(super) async fn ask(&self, method: &str, form: &[(&str, &str)]) -> Result<Value, Unanswered> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = self.post(method)?.header("content-type", "application/x-www-form-urlencoded").body(body);
-        let response = request.send().await.map_err(plain_error)?;
+        let lasting = |words| Unanswered { status: 0, words, passes: false };
+        let request = self.post(method).map_err(lasting)?;
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        let response =
+            request.send().await.map_err(|error| Unanswered { status: 0, words: plain_error(error), passes: true })?;
         let status = response.status().as_u16();
         let bytes = read_whole(response, PAGE_BYTES_MAX).await.unwrap_or_default();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if answer["ok"] == true {
             return Ok(answer);
         }
-        Err(answer["error"].as_str().map_or_else(|| format!("HTTP {status}"), str::to_owned))
+        let words = answer["error"].as_str().map_or_else(|| format!("HTTP {status}"), str::to_owned);
+        let passes = status == 429 || status >= 500 || PASSING_ERRORS.contains(&words.as_str());
+        Err(Unanswered { status, words, passes })
     }
 }
 

@@ -50,7 +50,7 @@ impl Thread {
         let size = chart.png.len().to_string();
         let place = [("filename", "chart.png"), ("length", &size), ("alt_txt", &chart.label)];
         let api = Api { base: &self.base, token: &self.token, http: &self.http, clients };
-        let place = api.ask(GET_URL, &place).await.map_err(|words| refused(GET_URL, &words))?;
+        let place = api.ask(GET_URL, &place).await.map_err(|why| refused(GET_URL, &why.words))?;
         let text = |name: &str| place[name].as_str().unwrap_or_default();
         let (id, url) = (text("file_id"), text("upload_url"));
         if !self.is_fit(url) {
@@ -64,7 +64,7 @@ impl Thread {
         }
         let files = json!([{"id": id, "title": chart.label}]).to_string();
         let share = [("files", files.as_str()), ("channel_id", &self.channel), ("thread_ts", &self.ts)];
-        api.ask(COMPLETE, &share).await.map(|_| ()).map_err(|words| refused(COMPLETE, &words))
+        api.ask(COMPLETE, &share).await.map(|_| ()).map_err(|why| refused(COMPLETE, &why.words))
     }
 
     /// The address comes from an answer: it is as encrypted as the API itself.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use slack_morphism::prelude::SlackMessageMetadata;
 
-use super::slack_api::Api;
+use super::slack_api::{Api, Unanswered};
 
 /// Names our messages' metadata.
 const EVENT_TYPE: &str = "binnacle_delivery";
@@ -29,18 +29,27 @@ pub(super) enum Found {
     /// Its `ts`.
     There(String),
     NotThere,
+    /// It cannot be known, now or later.
     Unknown,
+    /// It cannot be known now, for a reason that passes.
+    Later(Unanswered),
+}
+
+impl From<Unanswered> for Found {
+    fn from(why: Unanswered) -> Found {
+        if why.passes { Found::Later(why) } else { Found::Unknown }
+    }
 }
 
 pub(super) struct History<'a>(pub(super) Api<'a>);
 
 impl History<'_> {
     /// The id of a channel: as learnt from an earlier message, as configured, or looked up by name; else the name itself.
-    pub(super) async fn channel_id(&self, wanted: &str, learnt: &str) -> String {
+    pub(super) async fn channel_id(&self, wanted: &str, learnt: &str) -> Result<String, Unanswered> {
         if !learnt.is_empty() {
-            return learnt.to_owned();
+            return Ok(learnt.to_owned());
         }
-        let Some(name) = wanted.strip_prefix('#') else { return wanted.to_owned() };
+        let Some(name) = wanted.strip_prefix('#') else { return Ok(wanted.to_owned()) };
         let mut cursor = String::new();
         for _ in 0..CHANNEL_PAGES_MAX {
             let form = [
@@ -49,23 +58,30 @@ impl History<'_> {
                 ("limit", CHANNELS_LIMIT),
                 ("cursor", &cursor),
             ];
-            let Ok(page) = self.0.ask("conversations.list", &form).await else { break };
+            let page = match self.0.ask("conversations.list", &form).await {
+                Ok(page) => page,
+                Err(why) if why.passes => return Err(why),
+                Err(_) => break,
+            };
             let found = page["channels"].as_array().into_iter().flatten().find(|channel| channel["name"] == name);
             if let Some(id) = found.and_then(|channel| channel["id"].as_str()) {
-                return id.to_owned();
+                return Ok(id.to_owned());
             }
             cursor = page["response_metadata"]["next_cursor"].as_str().unwrap_or_default().to_owned();
             if cursor.is_empty() {
                 break;
             }
         }
-        wanted.to_owned()
+        Ok(wanted.to_owned())
     }
 
     /// Looks for a delivery that was not tried before `since_ms` among the channel's latest messages.
     pub(super) async fn find(&self, channel: &str, delivery_id: &str, since_ms: i64) -> Found {
         let form = [("channel", channel), ("limit", HISTORY_LIMIT), ("include_all_metadata", "true")];
-        let Ok(page) = self.0.ask("conversations.history", &form).await else { return Found::Unknown };
+        let page = match self.0.ask("conversations.history", &form).await {
+            Ok(page) => page,
+            Err(why) => return why.into(),
+        };
         let Some(messages) = page["messages"].as_array() else { return Found::Unknown };
         let ours = messages.iter().find(|message| message["metadata"]["event_payload"][DELIVERY_ID] == delivery_id);
         if let Some(ts) = ours.and_then(|message| message["ts"].as_str()) {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::extract::State as Shared;
 use axum::routing::post;
+use chance::Random;
 use model::alert::{AlertState, Instance};
 use model::{Labels, Matcher};
 use store::{Alerts, Evaluation};
@@ -24,19 +25,6 @@ static NOW: AtomicI64 = AtomicI64::new(0);
 
 fn now() -> i64 {
     NOW.load(Ordering::SeqCst)
-}
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
 }
 
 /// What PagerDuty took: time, key, whether a trigger, and the alert's name.
@@ -55,7 +43,7 @@ async fn enqueue(
     axum::Json(event): axum::Json<serde_json::Value>,
 ) -> axum::http::StatusCode {
     let number = fake.requests.fetch_add(1, Ordering::SeqCst);
-    if Dice(number).roll(10) < fake.faults.load(Ordering::SeqCst) {
+    if Random::new(number).below(10) < fake.faults.load(Ordering::SeqCst) {
         return axum::http::StatusCode::INTERNAL_SERVER_ERROR;
     }
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -215,13 +203,13 @@ fn open(alerts: &Alerts, config: &Config) -> Engine {
 }
 
 async fn one_run(seed: u64) {
-    let mut dice = Dice(seed);
+    let mut random = Random::new(seed);
     let mut bench = Bench::new().await;
     NOW.store(1_000_000_000, Ordering::SeqCst);
     let mut seen = 0;
     for step in 0..60 {
-        let name = ALERTS[dice.roll(5) as usize].0;
-        match dice.roll(10) {
+        let name = ALERTS[random.below(5)].0;
+        match random.below(10) {
             0..=3 => {
                 let fires = !bench.firing.contains_key(name);
                 bench.trace.push(format!("{step} {} {name} fires={fires}", now()));
@@ -229,7 +217,7 @@ async fn one_run(seed: u64) {
             }
             4..=5 => {
                 if !bench.is_silenced(name, now()) {
-                    let for_ms = 1_000 + dice.roll(30_000) as i64;
+                    let for_ms = 1_000 + random.below(30_000_i64);
                     bench.trace.push(format!("{step} {} silence {name} {for_ms}", now()));
                     bench.silence(name, for_ms);
                 }
@@ -245,9 +233,9 @@ async fn one_run(seed: u64) {
                 bench.trace.push(format!("{step} {} restart", now()));
                 bench.restart();
             }
-            _ => bench.fake.faults.store(dice.roll(8), Ordering::SeqCst),
+            _ => bench.fake.faults.store(random.below(8), Ordering::SeqCst),
         }
-        let to_ms = now() + 100 + dice.roll(15_000) as i64;
+        let to_ms = now() + 100 + random.below(15_000_i64);
         bench.advance(to_ms).await;
         // Nothing was triggered that a silence held at that time.
         let taken = bench.fake.taken.lock().unwrap().clone();
@@ -321,12 +309,9 @@ async fn one_run(seed: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_nobody_is_told_of_what_is_held_back_and_nobody_is_left_without_the_end() {
-    let seeds = match std::env::var("SEED").ok().and_then(|text| text.parse().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => 1..7,
-    };
+    let seeds = chance::from_env("SEED").map_or(1..7, |seed| seed..seed + 1);
     for seed in seeds {
-        println!("seed {seed}");
+        println!("SEED={seed}");
         one_run(seed).await;
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{GroupBy, Target};
 use super::Engine;
 
 /// Rule of test alerts; no hash in hex has this form.
-pub(crate) const TEST_RULE: &str = "test";
+pub const TEST_RULE: &str = "test";
 
 impl Engine {
     pub(super) fn begin_test(&mut self, receiver: &str, id: &str, now_ms: i64) {

@@ -102,7 +102,11 @@ impl Outbox {
                 wait(intent, sent.number, until, &report.words);
             }
             Verdict::Transient { unsure } => {
-                health.failed(now_ms, &report.words, timing);
+                if report.is_of_service() {
+                    health.note(now_ms, &report.words);
+                } else {
+                    health.failed(now_ms, &report.words, timing);
+                }
                 if *unsure {
                     set_handle(intent, mark::UNSURE, "1");
                 }

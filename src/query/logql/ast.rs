@@ -477,6 +477,18 @@ impl BinaryOp {
         }
     }
 
+    /// How tightly it binds. `^` is right associative, all others are left associative.
+    pub(super) fn binding(self) -> u8 {
+        match self {
+            BinaryOp::Or => 1,
+            BinaryOp::And | BinaryOp::Unless => 2,
+            BinaryOp::Add | BinaryOp::Sub => 4,
+            BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod => 5,
+            BinaryOp::Pow => 6,
+            _ => 3,
+        }
+    }
+
     /// `or`, `and`, `unless`.
     pub fn is_set(self) -> bool {
         matches!(self, BinaryOp::Or | BinaryOp::And | BinaryOp::Unless)

@@ -9,7 +9,7 @@ use store::{Options, Store};
 
 use super::*;
 use crate::Budget;
-use crate::random::Random;
+use chance::Random;
 
 const START_MS: i64 = 1_795_226_400_000;
 const MS: i64 = 1_000_000;
@@ -330,7 +330,7 @@ fn entry(random: &mut Random, at_ms: i64) -> Entry {
 
 #[test]
 fn random_queries_answer_as_a_plain_reading_does() {
-    let mut random = Random::of_env(11);
+    let mut random = Random::new(chance::seed(11));
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let store = Store::open(Options::new(dir.path()), START_MS).unwrap();

@@ -135,7 +135,7 @@ const SYMBOLS: [&str; 27] = [
 
 /// Cost: one pass.
 pub(super) fn lex(text: &str) -> Result<Vec<(Token, Place)>, ParseError> {
-    let mut lexer = Lexer { text, at: 0, line: 1, line_start: 0 };
+    let mut lexer = Lexer { text, at: 0, line: 1, column: 1 };
     let mut tokens = Vec::new();
     loop {
         let (token, place) = lexer.next()?;
@@ -151,7 +151,8 @@ struct Lexer<'a> {
     text: &'a str,
     at: usize,
     line: usize,
-    line_start: usize,
+    /// In characters; counted on, since a query can be one long line.
+    column: usize,
 }
 
 impl<'a> Lexer<'a> {
@@ -160,14 +161,17 @@ impl<'a> Lexer<'a> {
     }
 
     fn place(&self) -> Place {
-        Place { line: self.line, column: self.text[self.line_start..self.at].chars().count() + 1 }
+        Place { line: self.line, column: self.column }
     }
 
     fn advance(&mut self, length: usize) {
         let passed = &self.text[self.at..self.at + length];
-        if let Some(last) = passed.rfind('\n') {
-            self.line += passed.matches('\n').count();
-            self.line_start = self.at + last + 1;
+        match passed.rsplit_once('\n') {
+            Some((before, last)) => {
+                self.line += before.matches('\n').count() + 1;
+                self.column = last.chars().count() + 1;
+            }
+            None => self.column += passed.chars().count(),
         }
         self.at += length;
     }

@@ -7,7 +7,7 @@ use super::ast::{
     LineText, LogExpr, LogRange, Matcher, Matching, Metric, NamedMatcher, Parser, RangeAggregation, Stage, Unwrap,
     VectorAggregation,
 };
-use super::units::{go_duration_text, prometheus_duration_text, quote};
+use super::units::{bytes_text, go_duration_text, prometheus_duration_text, quote};
 use crate::promql::number::{general, plain};
 
 impl Display for Expr {
@@ -135,7 +135,14 @@ impl Display for LabelFilter {
             LabelFilter::Duration { name, op, ns } => write!(f, "{name}{}{}", op.as_str(), go_duration_text(*ns)),
             // `0B` begins like a binary number and cannot be read.
             LabelFilter::Bytes { name, op, bytes: 0 } => write!(f, "{name}{}0kB", op.as_str()),
-            LabelFilter::Bytes { name, op, bytes } => write!(f, "{name}{}{bytes}B", op.as_str()),
+            LabelFilter::Bytes { name, op, bytes } => {
+                // Loki writes two digits, whatever is lost by it.
+                let short = bytes_text(*bytes);
+                match super::units::bytes(&short) == Ok(*bytes) {
+                    true => write!(f, "{name}{}{short}", op.as_str()),
+                    false => write!(f, "{name}{}{bytes}B", op.as_str()),
+                }
+            }
             LabelFilter::Ip { name, negated, pattern } => {
                 write!(f, "{name}{}ip({})", if *negated { "!=" } else { "=" }, quote(pattern))
             }

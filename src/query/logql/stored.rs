@@ -10,7 +10,7 @@ use store::{Options, Store, Tenant};
 use super::*;
 use crate::Budget;
 use crate::logs::Direction;
-use crate::random::Random;
+use chance::Random;
 
 const START_MS: i64 = 1_795_226_400_000;
 const START_NS: i64 = START_MS * 1_000_000;
@@ -343,7 +343,7 @@ fn check_streams(tenant: &Tenant, sent: &[Kept], range: NsRange) {
 
 #[test]
 fn queries_answer_alike_in_head_blocks_and_index() {
-    let mut random = Random::of_env(5);
+    let mut random = Random::new(chance::seed(5));
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut now_ms = START_MS + 2 * 86_400_000;
@@ -416,7 +416,7 @@ fn records_that_may_have_twins_are_held_only_while_they_may() {
 
 #[test]
 fn a_tail_tells_each_new_entry_once_wherever_it_is() {
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut now_ms = START_MS + 2 * 86_400_000;

@@ -14,7 +14,7 @@ use model::{AnyValue, LogBatch, LogRecord, NsRange, Resource, Scope, Severity, T
 use store::{Options, Store, Tenant};
 
 use super::*;
-use crate::random::Random;
+use chance::Random;
 
 const START_MS: i64 = 1_795_226_400_000;
 const DAY_NS: i64 = 86_400_000_000_000;

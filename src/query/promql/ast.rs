@@ -25,6 +25,16 @@ impl Type {
             Type::Text => "string",
         }
     }
+
+    /// As the API names the types of results.
+    pub(crate) fn short_name(self) -> &'static str {
+        match self {
+            Type::Scalar => "scalar",
+            Type::Vector => "vector",
+            Type::Matrix => "matrix",
+            Type::Text => "string",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -267,9 +277,7 @@ impl Edges {
 
 #[derive(Debug)]
 pub(crate) struct Selector {
-    /// The name before the brace, or the first quoted one inside; also among the matchers.
-    pub(crate) name: Option<String>,
-    /// The name before the brace alone.
+    /// The name before the brace; also among the matchers.
     pub(crate) bare_name: Option<String>,
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) at: Option<At>,

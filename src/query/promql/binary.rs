@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use model::labels::METRIC_NAME;
 use model::{CounterReset, Histogram, Labels};
 
 use super::ast::{Binary, Cardinality, Matching, Op};
 use super::engine::{Engine, wrong};
 use super::joined::Joined;
 use super::native::{self, Remarks};
-use super::value::{Column, Grid, Point, Val, is_schema_label};
+use super::value::{Column, Grid, Point, Val};
 use crate::QueryError;
 
 pub(crate) fn apply(
@@ -161,7 +162,8 @@ fn signature(matching: &Matching, labels: &Labels) -> Labels {
     if matching.on {
         labels.filtered(|name| matching.labels.iter().any(|label| label == name))
     } else {
-        labels.filtered(|name| !is_schema_label(name) && !matching.labels.iter().any(|label| label == name))
+        // Of what says what a metric is, the name alone: series of other types or units stay apart, as in Prometheus.
+        labels.filtered(|name| name != METRIC_NAME && !matching.labels.iter().any(|label| label == name))
     }
 }
 
@@ -236,11 +238,11 @@ fn vectors(
     let matching = &binary.matching;
     // From here on the left side may be the many side; values are swapped back where they meet.
     let swapped = matching.cardinality == Cardinality::OneToMany;
-    let (mut fill_many, mut fill_one) = (matching.fill_left, matching.fill_right);
     if swapped {
         (lhs, rhs) = (rhs, lhs);
-        (fill_many, fill_one) = (fill_one, fill_many);
     }
+    // As Prometheus has it, and its tests: with group_right too `fill_left` is for the many side, which stands on the right there.
+    let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
     let mut signatures = Signatures::default();
     let of_many = signatures.of(matching, &lhs);
     let of_one = signatures.of(matching, &rhs);
@@ -317,8 +319,8 @@ fn no_duplicates(
         if let (Some(first), Some(second)) = (present.next(), present.next()) {
             let side = if swapped { "left" } else { "right" };
             let (first, second) = (&first.labels, &second.labels);
-            // As Prometheus tells them when series come in the order of their labels: the one that was too many first.
-            let (first, second) = if first < second { (second, first) } else { (first, second) };
+            // As Prometheus tells them, in the order of their labels.
+            let (first, second) = if first < second { (first, second) } else { (second, first) };
             return Err(wrong(format!(
                 "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];\
                  many-to-many matching not allowed: matching labels must be unique on one side",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use model::labels::{METRIC_NAME, is_label_name, is_metric_name};
+use model::labels::{METRIC_NAME, is_label_name};
 use model::time::format_duration_ms;
 use model::{MatchOp, Matcher};
 
@@ -19,7 +19,7 @@ pub(crate) fn node(node: &Node) -> String {
 fn write_node(out: &mut String, node: &Node) {
     match &node.kind {
         Kind::Number { value, duration: true } => out.push_str(&seconds(*value)),
-        Kind::Number { value, duration: false } => out.push_str(&number::general(*value)),
+        Kind::Number { value, duration: false } => out.push_str(&number::plain(*value)),
         Kind::Text(text) => out.push_str(&quoted(text)),
         Kind::Paren(inner) => {
             out.push('(');
@@ -42,8 +42,9 @@ fn write_node(out: &mut String, node: &Node) {
         Kind::Aggregate(aggregate) => write_aggregate(out, aggregate),
         Kind::Select(selector) => {
             write_selector(out, selector);
+            write_at(out, selector.at);
             write_edges(out, selector.edges);
-            write_modifiers(out, selector.at, selector.offset.as_ref());
+            write_offset(out, selector.offset.as_ref());
         }
         Kind::Range { selector, range, edges } => {
             write_selector(out, selector);
@@ -51,7 +52,8 @@ fn write_node(out: &mut String, node: &Node) {
             write_duration(out, range);
             out.push(']');
             write_edges(out, *edges);
-            write_modifiers(out, selector.at, selector.offset.as_ref());
+            write_at(out, selector.at);
+            write_offset(out, selector.offset.as_ref());
         }
         Kind::Subquery(subquery) => {
             write_node(out, &subquery.expr);
@@ -62,7 +64,8 @@ fn write_node(out: &mut String, node: &Node) {
                 write_duration(out, step);
             }
             out.push(']');
-            write_modifiers(out, subquery.at, subquery.offset.as_ref());
+            write_at(out, subquery.at);
+            write_offset(out, subquery.offset.as_ref());
         }
     }
 }
@@ -143,46 +146,25 @@ fn write_aggregate(out: &mut String, aggregate: &Aggregate) {
     write_args(out, aggregate.param.iter().chain([&aggregate.expr]));
 }
 
+/// A name before the brace if it was written there; all matchers in the order of their texts.
 fn write_selector(out: &mut String, selector: &Selector) {
-    let is_lone = selector.matchers.iter().filter(|matcher| matcher.name == METRIC_NAME).count() == 1;
-    let may_stand = |name: &&str| is_metric_name(name) && can_stand_bare(name) && is_lone;
-    let bare = selector.name.as_deref().filter(may_stand);
+    let name = selector.bare_name.as_deref();
     let is_name = |matcher: &Matcher| {
-        matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal && Some(&matcher.value) == selector.name.as_ref()
+        matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal && Some(matcher.value.as_str()) == name
     };
-    let mut parts = Vec::new();
-    match (bare, &selector.name) {
-        (Some(bare), _) => out.push_str(bare),
-        (None, Some(name)) => parts.push(quoted(name)),
-        (None, None) => {}
-    }
-    let mut named = false;
-    for matcher in &selector.matchers {
-        // The name is written already, once.
-        if !named && is_name(matcher) {
-            named = true;
-            continue;
-        }
-        if matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal && selector.name.is_some() {
-            parts.push(quoted(&matcher.value));
-        } else {
-            parts.push(format!("{}{}{}", label_name(&matcher.name), matcher.op.as_str(), quoted(&matcher.value)));
-        }
-    }
-    if !parts.is_empty() || bare.is_none() {
+    let text =
+        |matcher: &Matcher| format!("{}{}{}", label_name(&matcher.name), matcher.op.as_str(), quoted(&matcher.value));
+    let mut parts: Vec<String> = selector.matchers.iter().filter(|matcher| !is_name(matcher)).map(text).collect();
+    parts.sort();
+    out.push_str(name.unwrap_or_default());
+    if !parts.is_empty() || name.is_none() {
         out.push('{');
         out.push_str(&parts.join(","));
         out.push('}');
     }
 }
 
-/// Whether a name before the brace is read as a name: these would be read as something else.
-fn can_stand_bare(name: &str) -> bool {
-    let words = ["bool", "on", "ignoring", "group_left", "group_right", "atan2", "inf", "nan", "and", "or", "unless"];
-    !words.iter().any(|word| word.eq_ignore_ascii_case(name))
-}
-
-fn write_modifiers(out: &mut String, at: Option<At>, offset: Option<&Duration>) {
+fn write_at(out: &mut String, at: Option<At>) {
     match at {
         Some(At::Ms(at_ms)) => {
             let sign = if at_ms < 0 { "-" } else { "" };
@@ -194,6 +176,9 @@ fn write_modifiers(out: &mut String, at: Option<At>, offset: Option<&Duration>) 
         Some(At::End) => out.push_str(" @ end()"),
         None => {}
     }
+}
+
+fn write_offset(out: &mut String, offset: Option<&Duration>) {
     if let Some(offset) = offset {
         out.push_str(" offset ");
         write_duration(out, offset);

@@ -244,7 +244,7 @@ fn number(rest: &str) -> Result<(Token, usize), String> {
     let digits: String = written.chars().filter(|c| *c != '_').collect();
     let is_octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| matches!(b, b'0'..=b'7'));
     let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hex) => u64::from_str_radix(hex, 16).ok().map(|value| value as f64),
+        Some(hex) => i64::from_str_radix(hex, 16).ok().map(|value| value as f64),
         // As Go reads integers: a leading zero makes them octal, if all digits are.
         None if is_octal => {
             i64::from_str_radix(&digits, 8).ok().map(|value| value as f64).or_else(|| digits.parse().ok())
@@ -256,6 +256,10 @@ fn number(rest: &str) -> Result<(Token, usize), String> {
     };
     let value = value.filter(|_| !written.ends_with('_'));
     let value = value.ok_or_else(|| format!("bad number or duration syntax: {written:?}"))?;
+    // Infinity has a name; digits that come to it are a mistake.
+    if value.is_infinite() {
+        return Err(format!("error parsing number: strconv.ParseFloat: parsing {written:?}: value out of range"));
+    }
     Ok((Token::Number(value), length))
 }
 
@@ -292,11 +296,25 @@ fn string(rest: &str) -> Result<(Token, usize), String> {
 }
 
 fn wrong_escape(after: &str) -> String {
-    match after.chars().next() {
-        None => "escape sequence not terminated".into(),
-        Some('0'..='7' | 'x' | 'u' | 'U') => "escape sequence is too short, or no valid Unicode code point".into(),
-        Some(other) => format!("unknown escape sequence U+{:04X} {other:?}", u32::from(other)),
+    let (from, count, radix) = match after.chars().next() {
+        None => return "escape sequence not terminated".into(),
+        Some('0'..='7') => (0, 3, 8),
+        Some('x') => (1, 2, 16),
+        Some('u') => (1, 4, 16),
+        Some('U') => (1, 8, 16),
+        Some(other) => return format!("unknown escape sequence U+{:04X} {other:?}", u32::from(other)),
+    };
+    let mut digits = after.chars().skip(from);
+    for _ in 0..count {
+        match digits.next() {
+            None => return "escape sequence not terminated".into(),
+            Some(c) if !c.is_digit(radix) => {
+                return format!("illegal character U+{:04X} {c:?} in escape sequence", u32::from(c));
+            }
+            Some(_) => {}
+        }
     }
+    "escape sequence is an invalid Unicode code point".into()
 }
 
 pub(crate) enum Escape {

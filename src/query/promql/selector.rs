@@ -19,11 +19,10 @@ impl Parser<'_> {
         let start = name.as_ref().map_or(self.span(), |(_, span)| *span);
         let mut end = start;
         let bare_name = name.map(|(name, _)| name);
-        let mut name = bare_name.clone();
         let mut matchers = Vec::new();
         if self.take_symbol("{") {
             while !self.is_symbol("}") {
-                self.matcher(&mut name, &mut matchers)?;
+                self.matcher(&mut matchers)?;
                 if !self.take_symbol(",") && !self.is_symbol("}") {
                     return Err(self.unexpected("label matching", "\",\" or \"}\""));
                 }
@@ -44,13 +43,12 @@ impl Parser<'_> {
         if matchers.len() > MATCHERS_MAX {
             return Err(Fault::new(span, format!("a selector may have at most {MATCHERS_MAX} matchers")));
         }
-        let selector =
-            Selector { name, bare_name, matchers, at: None, offset: None, edges: Edges::Plain, stats: false };
+        let selector = Selector { bare_name, matchers, at: None, offset: None, edges: Edges::Plain, stats: false };
         Ok(Node { kind: Kind::Select(selector), span, ty: Type::Vector, fixed: false })
     }
 
     /// `label="value"`, `"utf8.label"=~"re"`, or a quoted metric name alone.
-    fn matcher(&mut self, name: &mut Option<String>, matchers: &mut Vec<Matcher>) -> Result<(), Fault> {
+    fn matcher(&mut self, matchers: &mut Vec<Matcher>) -> Result<(), Fault> {
         let (label, quoted) = match self.peek() {
             Token::Name(label) => (label.clone(), false),
             Token::Text(label) => (label.clone(), true),
@@ -66,8 +64,7 @@ impl Parser<'_> {
                 if label.is_empty() {
                     return Err(Fault::new(label_span, "a metric name must not be empty"));
                 }
-                matchers.push(Matcher::equal(METRIC_NAME, label.as_str()));
-                name.get_or_insert(label);
+                matchers.push(Matcher::equal(METRIC_NAME, label));
                 return Ok(());
             }
             _ => return Err(self.unexpected("label matching", "label matching operator")),
@@ -77,9 +74,6 @@ impl Parser<'_> {
             return Err(self.unexpected("label matching", "string"));
         };
         let value_span = self.next().1;
-        if label.is_empty() {
-            return Err(Fault::new(label_span, "a label name must not be empty"));
-        }
         let span = label_span.to(value_span);
         matchers.push(Matcher::new(label, op, value).map_err(|error| Fault::new(span, error.to_string()))?);
         Ok(())
@@ -98,7 +92,8 @@ impl Parser<'_> {
             }
             let span = node.span.to(self.expect_symbol("]", "subquery selector")?);
             if node.ty != Type::Vector {
-                let reason = format!("subquery is only allowed on instant vector, got {} instead", node.ty.name());
+                let reason =
+                    format!("subquery is only allowed on instant vector, got {} instead", node.ty.short_name());
                 return Err(Fault::new(span, reason));
             }
             check::needs_stats(&mut node, false);
@@ -220,7 +215,7 @@ impl Parser<'_> {
             } else if parser.take_symbol("+") {
                 parser.duration_expr(3)?
             } else {
-                parser.duration_primary("range or duration")?
+                parser.duration_primary("subquery or range selector")?
             };
             // A left-deep chain is as deep as it is long.
             let mut chain = 0;
@@ -241,23 +236,35 @@ impl Parser<'_> {
                 if chain > 100 {
                     return Err(Fault::new(parser.span(), "a duration may have at most 100 operators"));
                 }
+                let at = parser.span();
                 parser.next();
                 let rhs = parser.duration_expr(if op == DurationOp::Pow { binding } else { binding + 1 })?;
+                if matches!(rhs, Duration::Seconds { value: 0.0, .. }) {
+                    match op {
+                        DurationOp::Div => return Err(Fault::new(at, "division by zero")),
+                        DurationOp::Mod => return Err(Fault::new(at, "modulo by zero")),
+                        _ => {}
+                    }
+                }
                 lhs = Duration::Binary(op, Box::new(lhs), Box::new(rhs));
             }
         })
     }
 
     fn duration_primary(&mut self, context: &str) -> Result<Duration, Fault> {
+        let literal = match self.peek() {
+            Token::Number(value) => Some((*value, false)),
+            Token::Duration(duration_ms) => Some((*duration_ms as f64 / 1e3, true)),
+            _ => None,
+        };
+        if let Some((value, unit)) = literal {
+            if value.abs() > LITERAL_S_MAX {
+                return Err(Fault::new(self.span(), "duration out of range"));
+            }
+            self.next();
+            return Ok(Duration::Seconds { value, unit });
+        }
         match self.peek().clone() {
-            Token::Number(value) => {
-                self.next();
-                Ok(Duration::Seconds { value, unit: false })
-            }
-            Token::Duration(duration_ms) => {
-                self.next();
-                Ok(Duration::Seconds { value: duration_ms as f64 / 1e3, unit: true })
-            }
             Token::Symbol("(") => {
                 self.next();
                 let inner = self.duration_expr(0)?;
@@ -270,7 +277,7 @@ impl Parser<'_> {
                     "range" => Ok(Duration::Range),
                     "min_of" | "min" => Err(DurationOp::MinOf),
                     "max_of" | "max" => Err(DurationOp::MaxOf),
-                    _ => return Err(self.unexpected(context, "duration")),
+                    _ => return Err(self.unexpected(context, DURATIONS)),
                 };
                 self.next();
                 self.next();
@@ -285,10 +292,17 @@ impl Parser<'_> {
                 self.expect_symbol(")", context)?;
                 Ok(parsed)
             }
-            _ => Err(self.unexpected(context, "duration")),
+            Token::End if context != "offset" => Err(self.unexpected("duration expression", "")),
+            _ => Err(self.unexpected(context, DURATIONS)),
         }
     }
 }
+
+/// What a duration may begin with.
+const DURATIONS: &str = "number, duration, step(), or range()";
+
+/// What Go's durations hold, in seconds: 2^63 nanoseconds.
+const LITERAL_S_MAX: f64 = 9_223_372_036.854_776;
 
 fn must_be_positive(duration: &Duration, span: Span) -> Result<(), Fault> {
     match duration.constant() {

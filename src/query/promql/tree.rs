@@ -137,13 +137,13 @@ impl<'e> Tree<'e> {
             Kind::Call { function, args } => TreeKind::Call {
                 function: TreeFunction {
                     name: function.name,
-                    arg_types: function.args.iter().map(|ty| type_name(*ty)).collect(),
+                    arg_types: function.args.iter().map(|ty| ty.short_name()).collect(),
                     variadic: match function.arity {
                         Arity::Exact => 0,
                         Arity::Optional(most) => i64::try_from(most).unwrap_or(i64::MAX),
                         Arity::Unlimited => -1,
                     },
-                    return_type: type_name(function.returns),
+                    return_type: function.returns.short_name(),
                 },
                 args: args.iter().map(Tree).collect(),
             },
@@ -171,7 +171,7 @@ impl<'e> Tree<'e> {
 
 fn view(selector: &super::ast::Selector, edges: Edges) -> TreeSelector<'_> {
     TreeSelector {
-        name: selector.name.as_deref().unwrap_or(""),
+        name: selector.bare_name.as_deref().unwrap_or_default(),
         matchers: &selector.matchers,
         offset_ms: constant_ms(selector.offset.as_ref()),
         at: at(selector.at),
@@ -199,14 +199,5 @@ fn cardinality(op: Op, cardinality: Cardinality) -> &'static str {
         Cardinality::OneToOne => "one-to-one",
         Cardinality::ManyToOne => "many-to-one",
         Cardinality::OneToMany => "one-to-many",
-    }
-}
-
-fn type_name(ty: Type) -> &'static str {
-    match ty {
-        Type::Scalar => "scalar",
-        Type::Vector => "vector",
-        Type::Matrix => "matrix",
-        Type::Text => "string",
     }
 }

@@ -8,8 +8,9 @@ use model::alert::RuleId;
 
 use super::{Inner, Member, Shown, Work, lock, prepare};
 use crate::Group;
-use crate::evaluate::{self, Memory, Watch};
+use crate::evaluate::{self, Memory};
 use crate::log_rules::EventMemory;
+use crate::watch::Watch;
 
 impl Inner {
     pub(super) fn reload(&self, groups: Vec<Group>) {

@@ -1,6 +1,7 @@
 //! States through restarts, reloads and failures: a real alert file, series in memory, time from the test.
 
 use ::model::{AlertState, Sample};
+use chance::Random;
 use store::Alerts;
 use tempfile::TempDir;
 
@@ -275,15 +276,7 @@ fn two_files_may_hold_the_same_group() {
 /// and what was told last is what is stored.
 #[test]
 fn no_notice_is_lost_or_doubled_by_restarts() {
-    let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121);
-    println!("SEED={seed}");
-    let mut state = seed | 1;
-    let mut random = move |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) % below
-    };
+    let mut random = Random::new(chance::seed(20_261_121));
     let mut bench = Bench::start(RULES);
     let hosts = ["a", "b", "c"];
     let mut is_down = [false; 3];
@@ -291,9 +284,9 @@ fn no_notice_is_lost_or_doubled_by_restarts() {
     let mut fired = 0;
     for _ in 0..300 {
         for down in &mut is_down {
-            *down ^= random(4) == 0;
+            *down ^= random.below(4) == 0;
         }
-        match random(10) {
+        match random.below(10) {
             0 => bench.restart(),
             1 => {
                 // The slot is evaluated and its series written; the process dies before the commit.

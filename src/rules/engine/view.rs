@@ -33,6 +33,8 @@ pub struct RuleView {
     pub name: String,
     pub kind: RuleKind,
     pub expr: String,
+    /// Whether the expression is LogQL.
+    pub is_logs: bool,
     pub labels: Vec<(String, String)>,
     pub annotations: Vec<(String, String)>,
     pub health: Health,
@@ -71,6 +73,7 @@ impl Member {
                 name: rule.name.clone(),
                 kind: rule.kind,
                 expr: rule.expr_text.trim().to_string(),
+                is_logs: rule.condition.promql().is_none(),
                 labels: rule.labels.clone(),
                 annotations: rule.annotations.clone(),
                 health: match report {

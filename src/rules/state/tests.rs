@@ -1,3 +1,5 @@
+use chance::Random;
+
 use super::*;
 
 const STEP_MS: i64 = 60_000;
@@ -167,26 +169,18 @@ impl Model {
 /// Random verdicts and timers changed by reloads, against the model. With restarts and the disk: `engine/tests/model.rs`.
 #[test]
 fn random_verdicts_follow_the_table() {
-    let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121);
-    println!("SEED={seed}");
-    let mut state = seed | 1;
-    let mut random = move |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) % below
-    };
+    let mut random = Random::new(chance::seed(20_261_121));
     let mut fired = 0;
     for _ in 0..500 {
         let (mut model, mut instance) = (Model::default(), None::<Instance>);
-        let (mut wait, keep, ends) = (random(4) as i64, random(4) as i64, random(2) == 0);
+        let (mut wait, keep, ends) = (random.below(4) as i64, random.below(4) as i64, random.below(2) == 0);
         let mut verdict = 0;
         for at in 0..60 {
-            if random(3) == 0 {
-                verdict = random(3);
+            if random.below(3) == 0 {
+                verdict = random.below(3);
             }
-            if random(20) == 0 {
-                wait = random(4) as i64;
+            if random.below(20) == 0 {
+                wait = random.below(4) as i64;
             }
             let timers = Timers { for_ms: wait * STEP_MS, keep_firing_for_ms: keep * STEP_MS };
             let at_ms = at * STEP_MS;

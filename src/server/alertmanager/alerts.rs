@@ -55,10 +55,8 @@ pub(super) async fn list(asker: Asker) -> Response {
     let result = asker.work(|asker| {
         let filter = Filter::read(&asker)?;
         let mut out = String::new();
-        if !asker.has_alerts {
-            return Ok(ok("[]".into()));
-        }
-        let statuses = asker.state.notifier.board(crate::clock::now_ms())?.statuses();
+        let Some(alerting) = asker.alerting() else { return Ok(ok("[]".into())) };
+        let statuses = alerting.notifier.board(crate::clock::now_ms())?.statuses();
         let shown = statuses.iter().filter(|alert| {
             filter.takes(alert) && alert.receivers.iter().any(|receiver| filter.takes_receiver(receiver))
         });
@@ -73,10 +71,8 @@ pub(super) async fn groups(asker: Asker) -> Response {
         let filter = Filter::read(&asker)?;
         let muted = asker.flag("muted", true)?;
         let mut out = String::new();
-        if !asker.has_alerts {
-            return Ok(ok("[]".into()));
-        }
-        let board = asker.state.notifier.board(crate::clock::now_ms())?;
+        let Some(alerting) = asker.alerting() else { return Ok(ok("[]".into())) };
+        let board = alerting.notifier.board(crate::clock::now_ms())?;
         let statuses = board.statuses();
         let mut groups = board.groups(&statuses);
         groups.retain_mut(|group| {
@@ -150,7 +146,7 @@ fn take(asker: &Asker, posted: Vec<PostedAlert>) -> Result<Response, Fault> {
             Err(reason) => refused.push(reason),
         }
     }
-    refused.extend(asker.state.notifier.push_alerts(drafts, crate::clock::now_ms())?);
+    refused.extend(asker.changed()?.notifier.push_alerts(drafts, crate::clock::now_ms())?);
     if refused.is_empty() {
         return Ok(ok(String::new()));
     }

@@ -16,11 +16,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use model::TenantId;
 use model::any::json_string;
-use model::{Kind, TenantId};
 
-use crate::State;
 use crate::error::Fault;
+use crate::{Alerting, State, alerting};
 
 /// Longest body of a POST, in bytes: a Prometheus server sends 64 alerts at once.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -40,10 +40,10 @@ pub(crate) fn router() -> Router<State> {
         .route("/api/v1/silences/preview", get(trace::preview))
 }
 
-/// A request and what it may see: rules and messages belong to one tenant.
+/// A request and what it may see: rules and messages belong to a tenant.
 struct Asker {
     state: State,
-    has_alerts: bool,
+    tenant: TenantId,
     query: Vec<(String, String)>,
     headers: HeaderMap,
 }
@@ -54,16 +54,21 @@ impl FromRequestParts<State> for Asker {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Asker, Self::Rejection> {
         let tenant = parts.extensions.get::<TenantId>().cloned().unwrap_or_default();
         let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned();
-        Ok(Asker {
-            has_alerts: tenant == state.alerts_tenant,
-            state: state.clone(),
-            query: query.collect(),
-            headers: parts.headers.clone(),
-        })
+        Ok(Asker { tenant, state: state.clone(), query: query.collect(), headers: parts.headers.clone() })
     }
 }
 
 impl Asker {
+    /// What there is to read; `None` for a tenant without rules.
+    fn alerting(&self) -> Option<&Alerting> {
+        self.state.alerting_of(&self.tenant)
+    }
+
+    /// What is to be changed.
+    fn changed(&self) -> Result<&Alerting, Fault> {
+        self.alerting().ok_or_else(|| alerting::none_for(&self.tenant))
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -102,10 +107,7 @@ impl Asker {
     /// Refuses what would change something for a tenant without alerts, or comes from a page of another origin: a browser
     /// sends such requests with this content type only after asking, and is not let.
     fn may_write(&self, wants_json: bool) -> Result<(), Fault> {
-        if !self.has_alerts {
-            let reason = format!("alerts and silences are kept for tenant {} alone", self.state.alerts_tenant);
-            return Err(Fault::new(Kind::Forbidden, reason));
-        }
+        self.changed()?;
         let content = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if wants_json && !content.to_ascii_lowercase().starts_with("application/json") {
             let fault = Fault::invalid("unsupported media type, only [application/json] are allowed");

@@ -30,10 +30,10 @@ pub(super) async fn list(asker: Asker) -> Response {
 }
 
 fn stored(asker: &Asker, now_ms: i64) -> Result<Vec<Silence>, Fault> {
-    if !asker.has_alerts {
-        return Ok(Vec::new());
+    match asker.alerting() {
+        Some(alerting) => Ok(alerting.notifier.board(now_ms)?.silences().to_vec()),
+        None => Ok(Vec::new()),
     }
-    Ok(asker.state.notifier.board(now_ms)?.silences().to_vec())
 }
 
 /// Alertmanager's order: active ones by their end, pending ones by their beginning, then the expired, the latest first.
@@ -68,12 +68,10 @@ pub(super) async fn expire(asker: Asker, Path(id): Path<String>) -> Response {
         return bad_id(&id);
     }
     let result = asker.work(move |asker| {
-        match asker.state.notifier.expire_silence(&id, "API", crate::clock::now_ms()) {
-            // Alertmanager calls it an error of its own.
-            Err(error @ notify::SilenceError::Expired { .. }) => {
-                Err(Fault::from(error).with_status(StatusCode::INTERNAL_SERVER_ERROR))
-            }
-            result => Ok(result.map(|()| ok(String::new()))?),
+        match asker.changed()?.notifier.expire_silence(&id, "API", crate::clock::now_ms()) {
+            // As in Alertmanager: what was wanted is so.
+            Ok(()) | Err(notify::SilenceError::Expired { .. }) => Ok(ok(String::new())),
+            Err(error) => Err(error.into()),
         }
     });
     answer(result.await)
@@ -137,7 +135,7 @@ pub(super) async fn set(asker: Asker, bytes: Body) -> Response {
         Err(Refusal::Bad(reason)) => return super::refuse(&Fault::invalid(reason)),
     };
     let result = asker.work(move |asker| {
-        let id = asker.state.notifier.set_silence(draft, "", crate::clock::now_ms())?;
+        let id = asker.changed()?.notifier.set_silence(draft, "", crate::clock::now_ms())?;
         let mut out = String::from("{\"silenceID\":");
         json_string(&id, &mut out);
         out.push('}');

@@ -21,9 +21,9 @@ pub(crate) fn build_info() -> String {
 pub(super) async fn status(asker: Asker) -> Response {
     let result = asker.work(|asker| {
         let settings = &asker.state.settings;
-        let config = asker.state.notifier.config();
+        let config = asker.alerting().map(|alerting| alerting.notifier.config());
         let mut out = String::from("{\"cluster\":{\"peers\":[],\"status\":\"disabled\"},\"config\":{\"original\":");
-        json_string(if asker.has_alerts { config.shown() } else { "" }, &mut out);
+        json_string(config.as_ref().map_or("", |config| config.shown()), &mut out);
         out.push_str("},\"uptime\":");
         json_string(&time_text(settings.started_ms), &mut out);
         out.push_str(",\"versionInfo\":{\"branch\":\"binnacle\",\"buildDate\":\"\",\"buildUser\":\"\",\"goVersion\":\"\",\"revision\":");
@@ -39,8 +39,9 @@ pub(super) async fn status(asker: Asker) -> Response {
 pub(super) async fn receivers(asker: Asker) -> Response {
     let result = asker.work(|asker| {
         let mut out = String::new();
-        let board = asker.state.notifier.board(crate::clock::now_ms())?;
-        push_array(board.receivers().filter(|_| asker.has_alerts), &mut out, push_receiver);
+        let Some(alerting) = asker.alerting() else { return Ok(ok("[]".into())) };
+        let board = alerting.notifier.board(crate::clock::now_ms())?;
+        push_array(board.receivers(), &mut out, push_receiver);
         Ok(ok(out))
     });
     answer(result.await)

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{Asker, body};
 use crate::api::envelope::{self, Notes, push_array, push_object, push_strings, push_time};
 use crate::error::Fault;
+use crate::{Alerting, State};
 
 /// Attempts of the history that are looked through for one alert's.
 const ATTEMPTS_SEARCHED: usize = 5_000;
@@ -35,13 +36,18 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// Of the firing alert with this fingerprint, of its labels or of the instance.
-    pub(crate) fn read(state: &crate::State, fingerprint: &str, now_ms: i64) -> Result<Option<Trace>, Fault> {
-        let board = state.notifier.board(now_ms)?;
+    pub(crate) fn read(
+        state: &State,
+        alerting: &Alerting,
+        fingerprint: &str,
+        now_ms: i64,
+    ) -> Result<Option<Trace>, Fault> {
+        let board = alerting.notifier.board(now_ms)?;
         let mut statuses = board.statuses().into_iter();
         let found =
             statuses.find(|status| status.fingerprint == fingerprint || status.instance.fingerprint() == fingerprint);
         let Some(status) = found else { return Ok(None) };
-        let Some(tenant) = state.store.existing_tenant(&state.alerts_tenant)? else { return Ok(None) };
+        let Some(tenant) = state.store.existing_tenant(&alerting.tenant)? else { return Ok(None) };
         let alerts = tenant.alerts()?;
         let episode = status.instance.episode().unwrap_or_default();
         let mut intents = alerts.intents()?;
@@ -108,9 +114,9 @@ fn sentences(status: &AlertStatus, routes: &[RouteTaken], intents: &[Intent], no
 
 pub(super) async fn trace(asker: Asker, Path(fingerprint): Path<String>) -> Response {
     let result = asker.work(move |asker| {
-        let found = match asker.has_alerts {
-            true => Trace::read(&asker.state, &fingerprint, crate::clock::now_ms())?,
-            false => None,
+        let found = match asker.alerting() {
+            Some(alerting) => Trace::read(&asker.state, alerting, &fingerprint, crate::clock::now_ms())?,
+            None => None,
         };
         let trace = found
             .ok_or_else(|| Fault::new(Kind::NotFound, format!("no firing alert has the fingerprint {fingerprint}")))?;
@@ -195,7 +201,7 @@ pub(super) async fn acknowledge(asker: Asker, Path(fingerprint): Path<String>, b
             .work(move |asker| {
                 let now_ms = crate::clock::now_ms();
                 let until_ms = until_ms(posted.lasts.as_deref(), now_ms)?;
-                asker.state.notifier.acknowledge(&fingerprint, &posted.by, &posted.comment, until_ms, now_ms)?;
+                asker.changed()?.notifier.acknowledge(&fingerprint, &posted.by, &posted.comment, until_ms, now_ms)?;
                 Ok(envelope::success("{}", &Notes::default()))
             })
             .await
@@ -216,7 +222,7 @@ pub(super) async fn unacknowledge(asker: Asker, Path(fingerprint): Path<String>)
         asker.may_write(false)?;
         asker
             .work(move |asker| {
-                asker.state.notifier.unacknowledge(&fingerprint, "API", crate::clock::now_ms())?;
+                asker.changed()?.notifier.unacknowledge(&fingerprint, "API", crate::clock::now_ms())?;
                 Ok(envelope::success("{}", &Notes::default()))
             })
             .await
@@ -226,7 +232,8 @@ pub(super) async fn unacknowledge(asker: Asker, Path(fingerprint): Path<String>)
 
 pub(super) async fn audit(asker: Asker) -> Response {
     let result = asker.work(|asker| {
-        let lines = match asker.state.store.existing_tenant(&asker.state.alerts_tenant)?.filter(|_| asker.has_alerts) {
+        let store = asker.state.store.existing_tenant(&asker.tenant)?;
+        let lines = match store.filter(|_| asker.alerting().is_some()) {
             Some(tenant) => tenant.alerts()?.audit(i64::MAX, AUDIT_MAX)?,
             None => Vec::new(),
         };
@@ -255,10 +262,10 @@ pub(crate) struct Preview {
 }
 
 impl Preview {
-    pub(crate) fn read(state: &crate::State, matchers: &[model::Matcher], now_ms: i64) -> Result<Preview, Fault> {
-        let mut alerts = state.notifier.board(now_ms)?.statuses();
+    pub(crate) fn read(alerting: &Alerting, matchers: &[model::Matcher], now_ms: i64) -> Result<Preview, Fault> {
+        let mut alerts = alerting.notifier.board(now_ms)?.statuses();
         alerts.retain(|alert| matchers.iter().all(|matcher| matcher.matches_labels(&alert.instance.labels)));
-        let groups = state.rules.view();
+        let groups = alerting.rules.view();
         let alerting = groups.iter().flat_map(|group| &group.rules);
         let mut rules: Vec<String> = alerting
             .filter(|rule| matches!(rule.kind, rules::RuleKind::Alerting { .. }))
@@ -286,8 +293,8 @@ pub(super) async fn preview(asker: Asker) -> Response {
             return Err(Fault::invalid("give the silence's matchers as filter parameters"));
         }
         let mut out = String::from("{\"alerts\":[");
-        if asker.has_alerts {
-            let preview = Preview::read(&asker.state, &matchers, crate::clock::now_ms())?;
+        if let Some(alerting) = asker.alerting() {
+            let preview = Preview::read(alerting, &matchers, crate::clock::now_ms())?;
             for (at, alert) in preview.alerts.iter().enumerate() {
                 out.push_str(if at > 0 { "," } else { "" });
                 super::json::push_alert(alert, &alert.receivers, &[], &mut out);

@@ -64,8 +64,8 @@ pub(super) async fn cardinality(
 /// What queries and rules ask for, and whether that is all of it.
 fn asked(state: &State, tenant: &TenantId) -> (Asked, bool) {
     let (mut asked, is_all) = state.asked_metrics.of(tenant);
-    if *tenant == state.alerts_tenant {
-        for rule in state.rules.view().iter().flat_map(|group| &group.rules) {
+    if let Some(alerting) = state.alerting_of(tenant) {
+        for rule in alerting.rules.view().iter().flat_map(|group| &group.rules) {
             // It was parsed when its file was read.
             let Ok(expr) = promql::parse(&rule.expr) else { continue };
             let at_ms = rule.last_evaluation_ms.unwrap_or(state.settings.started_ms);

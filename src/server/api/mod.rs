@@ -17,7 +17,7 @@ mod query;
 mod remote_read;
 mod replay;
 mod result_json;
-mod rules;
+pub(crate) mod rules;
 mod series;
 mod stats;
 mod status;

@@ -3,15 +3,15 @@
 use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::Response;
+use model::TenantId;
 use model::alert::Attempt;
 use model::any::json_string;
 use model::time::rfc3339_ms;
-use model::{Kind, TenantId};
 
 use super::envelope::{self, Notes, push_array};
 use super::params::{Params, bad};
-use crate::State;
 use crate::error::Fault;
+use crate::{State, alerting};
 
 /// `receiver`: who is to be told. Answers with the id to ask about.
 pub(super) async fn begin_test(
@@ -20,9 +20,9 @@ pub(super) async fn begin_test(
     params: Params,
 ) -> Response {
     super::answer("notify", async {
-        own_tenant(&state, &tenant)?;
+        let notifier = notifier_of(&state, &tenant)?;
         let receiver = params.get("receiver").ok_or_else(|| bad("receiver", "name the receiver to test"))?;
-        let id = state.notifier.send_test(receiver).map_err(|error| Fault::new(error.kind(), error.to_string()))?;
+        let id = notifier.send_test(receiver).map_err(|error| Fault::new(error.kind(), error.to_string()))?;
         let mut out = String::from("{\"testId\":");
         json_string(&id, &mut out);
         out.push('}');
@@ -38,9 +38,8 @@ pub(super) async fn test_steps(
     params: Params,
 ) -> Response {
     super::answer("notify", async {
-        own_tenant(&state, &tenant)?;
+        let notifier = notifier_of(&state, &tenant)?;
         let id = params.get("id").ok_or_else(|| bad("id", "give the id that the test was begun with"))?.to_owned();
-        let notifier = state.notifier.clone();
         let steps = tokio::task::spawn_blocking(move || notifier.test_steps(&id))
             .await
             .map_err(|_| Fault::panicked("reading the attempts of a test"))??;
@@ -52,11 +51,9 @@ pub(super) async fn test_steps(
     .await
 }
 
-fn own_tenant(state: &State, tenant: &TenantId) -> Result<(), Fault> {
-    if *tenant == state.alerts_tenant {
-        return Ok(());
-    }
-    Err(Fault::new(Kind::NotFound, format!("alerts are told for the tenant {} alone", state.alerts_tenant)))
+fn notifier_of(state: &State, tenant: &TenantId) -> Result<notify::Notifier, Fault> {
+    let alerting = state.alerting_of(tenant).ok_or_else(|| alerting::none_for(tenant))?;
+    Ok(alerting.notifier.clone())
 }
 
 fn push_attempt(attempt: &Attempt, out: &mut String) {

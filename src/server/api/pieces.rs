@@ -26,14 +26,17 @@ const WAITING_MAX: usize = 2;
 /// How long a reader may take nothing.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
-/// An answer's text in order, each piece some [`PIECE_BYTES`] long.
-pub(super) struct Pieces(Box<dyn Iterator<Item = String> + Send>);
+/// An answer in order, each piece some [`PIECE_BYTES`] long.
+pub(super) struct Pieces {
+    bytes: Box<dyn Iterator<Item = Vec<u8>> + Send>,
+    content_type: &'static str,
+}
 
 impl Pieces {
-    /// Of a writer that appends a bit more at each call, and says whether there is more to come.
+    /// JSON of a writer that appends a bit more at each call, and says whether there is more to come.
     pub(super) fn of(mut write: impl FnMut(&mut String) -> bool + Send + 'static) -> Pieces {
         let mut done = false;
-        Pieces(Box::new(std::iter::from_fn(move || {
+        let bytes = Box::new(std::iter::from_fn(move || {
             if done {
                 return None;
             }
@@ -41,8 +44,27 @@ impl Pieces {
             while !done && piece.len() < PIECE_BYTES {
                 done = !write(&mut piece);
             }
-            Some(piece)
-        })))
+            Some(piece.into_bytes())
+        }));
+        Pieces { bytes, content_type: "application/json" }
+    }
+
+    /// Bytes of another type, as `push` writes the items.
+    pub(super) fn binary<T: 'static>(
+        content_type: &'static str,
+        mut items: impl Iterator<Item = T> + Send + 'static,
+        mut push: impl FnMut(T, &mut Vec<u8>) + Send + 'static,
+    ) -> Pieces {
+        let bytes = Box::new(std::iter::from_fn(move || {
+            let mut piece = Vec::new();
+            while piece.len() < PIECE_BYTES
+                && let Some(item) = items.next()
+            {
+                push(item, &mut piece);
+            }
+            (!piece.is_empty()).then_some(piece)
+        }));
+        Pieces { bytes, content_type }
     }
 
     /// `before`, then the items as `push` writes them with commas between, then `after`.
@@ -73,7 +95,7 @@ impl Pieces {
 
     #[cfg(test)]
     pub(super) fn text(self) -> String {
-        self.0.collect()
+        String::from_utf8(self.bytes.flatten().collect()).unwrap()
     }
 
     /// Writes the beginning, and all of it if it is small. Blocks while there are too many big answers on their way.
@@ -81,45 +103,45 @@ impl Pieces {
     /// # Errors
     /// `Timeout` when none of those ended before the query's deadline.
     pub(super) fn begin(mut self, queries: &Queries, budget: &Budget) -> Result<Begun, Fault> {
-        let mut text = String::new();
-        for piece in self.0.by_ref() {
-            if text.is_empty() {
-                text = piece;
+        let mut bytes = Vec::new();
+        for piece in self.bytes.by_ref() {
+            if bytes.is_empty() {
+                bytes = piece;
             } else {
-                text.push_str(&piece);
+                bytes.extend(piece);
             }
-            if text.len() >= WHOLE_BYTES {
+            if bytes.len() >= WHOLE_BYTES {
                 let slot = queries.slot_for_a_big_answer(budget)?;
-                return Ok(Begun::Big { text, rest: self, slot });
+                return Ok(Begun::Big { bytes, rest: self, slot });
             }
         }
-        Ok(Begun::Whole(text))
+        Ok(Begun::Whole { bytes, content_type: self.content_type })
     }
 }
 
 /// An answer whose beginning is written.
 pub(super) enum Begun {
-    Whole(String),
-    Big { text: String, rest: Pieces, slot: AnswerSlot },
+    Whole { bytes: Vec<u8>, content_type: &'static str },
+    Big { bytes: Vec<u8>, rest: Pieces, slot: AnswerSlot },
 }
 
 impl Begun {
-    /// JSON with status 200.
+    /// With status 200.
     pub(super) fn into_response(self) -> Response {
-        let body = match self {
-            Begun::Whole(text) => Body::from(text),
-            Begun::Big { text, rest, slot } => sent_by_a_task(text, rest, slot, STALL_MAX),
+        let (content_type, body) = match self {
+            Begun::Whole { bytes, content_type } => (content_type, Body::from(bytes)),
+            Begun::Big { bytes, rest, slot } => (rest.content_type, sent_by_a_task(bytes, rest, slot, STALL_MAX)),
         };
-        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        ([(header::CONTENT_TYPE, content_type)], body).into_response()
     }
 }
 
 /// A body fed by a task, which ends when it is read or when its reader stalls or leaves.
-fn sent_by_a_task(text: String, rest: Pieces, slot: AnswerSlot, stall_max: Duration) -> Body {
+fn sent_by_a_task(begun: Vec<u8>, rest: Pieces, slot: AnswerSlot, stall_max: Duration) -> Body {
     let (sender, mut receiver) = mpsc::channel::<Option<Bytes>>(WAITING_MAX);
     tokio::spawn(async move {
         let _slot = slot;
-        let pieces = std::iter::once(text).chain(rest.0).map(|piece| Some(Bytes::from(piece)));
+        let pieces = std::iter::once(begun).chain(rest.bytes).map(|piece| Some(Bytes::from(piece)));
         for piece in pieces.chain([None]) {
             match tokio::time::timeout(stall_max, sender.send(piece)).await {
                 Ok(Ok(())) => {}
@@ -195,7 +217,7 @@ mod tests {
         let slots = Arc::new(Semaphore::new(1));
         let permit = slots.clone().try_acquire_owned().unwrap();
         let slot = AnswerSlot { _permit: permit, _memory: Share::of(&Pool::new(u64::MAX)) };
-        let mut body = sent_by_a_task(String::new(), numbers(1_000_000), slot, Duration::from_millis(1));
+        let mut body = sent_by_a_task(Vec::new(), numbers(1_000_000), slot, Duration::from_millis(1));
         // The task gives up since nobody reads, and only then is the slot free.
         let _free = slots.acquire().await.unwrap();
         let mut ended = None;

@@ -20,10 +20,22 @@ pub(super) async fn rules(
     Extension(tenant): Extension<TenantId>,
     params: Params,
 ) -> Response {
+    listed(groups_of(&state, &tenant), &params).await
+}
+
+/// Rules over logs alone, at the address where Loki's ruler shows its own.
+pub(crate) async fn rules_of_logs(
+    Shared(state): Shared<State>,
+    Extension(tenant): Extension<TenantId>,
+    params: Params,
+) -> Response {
+    listed(groups_of_logs(&state, &tenant), &params).await
+}
+
+async fn listed(groups: Vec<GroupView>, params: &Params) -> Response {
     super::answer("rules", async {
-        let filter = Filter::read(&params)?;
-        let page = Paging::read(&params)?;
-        let groups = groups_of(&state, &tenant);
+        let filter = Filter::read(params)?;
+        let page = Paging::read(params)?;
         let from = match &page.from {
             None => 0,
             Some(token) => groups.iter().position(|group| token_of(group) == *token).ok_or_else(|| {
@@ -50,8 +62,16 @@ pub(super) async fn rules(
 }
 
 pub(super) async fn alerts(Shared(state): Shared<State>, Extension(tenant): Extension<TenantId>) -> Response {
+    active_of(groups_of(&state, &tenant)).await
+}
+
+/// Alerts of rules over logs alone.
+pub(crate) async fn alerts_of_logs(Shared(state): Shared<State>, Extension(tenant): Extension<TenantId>) -> Response {
+    active_of(groups_of_logs(&state, &tenant)).await
+}
+
+async fn active_of(groups: Vec<GroupView>) -> Response {
     super::answer("alerts", async {
-        let groups = groups_of(&state, &tenant);
         let active = groups.iter().flat_map(|group| &group.rules).flat_map(active);
         let mut out = String::from("{\"alerts\":");
         push_array(active, &mut out, push_alert);
@@ -63,11 +83,15 @@ pub(super) async fn alerts(Shared(state): Shared<State>, Extension(tenant): Exte
 
 /// A tenant's rules; tenants that `rules.tenants` does not name have none.
 fn groups_of(state: &State, tenant: &TenantId) -> Vec<GroupView> {
-    match state.rules_of.get(tenant) {
-        _ if *tenant == state.alerts_tenant => state.rules.view(),
-        Some(rules) => rules.view(),
-        None => Vec::new(),
-    }
+    state.alerting_of(tenant).map(|alerting| alerting.rules.view()).unwrap_or_default()
+}
+
+/// As [`groups_of`], the rules over logs; a group without any is left out.
+pub(crate) fn groups_of_logs(state: &State, tenant: &TenantId) -> Vec<GroupView> {
+    let mut groups = groups_of(state, tenant);
+    groups.iter_mut().for_each(|group| group.rules.retain(|rule| rule.is_logs));
+    groups.retain(|group| !group.rules.is_empty());
+    groups
 }
 
 /// Which page of the groups is wanted.

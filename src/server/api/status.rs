@@ -45,9 +45,9 @@ pub(super) async fn runtime_info(Shared(state): Shared<State>) -> Response {
     // A folder that was removed has no name any more.
     json_string(&std::env::current_dir().unwrap_or_default().display().to_string(), &mut data);
     push_time(",\"serverTime\":", Some(clock::now_ms()), &mut data);
-    // The configuration is read at the start alone, and a bad one does not start.
-    data.push_str(",\"reloadConfigSuccess\":true");
-    push_time(",\"lastConfigTime\":", Some(state.settings.started_ms), &mut data);
+    let (is_good, at_ms) = state.reloaded.last();
+    write!(data, ",\"reloadConfigSuccess\":{is_good}").expect("a String takes everything");
+    push_time(",\"lastConfigTime\":", Some(at_ms), &mut data);
     write!(
         data,
         ",\"corruptionCount\":0,\"goroutineCount\":{tasks},\"GOMAXPROCS\":{threads},\"GOMEMLIMIT\":0,\"GOGC\":\"\",\"GODEBUG\":\"\",\"storageRetention\":\"{} or {}B\"}}",

@@ -10,7 +10,7 @@ use model::{NsRange, TenantId};
 use query::logql::ast::LogExpr;
 use query::logql::{self, DetectedField, Expr};
 
-use super::params::{LIMIT_MAX, bounds, count};
+use super::params::{LIMIT_DEFAULT, LIMIT_MAX, bounds, count};
 use super::{answer, fault, json};
 use crate::api::envelope::{push_array, push_strings};
 use crate::api::params::Params;
@@ -18,8 +18,8 @@ use crate::api::view::View;
 use crate::error::Fault;
 use crate::{State, clock};
 
-/// Lines that are looked at, and fields or values that are told, by default (Loki's `max_detected_fields`).
-const DEFAULT: usize = 1_000;
+/// Fields or values that are told by default.
+const FIELDS_DEFAULT: usize = 1_000;
 
 async fn fields(
     state: &State,
@@ -29,7 +29,7 @@ async fn fields(
 ) -> Result<BTreeMap<String, DetectedField>, Fault> {
     let asked = bounds(params, clock::now_ns())?;
     let log = log_of(params.query())?;
-    let lines = count(params, "line_limit", DEFAULT)?.min(LIMIT_MAX);
+    let lines = count(params, "line_limit", LIMIT_DEFAULT)?.min(LIMIT_MAX);
     let store = state.store.clone();
     let work = move |budget: &query::Budget| {
         let view = View::of(&store, &tenant)?;
@@ -50,9 +50,10 @@ fn log_of(text: &str) -> Result<LogExpr, Fault> {
     }
 }
 
+/// `limit`, once called `field_limit`.
 fn limit(params: &Params) -> Result<usize, Fault> {
-    let name = if params.get("field_limit").is_some() { "field_limit" } else { "limit" };
-    count(params, name, DEFAULT)
+    let name = if params.get("limit").is_some() { "limit" } else { "field_limit" };
+    count(params, name, FIELDS_DEFAULT)
 }
 
 pub(super) async fn detected_fields(

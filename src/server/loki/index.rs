@@ -21,7 +21,7 @@ use crate::{State, clock};
 const NS_PER_MS: i64 = 1_000_000;
 const SERIES_DEFAULT: usize = 100;
 /// Most series of a volume (Loki's `volume_max_series`).
-const SERIES_MAX: usize = 1_000;
+pub(super) const SERIES_MAX: usize = 1_000;
 
 pub(super) async fn stats(
     Shared(state): Shared<State>,
@@ -116,7 +116,11 @@ fn asked(params: &Params) -> Result<Asked, Fault> {
             return Err(Fault::invalid("invalid aggregation option: must be one of [series, labels]"));
         }
     };
-    let limit = count(params, "limit", SERIES_DEFAULT)?.min(SERIES_MAX);
+    // As in Loki 0 is the default here.
+    let limit = match params.get("limit") {
+        Some("0") => SERIES_DEFAULT,
+        _ => count(params, "limit", SERIES_DEFAULT)?.min(SERIES_MAX),
+    };
     Ok(Asked { matchers, by, limit })
 }
 

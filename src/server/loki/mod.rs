@@ -10,6 +10,7 @@ mod patterns;
 pub(crate) mod push;
 mod query;
 mod result_json;
+mod rules;
 mod status;
 pub(crate) mod tail;
 
@@ -26,10 +27,10 @@ use http::{HeaderValue, StatusCode, header};
 use model::Kind;
 
 use crate::State;
-use crate::api::{DURATION, REQUESTS};
+use crate::api::{self, DURATION, REQUESTS};
 use crate::error::Fault;
 
-/// Every route under `/loki/` but push. Each may be asked with GET or with a POST form.
+/// Every route under `/loki/` but push, and what Loki has elsewhere. Each may be asked with GET or with a POST form, the ruler's with GET.
 pub(crate) fn router() -> Router<State> {
     let routes: [(&str, MethodRouter<State>); 17] = [
         ("query", read(query::instant)),
@@ -54,7 +55,17 @@ pub(crate) fn router() -> Router<State> {
     let routes = routes
         .into_iter()
         .fold(Router::new(), |router, (path, route)| router.route(&format!("/loki/api/v1/{path}"), route));
-    routes.route("/loki/{*rest}", any(no_such_path))
+    // Grafana's alerting asks at the second address.
+    let routes = ["/loki/api/v1/rules", "/api/prom/rules"].into_iter().fold(routes, |router, path| {
+        router
+            .route(path, rules::kept_in_files(rules::all))
+            .route(&format!("{path}/{{namespace}}"), rules::kept_in_files(rules::namespace))
+            .route(&format!("{path}/{{namespace}}/{{group}}"), rules::kept_in_files(rules::group))
+    });
+    routes
+        .route("/prometheus/api/v1/rules", read(api::rules::rules_of_logs))
+        .route("/prometheus/api/v1/alerts", read(api::rules::alerts_of_logs))
+        .route("/loki/{*rest}", any(no_such_path))
 }
 
 fn read<H: Handler<T, State>, T: 'static>(handler: H) -> MethodRouter<State> {

@@ -1,6 +1,7 @@
 //! Parameters of Loki's API: times, steps, limits, in its own dialect and with its own defaults and words.
 
 use model::time::parse_duration_ms;
+use query::logql::units::{float, quote};
 use query::logs::Direction;
 
 use crate::api::params::Params;
@@ -26,27 +27,52 @@ pub(super) struct Bounds {
     pub(super) end_ns: i64,
 }
 
-/// A time as Loki takes it: seconds with a point in it, whole seconds of up to ten digits, nanoseconds, or RFC 3339.
-pub(super) fn time_ns(text: &str) -> Option<i64> {
-    if text.contains('.')
-        && let Ok(seconds) = text.parse::<f64>()
-    {
-        // Milliseconds are what a float holds.
-        let part_ns = (seconds.fract() * 1e3).round() as i64 * NS_PER_MS;
-        return (seconds.abs() < 9.2e9).then(|| seconds.trunc() as i64 * NS_PER_S + part_ns);
+/// Numbers above are nanoseconds, others seconds.
+const SECONDS_MAX: i64 = 10_000_000_000;
+
+/// A time as Loki takes it: RFC 3339, seconds with or without a fraction, or nanoseconds.
+///
+/// # Errors
+/// Go's words for what is none of these.
+pub(super) fn time_ns(text: &str) -> Result<i64, String> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return i64::try_from(at.as_nanosecond()).map_err(|_| format!("the time {text:?} is out of range"));
     }
-    if let Ok(number) = text.parse::<i64>() {
-        return if text.len() <= 10 { number.checked_mul(NS_PER_S) } else { Some(number) };
+    if text.contains('.') {
+        let number: f64 = float(text)?;
+        return match number {
+            _ if !number.is_finite() => Err("floating point timestamp is NaN or Inf".into()),
+            _ if number.abs() >= i64::MAX as f64 => Err("floating point timestamp exceeds integer range".into()),
+            // Milliseconds are what a float holds.
+            _ if number.trunc() <= SECONDS_MAX as f64 => {
+                let part_ns = (number.fract() * 1e3).round() as i64 * NS_PER_MS;
+                of_seconds(number.trunc() as i64, text)?.checked_add(part_ns).ok_or_else(|| out_of_range(text))
+            }
+            _ => Ok(number as i64),
+        };
     }
-    let at: jiff::Timestamp = text.parse().ok()?;
-    i64::try_from(at.as_nanosecond()).ok()
+    let number: i64 = text.parse().map_err(|error: std::num::ParseIntError| {
+        let too_large =
+            matches!(error.kind(), std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow);
+        let reason = if too_large { "value out of range" } else { "invalid syntax" };
+        format!("strconv.ParseInt: parsing {}: {reason}", quote(text))
+    })?;
+    if number <= SECONDS_MAX { of_seconds(number, text) } else { Ok(number) }
+}
+
+fn of_seconds(seconds: i64, text: &str) -> Result<i64, String> {
+    seconds.checked_mul(NS_PER_S).ok_or_else(|| out_of_range(text))
+}
+
+fn out_of_range(text: &str) -> String {
+    format!("the time {text:?} is out of range")
 }
 
 fn named_time(params: &Params, name: &str, default_ns: i64) -> Result<i64, Fault> {
     let Some(text) = params.get(name) else { return Ok(default_ns) };
-    time_ns(text).ok_or_else(|| {
+    time_ns(text).map_err(|reason| {
         Fault::invalid(format!(
-            "could not parse '{name}' parameter: {text:?} is no time; use ns since 1970, seconds, or RFC 3339"
+            "could not parse '{name}' parameter: {reason}; a time is ns or seconds since 1970, or RFC 3339"
         ))
     })
 }
@@ -168,19 +194,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_seconds_or_nanoseconds_by_their_length() {
+    fn times_are_seconds_or_nanoseconds_by_their_size() {
         for (text, expected) in [
-            ("1700000000", Some(1_700_000_000 * NS_PER_S)),
-            ("1700000000.5", Some(1_700_000_000_500_000_000)),
-            ("1700000000123456789", Some(1_700_000_000_123_456_789)),
-            ("17000000001", Some(17_000_000_001)),
-            ("2023-11-14T22:13:20Z", Some(1_700_000_000 * NS_PER_S)),
-            ("2023-11-14T22:13:20.000000001+00:00", Some(1_700_000_000 * NS_PER_S + 1)),
-            ("now", None),
-            ("", None),
-            ("1e300.", None),
+            ("1700000000", Ok(1_700_000_000 * NS_PER_S)),
+            ("0", Ok(0)),
+            ("-5", Ok(-5 * NS_PER_S)),
+            ("1700000000.5", Ok(1_700_000_000_500_000_000)),
+            ("1700000000.0004", Ok(1_700_000_000 * NS_PER_S)),
+            ("1.7e9", Ok(1_700_000_000 * NS_PER_S)),
+            ("1.7e18", Ok(1_700_000_000 * NS_PER_S)),
+            ("1700000000123456789", Ok(1_700_000_000_123_456_789)),
+            ("10000000001", Ok(10_000_000_001)),
+            ("2023-11-14T22:13:20Z", Ok(1_700_000_000 * NS_PER_S)),
+            ("2023-11-14T22:13:20.000000001+00:00", Ok(1_700_000_000 * NS_PER_S + 1)),
+            ("now", Err(r#"strconv.ParseInt: parsing "now": invalid syntax"#)),
+            ("", Err(r#"strconv.ParseInt: parsing "": invalid syntax"#)),
+            ("99999999999999999999", Err(r#"strconv.ParseInt: parsing "99999999999999999999": value out of range"#)),
+            ("x.y", Err(r#"strconv.ParseFloat: parsing "x.y": invalid syntax"#)),
+            ("1e30.", Err("strconv.ParseFloat")),
+            ("1.e30", Err("floating point timestamp exceeds integer range")),
+            ("-9999999999.5", Err("out of range")),
         ] {
-            assert_eq!(time_ns(text), expected, "{text}");
+            match (time_ns(text), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{text}"),
+                (Err(found), Err(expected)) => assert!(found.contains(expected), "{text}: {found}"),
+                (found, expected) => panic!("{text}: {found:?}, expected {expected:?}"),
+            }
         }
     }
 

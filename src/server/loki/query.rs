@@ -106,12 +106,12 @@ pub(super) async fn range(
     .await
 }
 
-/// Loki's canonical text of a query.
+/// A query laid out over lines.
 pub(super) async fn format_query(params: Params) -> Response {
     answer("loki_format", async {
         let expr = parse(params.query())?;
         let mut out = String::from("{\"status\":\"success\",\"data\":");
-        model::any::json_string(&expr.to_string(), &mut out);
+        model::any::json_string(&expr.pretty(), &mut out);
         out.push('}');
         Ok(json(out))
     })

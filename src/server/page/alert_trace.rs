@@ -10,7 +10,7 @@ use super::form::{Form, see};
 use super::frame::{Frame, show};
 use super::history_view::{AttemptRow, attempt_rows};
 use super::link::link;
-use super::silences::may_change;
+use super::silences::changed;
 use super::text::{one_line, span};
 use crate::alertmanager::trace::{Trace, until_ms};
 use crate::error::Fault;
@@ -43,9 +43,9 @@ pub(super) async fn page(asking: Asking, Path(fingerprint): Path<String>) -> Res
 }
 
 fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
-    let found = match asked.has_alerts() {
-        true => Trace::read(&asked.state, fingerprint, asked.now_ms)?,
-        false => None,
+    let found = match asked.alerting() {
+        Some(alerting) => Trace::read(&asked.state, alerting, fingerprint, asked.now_ms)?,
+        None => None,
     };
     let trace = found.ok_or_else(|| Failure::not_found("a firing alert with this fingerprint"))?;
     let labels = &trace.status.instance.labels;
@@ -91,10 +91,10 @@ pub(super) async fn acknowledge(
     let path = format!("/alerts/why/{fingerprint}");
     asking
         .answer(move |asked| {
-            may_change(asked)?;
+            let notifier = &changed(asked)?.notifier;
             let until_ms = until_ms(Some(form.get("lasts")), asked.now_ms)?;
             let (by, comment) = (form.get("by"), form.get("comment"));
-            let done = asked.state.notifier.acknowledge(&fingerprint, by, comment, until_ms, asked.now_ms);
+            let done = notifier.acknowledge(&fingerprint, by, comment, until_ms, asked.now_ms);
             Ok(done.map_err(Fault::from)?)
         })
         .await?;
@@ -109,8 +109,7 @@ pub(super) async fn unacknowledge(
     let path = format!("/alerts/why/{fingerprint}");
     asking
         .answer(move |asked| {
-            may_change(asked)?;
-            let done = asked.state.notifier.unacknowledge(&fingerprint, "page", asked.now_ms);
+            let done = changed(asked)?.notifier.unacknowledge(&fingerprint, "page", asked.now_ms);
             Ok(done.map_err(Fault::from)?)
         })
         .await?;

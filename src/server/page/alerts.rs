@@ -83,18 +83,15 @@ pub(super) async fn page(asking: Asking, Query(parameters): Query<Parameters>) -
 
 /// What the alert pages show to a tenant that has no rules of its own.
 pub(crate) fn foreign_note(asked: &Asked) -> String {
-    if asked.has_alerts() {
+    if asked.alerting().is_some() {
         return String::new();
     }
-    format!(
-        "Rules are evaluated and people are told for tenant {}; there is nothing of this tenant here.",
-        asked.state.alerts_tenant
-    )
+    "No rules are evaluated over this tenant's data, and nobody is told; name it in rules.tenants.".into()
 }
 
 /// What is stored about the telling of people: intents, and whether anybody could be told at all.
 pub(crate) fn deliveries(asked: &Asked, statuses: &[AlertStatus]) -> Result<Deliveries, Failure> {
-    let receivers = if asked.has_alerts() { asked.state.notifier.receivers() } else { Vec::new() };
+    let receivers = asked.alerting().map(|alerting| alerting.notifier.receivers()).unwrap_or_default();
     // A receiver without channels, as the one of a missing notify.yml, tells nobody.
     let any_receiver = receivers.iter().any(|receiver| !receiver.channels.is_empty());
     Ok(Deliveries::new(&intents(asked)?, any_receiver, asked.now_ms).with_statuses(statuses))
@@ -102,18 +99,21 @@ pub(crate) fn deliveries(asked: &Asked, statuses: &[AlertStatus]) -> Result<Deli
 
 /// What fires, of rules and of other programs, and what holds it back.
 pub(crate) fn statuses(asked: &Asked) -> Result<Vec<AlertStatus>, Failure> {
-    Ok(if asked.has_alerts() { asked.state.notifier.board(asked.now_ms)?.statuses() } else { Vec::new() })
+    match asked.alerting() {
+        Some(alerting) => Ok(alerting.notifier.board(asked.now_ms)?.statuses()),
+        None => Ok(Vec::new()),
+    }
 }
 
 pub(crate) fn intents(asked: &Asked) -> Result<Vec<Intent>, Failure> {
-    match asked.store()?.filter(|_| asked.has_alerts()) {
+    match asked.store()?.filter(|_| asked.alerting().is_some()) {
         Some(tenant) => Ok(tenant.alerts()?.intents()?),
         None => Ok(Vec::new()),
     }
 }
 
 pub(crate) fn transitions(asked: &Asked, before_ms: i64, max: usize) -> Result<Vec<Transition>, Failure> {
-    match asked.store()?.filter(|_| asked.has_alerts()) {
+    match asked.store()?.filter(|_| asked.alerting().is_some()) {
         Some(tenant) => Ok(tenant.alerts()?.transitions(before_ms, max)?),
         None => Ok(Vec::new()),
     }
@@ -132,7 +132,7 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<AlertsPage, Failure> 
     let is_paged = parameters.tab == "history";
     let next_ms = if is_paged { cut_page(&mut history, |change| change.at_ms) } else { None };
     let mut page = AlertsPage::new(frame, parameters, &groups, deliveries(asked, &statuses)?, &history, asked.now_ms);
-    if !asked.has_alerts() {
+    if asked.alerting().is_none() {
         page.note = foreign_note(asked);
     }
     if let Some(next_ms) = next_ms {

@@ -12,8 +12,8 @@ use query::{Budget, QueryError};
 use rules::GroupView;
 
 use super::failure::Failure;
-use crate::State;
 use crate::tenant_ext::Tenant;
+use crate::{Alerting, State};
 
 /// A page gives up sooner than an API query may: somebody is waiting for it.
 const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(15);
@@ -63,13 +63,13 @@ impl Asked {
         Ok(self.state.store.existing_tenant(&self.tenant)?)
     }
 
-    /// Whether rules and notifications are this tenant's to see.
-    pub(crate) fn has_alerts(&self) -> bool {
-        self.tenant == self.state.alerts_tenant
+    /// Rules and messages of this tenant; `None` when it has none.
+    pub(crate) fn alerting(&self) -> Option<&Alerting> {
+        self.state.alerting_of(&self.tenant)
     }
 
     pub(crate) fn groups(&self) -> Vec<GroupView> {
-        if self.has_alerts() { self.state.rules.view() } else { Vec::new() }
+        self.alerting().map(|alerting| alerting.rules.view()).unwrap_or_default()
     }
 
     pub(crate) fn metrics<'a>(&'a self, source: &'a dyn Source) -> Metrics<'a> {

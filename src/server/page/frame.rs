@@ -41,7 +41,7 @@ impl Frame {
     /// The frame of the page at `path`, one of the navigation's.
     pub(crate) fn new(asked: &Asked, path: &str, firing: usize) -> Frame {
         let frame = Frame::plain(asked.tenant.as_str(), asked.state.settings.version, asked.now_ms, path, firing);
-        let undelivered = if asked.has_alerts() { asked.state.notifier.undelivered() } else { Vec::new() };
+        let undelivered = asked.alerting().map(|alerting| alerting.notifier.undelivered()).unwrap_or_default();
         Frame { undelivered: undelivered_line(&undelivered, asked.now_ms), ..frame }
     }
 

@@ -16,7 +16,7 @@ use super::form::{Form, see};
 use super::frame::{Frame, show};
 use super::history_view::{AttemptRow, ROWS_MAX, attempt_rows, cut_page};
 use super::link::link;
-use super::silences::may_change;
+use super::silences::changed;
 use super::text::{one_line, span};
 use crate::error::Fault;
 
@@ -79,16 +79,16 @@ pub(super) async fn page(asking: Asking, Query(parameters): Query<Parameters>) -
 
 fn build(asked: &Asked, parameters: &Parameters) -> Result<NotificationsPage, Failure> {
     let frame = Frame::new(asked, "/notifications", firing(&asked.groups()));
-    let receivers = if asked.has_alerts() { asked.state.notifier.receivers() } else { Vec::new() };
-    let mut attempts = match asked.store()?.filter(|_| asked.has_alerts()) {
+    let receivers = asked.alerting().map(|alerting| alerting.notifier.receivers()).unwrap_or_default();
+    let mut attempts = match asked.store()?.filter(|_| asked.alerting().is_some()) {
         Some(tenant) => tenant.alerts()?.attempts(parameters.before.unwrap_or(i64::MAX), ROWS_MAX)?,
         None => Vec::new(),
     };
     let next_ms = cut_page(&mut attempts, |attempt| attempt.at_ms);
     let mut page = NotificationsPage::new(frame, &receivers, &intents(asked)?, &attempts, asked.now_ms);
     page.note = foreign_note(asked);
-    if !parameters.test.is_empty() && asked.has_alerts() {
-        let steps = asked.state.notifier.test_steps(&parameters.test)?;
+    if let Some(alerting) = asked.alerting().filter(|_| !parameters.test.is_empty()) {
+        let steps = alerting.notifier.test_steps(&parameters.test)?;
         page.test = Some(TestView::new(&parameters.test, &steps, asked.now_ms));
     }
     if let Some(next_ms) = next_ms {
@@ -100,8 +100,7 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<NotificationsPage, Fa
 /// Sends a test to a receiver, and shows how it goes.
 pub(super) async fn test(asking: Asking, form: Form) -> Result<Response, Failure> {
     let begun = asking.answer(move |asked| {
-        may_change(asked)?;
-        let begun = asked.state.notifier.send_test(form.get("receiver"));
+        let begun = changed(asked)?.notifier.send_test(form.get("receiver"));
         Ok(begun.map_err(|error| Fault::new(error.kind(), error.to_string()))?)
     });
     Ok(see(&link("/notifications", &[("test", &begun.await?)])))

@@ -19,6 +19,7 @@ pub(crate) fn with_pushed(mut groups: Vec<GroupView>, statuses: &[AlertStatus]) 
         name: status.instance.labels.value("alertname").into(),
         kind: RuleKind::Alerting { for_ms: 0, keep_firing_for_ms: 0 },
         expr: String::new(),
+        is_logs: false,
         labels: Vec::new(),
         annotations: Vec::new(),
         health: Health::Ok,

@@ -71,7 +71,8 @@ fn build(asked: &Asked, id: &str) -> Result<RulePage, Failure> {
     let mut page = RulePage::new(frame, group, rule, deliveries(asked, &statuses(asked)?)?, asked.now_ms);
     page.rows = transition_rows(&changes, &groups, asked.now_ms);
     page.attempts = attempt_rows(&attempts, asked.now_ms);
-    let value = asked.state.rules.rule(id).and_then(|rule| RuleValue::of(&rule.condition, &rule.expr_text));
+    let kept = asked.alerting().and_then(|alerting| alerting.rules.rule(id));
+    let value = kept.and_then(|rule| RuleValue::of(&rule.condition, &rule.expr_text));
     match (asked.store()?, value) {
         (Some(tenant), Some(value)) => {
             let range = aligned(MsRange { start_ms: asked.now_ms - LOOK_BACK_MS, end_ms: asked.now_ms }, STEP_MS);

@@ -18,6 +18,7 @@ use super::text::{Stamp, counted, one_line, span};
 use crate::alertmanager::silences::order;
 use crate::alertmanager::trace::{Preview, until_ms};
 use crate::error::Fault;
+use crate::{Alerting, alerting};
 
 /// Silences shown.
 const SHOWN_MAX: usize = 200;
@@ -93,10 +94,10 @@ pub(super) async fn create(asking: Asking, form: Form) -> Result<Response, Failu
     };
     let made = asking
         .answer(move |asked| {
-            may_change(asked)?;
+            let alerting = changed(asked)?;
             let draft = draft(&parameters, asked.now_ms);
             let made = draft.and_then(|draft| {
-                asked.state.notifier.set_silence(draft, "", asked.now_ms).map_err(|error| error.to_string())
+                alerting.notifier.set_silence(draft, "", asked.now_ms).map_err(|error| error.to_string())
             });
             match made {
                 Ok(_) => Ok(None),
@@ -113,8 +114,7 @@ pub(super) async fn create(asking: Asking, form: Form) -> Result<Response, Failu
 pub(super) async fn expire(asking: Asking, Path(id): Path<String>, _form: Form) -> Result<Response, Failure> {
     asking
         .answer(move |asked| {
-            may_change(asked)?;
-            match asked.state.notifier.expire_silence(&id, "page", asked.now_ms) {
+            match changed(asked)?.notifier.expire_silence(&id, "page", asked.now_ms) {
                 // Somebody was quicker: what was wanted is so.
                 Ok(()) | Err(notify::SilenceError::Expired { .. }) => Ok(()),
                 Err(error) => Err(Fault::from(error).into()),
@@ -124,13 +124,9 @@ pub(super) async fn expire(asking: Asking, Path(id): Path<String>, _form: Form) 
     Ok(see("/silences"))
 }
 
-/// Refuses changes by a tenant that has no alerts.
-pub(super) fn may_change(asked: &Asked) -> Result<(), Failure> {
-    if asked.has_alerts() {
-        return Ok(());
-    }
-    let reason = format!("alerts and silences are kept for tenant {} alone", asked.state.alerts_tenant);
-    Err(Fault::new(model::Kind::Forbidden, reason).into())
+/// What is to be changed; a tenant without rules is refused.
+pub(super) fn changed(asked: &Asked) -> Result<&Alerting, Failure> {
+    Ok(asked.alerting().ok_or_else(|| alerting::none_for(&asked.tenant))?)
 }
 
 fn matchers(text: &str) -> Result<Vec<Matcher>, String> {
@@ -159,8 +155,8 @@ fn build(asked: &Asked, mut parameters: Parameters, mut trouble: String) -> Resu
     let frame = Frame::new(asked, "/silences", firing(&asked.groups()));
     let mut preview = None;
     let mut rows = Vec::new();
-    if asked.has_alerts() {
-        let board = asked.state.notifier.board(asked.now_ms)?;
+    if let Some(alerting) = asked.alerting() {
+        let board = alerting.notifier.board(asked.now_ms)?;
         let statuses = board.statuses();
         let held = |silence: &Silence| statuses.iter().filter(|alert| alert.silenced_by.contains(&silence.id)).count();
         let mut silences = board.silences().to_vec();
@@ -169,7 +165,7 @@ fn build(asked: &Asked, mut parameters: Parameters, mut trouble: String) -> Resu
         if !parameters.matchers.is_empty() {
             match matchers(&parameters.matchers) {
                 Ok(matchers) => {
-                    let found = Preview::read(&asked.state, &matchers, asked.now_ms)?;
+                    let found = Preview::read(alerting, &matchers, asked.now_ms)?;
                     preview = Some(shown(&found));
                 }
                 Err(reason) if trouble.is_empty() => trouble = reason,
@@ -187,7 +183,7 @@ fn build(asked: &Asked, mut parameters: Parameters, mut trouble: String) -> Resu
         trouble,
         preview,
         rows,
-        longest: span(asked.state.notifier.silence_max_ms()),
+        longest: span(asked.state.alerting.notifier.silence_max_ms()),
     })
 }
 

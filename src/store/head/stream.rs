@@ -16,6 +16,9 @@ pub(super) struct Stream {
     tail: Vec<Open>,
     /// Times in `tail` are distances from here.
     base_ms: i64,
+    /// The time of the sample that was last to arrive: apart from `tail`, which lies elsewhere, so that a sample is appended without
+    /// waiting for that memory. Meaningless without any.
+    last_ms: i64,
 }
 
 struct Open {
@@ -51,6 +54,7 @@ impl Stream {
             self.base_ms = row.at_ms;
             offset_ms = Ok(0);
         }
+        self.last_ms = row.at_ms;
         let room = self.tail.capacity();
         self.tail.push(Open { offset_ms: offset_ms.unwrap_or(0), seq: row.seq, value: row.value });
         grown + (self.tail.capacity() - room) * size_of::<Open>()
@@ -84,11 +88,7 @@ impl Stream {
 
     /// The latest time, of a stream whose times grow.
     pub(super) fn last_ms(&self) -> Option<i64> {
-        match self.tail.last() {
-            Some(open) => Some(self.row(open).at_ms),
-            None if self.packed.is_empty() => None,
-            None => Some(self.packed_ms.1),
-        }
+        (!self.is_empty()).then_some(self.last_ms)
     }
 
     /// Earliest and latest time.

@@ -12,7 +12,6 @@ use roaring::RoaringBitmap;
 
 use super::matching::{GoOn, Numbers, Postings};
 use crate::StoreError;
-use crate::cardinality::Tally;
 
 type Hash = foldhash::fast::RandomState;
 type Values = BTreeMap<Arc<str>, u32>;
@@ -231,17 +230,6 @@ impl Active {
         let Some(values) = self.names.get(name) else { return Vec::new() };
         let any = |pair: &u32| self.pairs[*pair as usize].series.numbers().is_some_and(|numbers| numbers.any(among));
         values.iter().filter(|(_, pair)| any(pair)).map(|(value, _)| (&**value).into()).collect()
-    }
-
-    pub(crate) fn count(&self, among: &RoaringBitmap, tally: &mut Tally) {
-        tally.add_series(self.all.intersection_len(among));
-        for (name, values) in &self.names {
-            for (value, pair) in values {
-                if let Some(numbers) = self.pairs[*pair as usize].series.numbers() {
-                    tally.add(name, value, numbers.count(among));
-                }
-            }
-        }
     }
 
     fn of<'a>(&'a self, pairs: impl Iterator<Item = &'a u32>) -> impl Iterator<Item = Numbers<'a>> {

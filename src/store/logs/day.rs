@@ -10,21 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use codec::block::{Block, BlockError, Meta};
 use model::time::Day;
 use parking_lot::{Mutex, RwLock};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::damage::Damaged;
-use super::day_resources::{RESOURCES, Resources};
-use super::day_rows::{EXTENT_BYTES, Place, parse_entry, parse_resource, write_entry};
+use super::day_resources::RESOURCES;
+use super::day_rows::{parse_entry, parse_resource};
+use super::day_tables::{BLOCKS, COVERED, SETTLED, STATE, append, stored};
 use super::seal::Sealed;
 use super::summaries::{Summaries, Summary};
 use crate::StoreError;
 use crate::file::{Files, OpenFile, corrupt, guarded, io_error, redb_error};
-
-/// Number of the block → where it lies, then its summary.
-const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
-const EXTENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("extents");
-const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
-const COVERED: &str = "covered";
 
 /// Page cache of a day file, in bytes; the system's own cache stands behind it.
 pub(super) const CACHE_BYTES: usize = 1 << 20;
@@ -45,7 +40,7 @@ pub(super) struct Info {
 }
 
 impl Info {
-    fn of(id: u64, meta: &Meta, stored_bytes: u64) -> Info {
+    pub(super) fn of(id: u64, meta: &Meta, stored_bytes: u64) -> Info {
         let mut severities = 0;
         for (bit, count) in meta.severities.iter().enumerate() {
             // What may be of any severity has all.
@@ -62,6 +57,17 @@ impl Info {
         });
         Info { id, records: 0, raw_bytes: 0, min_ns, max_ns, severities: u8::MAX, stored_bytes: 0 }
     }
+}
+
+/// What a file says of itself.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// By number.
+    pub(super) blocks: Vec<Info>,
+    /// The sequence number up to which the intake log's records of this day are in the blocks.
+    pub(super) covered_seq: Option<u64>,
+    /// How many of the blocks were grouped anew; `None` when none ever was.
+    pub(super) settled: Option<u64>,
 }
 
 /// What became of a file.
@@ -113,20 +119,22 @@ impl DayFile {
         }
     }
 
-    /// The blocks, by number, and the sequence number up to which the intake log's records of this day are in them. Of a block whose row
-    /// is damaged or missing it is remembered that it cannot be read.
+    /// The blocks and what is noted beside them. Of a block whose row is damaged or missing it is remembered that it cannot be read.
     ///
     /// # Errors
     /// `Corrupt` when the file as a whole cannot be read.
-    pub(super) fn load(&self) -> Result<(Vec<Info>, Option<u64>), StoreError> {
+    pub(super) fn load(&self) -> Result<Loaded, StoreError> {
         let database = self.open()?;
         let day = self.path.file_stem().and_then(|stem| stem.to_str()).and_then(Day::parse);
         let read = || -> Result<_, redb::Error> {
             let txn = database.begin_read()?;
-            let covered = match txn.open_table(STATE) {
-                Ok(table) => table.get(COVERED)?.map(|seq| seq.value()),
+            let (covered_seq, settled) = match txn.open_table(STATE) {
+                Ok(table) => {
+                    let noted = |key| -> Result<_, redb::Error> { Ok(table.get(key)?.map(|value| value.value())) };
+                    (noted(COVERED)?, noted(SETTLED)?)
+                }
                 // Made, and stopped before its first commit.
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok((Vec::new(), None)),
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Loaded::default()),
                 Err(other) => return Err(other.into()),
             };
             let mut infos: Vec<Info> = Vec::new();
@@ -148,7 +156,7 @@ impl DayFile {
                     }
                 });
             }
-            Ok((infos, covered))
+            Ok(Loaded { blocks: infos, covered_seq, settled })
         };
         guarded(&self.path, || read().map_err(|error| redb_error("read a day of logs", &self.path, error)))
     }
@@ -272,66 +280,4 @@ impl DayFile {
             _ => Ok(()),
         }
     }
-}
-
-/// Adds blocks in one durable commit.
-pub(super) fn append(
-    database: &Database,
-    first: u64,
-    blocks: &[Sealed],
-    covered: u64,
-) -> Result<Vec<Info>, redb::Error> {
-    let mut txn = database.begin_write()?;
-    // Without it redb reads the whole file when it opens it after a crash.
-    txn.set_quick_repair(true);
-    let mut infos = Vec::new();
-    {
-        let mut extents = txn.open_table(EXTENTS)?;
-        let mut table = txn.open_table(BLOCKS)?;
-        let mut resources = Resources::read(&txn)?;
-        let mut extent = extents.last()?.map_or(0, |(id, _)| id.value() + 1);
-        let mut pending: Vec<u8> = Vec::new();
-        for (number, sealed) in (first..).zip(blocks) {
-            let bytes = sealed.bytes.len() as u64;
-            let place = Place { extent, offset: pending.len() as u64, bytes };
-            pending.extend_from_slice(&sealed.bytes);
-            while pending.len() >= EXTENT_BYTES {
-                extents.insert(extent, &pending[..EXTENT_BYTES])?;
-                pending.drain(..EXTENT_BYTES);
-                extent += 1;
-            }
-            let mut meta = sealed.meta.clone();
-            resources.complete(&mut meta, &sealed.bytes);
-            table.insert(number, &*write_entry(place, &meta))?;
-            infos.push(Info::of(number, &sealed.meta, bytes));
-        }
-        if !pending.is_empty() {
-            extents.insert(extent, &*pending)?;
-        }
-        resources.write(&txn)?;
-        txn.open_table(STATE)?.insert(COVERED, covered)?;
-    }
-    txn.commit()?;
-    Ok(infos)
-}
-
-/// The bytes of a block, and its summary.
-fn stored(database: &Database, id: u64) -> Result<(Vec<u8>, Meta), redb::Error> {
-    let txn = database.begin_read()?;
-    let rows = txn.open_table(BLOCKS)?;
-    let row = rows.get(id)?.ok_or_else(|| redb::Error::Corrupted("its row is missing".into()))?;
-    let (place, meta) = parse_entry(row.value()).map_err(redb::Error::Corrupted)?;
-    let table = txn.open_table(EXTENTS)?;
-    let mut out = Vec::new();
-    let mut skip = place.offset as usize;
-    let mut extent = place.extent;
-    while (out.len() as u64) < place.bytes {
-        let missing = || redb::Error::Corrupted(format!("extent {extent} is missing or too short"));
-        let value = table.get(extent)?.ok_or_else(missing)?;
-        let left = place.bytes as usize - out.len();
-        let bytes = value.value().get(skip..).filter(|bytes| !bytes.is_empty()).ok_or_else(missing)?;
-        out.extend_from_slice(&bytes[..bytes.len().min(left)]);
-        (skip, extent) = (0, extent + 1);
-    }
-    Ok((out, meta))
 }

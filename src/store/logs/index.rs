@@ -14,32 +14,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use roaring::RoaringBitmap;
 use tantivy::Directory as _;
 use tantivy::directory::{MmapDirectory, OwnedBytes};
-use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
-use tantivy::{Index, IndexBuilder, SegmentReader, TERMINATED, TantivyDocument, Term};
+use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{Index, SegmentReader, TERMINATED, Term};
 
-use super::block_terms::BlockTerms;
-use super::filter::{self, Filters, FiltersWriter};
-use super::terms::{self, END};
+use super::filter::{self, Filters};
+use super::terms;
 use crate::StoreError;
 use crate::file::{corrupt, io_error};
 
 /// The file of filters beside tantivy's.
-const FILTERS: &str = "filters";
+pub(super) const FILTERS: &str = "filters";
+/// The one field of a document.
+pub(super) const FIELD: &str = "terms";
 /// Terms of one prefix looked at in one segment; a wider prefix narrows nothing, since most blocks have some of it.
 const PREFIX_TERMS_MAX: usize = 4_096;
 /// Terms of a dictionary that is looked through as a whole for a part of a word: some milliseconds.
 const CONTAINING_TERMS_MAX: usize = 100_000;
-/// What tantivy sizes its first tables by; it grows with the terms. See [`Builder::is_full`].
-const WRITER_BYTES: usize = 15 << 20;
-/// Memory of a writer at which its segment ends.
-const WRITER_BYTES_MAX: usize = 48 << 20;
-/// Blocks and bytes before encoding of one segment: 200 MB took 60 MB more memory and saved 10 % of disk over this.
-const SEGMENT_BLOCKS_MAX: u64 = 4_096;
-pub(super) const SEGMENT_RAW_BYTES: u64 = 64 << 20;
-
-const TOKENIZER: &str = "terms";
-
 /// What to ask the index: which terms a block must have. Terms come from [`super::terms`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IndexQuery {
@@ -65,7 +55,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    fn open(path: PathBuf, blocks: Range<u64>) -> Result<Segment, StoreError> {
+    pub(super) fn open(path: PathBuf, blocks: Range<u64>) -> Result<Segment, StoreError> {
         let open = || -> tantivy::Result<(SegmentReader, Field, Filters<OwnedBytes>)> {
             let directory = MmapDirectory::open(&path)?;
             let filters = Filters::open(directory.open_read(Path::new(FILTERS))?.read_bytes()?)
@@ -77,7 +67,7 @@ impl Segment {
             };
             let reader = SegmentReader::open(segment)?;
             // Opens the dictionary, so that a torn one is found now.
-            let field = index.schema().get_field("terms")?;
+            let field = index.schema().get_field(FIELD)?;
             reader.inverted_index(field)?;
             Ok((reader, field, filters))
         };
@@ -270,129 +260,5 @@ pub(super) fn remove_dir(path: &Path) -> Result<(), StoreError> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", path, error)),
         _ => Ok(()),
-    }
-}
-
-/// A segment in the making.
-pub(super) struct Builder {
-    dir: PathBuf,
-    unfinished: PathBuf,
-    writer: tantivy::SingleSegmentIndexWriter,
-    field: Field,
-    filters: FiltersWriter,
-    blocks: Range<u64>,
-    raw_bytes: u64,
-}
-
-impl Builder {
-    /// A segment whose first block is `first`, under the day's index directory.
-    pub(super) fn new(dir: &Path, first: u64) -> Result<Builder, StoreError> {
-        let unfinished = dir.join("unfinished");
-        remove_dir(&unfinished)?;
-        std::fs::create_dir_all(&unfinished).map_err(|error| io_error("make", &unfinished, error))?;
-        let mut schema = Schema::builder();
-        let indexing = TextFieldIndexing::default()
-            .set_tokenizer(TOKENIZER)
-            .set_fieldnorms(false)
-            .set_index_option(IndexRecordOption::Basic);
-        let field = schema.add_text_field("terms", TextOptions::default().set_indexing_options(indexing));
-        let writer = || -> tantivy::Result<_> {
-            let tokenizers = tantivy::tokenizer::TokenizerManager::new();
-            tokenizers.register(TOKENIZER, TextAnalyzer::from(SplitTerms::default()));
-            let builder: IndexBuilder = Index::builder().schema(schema.build()).tokenizers(tokenizers);
-            builder.single_segment_index_writer(MmapDirectory::open(&unfinished)?, WRITER_BYTES)
-        };
-        let writer = writer().map_err(|error| failed(&unfinished, &error))?;
-        Ok(Builder {
-            dir: dir.to_owned(),
-            unfinished,
-            writer,
-            field,
-            filters: FiltersWriter::default(),
-            blocks: first..first,
-            raw_bytes: 0,
-        })
-    }
-
-    /// Adds the next block, with all its terms.
-    pub(super) fn add(&mut self, terms: &mut BlockTerms, raw_bytes: u64) -> Result<(), StoreError> {
-        let mut document = TantivyDocument::new();
-        document.add_text(self.field, &terms.dictionary);
-        self.filters.add(&mut terms.keys);
-        self.writer.add_document(document).map_err(|error| failed(&self.unfinished, &error))?;
-        self.blocks.end += 1;
-        self.raw_bytes += raw_bytes;
-        Ok(())
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.raw_bytes >= SEGMENT_RAW_BYTES
-            || self.blocks.end - self.blocks.start >= SEGMENT_BLOCKS_MAX
-            || self.writer.mem_usage() > WRITER_BYTES_MAX
-    }
-
-    /// Writes the segment, syncs it and gives it its name. At least one block must have been added.
-    pub(super) fn finish(self) -> Result<Segment, StoreError> {
-        self.writer.finalize().map_err(|error| failed(&self.unfinished, &error))?;
-        write_synced(&self.unfinished.join(FILTERS), &self.filters.finish())?;
-        let path = self.dir.join(format!("{}-{}", self.blocks.start, self.blocks.end - 1));
-        remove_dir(&path)?;
-        std::fs::rename(&self.unfinished, &path).map_err(|error| io_error("rename", &self.unfinished, error))?;
-        std::fs::File::open(&self.dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|error| io_error("sync", &self.dir, error))?;
-        Segment::open(path, self.blocks)
-    }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let write = || {
-        let mut file = std::fs::File::create(path)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|error| io_error("write", path, error))
-}
-
-fn failed(path: &Path, error: &tantivy::TantivyError) -> StoreError {
-    io_error("index logs in", path, std::io::Error::other(error.to_string()))
-}
-
-/// Splits a document at [`END`]; nothing else, since the terms are made already.
-#[derive(Clone, Default)]
-struct SplitTerms {
-    token: Token,
-}
-
-struct SplitTermsStream<'a> {
-    rest: &'a str,
-    token: &'a mut Token,
-}
-
-impl Tokenizer for SplitTerms {
-    type TokenStream<'a> = SplitTermsStream<'a>;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> SplitTermsStream<'a> {
-        self.token.reset();
-        SplitTermsStream { rest: text, token: &mut self.token }
-    }
-}
-
-impl TokenStream for SplitTermsStream<'_> {
-    fn advance(&mut self) -> bool {
-        let Some((term, rest)) = self.rest.split_once(END) else { return false };
-        self.rest = rest;
-        self.token.text.clear();
-        self.token.text.push_str(term);
-        self.token.position = self.token.position.wrapping_add(1);
-        true
-    }
-
-    fn token(&self) -> &Token {
-        self.token
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        self.token
     }
 }

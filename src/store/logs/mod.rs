@@ -14,12 +14,17 @@ mod day;
 mod day_anew;
 mod day_resources;
 mod day_rows;
+mod day_tables;
 mod filter;
 mod follow;
 mod head;
 mod index;
+mod index_write;
 mod intake;
+mod regroup;
+mod retention;
 mod seal;
+mod settle;
 mod stream_retention;
 pub(crate) mod streams;
 mod summaries;
@@ -49,13 +54,14 @@ pub use summaries::Summary;
 pub(crate) use summaries::SummaryCache;
 pub use view::{BlockRef, LogView};
 
-use day::{DayFile, Info};
+use day::{DayFile, Info, Loaded};
 use follow::Seal;
 use index::Segment;
+use settle::Settling;
 use view::DayView;
 
 use crate::StoreError;
-use crate::file::{Files, corrupt, disk_bytes, io_error};
+use crate::file::{Files, corrupt, io_error};
 
 /// Memory of the heads of all days at which the writer waits until they are sealed, when nobody else kept up.
 const HEAD_BYTES_MAX: u64 = 56 << 20;
@@ -74,6 +80,8 @@ pub(crate) struct LogStore {
     /// Held while segments are made or days dropped; before `writing`. Apart from it, since a segment takes seconds and intake
     /// must not wait for one.
     indexing: Mutex<()>,
+    /// What settling remembers; after `indexing`, before `writing`.
+    settling: Mutex<Settling>,
     /// Held while blocks are written or days dropped; before `state`, never after.
     writing: Mutex<()>,
     /// Sealing that the writer asked for.
@@ -93,6 +101,8 @@ struct DayState {
     file: Arc<DayFile>,
     /// The day's records of requests up to this one are in its blocks.
     covered_seq: Option<u64>,
+    /// How many of its blocks were grouped anew; `None` when none ever was.
+    settled: Option<u64>,
     head: Arc<Vec<Arc<HeadPart>>>,
     head_bytes: u64,
     /// When a flush first saw the head not empty.
@@ -112,6 +122,7 @@ impl DayState {
         DayState {
             file: Arc::new(file),
             covered_seq: None,
+            settled: None,
             head: Arc::default(),
             head_bytes: 0,
             head_since_ms: None,
@@ -121,6 +132,14 @@ impl DayState {
             unindexed_since_ms: None,
             looked: None,
         }
+    }
+
+    /// Takes what a file says of itself.
+    fn take(&mut self, loaded: Loaded) {
+        self.covered_seq = loaded.covered_seq;
+        self.settled = loaded.settled;
+        self.seals = Arc::new(Seal::of_opened(loaded.covered_seq));
+        self.blocks = Arc::new(loaded.blocks);
     }
 
     /// The first run of blocks that no segment covers and that can be read, and the bytes of all such blocks.
@@ -172,19 +191,20 @@ impl LogStore {
             match (stem, path.extension().and_then(|extension| extension.to_str())) {
                 (Some(day), Some("redb")) => {
                     let mut state = DayState::new(DayFile::new(path, files.clone()));
-                    let (blocks, covered_seq) = match state.file.load() {
+                    let loaded = match state.file.load() {
                         Ok(loaded) => loaded,
                         Err(error) => {
                             aside.push(aside::set_aside(dir, day, files, error)?);
                             continue;
                         }
                     };
-                    state.covered_seq = covered_seq;
-                    state.seals = Arc::new(Seal::of_opened(covered_seq));
-                    state.blocks = Arc::new(blocks);
+                    state.take(loaded);
                     days.insert(day, state);
                 }
                 (Some(day), Some("idx")) => indexes.push((day, path)),
+                // A file or an index that was being made when the program stopped.
+                (None, Some("new")) if path.is_dir() => index::remove_dir(&path)?,
+                (None, Some("new")) => std::fs::remove_file(&path).map_err(|error| io_error("remove", &path, error))?,
                 _ => {}
             }
         }
@@ -205,6 +225,7 @@ impl LogStore {
             state: Mutex::new(state),
             arrivals: watch::Sender::new(()),
             indexing: Mutex::new(()),
+            settling: Mutex::default(),
             writing: Mutex::new(()),
             relief: Mutex::new(None),
             aside: Mutex::new(aside),
@@ -277,38 +298,6 @@ impl LogStore {
         drop(writing);
     }
 
-    /// Days that have files, oldest first, with the bytes they take on the disk.
-    pub(crate) fn days(&self) -> Vec<(Day, u64)> {
-        let state = self.state.lock();
-        let known: Vec<(Day, Arc<DayFile>)> =
-            state.days.iter().map(|(number, day)| (*number, day.file.clone())).collect();
-        drop(state);
-        let bytes =
-            |number: Day, file: &DayFile| disk_bytes(file.path()) + dir_bytes(&self.dir.join(format!("{number}.idx")));
-        known.into_iter().filter(|(_, file)| file.path().exists()).map(|(day, file)| (day, bytes(day, &file))).collect()
-    }
-
-    /// Forgets every day before `day`: head, blocks and index; the disk space is free when this returns, or as soon as the
-    /// last reader of those days ends.
-    pub(crate) fn drop_before(&self, day: Day) -> Result<(), StoreError> {
-        let indexing = self.indexing.lock();
-        let writing = self.writing.lock();
-        let old: Vec<(Day, DayState)> = {
-            let mut state = self.state.lock();
-            let kept = state.days.split_off(&day);
-            let old = std::mem::replace(&mut state.days, kept);
-            state.head_bytes -= old.values().map(|day| day.head_bytes).sum::<u64>();
-            old.into_iter().collect()
-        };
-        crate::aside::drop_before(&mut self.aside.lock(), day)?;
-        for (number, state) in old {
-            state.file.remove()?;
-            index::remove_dir(&self.dir.join(format!("{number}.idx")))?;
-        }
-        drop((writing, indexing));
-        Ok(())
-    }
-
     /// Day files that could not be read, in words.
     pub(crate) fn set_aside_files(&self) -> Vec<String> {
         let mut aside = self.aside.lock();
@@ -349,13 +338,6 @@ impl LogStore {
         let covered = state.days.values().filter_map(|day| day.covered_seq).max().unwrap_or(0);
         LogView { days: Arc::new(days.collect()), newest_seq: state.applied_seq.max(covered) }
     }
-}
-
-/// Bytes of a day's index on the disk. What vanishes while it is counted counts nothing.
-fn dir_bytes(dir: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths.map(|path| if path.is_dir() { dir_bytes(&path) } else { disk_bytes(&path) }).sum()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Records of the head to blocks: those of one stream together, and those of small streams in shared blocks.
+//! Records to blocks: those of one stream together, and those of small streams in shared blocks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use codec::block::{self, Meta, Row};
+use codec::block::{self, Effort, Meta, Row};
 use codec::packed::PackedRecord;
 use foldhash::fast::RandomState;
 use model::{LogRecord, Resource, Scope};
@@ -11,7 +11,7 @@ use model::{LogRecord, Resource, Scope};
 use super::head::HeadPart;
 
 /// Size of a block before encoding, in bytes: 1 MB saves 7 % of disk and makes a search read four times as much for a hit.
-const BLOCK_RAW_BYTES: u64 = 256 << 10;
+pub(super) const BLOCK_RAW_BYTES: u64 = 256 << 10;
 /// A stream with less than this shares blocks with others: mixed blocks cost a third more disk, tiny ones more than that.
 const OWN_BLOCK_RAW_BYTES: u64 = 48 << 10;
 
@@ -24,53 +24,108 @@ pub(super) struct Sealed {
 struct Item<'a> {
     time_ns: i64,
     seq: u64,
+    /// In its request.
+    place: u32,
     record: PackedRecord<'a>,
     /// Number of the stream.
     stream: usize,
 }
 
 impl Item<'_> {
-    fn place(&self) -> u32 {
-        // A request has fewer records than that.
-        self.record.place() as u32
+    fn key(&self) -> (i64, u64, u32) {
+        (self.time_ns, self.seq, self.place)
+    }
+}
+
+/// Records by their stream.
+#[derive(Default)]
+pub(super) struct Streams<'a> {
+    number_of: HashMap<Vec<u8>, usize, RandomState>,
+    /// Bytes before encoding, and the records.
+    all: Vec<(u64, Vec<Item<'a>>)>,
+}
+
+impl<'a> Streams<'a> {
+    /// Adds records of one list of packed records, each with the number of its request and its place in that.
+    pub(super) fn add(&mut self, records: impl Iterator<Item = (PackedRecord<'a>, u64, u32)>) {
+        // Requests name few resources and scopes many times.
+        let mut known: HashMap<(usize, usize), usize, RandomState> = HashMap::default();
+        for (record, seq, place) in records {
+            let stream = *known.entry((record.resource_at(), record.scope_at())).or_insert_with(|| {
+                let (resource, scope) = around(record);
+                let next = self.number_of.len();
+                *self.number_of.entry(block::stream_key(resource, scope)).or_insert(next)
+            });
+            if stream == self.all.len() {
+                self.all.push((0, Vec::new()));
+            }
+            self.all[stream].0 += record.raw_bytes();
+            self.all[stream].1.push(Item { time_ns: record.time_ns(), seq, place, record, stream });
+        }
     }
 
-    fn key(&self) -> (i64, u64, u32) {
-        (self.time_ns, self.seq, self.place())
+    /// Streams that have less than a block of their own is worth.
+    fn small(&self) -> usize {
+        self.all.iter().filter(|(raw_bytes, _)| *raw_bytes < OWN_BLOCK_RAW_BYTES).count()
+    }
+
+    /// Blocks with small streams together in order of time, so that the newest of all are in few of them.
+    fn by_time(self) -> Vec<Sealed> {
+        let mut out = Vec::new();
+        let mut shared = Vec::new();
+        for (raw_bytes, items) in self.all {
+            if raw_bytes >= OWN_BLOCK_RAW_BYTES {
+                cut(items, Effort::Quick, &mut out);
+            } else {
+                shared.extend(items);
+            }
+        }
+        cut(shared, Effort::Quick, &mut out);
+        out
+    }
+
+    /// Blocks with small streams, those of less than `own_raw_bytes`, beside their neighbours by resource: whoever looks for one stream
+    /// reads few blocks, and what is alike is compressed together.
+    fn by_stream(self, own_raw_bytes: u64, effort: Effort) -> Vec<Sealed> {
+        let Streams { number_of, mut all } = self;
+        let mut streams: Vec<(Vec<u8>, usize)> = number_of.into_iter().collect();
+        streams.sort_unstable();
+        let mut out = Vec::new();
+        let (mut shared, mut shared_bytes) = (Vec::new(), 0);
+        for (_, number) in streams {
+            let (raw_bytes, items) = std::mem::take(&mut all[number]);
+            if raw_bytes >= own_raw_bytes {
+                cut(items, effort, &mut out);
+                continue;
+            }
+            if shared_bytes + raw_bytes > BLOCK_RAW_BYTES {
+                cut(std::mem::take(&mut shared), effort, &mut out);
+                shared_bytes = 0;
+            }
+            shared_bytes += raw_bytes;
+            shared.extend(items);
+        }
+        cut(shared, effort, &mut out);
+        out
+    }
+
+    /// Blocks of records that stay as they are.
+    pub(super) fn settled(self) -> Vec<Sealed> {
+        self.by_stream(BLOCK_RAW_BYTES / 2, Effort::Thorough)
     }
 }
 
 /// Blocks of all records of these parts, which are of one day.
 pub(super) fn seal(parts: &[Arc<HeadPart>]) -> Vec<Sealed> {
-    let mut number_of: HashMap<Vec<u8>, usize, RandomState> = HashMap::default();
-    let mut streams: Vec<(u64, Vec<Item<'_>>)> = Vec::new();
+    let mut streams = Streams::default();
     for part in parts {
-        // Requests name few resources and scopes many times.
-        let mut known: HashMap<(usize, usize), usize, RandomState> = HashMap::default();
-        for record in part.records() {
-            let stream = *known.entry((record.resource_at(), record.scope_at())).or_insert_with(|| {
-                let (resource, scope) = around(record);
-                let next = number_of.len();
-                *number_of.entry(block::stream_key(resource, scope)).or_insert(next)
-            });
-            if stream == streams.len() {
-                streams.push((0, Vec::new()));
-            }
-            streams[stream].0 += record.raw_bytes();
-            streams[stream].1.push(Item { time_ns: record.time_ns(), seq: part.seq, record, stream });
-        }
+        streams.add(part.records().map(|record| (record, part.seq, record.place() as u32)));
     }
-    let mut out = Vec::new();
-    let mut shared = Vec::new();
-    for (raw_bytes, items) in streams {
-        if raw_bytes >= OWN_BLOCK_RAW_BYTES {
-            cut(items, &mut out);
-        } else {
-            shared.extend(items);
-        }
+    // Blocks of so many streams could not even tell which.
+    match streams.small() > block::RESOURCES_MAX {
+        true => streams.by_stream(OWN_BLOCK_RAW_BYTES, Effort::Quick),
+        false => streams.by_time(),
     }
-    cut(shared, &mut out);
-    out
 }
 
 fn around(record: PackedRecord<'_>) -> (&Resource, &Scope) {
@@ -78,7 +133,7 @@ fn around(record: PackedRecord<'_>) -> (&Resource, &Scope) {
 }
 
 /// Cuts records into blocks of nearly equal size, in order of time.
-fn cut(mut items: Vec<Item<'_>>, out: &mut Vec<Sealed>) {
+fn cut(mut items: Vec<Item<'_>>, effort: Effort, out: &mut Vec<Sealed>) {
     items.sort_unstable_by_key(Item::key);
     let total: u64 = items.iter().map(|item| item.record.raw_bytes()).sum();
     let target = total.div_ceil(total.div_ceil(BLOCK_RAW_BYTES).max(1));
@@ -91,12 +146,12 @@ fn cut(mut items: Vec<Item<'_>>, out: &mut Vec<Sealed>) {
             count += 1;
         }
         let (taken, left) = rest.split_at(count);
-        out.push(encode(taken, bytes));
+        out.push(encode(taken, bytes, effort));
         rest = left;
     }
 }
 
-fn encode(items: &[Item<'_>], raw_bytes: u64) -> Sealed {
+fn encode(items: &[Item<'_>], raw_bytes: u64, effort: Effort) -> Sealed {
     let mut place_of: HashMap<usize, u32, RandomState> = HashMap::default();
     let (mut resources, mut scopes) = (Vec::new(), Vec::new());
     let records: Vec<LogRecord> = items.iter().map(|item| item.record.to_record()).collect();
@@ -111,9 +166,9 @@ fn encode(items: &[Item<'_>], raw_bytes: u64) -> Sealed {
                 scopes.push(scope);
                 resources.len() as u32 - 1
             });
-            Row { resource: place, scope: place, seq: item.seq, place: item.place(), record }
+            Row { resource: place, scope: place, seq: item.seq, place: item.place, record }
         })
         .collect();
     let meta = Meta::of(raw_bytes, records.iter());
-    Sealed { bytes: block::encode(&resources, &scopes, &rows), meta }
+    Sealed { bytes: block::encode_with(effort, &resources, &scopes, &rows), meta }
 }

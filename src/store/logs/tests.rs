@@ -10,6 +10,8 @@ use super::*;
 use crate::Options;
 
 mod damage;
+mod settle;
+mod space;
 mod thin;
 
 const NOON_MS: i64 = 1_795_219_200_000;

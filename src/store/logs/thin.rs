@@ -1,25 +1,20 @@
 //! Taking out of a day the records of streams whose time is over (`retention.logs_streams`): the day's file is written anew beside the old
 //! one without them and takes its name, so the space is free at once. Blocks of which all stay are copied as they are.
-//!
-//! The index numbers blocks, so it goes before the file changes, and is made anew after. A crash at any point leaves the old file or the
-//! new one, whole, with no index or its own. Whoever reads the old file meanwhile reads on in it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use codec::block::{self, Block, BlockError, Meta, Row};
 use model::meter::Counter;
 use model::time::Day;
 use model::{LogRecord, Resource, Scope};
 
+use super::LogStore;
 use super::day::{DayFile, Info};
 use super::day_anew::NewDay;
-use super::follow::Seal;
 use super::seal::Sealed;
 use super::stream_retention::{Judge, StreamRetention, ended};
-use super::{LogStore, index};
 use crate::StoreError;
-use crate::file::{corrupt, sync_dir};
+use crate::file::corrupt;
 
 static EXPIRED: Counter = Counter::new(
     "binnacle_store_expired_log_records_total",
@@ -79,10 +74,10 @@ impl LogStore {
 
     /// Whether the day was changed. The caller holds `indexing`.
     fn thin(&self, number: Day, judge: &mut Judge<'_>, has_room: impl Fn(u64) -> bool) -> Result<bool, StoreError> {
-        let (file, blocks) = {
+        let (file, blocks, settled) = {
             let state = self.state.lock();
             let Some(day) = state.days.get(&number) else { return Ok(false) };
-            (day.file.clone(), day.blocks.clone())
+            (day.file.clone(), day.blocks.clone(), day.settled)
         };
         if !self.has_expired(&file, &blocks, judge)? {
             return Ok(false);
@@ -94,37 +89,22 @@ impl LogStore {
         }
         let mut made = NewDay::create(&file)?;
         let mut gone = 0;
-        for info in blocks.iter() {
+        // What stays of a settled day is settled.
+        let (grouped, others) = blocks.split_at(settled.map_or(0, |count| blocks.len().min(count as usize)));
+        for info in grouped {
+            gone += copy(&file, info, judge, &mut made)?;
+        }
+        let settled = settled.map(|_| made.count());
+        for info in others {
             gone += copy(&file, info, judge, &mut made)?;
         }
         // From here on nothing is added to the old file.
         let writing = self.writing.lock();
-        let (late, covered_seq) = {
-            let state = self.state.lock();
-            let Some(day) = state.days.get(&number).filter(|day| Arc::ptr_eq(&day.file, &file)) else {
-                return Ok(false);
-            };
-            (day.blocks[blocks.len()..].to_vec(), day.covered_seq)
-        };
+        let Some(late) = self.late_blocks(number, &file, blocks.len()) else { return Ok(false) };
         for info in &late {
             gone += copy(&file, info, judge, &mut made)?;
         }
-        made.finish(covered_seq.unwrap_or(0))?;
-        index::remove_dir(&self.dir.join(format!("{number}.idx")))?;
-        sync_dir(&self.dir)?;
-        let replaced = file.replace()?;
-        let (blocks, covered_seq) = replaced.load()?;
-        {
-            let mut state = self.state.lock();
-            // Only a drop removes days, and that waits for `writing`.
-            if let Some(day) = state.days.get_mut(&number) {
-                day.file = Arc::new(replaced);
-                day.blocks = Arc::new(blocks);
-                day.covered_seq = covered_seq;
-                day.seals = Arc::new(Seal::of_opened(covered_seq));
-                day.segments = Arc::default();
-            }
-        }
+        self.exchange(number, &file, made, settled, None)?;
         drop(writing);
         EXPIRED.add(&[], gone);
         tracing::info!(day = %number, records = gone, "dropped the records of streams whose time is over");

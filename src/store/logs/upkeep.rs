@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use model::meter::Counter;
 use model::time::Day;
 
-use super::block_terms::BlockTerms;
 use super::follow::Seal;
-use super::{DayState, LogStore, index, seal};
+use super::{DayState, LogStore, index_write, seal};
 use crate::StoreError;
 
 /// Memory of the head of one day at which it is sealed: about 100,000 records. With less, a hundred streams at once fill no blocks.
@@ -60,7 +59,7 @@ impl LogStore {
                 let unindexed = day.unindexed();
                 day.unindexed_since_ms = unindexed.as_ref().map(|_| day.unindexed_since_ms.unwrap_or(now_ms));
                 let damaged = day.segments.iter().any(|segment| segment.damaged.load(Ordering::Relaxed));
-                let full = unindexed.is_some_and(|(_, bytes)| bytes >= index::SEGMENT_RAW_BYTES);
+                let full = unindexed.is_some_and(|(_, bytes)| bytes >= index_write::SEGMENT_RAW_BYTES);
                 if damaged || full || is_old(day.unindexed_since_ms, INDEX_AGE_MS, now_ms) {
                     due.push(*number);
                 }
@@ -125,7 +124,7 @@ impl LogStore {
 
     /// Indexes a day's blocks that no good segment covers. The caller holds `indexing`.
     pub(super) fn index(&self, number: Day) -> Result<(), StoreError> {
-        let dir = self.dir.join(format!("{number}.idx"));
+        let dir = self.index_dir(number);
         loop {
             let (file, blocks, run) = {
                 let mut state = self.state.lock();
@@ -139,32 +138,23 @@ impl LogStore {
                 };
                 (day.file.clone(), day.blocks.clone(), run)
             };
-            let mut terms = BlockTerms::default();
-            let mut builder: Option<index::Builder> = None;
-            for id in run {
-                match file.block(id) {
-                    Ok(None) => return Ok(()),
-                    Ok(Some(block)) => {
-                        if let Err(error) = terms.fill(&block) {
-                            file.note_damage(id, error.to_string());
-                            break;
-                        }
-                    }
-                    // It is known as damaged now, and the next run goes around it.
-                    Err(StoreError::Corrupt { .. }) => break,
-                    Err(error) => return Err(error),
+            let mut gone = false;
+            let segment = index_write::segment(&dir, run, &blocks, |id, terms| match file.block(id) {
+                Ok(None) => {
+                    gone = true;
+                    Ok(false)
                 }
-                let at_work = match &mut builder {
-                    Some(known) => known,
-                    None => builder.insert(index::Builder::new(&dir, id)?),
-                };
-                at_work.add(&mut terms, blocks[id as usize].raw_bytes)?;
-                if at_work.is_full() {
-                    break;
+                Ok(Some(block)) => {
+                    Ok(terms.fill(&block).inspect_err(|error| file.note_damage(id, error.to_string())).is_ok())
                 }
+                // It is known as damaged now, and the next run goes around it.
+                Err(StoreError::Corrupt { .. }) => Ok(false),
+                Err(error) => Err(error),
+            })?;
+            if gone {
+                return Ok(());
             }
-            let Some(builder) = builder else { continue };
-            let segment = builder.finish()?;
+            let Some(segment) = segment else { continue };
             let mut state = self.state.lock();
             let Some(day) = state.days.get_mut(&number) else { return Ok(()) };
             let at = day.segments.partition_point(|known| known.blocks.start < segment.blocks.start);

@@ -71,7 +71,7 @@ impl LogStore {
             let Some(day) = state.days.get_mut(&number) else { return Ok(()) };
             day.segments = Arc::default();
         }
-        index::remove_dir(&self.dir.join(format!("{number}.idx")))?;
+        index::remove_dir(&self.index_dir(number))?;
         // Blocks that cannot be read are told of when all are read.
         let made = self.index(number);
         drop(indexing);

@@ -4,7 +4,8 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{NOON_MS, NoLimit, Random, block_on};
+use chance::Random;
+use common::{NOON_MS, NoLimit, block_on};
 use model::time::{Day, MS_PER_DAY};
 use model::{Labels, MatchOp, Matcher, MetricBatch, MsRange, Sample, SeriesEntry, TenantId};
 use redb::ReadableTable as _;
@@ -123,9 +124,8 @@ fn a_series_that_left_memory_is_found_and_comes_back_as_itself() {
 
 #[test]
 fn days_answer_every_matcher_as_a_look_at_every_series_does() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
-    println!("seed {seed}");
-    let mut random = Random(seed);
+    let seed = chance::seed(7);
+    let mut random = Random::new(seed);
     let dir = tempfile::tempdir().unwrap();
     let (store, tenant) = open(dir.path(), NOON_MS);
     let mut all: BTreeMap<Labels, BTreeSet<Day>> = BTreeMap::new();

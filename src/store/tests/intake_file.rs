@@ -5,8 +5,9 @@ mod common;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use chance::Random;
 use common::disk::Disk;
-use common::{NOON_MS, NoLimit, Random, block_on, labels};
+use common::{NOON_MS, NoLimit, block_on, labels};
 use model::{MetricBatch, MsRange, Sample, SeriesEntry, SeriesId, TenantId};
 use store::{Options, Store, limits};
 
@@ -70,7 +71,7 @@ fn survives(operations: u64) -> bool {
     store.maintain(NOON_MS).unwrap();
     disk.cut_after(operations);
     let whole = store.maintain(NOON_MS + limits::HEAD_AGE_MS).is_ok() && store.trouble().is_none();
-    let after = disk.after_power_cut(&mut Random(operations + 1));
+    let after = disk.after_power_cut(&mut Random::new(operations + 1));
     drop(store);
     let store = Store::open(options(&after), NOON_MS).unwrap();
     push(&store, samples..samples + 3);

@@ -4,8 +4,9 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use chance::Random;
 use common::disk::Disk;
-use common::{NOON_MS, NoLimit, Random, block_on};
+use common::{NOON_MS, NoLimit, block_on};
 use model::metric::stale_marker;
 use model::time::MS_PER_DAY;
 use model::{
@@ -293,10 +294,10 @@ fn over_the_limit_of_delta_series_points_are_refused_and_idle_streams_make_room(
 /// PromQL counts them, is exactly what was sent and not refused.
 #[test]
 fn nothing_is_lost_or_counted_twice_over_kills_and_retries() {
-    let first: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let first = chance::seed(1);
     for seed in first..first + 12 {
         println!("seed {seed}");
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut random = Random::new(seed);
         let mut house = House::new(|_| {});
         let mut clock = [0i64; 3];
         let mut sent = [0.0; 3];
@@ -346,10 +347,10 @@ fn nothing_is_lost_or_counted_twice_over_kills_and_retries() {
 /// exemplar is there once.
 #[test]
 fn deltas_and_exemplars_survive_power_cuts_once() {
-    let first: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let first = chance::seed(1);
     for seed in first..first + 8 {
         println!("seed {seed}");
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut random = Random::new(seed);
         let dir = tempfile::tempdir().unwrap();
         let mut disk = Disk::default();
         let mut now_ms = NOON_MS;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use chance::Random;
+
 use super::*;
 
 const WAIT: i64 = 30_000;
@@ -92,15 +94,8 @@ fn zone_of(instances: &[Instance]) -> String {
 
 #[test]
 fn every_message_of_a_group_has_a_reason_and_none_stays_away() {
-    let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121);
-    println!("SEED={seed}");
-    let mut state = seed | 1;
-    let mut random = move |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) % below
-    };
+    let seed = chance::seed(20_261_121);
+    let mut random = Random::new(seed);
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     let route = "{receiver: slack, group_by: [zone], group_wait: 30s, group_interval: 5m, repeat_interval: 10m}";
     let mut bench = Bench::new(route);
@@ -111,26 +106,26 @@ fn every_message_of_a_group_has_a_reason_and_none_stays_away() {
     for second in 1..60_000_i64 {
         let now_ms = second * 1_000;
         let fail = |why: String| -> ! { panic!("SEED={seed}, second {second}: {why}") };
-        if random(600) == 0 {
-            rate = [20, 60, 400, 5_000][random(4) as usize];
+        if random.below(600) == 0 {
+            rate = [20, 60, 400, 5_000][random.below(4)];
         }
-        if random(rate) == 0 {
+        if random.below(rate) == 0 {
             number += 1;
-            let zone = ["a", "b", "c"][random(3) as usize];
-            let is_critical = random(4) == 0;
+            let zone = ["a", "b", "c"][random.below(3)];
+            let is_critical = random.below(4) == 0;
             // A new host each time: what comes again and again is flapping, another matter.
             let mut instance = firing(&format!("h{number}"), if is_critical { "critical" } else { "warning" }, now_ms);
             instance.labels = instance.labels.with("zone", zone);
             bench.take(&instance, now_ms);
             groups.entry(zone.into()).or_default().fire(instance, is_critical, now_ms);
         }
-        if random(rate) == 0 {
+        if random.below(rate) == 0 {
             let mut open: Vec<&mut Alert> = groups
                 .values_mut()
                 .flat_map(|group| &mut group.alerts)
                 .filter(|alert| alert.instance.state == AlertState::Firing)
                 .collect();
-            let at = random(open.len().max(1) as u64) as usize;
+            let at = random.below(open.len().max(1));
             if let Some(alert) = open.get_mut(at) {
                 alert.instance = ended(&alert.instance, now_ms);
                 let over = alert.instance.clone();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chance::Random;
 use model::alert::{Instance, Outcome, Progress};
 
 use crate::fakes::{pagerduty, slack};
@@ -10,24 +11,9 @@ use crate::world::{World, ended, firing};
 
 const ROUNDS: usize = 25;
 
-/// xorshift64*: enough chance for a test, and the same from the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_episode_is_lost_doubled_or_left_open() {
-    let seed = std::env::var("BINNACLE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| u64::try_from(crate::world::now_ms()).unwrap());
-    eprintln!("BINNACLE_TEST_SEED={seed}");
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(chance::seed(u64::try_from(crate::world::now_ms()).unwrap()));
     let mut world = World::new().await;
     let route = "{receiver: slack, group_by: ['...'], group_wait: 0s, routes: [{receiver: pagerduty, continue: true}, {receiver: slack}]}";
     let mut open: Vec<Instance> = Vec::new();
@@ -39,7 +25,7 @@ async fn no_episode_is_lost_doubled_or_left_open() {
         open.push(alert);
         episodes += 1;
         if random.below(3) == 0 {
-            let at = usize::try_from(random.below(open.len() as u64)).unwrap();
+            let at = random.below(open.len());
             world.commit(&[ended(&open.swap_remove(at))]);
         }
         match random.below(6) {

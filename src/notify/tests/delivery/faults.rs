@@ -136,3 +136,34 @@ async fn what_fired_and_ended_untold_is_told_once() {
     });
     world.stop().await;
 }
+
+/// Posts in the channel after one was taken without an answer, while so many questions after it fail.
+async fn posts_after_a_cut(questions_failing: usize) -> Vec<String> {
+    let mut world = World::new().await;
+    world.slack.seen.change(|seen| {
+        (seen.history_scope, seen.mode, seen.questions_failing) = (true, slack::Mode::AcceptThenCut, questions_failing);
+    });
+    world.start(world.route_to("slack"));
+    let alert = firing("HostDown", "web-1", "critical");
+    world.commit(std::slice::from_ref(&alert));
+    world.attempted(Outcome::Accepted, 1).await;
+    world.commit(&[ended(&alert)]);
+    world.settled(1).await;
+    let posts = world.slack.seen.see(|seen| {
+        let posts = seen.messages.iter().filter(|post| post.thread_ts.is_none());
+        posts.map(|post| post.said.join(" -> ")).collect()
+    });
+    world.stop().await;
+    posts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_that_fails_in_passing_is_made_again_before_anything_is_repeated() {
+    let posts = posts_after_a_cut(3).await;
+    assert_eq!(posts.len(), 1, "{posts:?}");
+    assert!(posts[0].contains("[RESOLVED") && !posts[0].contains("ossible repeat"), "{posts:?}");
+    // Nobody waits for ever to hear of an alert.
+    let posts = posts_after_a_cut(usize::MAX).await;
+    assert_eq!(posts.len(), 2, "{posts:?}");
+    assert!(posts[1].contains("ossible repeat"), "{posts:?}");
+}

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Names under which a stream label, structured metadata, or a field of the line tells the level; the first found counts.
-pub(crate) const LEVEL_NAMES: [&str; 14] = [
+pub const LEVEL_NAMES: [&str; 14] = [
     "level",
     "LEVEL",
     "Level",

@@ -3,7 +3,7 @@
 //! Source: `NormalizeLabel` of prometheus/otlptranslator as Loki 3.7 calls it, observed over its API.
 
 /// Stream labels that `service_name` comes from when no label has that name (Loki's `discover_service_name`).
-pub(crate) const SERVICE_LABELS: [&str; 13] = [
+pub const SERVICE_LABELS: [&str; 13] = [
     "service",
     "app",
     "application",

@@ -45,8 +45,10 @@ impl Parser {
     fn one_label_filter(&mut self) -> Result<LabelFilter, ParseError> {
         if self.take_symbol("(") {
             let inner = self.label_filter(0)?;
-            self.expect_symbol(")")?;
-            return Ok(inner);
+            return if self.take_symbol(")") { Ok(inner) } else { Err(self.unexpected(&[])) };
+        }
+        if !matches!(self.peek(), Token::Name(_)) {
+            return Err(self.unexpected(&["IDENTIFIER", "("]));
         }
         let name = self.name()?;
         let Token::Symbol(symbol) = *self.peek() else { return Err(self.unexpected(&[])) };
@@ -59,12 +61,12 @@ impl Parser {
             "<=" => Some(Compare::LessOrEqual),
             _ => None,
         };
-        match self.peek_at(1) {
-            Token::Text(_) => {
+        match (symbol, self.peek_at(1)) {
+            ("=~" | "!~", _) | ("=" | "!=", Token::Text(_)) => {
                 let op = self.match_op().ok_or_else(|| self.unexpected(&[]))?;
                 Ok(LabelFilter::Matcher(matcher(name, op, self.text()?)?))
             }
-            Token::Function("ip") if matches!(symbol, "=" | "!=") => {
+            ("=" | "!=", Token::Function("ip")) => {
                 self.next();
                 self.next();
                 self.expect_symbol("(")?;
@@ -93,10 +95,13 @@ impl Parser {
     /// A number with at most one sign.
     pub(super) fn signed_number(&mut self) -> Result<f64, ParseError> {
         let negative = self.is_symbol("-");
-        if negative || self.is_symbol("+") {
+        let signed = negative || self.is_symbol("+");
+        if signed {
             self.next();
         }
-        let Token::Number(written) = self.peek().clone() else { return Err(self.unexpected(&[])) };
+        let Token::Number(written) = self.peek().clone() else {
+            return Err(self.unexpected(if signed { &["NUMBER"] } else { &[] }));
+        };
         let value = units::float(&written)
             .map_err(|reason| ParseError::whole(format!("unable to parse literal as a float: {reason}")))?;
         self.next();
@@ -136,13 +141,16 @@ impl Parser {
         if self.take_symbol(")") {
             return Ok(names);
         }
+        if !matches!(self.peek(), Token::Name(_)) {
+            return Err(self.unexpected(&["IDENTIFIER", ")"]));
+        }
         loop {
             names.push(self.name()?);
             if self.take_symbol(")") {
                 return Ok(names);
             }
             if !self.take_symbol(",") {
-                return Err(self.unexpected(&[")", ","]));
+                return Err(self.unexpected(&[",", ")"]));
             }
         }
     }

@@ -15,7 +15,8 @@ impl Parser {
     pub(super) fn expr(&mut self, min_binding: u8) -> Result<Expr, ParseError> {
         self.nested(|parser| {
             let mut left = parser.operand()?;
-            while let Some((op, binding)) = parser.binary_op() {
+            while let Some(op) = parser.binary_op() {
+                let binding = op.binding();
                 if binding < min_binding {
                     break;
                 }
@@ -49,7 +50,7 @@ impl Parser {
             Token::Symbol("(") => {
                 self.next();
                 let inner = self.expr(0)?;
-                self.expect_symbol(")")?;
+                self.close()?;
                 Ok(inner)
             }
             Token::Number(_) | Token::Symbol("+" | "-") => Ok(Expr::Metric(Metric::Literal(self.signed_number()?))),
@@ -87,9 +88,17 @@ impl Parser {
         }
     }
 
+    /// The parenthesis behind an expression, where an operator could stand too.
+    fn close(&mut self) -> Result<(), ParseError> {
+        if self.take_symbol(")") { Ok(()) } else { Err(self.unexpected(&[])) }
+    }
+
     fn label_replace(&mut self) -> Result<Metric, ParseError> {
         self.expect_symbol("(")?;
         let inner = self.metric()?;
+        if !self.is_symbol(",") {
+            return Err(self.unexpected(&[]));
+        }
         let mut texts = [const { String::new() }; 4];
         for text in &mut texts {
             self.expect_symbol(",")?;
@@ -105,6 +114,15 @@ impl Parser {
     fn range_aggregation(&mut self, op: RangeOp) -> Result<RangeAggregation, ParseError> {
         self.expect_symbol("(")?;
         let parameter = self.parameter()?;
+        match self.peek() {
+            Token::Number(_) => {
+                self.next();
+                return Err(self.unexpected(&[","]));
+            }
+            Token::Symbol("{" | "(") => {}
+            _ if parameter.is_some() => return Err(self.unexpected(&["{", "("])),
+            _ => return Err(self.unexpected(&["NUMBER", "{", "("])),
+        }
         let range = self.log_range()?;
         self.expect_symbol(")")?;
         let grouping = self.grouping()?;
@@ -140,7 +158,7 @@ impl Parser {
     fn log_range(&mut self) -> Result<LogRange, ParseError> {
         self.nested(|parser| {
             if !parser.take_symbol("(") {
-                return parser.bare_log_range();
+                return parser.bare_log_range(&["RANGE", "|"]);
             }
             // `({...} | json)[5m]` or `({...}[5m])`; which of the two shows only behind the selector.
             if parser.is_symbol("(") {
@@ -148,29 +166,34 @@ impl Parser {
                 parser.expect_symbol(")")?;
                 return Ok(inner);
             }
+            if !parser.is_symbol("{") {
+                return Err(parser.unexpected(&["{", "("]));
+            }
             let before = parser.at;
             let (matchers, stages, unwrap) = (parser.selector()?, parser.stages()?, parser.unwrap()?);
             if !parser.is_symbol(")") {
                 parser.at = before;
-                let inner = parser.bare_log_range()?;
+                let inner = parser.bare_log_range(&["RANGE", ")", "|"])?;
                 parser.expect_symbol(")")?;
                 return Ok(inner);
             }
             parser.next();
             let bare = stages.is_empty() && unwrap.is_none();
-            let (interval_ns, offset_ns) = (parser.range()?, parser.offset()?);
+            let (interval_ns, offset_ns) = (parser.range(&["RANGE"])?, parser.offset()?);
             let unwrap = if bare { parser.unwrap()? } else { unwrap };
             Ok(log_range(LogExpr { matchers, stages }, unwrap, interval_ns, offset_ns))
         })
     }
 
-    fn bare_log_range(&mut self) -> Result<LogRange, ParseError> {
+    /// `expected` is what can stand behind `unwrap`; behind anything else it is too much to tell.
+    fn bare_log_range(&mut self, expected: &[&str]) -> Result<LogRange, ParseError> {
         if !self.is_symbol("{") {
-            return Err(self.unexpected(&[]));
+            return Err(self.unexpected(&["{", "("]));
         }
         let (matchers, mut stages, mut unwrap) = (self.selector()?, self.stages()?, self.unwrap()?);
         let bare = stages.is_empty() && unwrap.is_none();
-        let (interval_ns, offset_ns) = (self.range()?, self.offset()?);
+        let expected = if unwrap.is_some() { expected } else { &[] };
+        let (interval_ns, offset_ns) = (self.range(expected)?, self.offset()?);
         if bare {
             stages = self.stages()?;
             unwrap = self.unwrap()?;
@@ -178,13 +201,13 @@ impl Parser {
         Ok(log_range(LogExpr { matchers, stages }, unwrap, interval_ns, offset_ns))
     }
 
-    fn range(&mut self) -> Result<i64, ParseError> {
+    fn range(&mut self, expected: &[&str]) -> Result<i64, ParseError> {
         match *self.peek() {
             Token::Range(interval_ns) => {
                 self.next();
                 Ok(interval_ns)
             }
-            _ => Err(self.unexpected(&[])),
+            _ => Err(self.unexpected(expected)),
         }
     }
 
@@ -203,10 +226,13 @@ impl Parser {
 
     fn vector_aggregation(&mut self, op: VectorOp) -> Result<VectorAggregation, ParseError> {
         let before = self.grouping()?;
+        if before.is_none() && !self.is_symbol("(") {
+            return Err(self.unexpected(&["(", "by", "without"]));
+        }
         self.expect_symbol("(")?;
         let parameter = self.parameter()?;
         let inner = self.metric()?;
-        self.expect_symbol(")")?;
+        self.close()?;
         let grouping = if before.is_some() { before } else { self.grouping()? };
         let name = op.as_str();
         let k = match (parameter, op.takes_k()) {
@@ -228,23 +254,23 @@ impl Parser {
         Ok(VectorAggregation { op, k, grouping, inner: Box::new(inner) })
     }
 
-    fn binary_op(&self) -> Option<(BinaryOp, u8)> {
+    fn binary_op(&self) -> Option<BinaryOp> {
         Some(match *self.peek() {
-            Token::Word("or") => (BinaryOp::Or, 1),
-            Token::Word("and") => (BinaryOp::And, 2),
-            Token::Word("unless") => (BinaryOp::Unless, 2),
-            Token::Symbol("==") => (BinaryOp::Equal, 3),
-            Token::Symbol("!=") => (BinaryOp::NotEqual, 3),
-            Token::Symbol(">") => (BinaryOp::Greater, 3),
-            Token::Symbol(">=") => (BinaryOp::GreaterOrEqual, 3),
-            Token::Symbol("<") => (BinaryOp::Less, 3),
-            Token::Symbol("<=") => (BinaryOp::LessOrEqual, 3),
-            Token::Symbol("+") => (BinaryOp::Add, 4),
-            Token::Symbol("-") => (BinaryOp::Sub, 4),
-            Token::Symbol("*") => (BinaryOp::Mul, 5),
-            Token::Symbol("/") => (BinaryOp::Div, 5),
-            Token::Symbol("%") => (BinaryOp::Mod, 5),
-            Token::Symbol("^") => (BinaryOp::Pow, 6),
+            Token::Word("or") => BinaryOp::Or,
+            Token::Word("and") => BinaryOp::And,
+            Token::Word("unless") => BinaryOp::Unless,
+            Token::Symbol("==") => BinaryOp::Equal,
+            Token::Symbol("!=") => BinaryOp::NotEqual,
+            Token::Symbol(">") => BinaryOp::Greater,
+            Token::Symbol(">=") => BinaryOp::GreaterOrEqual,
+            Token::Symbol("<") => BinaryOp::Less,
+            Token::Symbol("<=") => BinaryOp::LessOrEqual,
+            Token::Symbol("+") => BinaryOp::Add,
+            Token::Symbol("-") => BinaryOp::Sub,
+            Token::Symbol("*") => BinaryOp::Mul,
+            Token::Symbol("/") => BinaryOp::Div,
+            Token::Symbol("%") => BinaryOp::Mod,
+            Token::Symbol("^") => BinaryOp::Pow,
             _ => return None,
         })
     }

@@ -12,8 +12,8 @@ use super::error::ParseError;
 use super::lex::{Place, Token, lex};
 use model::{MatchOp, go_regex};
 
-/// Longest query, in bytes; the same as of a search.
-pub(crate) const TEXT_BYTES_MAX: usize = 16 << 10;
+/// Longest query, in bytes (Loki's `maxInputSize`): dashboards write long lists of alternatives.
+const TEXT_BYTES_MAX: usize = 128 << 10;
 /// Deepest nesting of parentheses, calls and right-hand sides.
 const DEPTH_MAX: usize = 100;
 /// Most binary operators and label filter operators in one query: a chain is a tree as deep as it is long.
@@ -25,7 +25,7 @@ const STAGES_MAX: usize = 200;
 ///
 /// # Errors
 /// Text that is not LogQL, or means nothing: a selector that could match every stream, a pattern that does not compile, `unwrap` where it is
-/// not allowed, and so on. Also text above 16 KiB, nesting above 100 levels, more than 500 operators or 200 stages.
+/// not allowed, and so on. Also text above 128 KiB, nesting above 100 levels, more than 500 operators or 200 stages.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
     let mut parser = Parser::new(text)?;
     let expr = parser.whole(|parser| parser.expr(0))?;

@@ -71,7 +71,11 @@ impl Parser {
 
     /// What stands behind a `|`.
     fn stage(&mut self) -> Result<Stage, ParseError> {
-        let Token::Word(word) = *self.peek() else { return Ok(Stage::LabelFilter(self.label_filter(0)?)) };
+        let word = match self.peek() {
+            Token::Word(word) => *word,
+            Token::Name(_) | Token::Symbol("(") => return Ok(Stage::LabelFilter(self.label_filter(0)?)),
+            _ => return Err(self.unexpected(&[])),
+        };
         if matches!(word, "json" | "logfmt" | "regexp" | "pattern" | "unpack" | "line_format" | "label_format")
             || matches!(word, "decolorize" | "drop" | "keep")
         {
@@ -151,6 +155,10 @@ impl Parser {
             _ => Conversion::Float,
         };
         let label = if conversion == Conversion::Float {
+            if !matches!(self.peek(), Token::Name(_)) {
+                let expected = ["IDENTIFIER", "BYTES_CONV", "DURATION_CONV", "DURATION_SECONDS_CONV"];
+                return Err(self.unexpected(&expected));
+            }
             self.name()?
         } else {
             self.next();

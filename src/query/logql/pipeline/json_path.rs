@@ -19,56 +19,110 @@ impl Step {
     }
 }
 
+/// A token of a path, as Loki's `jsonexpr` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Dot,
+    Open,
+    Close,
+    Text(String),
+    Field(String),
+    Index(usize),
+    End,
+}
+
+impl Token {
+    fn name(&self) -> &'static str {
+        match self {
+            Token::Dot => "DOT",
+            Token::Open => "LSB",
+            Token::Close => "RSB",
+            Token::Text(_) => "STRING",
+            Token::Field(_) => "FIELD",
+            Token::Index(_) => "INDEX",
+            Token::End => "$end",
+        }
+    }
+
+    fn unexpected(&self, expected: &str) -> String {
+        match expected {
+            "" => format!("syntax error: unexpected {}", self.name()),
+            expected => format!("syntax error: unexpected {}, expecting {expected}", self.name()),
+        }
+    }
+}
+
+/// The next token, and what is behind it. What is no token ends the path, with the reason.
+fn next(text: &str) -> (Token, &str, Option<String>) {
+    let rest = text.trim_start_matches([' ', '\t', '\n']);
+    let Some(first) = rest.chars().next() else { return (Token::End, rest, None) };
+    let behind = &rest[first.len_utf8()..];
+    match first {
+        '.' => (Token::Dot, behind, None),
+        '[' => (Token::Open, behind, None),
+        ']' => (Token::Close, behind, None),
+        '"' => {
+            // As in Loki a bracket ends the text too.
+            let end = behind.find(['"', ']']).unwrap_or(behind.len());
+            (Token::Text(behind[..end].into()), behind.get(end + 1..).unwrap_or_default(), None)
+        }
+        'a'..='z' | 'A'..='Z' | '_' => {
+            let length = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+            (Token::Field(rest[..length].into()), &rest[length..], None)
+        }
+        '0'..='9' => {
+            let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let wrong = match rest[length..].chars().next() {
+                Some('.') => Some("cannot use float as array index".to_owned()),
+                Some(c) if !matches!(c, ' ' | '\t' | '\n' | ']') => Some(format!("non-integer value: {c}")),
+                _ => None,
+            };
+            match (rest[..length].parse(), wrong) {
+                (_, Some(wrong)) => (Token::End, rest, Some(wrong)),
+                (Ok(index), None) => (Token::Index(index), &rest[length..], None),
+                (Err(error), None) => (Token::End, rest, Some(error.to_string())),
+            }
+        }
+        c => (Token::End, rest, Some(format!("unexpected char {c}"))),
+    }
+}
+
 /// Reads `a.b["c d"][0]`.
 ///
 /// # Errors
-/// What is unexpected in it.
+/// What is unexpected in it, in the words of Loki's parser.
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, String> {
     let mut steps = Vec::new();
-    let blank = [' ', '\t', '\n'];
-    let mut rest = text.trim_start_matches(blank);
-    while !rest.is_empty() {
-        let dotted = !steps.is_empty() && rest.starts_with('.');
+    let (mut token, mut rest, mut wrong) = next(text);
+    loop {
+        let dotted = token == Token::Dot && !steps.is_empty();
         if dotted {
-            rest = rest[1..].trim_start_matches(blank);
+            (token, rest, wrong) = next(rest);
         }
-        let unexpected = |rest: &str| match rest.chars().next() {
-            Some(c) => format!("syntax error: unexpected char {c}"),
-            None => "syntax error: unexpected $end".to_string(),
-        };
-        if let Some(inner) = rest.strip_prefix('[').filter(|_| !dotted) {
-            let inner = inner.trim_start_matches(blank);
-            let (step, after) = if let Some(quoted) = inner.strip_prefix('"') {
-                // As in Loki a bracket ends the text too.
-                let end = quoted.find(['"', ']']).unwrap_or(quoted.len());
-                let after = &quoted[end..];
-                (Step::Key(quoted[..end].into()), after.strip_prefix('"').unwrap_or(after))
-            } else {
-                let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
-                let index = inner[..digits].parse().map_err(|_| unexpected(inner))?;
-                if inner[digits..].starts_with('.') {
-                    return Err("cannot use float as array index".into());
+        let step = match token {
+            Token::Field(name) if dotted || steps.is_empty() => Step::Key(name),
+            Token::Open if !dotted => {
+                let (inner, behind, _) = next(rest);
+                let step = match inner {
+                    Token::Text(key) => Step::Key(key),
+                    Token::Index(index) => Step::Index(index),
+                    other => return Err(other.unexpected("STRING or INDEX")),
+                };
+                let (close, behind, _) = next(behind);
+                if close != Token::Close {
+                    return Err(close.unexpected("RSB"));
                 }
-                (Step::Index(index), &inner[digits..])
-            };
-            let after = after.trim_start_matches(blank);
-            rest = after.strip_prefix(']').ok_or_else(|| unexpected(after))?;
-            steps.push(step);
-        } else {
-            // A field comes first or behind a dot.
-            if !dotted && !steps.is_empty() {
-                return Err(unexpected(rest));
+                rest = behind;
+                step
             }
-            let length = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
-            if length == 0 || rest.as_bytes()[0].is_ascii_digit() {
-                return Err(unexpected(rest));
-            }
-            steps.push(Step::Key(rest[..length].into()));
-            rest = &rest[length..];
-        }
-        rest = rest.trim_start_matches(blank);
+            Token::End if !dotted && !steps.is_empty() => return wrong.map_or(Ok(steps), Err),
+            other if dotted => return Err(other.unexpected("FIELD")),
+            other if steps.is_empty() => return Err(other.unexpected("LSB or FIELD")),
+            other => return Err(other.unexpected("")),
+        };
+        steps.push(step);
+        (token, rest, wrong) = next(rest);
     }
-    if steps.is_empty() { Err("syntax error: unexpected $end".into()) } else { Ok(steps) }
 }
 
 /// Shows what stands at each of the paths, each at most once, in the order of the text: which path, the value and its kind, or why it cannot

@@ -117,12 +117,12 @@ impl<'l> Decoder<'l> {
     }
 }
 
-/// Resolves escapes; control characters are refused beside them.
+/// Resolves escapes; control characters stand for themselves.
 fn unquote(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        if c < ' ' || c == '"' {
+        if c == '"' {
             return None;
         }
         rest = &rest[c.len_utf8()..];
@@ -178,11 +178,14 @@ pub(super) fn path(text: &str) -> Result<String, String> {
             Some(rest) => Err(format!("unexpected char {}", rest.chars().next().unwrap_or('"'))),
         };
     }
-    match trimmed
-        .char_indices()
-        .find(|(at, c)| !(c.is_ascii_alphabetic() || *c == '_' || *at > 0 && c.is_ascii_digit()))
-    {
-        Some((_, c)) => Err(format!("unexpected char {c}")),
+    let is_key = |at: usize, c: char| c.is_ascii_alphabetic() || c == '_' || at > 0 && c.is_ascii_digit();
+    match trimmed.char_indices().find(|(at, c)| !is_key(*at, *c)) {
+        Some((at, c)) => Err(match (c, trimmed[at..].trim_start().chars().next()) {
+            (' ' | '\t' | '\n', Some(next)) if is_key(0, next) => "syntax error: unexpected KEY".into(),
+            (' ' | '\t' | '\n', Some('"')) => "syntax error: unexpected STRING".into(),
+            (' ' | '\t' | '\n', Some(next)) => format!("unexpected char {next}"),
+            (c, _) => format!("unexpected char {c}"),
+        }),
         None if trimmed.is_empty() => Err("syntax error: unexpected $end".into()),
         None => Ok(trimmed.into()),
     }

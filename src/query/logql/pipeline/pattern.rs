@@ -41,11 +41,17 @@ fn capture(text: &str) -> Option<&str> {
 }
 
 fn no_touching_holes(pieces: &[Piece]) -> Result<(), String> {
-    let is_text = |piece: &Piece| matches!(piece, Piece::Text(_));
-    match pieces.windows(2).any(|pair| !is_text(&pair[0]) && !is_text(&pair[1])) {
-        true => Err("found consecutive capture: invalid expression".into()),
-        false => Ok(()),
+    let shown = |piece: &Piece| match piece {
+        Piece::Text(_) => None,
+        Piece::Hole => Some("<_>".to_owned()),
+        Piece::Capture(name) => Some(format!("<{name}>")),
+    };
+    for pair in pieces.windows(2) {
+        if let (Some(one), Some(other)) = (shown(&pair[0]), shown(&pair[1])) {
+            return Err(format!("found consecutive capture '{one}{other}': invalid expression"));
+        }
     }
+    Ok(())
 }
 
 /// The `pattern` parser.
@@ -125,7 +131,7 @@ impl LinePattern {
             match piece {
                 Piece::Text(text) => texts.push((Finder::new(text).into_owned(), text.clone())),
                 Piece::Hole => {}
-                Piece::Capture(name) => return Err(format!("named captures are not allowed: <{name}>")),
+                Piece::Capture(name) => return Err(format!("named captures are not allowed: found '<{name}>'")),
             }
         }
         Ok(LinePattern {

@@ -10,7 +10,9 @@ use jiff::tz::TimeZone;
 use model::go_regex;
 use regex::Regex;
 use template::text::title;
-use template::{Command, Language, OUTPUT_BYTES_MAX, Object, Set, Template, Value, kind, query_escape, truth};
+use template::{
+    CallError, Command, Language, OUTPUT_BYTES_MAX, Object, Set, Template, Value, kind, query_escape, truth,
+};
 
 use super::super::units;
 use super::decimal::{self, Op};
@@ -20,75 +22,79 @@ use super::labels::{ERROR, ERROR_DETAILS, Labels};
 /// Most patterns that are kept compiled; a query's templates have a handful.
 const REGEXES_MAX: usize = 64;
 
-const NAMES: [&str; 67] = [
-    "ToLower",
-    "ToUpper",
-    "Replace",
-    "Trim",
-    "TrimLeft",
-    "TrimRight",
-    "TrimPrefix",
-    "TrimSuffix",
-    "TrimSpace",
-    "regexReplaceAll",
-    "regexReplaceAllLiteral",
-    "count",
-    "urldecode",
-    "urlencode",
-    "bytes",
-    "duration",
-    "duration_seconds",
-    "unixEpochMillis",
-    "unixEpochNanos",
-    "toDateInZone",
-    "unixToTime",
-    "alignLeft",
-    "alignRight",
-    "b64enc",
-    "b64dec",
-    "lower",
-    "upper",
-    "title",
-    "trunc",
-    "substr",
-    "contains",
-    "hasPrefix",
-    "hasSuffix",
-    "indent",
-    "nindent",
-    "replace",
-    "repeat",
-    "trim",
-    "trimAll",
-    "trimSuffix",
-    "trimPrefix",
-    "int",
-    "float64",
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "mod",
-    "addf",
-    "subf",
-    "mulf",
-    "divf",
-    "max",
-    "min",
-    "maxf",
-    "minf",
-    "ceil",
-    "floor",
-    "round",
-    "fromJson",
-    "date",
-    "toDate",
-    "now",
-    "unixEpoch",
-    "default",
-    "__line__",
-    "__timestamp__",
+/// All functions, by how many arguments they take at least, and whether they take more.
+const FUNCTIONS: [(usize, bool, &[&str]); 8] = [
+    (0, false, &["now", "__line__", "__timestamp__"]),
+    (
+        1,
+        false,
+        &[
+            "ToLower",
+            "ToUpper",
+            "TrimSpace",
+            "urldecode",
+            "urlencode",
+            "bytes",
+            "duration",
+            "duration_seconds",
+            "unixEpochMillis",
+            "unixEpochNanos",
+            "unixToTime",
+            "b64enc",
+            "b64dec",
+            "lower",
+            "upper",
+            "title",
+            "trim",
+            "int",
+            "float64",
+            "ceil",
+            "floor",
+            "fromJson",
+            "unixEpoch",
+        ],
+    ),
+    (
+        2,
+        false,
+        &[
+            "Trim",
+            "TrimLeft",
+            "TrimRight",
+            "TrimPrefix",
+            "TrimSuffix",
+            "count",
+            "alignLeft",
+            "alignRight",
+            "trunc",
+            "contains",
+            "hasPrefix",
+            "hasSuffix",
+            "indent",
+            "nindent",
+            "repeat",
+            "trimAll",
+            "trimSuffix",
+            "trimPrefix",
+            "sub",
+            "div",
+            "mod",
+            "date",
+            "toDate",
+        ],
+    ),
+    (3, false, &["regexReplaceAll", "regexReplaceAllLiteral", "toDateInZone", "substr", "replace"]),
+    (4, false, &["Replace"]),
+    (0, true, &["add", "addf"]),
+    (1, true, &["mul", "subf", "mulf", "divf", "max", "min", "maxf", "minf", "default"]),
+    (2, true, &["round"]),
 ];
+
+/// What a function takes; `None` when there is no such function.
+fn takes(name: &str) -> Option<(usize, bool)> {
+    let found = FUNCTIONS.iter().find(|(_, _, names)| names.contains(&name));
+    found.map(|(least, takes_more, _)| (*least, *takes_more))
+}
 
 /// What Loki calls the templates of its stages, as it shows in errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +114,7 @@ impl Of {
 
 /// Parses a template of a stage.
 pub(super) fn parse(of: Of, text: &str) -> Result<Template, String> {
-    let functions = |name: &str| NAMES.contains(&name);
+    let functions = |name: &str| takes(name).is_some();
     let language = Language { functions: &functions, variables: &[] };
     Template::parse(text, &language, &Set::default())
         .map_err(|error| format!("template: {}:{}: {}", of.as_str(), error.line, error.reason))
@@ -141,7 +147,12 @@ impl Regexes {
 
 /// Runs a template over labels. An error is worded as Go words it.
 pub(super) fn run(of: Of, template: &Template, labels: &dyn Object, around: &mut Around<'_>) -> Result<String, String> {
-    let mut functions = |name: &str, arguments: &[Value]| call(name, arguments, around);
+    let mut functions = |name: &str, arguments: &[Value]| match takes(name) {
+        Some((least, takes_more)) if arguments.len() < least || arguments.len() > least && !takes_more => {
+            Err(CallError::Count { least, takes_more })
+        }
+        _ => call(name, arguments, around).map_err(CallError::from),
+    };
     template.run(labels, Vec::new(), &mut functions).map_err(|error| {
         let name = of.as_str();
         match error.command {

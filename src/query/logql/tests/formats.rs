@@ -186,7 +186,22 @@ fn templates() {
             (
                 "{{ .a | ToUpper 5 }}",
                 "",
-                "! template: line:1:8: executing \"line\" at <ToUpper 5>: error calling ToUpper: wrong number or type of arguments for ToUpper (int, string)}",
+                "! template: line:1:8: executing \"line\" at <ToUpper>: wrong number of args for ToUpper: want 1 got 2}",
+            ),
+            (
+                "x {{ round 1.5 }}",
+                "",
+                "! template: line:1:5: executing \"line\" at <round>: wrong number of args for round: want at least 2 got 1}",
+            ),
+            (
+                "{{.pod ToUpper \"x\"}}",
+                "",
+                "! template: line:1:2: executing \"line\" at <.pod>: pod is not a method but has arguments}",
+            ),
+            (
+                "{{trunc .pod 1}}",
+                "",
+                "! template: line:1:2: executing \"line\" at <trunc .pod 1>: error calling trunc: wrong number or type of arguments for trunc (string, int)}",
             ),
             ("{{len .m}} {{not .none}} {{index . \"pod\"}}", "", "11 true p1"),
             ("{{range $k, $v := .}}{{$k}},{{end}}", "", "a,app,b,d,j,m,n,pod,size,"),

@@ -132,6 +132,7 @@ fn logfmt() {
             ("| logfmt", "plain text here", "{}"),
             ("| logfmt", "", "{}"),
             ("| logfmt", "a=\"\\q\" b=1", "{b=1}"),
+            ("| logfmt", "a=\"x\\\"\ny\tz\" b=1", "{a=x\"\ny\tz b=1}"),
             ("| logfmt", "a=x\u{fffd}y", "{a=x y}"),
             (
                 "| logfmt --strict",

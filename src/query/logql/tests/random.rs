@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::ast::Expr;
 use super::super::parse;
 use super::super::pipeline::{Entry, Pipeline, Scratch};
-use crate::random::Random;
+use chance::Random;
 
 const SEED: u64 = 0x5eed_1091;
 
@@ -78,7 +78,7 @@ const PIECES: [&str; 64] = [
 
 #[test]
 fn random_tokens_never_panic() {
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut taken = 0;
     for case in 0..60_000 {
         let count = 1 + random.below(14);
@@ -111,7 +111,7 @@ fn cut_and_mangled_queries_never_panic() {
         r#"quantile_over_time(0.9, {app="x"} | logfmt --strict | unwrap duration(n) | __error__="" [1d]) by (o) / on (p) group_left (q) vector(2)"#,
         r#"label_replace(topk(3, count_over_time(({app="x"} |> "<_> a" | pattern `<r> <_>`)[90s])), "s", "$1", "t", "(.*)")"#,
     ];
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     for query in queries {
         parse(query).unwrap();
         for cut in (0..query.len()).filter(|at| query.is_char_boundary(*at)) {
@@ -189,7 +189,7 @@ fn random_lines_never_panic() {
     ];
     let stream = [(Cow::Borrowed("app"), Cow::Borrowed("x"))];
     let metadata = [(Cow::Borrowed("a"), Cow::Borrowed("1"))];
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut scratch = Scratch::new(0);
     for _ in 0..20_000 {
         let mut line = String::new();

@@ -87,12 +87,13 @@ fn as_loki_says_it() {
         (r#"{a="b"} | pattern "c""#, "parse error : invalid pattern parser: at least one capture is required"),
         (
             r#"{a="b"} | pattern "<c><d>""#,
-            "parse error : invalid pattern parser: found consecutive capture: invalid expression",
+            "parse error : invalid pattern parser: found consecutive capture '<c><d>': invalid expression",
         ),
         (
             r#"{a="b"} | pattern "<c> <c>""#,
             "parse error : invalid pattern parser: duplicate capture name (c): invalid expression",
         ),
+        (r#"{a="b"} |> "<c> d""#, "parse error : stage '|> \"<c> d\"' : named captures are not allowed: found '<c>'"),
         (
             r#"{a="b"} | label_format c=d,c=e"#,
             "parse error : stage '| label_format c=d,c=e' : multiple label name 'c' not allowed in a single format operation",
@@ -236,7 +237,7 @@ fn and_many_more() {
 
 #[test]
 fn what_is_too_much() {
-    let long = format!("{{app=\"x\"}} |= \"{}\"", "a".repeat(16 << 10));
+    let long = format!("{{app=\"x\"}} |= \"{}\"", "a".repeat(128 << 10));
     assert!(parse(&long).unwrap_err().message.contains("input size too long"));
     let deep = format!("{}1{}", "(".repeat(200), ")".repeat(200));
     assert!(parse(&deep).unwrap_err().message.contains("nested deeper than 100"));
@@ -247,4 +248,104 @@ fn what_is_too_much() {
     let filters = format!("{{app=\"x\"}} | {}a=1", "(".repeat(150));
     assert!(parse(&filters).is_err());
     assert!(parse("{app=\"x\"} |~ \"(a{1000}){1000}\"").unwrap_err().message.contains("too large"));
+}
+
+#[test]
+fn paths_say_what_is_unexpected() {
+    for (path, reason) in [
+        ("json u=\"a..b\"", "syntax error: unexpected DOT, expecting FIELD"),
+        ("json u=\"a b\"", "syntax error: unexpected FIELD"),
+        ("json u=\"a[b]\"", "syntax error: unexpected FIELD, expecting STRING or INDEX"),
+        ("json u=\"a[\\\"b\"", "syntax error: unexpected $end, expecting RSB"),
+        ("json u=\"a[\\\"b]\"", "syntax error: unexpected $end, expecting RSB"),
+        ("json u=\"[1\\\"b\\\"]\"", "syntax error: unexpected $end, expecting STRING or INDEX"),
+        ("json u=\"]\"", "syntax error: unexpected RSB, expecting LSB or FIELD"),
+        ("json u=\"\"", "syntax error: unexpected $end, expecting LSB or FIELD"),
+        ("json u=\"a-b\"", "unexpected char -"),
+        ("logfmt u=\"a b\"", "syntax error: unexpected KEY"),
+        ("logfmt u=\"a \\\"b\\\"\"", "syntax error: unexpected STRING"),
+        ("logfmt u=\"a.b\"", "unexpected char ."),
+    ] {
+        let query = format!("{{a=\"b\"}} | {path}");
+        let message = parse(&query).unwrap_err().message;
+        assert!(message.ends_with(&format!("]: {reason}")), "{query}: {message}");
+    }
+}
+
+/// Loki lists what could stand there if it is at most four things. Where an expression has just ended, an operator could, so nothing is listed.
+#[test]
+fn what_was_expected() {
+    for (query, message) in [
+        // The heads of calls.
+        ("rate(", "$end, expecting NUMBER or { or ("),
+        ("rate(a)", "IDENTIFIER, expecting NUMBER or { or ("),
+        ("rate((1))", "NUMBER, expecting { or ("),
+        ("quantile_over_time(0.5)", "), expecting ,"),
+        ("quantile_over_time(0.5,)", "), expecting { or ("),
+        ("rate", "IDENTIFIER"),
+        ("sum by (a)", "$end, expecting ("),
+        ("sum by a", "IDENTIFIER"),
+        ("sum by (", "$end, expecting IDENTIFIER or )"),
+        ("sum by (rate(", "RATE, expecting IDENTIFIER or )"),
+        ("sum by (a b)", "IDENTIFIER, expecting , or )"),
+        ("sum by (a,)", "), expecting IDENTIFIER"),
+        ("vector(1", "$end, expecting )"),
+        // The ends of calls.
+        (r#"rate({a="b"}[1m]"#, "$end, expecting )"),
+        (r#"rate({a="b"}[1m] by (c))"#, "by, expecting )"),
+        (r#"rate(({a="b"}[1m]) offset 1m)"#, "offset, expecting )"),
+        (r#"rate({a="b"})"#, ")"),
+        (r#"rate({a="b"} | json)"#, ")"),
+        (r#"rate(({a="b"}))"#, "), expecting RANGE"),
+        (r#"sum(rate({a="b"}[1m])"#, "$end"),
+        (r#"(rate({a="b"}[1m])"#, "$end"),
+        ("(1", "$end"),
+        (r#"label_replace(rate({a="b"}[1m]))"#, ")"),
+        (r#"label_replace(rate({a="b"}[1m]), "a""#, "$end, expecting ,"),
+        // What stands behind `unwrap`.
+        (
+            r#"rate({a="b"} | unwrap)"#,
+            "), expecting IDENTIFIER or BYTES_CONV or DURATION_CONV or DURATION_SECONDS_CONV",
+        ),
+        (r#"rate({a="b"} | unwrap c)"#, "), expecting RANGE or |"),
+        (r#"rate(({a="b"} | unwrap c"#, "$end, expecting RANGE or ) or |"),
+        (r#"rate({a="b"} | unwrap c | json [1m])"#, "json, expecting IDENTIFIER or ("),
+        (r#"rate({a="b"} | unwrap bytes(1) [1m])"#, "NUMBER, expecting IDENTIFIER"),
+        // Label filters.
+        (r#"{a="b"} |"#, "$end"),
+        (r#"{a="b"} | "c""#, "STRING"),
+        (r#"{a="b"} | c"#, "$end"),
+        (r#"{a="b"} | c=~5"#, "NUMBER, expecting STRING"),
+        (r#"{a="b"} | c=~ip("1.1.1.1")"#, "ip, expecting STRING"),
+        (r#"{a="b"} | c=="d""#, "STRING"),
+        (r#"{a="b"} | c>"d""#, "STRING"),
+        (r#"{a="b"} | c="#, "$end"),
+        (r#"{a="b"} | c>-"#, "$end, expecting NUMBER"),
+        (r#"{a="b"} | c="d" or"#, "$end, expecting IDENTIFIER or ("),
+        (r#"{a="b"} | ("#, "$end, expecting IDENTIFIER or ("),
+        (r#"{a="b"} | (c="d""#, "$end"),
+        // Other stages.
+        (r#"{a="b"} |= ip"#, "IDENTIFIER, expecting STRING or ip"),
+        (r#"{a="b"} |= "c" or"#, "$end, expecting STRING or ip"),
+        (r#"{a="b"} | regexp c"#, "IDENTIFIER, expecting STRING"),
+        (r#"{a="b"} | json c="#, "$end, expecting STRING"),
+        (r#"{a="b"} | json c,"#, "$end, expecting IDENTIFIER"),
+        (r#"{a="b"} | label_format c"#, "$end, expecting ="),
+        (r#"{a="b"} | label_format c=1"#, "NUMBER, expecting IDENTIFIER or STRING"),
+        (r#"{a="b"} | drop"#, "$end, expecting IDENTIFIER"),
+        // Operators.
+        ("1 + ", "$end"),
+        ("-", "$end, expecting NUMBER"),
+        ("1 + on", "$end, expecting ("),
+        ("1 + on (a) group_left (", "$end, expecting IDENTIFIER or )"),
+    ] {
+        match parse(query) {
+            Ok(expr) => panic!("{query} is taken as {expr}"),
+            Err(error) => {
+                let told = error.to_string();
+                let told = told.split_once("syntax error: unexpected ").map_or(told.as_str(), |(_, told)| told);
+                assert_eq!(told, message, "{query}");
+            }
+        }
+    }
 }

@@ -45,7 +45,7 @@ fn log_queries() {
         (r#"{app="x"} | a="b""#, r#"{app="x"} | a="b""#),
         (r#"{app="x"} | a=1 | b==2.5 | c!=-3 | d>1e3"#, r#"{app="x"} | a==1 | b==2.5 | c!=-3 | d>1000"#),
         (r#"{app="x"} | a>1m30s | b<=-5ms | c>2d"#, r#"{app="x"} | a>1m30s | b<=-5ms | c>48h0m0s"#),
-        (r#"{app="x"} | a>=1.5KiB | b<3MB"#, r#"{app="x"} | a>=1536B | b<3000000B"#),
+        (r#"{app="x"} | a>=1.5KiB | b<3MB"#, r#"{app="x"} | a>=1536B | b<3.0MB"#),
         (r#"{app="x"} | a=ip("1.2.3.4") | b!=ip("::1")"#, r#"{app="x"} | a=ip("1.2.3.4") | b!=ip("::1")"#),
         (r#"{app="x"} | __error__="""#, r#"{app="x"} | __error__="""#),
         // Words that are functions only before a parenthesis.

@@ -65,7 +65,7 @@ fn compare(tenant: &Tenant, sent: &[Rest], text: &str, holds: &dyn Fn(&Rest) -> 
 
 #[test]
 fn searches_answer_alike_in_head_blocks_and_index() {
-    let mut random = Random::of_env(2);
+    let mut random = Random::new(chance::seed(2));
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let open = |now_ms: i64| Store::open(Options::new(dir.path()), now_ms).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_lines_around_a_record_are_of_its_stream() {
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let dir = tempfile::tempdir().unwrap();
     let (store, tenant, _runtime) = filled(dir.path(), 6, &mut random);
     for sealed in [false, true] {
@@ -39,7 +39,7 @@ fn the_lines_around_a_record_are_of_its_stream() {
 
 #[test]
 fn facets_and_fields_agree_with_one_field_at_a_time() {
-    let mut random = Random(13);
+    let mut random = Random::new(13);
     let dir = tempfile::tempdir().unwrap();
     let (_store, tenant, _runtime) = filled(dir.path(), 6, &mut random);
     let snapshot = tenant.snapshot().unwrap();

@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn what_arrives_is_followed_once_each_over_seals_and_restarts() {
-    let mut random = Random::of_env(3);
+    let mut random = Random::new(chance::seed(3));
     let dir = tempfile::tempdir().unwrap();
     let (mut store, mut tenant, runtime) = filled(dir.path(), 3, &mut random);
     let search = parse("severity:>=info").unwrap();
@@ -92,7 +92,7 @@ fn what_arrives_is_followed_once_each_over_seals_and_restarts() {
 #[test]
 fn a_reader_who_is_far_behind_is_told_how_many_it_missed() {
     let dir = tempfile::tempdir().unwrap();
-    let (_store, tenant, runtime) = filled(dir.path(), 1, &mut Random(5));
+    let (_store, tenant, runtime) = filled(dir.path(), 1, &mut Random::new(5));
     let position = Position::end_of(&tenant.snapshot().unwrap());
     let record = |n: i64| (0, 0, LogRecord { time_ns: n, body: AnyValue::Int(n), ..LogRecord::default() });
     for part in 0..3 {

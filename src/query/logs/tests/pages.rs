@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn logql_shows_what_its_pipeline_makes_and_pages_like_any_search() {
-    let mut random = Random(19);
+    let mut random = Random::new(19);
     let dir = tempfile::tempdir().unwrap();
     let (store, tenant, runtime) = filled(dir.path(), 4, &mut random);
     store.maintain(START_MS).unwrap();
@@ -44,7 +44,7 @@ fn logql_shows_what_its_pipeline_makes_and_pages_like_any_search() {
 
 #[test]
 fn what_the_budget_ends_is_whole_for_a_part_and_goes_on_from_there() {
-    let mut random = Random(17);
+    let mut random = Random::new(17);
     let dir = tempfile::tempdir().unwrap();
     let (store, tenant, runtime) = filled(dir.path(), 4, &mut random);
     for hours in 1..6 {

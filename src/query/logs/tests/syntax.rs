@@ -67,7 +67,7 @@ fn budgets_end_a_search_and_say_which() {
     let store = Store::open(Options::new(dir.path()), START_MS).unwrap();
     let tenant = store.tenant(&TenantId::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(tenant.submit_logs(batch(&mut Random(7)))).unwrap();
+    runtime.block_on(tenant.submit_logs(batch(&mut Random::new(7)))).unwrap();
     let snapshot = tenant.snapshot().unwrap();
     let run = |budget: &Budget| {
         let all = parse("").unwrap();

@@ -67,8 +67,7 @@ fn read<'l>(
         // Too long a pattern only means that more is read than is needed.
         matchers.extend(Matcher::new(name, MatchOp::Regex, any.join("|")));
     }
-    let selector =
-        Selector { name: None, bare_name: None, matchers, at: None, offset: None, edges: Edges::Plain, stats: false };
+    let selector = Selector { bare_name: None, matchers, at: None, offset: None, edges: Edges::Plain, stats: false };
     let mut columns = Vec::new();
     engine.instants(&selector, grid, Pick::FloatTimeMs, &mut |_, column| {
         columns.push(column);

@@ -46,8 +46,26 @@ fn errors_tell_where_and_why() {
         "\"x\"",
         "unexpected string \"\\\"x\\\"\" in label matching, expected label matching operator",
     );
-    wrong("foo[]", (1, 5), "]", "unexpected \"]\" in range or duration, expected duration");
-    wrong("foo offset", (1, 11), "", "unexpected end of input in offset, expected duration");
+    wrong(
+        "foo[]",
+        (1, 5),
+        "]",
+        "unexpected \"]\" in subquery or range selector, expected number, duration, step(), or range()",
+    );
+    wrong(
+        "foo offset",
+        (1, 11),
+        "",
+        "unexpected end of input in offset, expected number, duration, step(), or range()",
+    );
+    wrong("foo[", (1, 5), "", "unexpected end of input in duration expression");
+    wrong("\"a\\x.\"", (1, 1), "\"a\\x.\"", "illegal character U+002E '.' in escape sequence");
+    wrong("\"\\ud800\"", (1, 1), "\"\\ud800\"", "escape sequence is an invalid Unicode code point");
+    wrong("foo[5s/0d]", (1, 7), "/", "division by zero");
+    wrong("foo offset (4d%0)", (1, 15), "%", "modulo by zero");
+    wrong("foo[9.5e10]", (1, 5), "9.5e10", "duration out of range");
+    wrong("foo offset 9.5e10", (1, 12), "9.5e10", "duration out of range");
+    wrong("1e400", (1, 1), "1e400", "error parsing number: strconv.ParseFloat: parsing \"1e400\": value out of range");
     wrong("foo @ x", (1, 7), "x", "unexpected identifier \"x\" in @, expected timestamp");
     wrong("foo offset 1m offset 1m", (1, 1), "foo offset 1m", "offset may not be set multiple times");
     wrong("a + foo @ 1 @ 2", (1, 5), "foo @ 1", "@ <timestamp> may not be set multiple times");
@@ -86,11 +104,12 @@ fn errors_tell_where_and_why() {
 #[test]
 fn canonical_forms() {
     for (text, canonical) in [
-        ("SUM ( foo{b='1',a=~\"x\"} ) BY (job)", "sum by (job) (foo{b=\"1\",a=~\"x\"})"),
+        ("SUM ( foo{b='1',a=~\"x\"} ) BY (job)", "sum by (job) (foo{a=~\"x\",b=\"1\"})"),
         ("topk without(a) (5,foo)", "topk without (a) (5, foo)"),
         ("a+ON(x)GROUP_LEFT(y) b", "a + on (x) group_left (y) b"),
         ("a/ignoring(x)b>bool 1", "a / ignoring (x) b > bool 1"),
-        ("{'my.metric', 'a.b'='c'}", "{\"my.metric\",\"a.b\"=\"c\"}"),
+        ("{'my.metric', 'a.b'='c'}", "{\"a.b\"=\"c\",__name__=\"my.metric\"}"),
+        ("{``='0',_0='1'}", "{\"\"=\"0\",_0=\"1\"}"),
         ("rate(foo[300s])", "rate(foo[5m])"),
         ("foo[90]", "foo[1m30s]"),
         ("foo[5m*2]", "foo[5m * 2]"),
@@ -98,16 +117,17 @@ fn canonical_forms() {
         ("sum(foo)[1h:]", "sum(foo)[1h:]"),
         ("-(1+2)^3", "-(1 + 2) ^ 3"),
         ("1_000 + 0x10 + Inf", "1000 + 16 + +Inf"),
-        ("1e300 - .00001", "1e+300 - 1e-05"),
+        ("1e22 - .00001", "10000000000000000000000 - 0.00001"),
         ("a + fill(0) b", "a + fill (0) b"),
         ("a + on(x) fill_left(1) b", "a + on (x) fill_left (1) b"),
         ("`a\\`", "\"a\\\\\""),
         ("foo # comment\n + 1", "foo + 1"),
         ("a</b >/on(x)c", "a </ b >/ on (x) c"),
-        ("a smoothed offset 5m", "a smoothed offset 5m"),
+        ("a smoothed offset 5m @ 1", "a @ 1.000 smoothed offset 5m"),
+        ("a[5m] anchored @ 1", "a[5m] anchored @ 1.000"),
         ("info(a,{b='c'})", "info(a, {b=\"c\"})"),
         ("info(a,{})", "info(a, {})"),
-        ("{'a','b'}", "{\"a\",\"b\"}"),
+        ("{'a','b'}", "{__name__=\"a\",__name__=\"b\"}"),
         ("010 + 1 + on() 2", "8 + 1 + on () 2"),
     ] {
         let expr = promql::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -307,6 +327,7 @@ fn trees_are_shown_as_they_were_parsed() {
         ("-1", "-1"),
         ("(-a)", "(-a|__name__=\"a\"|0)"),
         ("a{b=\"c\"} offset -5m @ 10", "a|b=\"c\",__name__=\"a\"|-300000 Ms(10000)"),
+        ("{'a'}", "|__name__=\"a\"|0"),
         ("a[5m] smoothed", "a|__name__=\"a\"|0[300000] falsetrue"),
         ("a[5m:1m] @ end()", "a|__name__=\"a\"|0[300000:60000] 0 End"),
         ("topk by (x) (2, a)", "topk false [\"x\"] Some(\"2\") a|__name__=\"a\"|0"),

@@ -115,18 +115,11 @@ fn shown(bench: &Bench) -> Option<(i64, Option<i64>, Option<i64>)> {
 
 #[test]
 fn random_verdicts_reloads_and_restarts_follow_the_table() {
-    let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121);
-    println!("SEED={seed}");
-    let mut state = seed.wrapping_mul(2) + 1;
-    let mut random = move |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        i64::try_from((state >> 11) % below).unwrap()
-    };
+    let seed = chance::seed(20_261_121);
+    let mut random = Random::new(seed);
     let mut fired = 0;
     for run in 0..20 {
-        let mut timers = (random(4), random(4));
+        let mut timers = (random.below(4), random.below(4));
         let rules =
             |(wait, keep): (i64, i64)| RULES.replace("FOR", &format!("{wait}m")).replace("KEEP", &format!("{keep}m"));
         let mut bench = Bench::start(&rules(timers));
@@ -135,18 +128,18 @@ fn random_verdicts_reloads_and_restarts_follow_the_table() {
         let mut last = 0;
         let mut trace = Vec::new();
         for _ in 0..80 {
-            if random(3) == 0 {
-                verdict = [Verdict::True, Verdict::True, Verdict::False, Verdict::Unknown][random(4) as usize];
+            if random.below(3) == 0 {
+                verdict = [Verdict::True, Verdict::True, Verdict::False, Verdict::Unknown][random.below(4)];
             }
-            match random(16) {
+            match random.below(16) {
                 0 => {
-                    timers.0 = random(4);
+                    timers.0 = random.below(4);
                     bench.rules = rules(timers);
                     bench.inner().reload(groups(&bench.rules));
                     trace.push(format!("reload {timers:?}"));
                 }
                 1 => {
-                    bench.minute += [0, 0, 1, 4][random(4) as usize];
+                    bench.minute += [0, 0, 1, 4][random.below(4)];
                     bench.restart();
                     model.restart(bench.minute);
                     trace.push(format!("restart at {}", bench.minute));

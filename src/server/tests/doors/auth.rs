@@ -8,7 +8,8 @@ use server::AuthMode;
 use store::Scope;
 use tonic::transport::Channel;
 
-use crate::house::{House, now_ms, settings};
+use crate::client;
+use crate::house::{House, SECOND, now_ms, settings};
 use crate::payload::logs;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -120,5 +121,40 @@ async fn the_tenant_comes_from_the_header() {
         assert_eq!(reply.text().lines().count(), rows, "{tenant}");
     }
     let known: Vec<_> = house.state.store.tenants().iter().map(ToString::to_string).collect();
-    assert_eq!(json!(known), json!(["a", "default"]), "a query makes no tenant");
+    assert_eq!(json!(known), json!(["a", "default", SECOND]), "a query makes no tenant");
+}
+
+#[tokio::test]
+async fn looking_at_alerts_is_not_changing_what_people_are_told() {
+    let house = House::open(server::ServerSettings { auth: AuthMode::Token, ..settings() }).await;
+    let tenant = TenantId::default();
+    let make = |scope| house.state.store.accounts().create_token("test", scope, &tenant, now_ms()).unwrap().1;
+    let secrets = Scope::ALL.map(make);
+    // By scope, in their order: ingest, read, operate, admin.
+    let check = async |method: &str, path: &str, expected: [bool; 4]| {
+        for ((scope, secret), expected) in Scope::ALL.into_iter().zip(&secrets).zip(expected) {
+            let headers = [("authorization", format!("Bearer {secret}")), ("content-type", "application/json".into())];
+            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let reply = client::send(method, &format!("http://{}{path}", house.http), &headers, b"[]".to_vec()).await;
+            let may = reply.status != 403;
+            assert_eq!(may, expected, "{scope:?} {method} {path}: {} {}", reply.status, reply.text());
+        }
+    };
+    let looks = [false, true, true, true];
+    let changes = [false, false, true, true];
+    check("GET", "/api/v2/alerts", looks).await;
+    check("GET", "/api/v2/silences", looks).await;
+    check("GET", "/alerts", looks).await;
+    check("POST", "/api/v1/query", looks).await;
+    check("POST", "/api/v1/rules/replay", looks).await;
+    check("POST", "/loki/api/v1/labels", looks).await;
+    check("POST", "/api/v2/alerts", changes).await;
+    check("POST", "/api/v2/silences", changes).await;
+    check("DELETE", "/api/v2/silence/00000000-0000-0000-0000-000000000000", changes).await;
+    check("POST", "/api/v1/alerts/0123456789abcdef/ack", changes).await;
+    check("DELETE", "/api/v1/alerts/0123456789abcdef/ack", changes).await;
+    check("POST", "/api/v1/notify/test", changes).await;
+    check("POST", "/silences", changes).await;
+    check("POST", "/notifications/test", changes).await;
+    check("POST", "/api/v1/write", [true, false, false, true]).await;
 }

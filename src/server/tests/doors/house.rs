@@ -17,6 +17,7 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 256 << 10;
 
 pub(crate) struct House {
     pub(crate) state: State,
+    pub(crate) second: server::Alerting,
     pub(crate) http: SocketAddr,
     pub(crate) otlp: SocketAddr,
     pub(crate) grpc: SocketAddr,
@@ -62,6 +63,24 @@ pub(crate) fn settings() -> ServerSettings {
     }
 }
 
+/// A tenant beside the default one that has rules as well.
+pub(crate) const SECOND: &str = "second";
+
+fn alerting(store: &store::Store, tenant: TenantId, rules: &str, settings: &ServerSettings) -> server::Alerting {
+    let data = store.tenant(&tenant).unwrap();
+    let options = rules::EngineOptions {
+        external_url: settings.external_url.clone(),
+        lookback_ms: 300_000,
+        query_limits: settings.query_limits,
+        started_ms: 0,
+    };
+    let groups = rules::file::parse(rules, "rules/test.yml", 30_000).unwrap();
+    let rules = rules::Engine::new(data.clone(), groups, options).unwrap();
+    let options = notify::NotifierOptions::new(settings.external_url.clone());
+    let notifier = notify::Notifier::new(data, notify::Config::silent(), options).unwrap();
+    server::Alerting { tenant, rules, notifier }
+}
+
 impl House {
     pub(crate) async fn open(settings: ServerSettings) -> House {
         House::open_over(settings, |_| {}).await
@@ -69,22 +88,22 @@ impl House {
 
     /// Over a store with other options than the default ones.
     pub(crate) async fn open_over(settings: ServerSettings, change: impl FnOnce(&mut store::Options)) -> House {
+        House::open_with(settings, change, RULES).await
+    }
+
+    /// With other rules than the default ones, in `rules/test.yml`.
+    pub(crate) async fn open_with(
+        settings: ServerSettings,
+        change: impl FnOnce(&mut store::Options),
+        rules: &str,
+    ) -> House {
         let dir = tempfile::tempdir().unwrap();
         let mut options = store::Options::new(dir.path());
         change(&mut options);
         let store = store::Store::open(options, now_ms()).unwrap();
-        let tenant = store.tenant(&TenantId::default()).unwrap();
-        let rules_options = rules::EngineOptions {
-            external_url: settings.external_url.clone(),
-            lookback_ms: 300_000,
-            query_limits: settings.query_limits,
-            started_ms: 0,
-        };
-        let groups = rules::file::parse(RULES, "rules/test.yml", 30_000).unwrap();
-        let engine = rules::Engine::new(tenant.clone(), groups, rules_options).unwrap();
-        let notifier_options = notify::NotifierOptions::new(settings.external_url.clone());
-        let notifier = notify::Notifier::new(tenant, notify::Config::silent(), notifier_options).unwrap();
-        let state = State::new(store, engine, notifier, TenantId::default(), settings);
+        let own = alerting(&store, TenantId::default(), rules, &settings);
+        let second = alerting(&store, TenantId::new(SECOND).unwrap(), rules, &settings);
+        let state = State::new(store, own, settings).with_others([second.clone()]);
 
         let (stop, stopped) = watch::channel(false);
         let listen = async |router| {
@@ -98,6 +117,7 @@ impl House {
             otlp: listen(server::otlp_http_router(state.clone())).await,
             grpc: listen(server::grpc_routes(state.clone())).await,
             state,
+            second,
             _stop: stop,
             _dir: dir,
         }

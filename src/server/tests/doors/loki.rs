@@ -261,6 +261,17 @@ async fn drilldown_finds_volumes_fields_and_patterns() {
     assert!(texts.contains(&&json!(r#"{"status":<_>,"path":"<_>"}"#)), "{patterns}");
     assert_eq!(patterns["data"][0]["samples"][0][1].as_u64().map(|count| count > 0), Some(true), "{patterns}");
     assert_eq!(loki.get("status/buildinfo").await["version"], "3.7.6");
+    let limits = loki.get("drilldown-limits").await;
+    assert_eq!(limits["pattern_ingester_enabled"], true);
+    let limits = &limits["limits"];
+    assert_eq!((&limits["retention_period"], &limits["query_timeout"]), (&json!("30d"), &json!("20s")), "{limits}");
+    assert_eq!((&limits["max_query_length"], &limits["volume_max_series"]), (&json!("0s"), &json!(1000)));
+    assert_eq!(
+        (&limits["log_level_fields"][0], &limits["discover_service_name"][12]),
+        (&json!("level"), &json!("k8s_job_name"))
+    );
+    let labels = &limits["otlp_config"]["resource_attributes"]["attributes_config"][0];
+    assert_eq!((&labels["action"], &labels["attributes"][0]), (&json!("index_label"), &json!("service.name")));
 }
 
 #[tokio::test]
@@ -272,7 +283,16 @@ async fn refusals_are_lokis() {
         ("query_range?query=%7Ba%3D%22b%22%7D&limit=0", 400, "limit must be a positive value"),
         ("query_range?query=%7Ba%3D%22b%22%7D&limit=5001", 400, "max entries limit per query exceeded"),
         ("query_range?query=%7Ba%3D%22b%22%7D&start=2&end=1", 400, "end timestamp must not be before"),
-        ("query_range?query=%7Ba%3D%22b%22%7D&start=soon", 400, "could not parse 'start' parameter"),
+        (
+            "query_range?query=%7Ba%3D%22b%22%7D&start=soon",
+            400,
+            r#"could not parse 'start' parameter: strconv.ParseInt: parsing "soon": invalid syntax"#,
+        ),
+        ("query_range?query=%7Ba%3D%22b%22%7D&since=long", 400, "could not parse 'since' parameter"),
+        ("query_range?query=%7Ba%3D%22b%22%7D&step=often", 400, r#"cannot parse "often" to a valid duration"#),
+        ("index/volume?query=%7Ba%3D%22b%22%7D&limit=-1", 400, "limit must be a positive value"),
+        ("index/volume?query=%7Ba%3D%22b%22%7D&aggregateBy=days", 400, "invalid aggregation option"),
+        ("detected_fields?query=%7Ba%3D%22b%22%7D&line_limit=0", 400, "limit must be a positive value"),
         ("query_range?query=%7Ba%3D%22b%22%7D&step=0", 400, "zero or negative query resolution step"),
         ("query_range?query=%7Ba%3D%22b%22%7D&step=1&start=0&end=1000000", 400, "exceeded maximum resolution"),
         ("query_range?query=%7Ba%3D%22b%22%7D&direction=up", 400, "invalid direction 'up'"),

@@ -13,6 +13,7 @@ mod logcli;
 mod logs;
 mod loki;
 mod loki_push;
+mod loki_rules;
 mod ops;
 mod otlp;
 mod otlp_bad;

@@ -201,7 +201,7 @@ async fn rules_have_their_pages() {
     assert_eq!(lost.status, 404);
     assert!(lost.text().contains("rule none does not exist"), "{}", lost.text());
     let foreign = house.get("/alerts", &[("x-scope-orgid", "other")]).await;
-    holds(&foreign, &["for tenant default"]);
+    holds(&foreign, &["rules.tenants"]);
 }
 
 /// As a browser sends a form of one of our pages.
@@ -216,9 +216,9 @@ async fn a_receiver_is_tested_from_its_page() {
     // Nobody listens on port 1.
     let told =
         "route: {receiver: on&call}\nreceivers: [{name: on&call, webhook_configs: [{url: 'http://127.0.0.1:1/'}]}]";
-    house.state.notifier.reload(notify::Config::parse(told, "notify.yml", std::path::Path::new(".")).unwrap());
+    house.state.alerting.notifier.reload(notify::Config::parse(told, "notify.yml", std::path::Path::new(".")).unwrap());
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    let notifier = house.state.notifier.clone();
+    let notifier = house.state.alerting.notifier.clone();
     tokio::spawn(async move { notifier.run(stopped).await });
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     let waits = async |path: &str, part: &str| loop {

@@ -269,8 +269,16 @@ async fn others_scrape_and_read_what_is_stored() {
     sample.push(0x10);
     prost::encoding::encode_varint(u64::try_from(at_ms).unwrap(), &mut sample);
     assert!(plain.ends_with(&sample), "{plain:?}");
+    // The same as chunks, asked for first: a frame's length, its checksum, and one chunk of one sample in it.
+    let streamed = client::send("POST", &url, &headers, pack(&[&request[..], b"\x10\x01\x10\x00"].concat())).await;
+    let told = (streamed.status, streamed.header("content-encoding"), streamed.header("content-type"));
+    assert_eq!(told, (200, "", "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"));
+    assert_eq!(usize::from(streamed.body[0]), streamed.body.len() - 5);
+    // Both samples: the first as it is, the other as what changed.
+    let first = 1.0_f64.to_be_bytes();
+    assert!(streamed.body.windows(first.len()).any(|bytes| bytes == first), "{:?}", streamed.body);
     for (body, part) in
-        [(pack(b"\xff"), "no ReadRequest"), (b"plain".to_vec(), "snappy"), (pack(b"\x10\x01"), "SAMPLES")]
+        [(pack(b"\xff"), "no ReadRequest"), (b"plain".to_vec(), "snappy"), (pack(b"\x10\x07"), "SAMPLES")]
     {
         let refused = client::send("POST", &url, &headers, body).await;
         assert_eq!(refused.status, 400);

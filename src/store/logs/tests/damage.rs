@@ -5,7 +5,7 @@ use redb::ReadableTable as _;
 use super::*;
 
 /// A day file's rows and extents, changed behind the store's back.
-fn change_rows(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+pub(super) fn change_rows(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     let database = redb::Database::open(path).unwrap();
     let txn = database.begin_write().unwrap();
     change(&txn);
@@ -13,7 +13,7 @@ fn change_rows(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
 }
 
 const BLOCKS: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("blocks");
-const EXTENTS: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("extents");
+pub(super) const EXTENTS: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("extents");
 
 /// Three blocks on one day, of one request each.
 fn three_blocks(dir: &Path) -> (std::path::PathBuf, Vec<LogBatch>) {

@@ -18,7 +18,7 @@ fn thin(store: &LogStore, rules: &[StreamRetention], now_ms: i64) {
 }
 
 /// As [`batch`], every third record a debug one, with text enough that files differ.
-fn long_batch(seq: u64, count: usize, days: usize) -> LogBatch {
+pub(super) fn long_batch(seq: u64, count: usize, days: usize) -> LogBatch {
     let mut batch = batch(seq, count, days);
     for (at, (_, _, record)) in batch.records.iter_mut().enumerate() {
         let noise: String = (0..40)

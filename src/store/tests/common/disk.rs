@@ -6,9 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use chance::Random;
 use store::Backend;
-
-use super::Random;
 
 const BLOCK: u64 = 4096;
 

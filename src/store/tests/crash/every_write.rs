@@ -1,54 +1,21 @@
-//! Each long work of upkeep, and the migration, with the power going at every one of its writes in turn, and with a disk that is full at
-//! every one of its blocks: the answers stay what they were, and the work is done in the end.
+//! Each long work of upkeep of metrics, and the migration, under attack (`attack.rs`).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use chance::Random;
 use model::time::{Day, MS_PER_DAY};
-use model::{Labels, MatchOp, Matcher, MsRange, TenantId};
+use model::{Labels, MatchOp, Matcher, MsRange};
 use redb::{ReadableDatabase as _, TableHandle as _};
-use store::limits::{HEAD_IDLE_MS, SETTLE_QUIET_MS};
-use store::{Options, ROLLUP_STEP_MS, Rollup, Store, Tenant};
+use store::limits::HEAD_IDLE_MS;
+use store::{Options, ROLLUP_STEP_MS, Rollup, Tenant};
 
-use crate::common::disk::Disk;
-use crate::common::{Model, NOON_MS, NoLimit, Random, block_on, mixed, read_all};
+use crate::attack::{Attack, Scene, frozen};
+use crate::common::{Model, NOON_MS, NoLimit, block_on, mixed, read_all};
 
 const YESTERDAY_MS: i64 = NOON_MS - MS_PER_DAY;
 
-/// A store at rest, closed, on a disk of its own.
-struct Scene {
-    dir: tempfile::TempDir,
-    disk: Disk,
-    now_ms: i64,
-    settings: fn(Options) -> Options,
-}
-
 impl Scene {
-    fn new(settings: fn(Options) -> Options) -> Scene {
-        Scene { dir: tempfile::tempdir().unwrap(), disk: Disk::default(), now_ms: NOON_MS, settings }
-    }
-
-    fn copy(&self) -> Scene {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = self.disk.copy(self.dir.path(), dir.path());
-        Scene { dir, disk, now_ms: self.now_ms, settings: self.settings }
-    }
-
-    fn open(&self) -> Option<(Store, Tenant)> {
-        let options = Options { backend: Some(self.disk.backend()), disk_free_min: 0, ..Options::new(self.dir.path()) };
-        let store = Store::open((self.settings)(options), self.now_ms).ok()?;
-        let tenant = store.tenant(&TenantId::default()).ok()?;
-        Some((store, tenant))
-    }
-
-    /// Several rounds of upkeep, each after the next quiet while. Errors are the caller's to provoke.
-    fn maintain(&mut self, store: &Store, rounds: usize) {
-        for _ in 0..rounds {
-            drop(store.maintain(self.now_ms));
-            self.now_ms += SETTLE_QUIET_MS.max(HEAD_IDLE_MS);
-        }
-    }
-
     fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join("tenants/default/metrics").join(name)
     }
@@ -57,81 +24,10 @@ impl Scene {
     fn runs(&self, name: &str) -> Vec<bool> {
         const RUNS: redb::TableDefinition<'_, (), &[u8]> = redb::TableDefinition::new("runs");
         const PRESENT: redb::TableDefinition<'_, (), &[u8]> = redb::TableDefinition::new("present");
-        let database = (self.disk.backend().0)(&redb::Builder::new(), &self.file(name)).unwrap();
+        let database = self.database(&self.file(name));
         let txn = database.begin_read().unwrap();
         let row = |table| txn.open_table::<(), &[u8]>(table).unwrap().get(()).unwrap().unwrap().value().to_vec();
         codec::day::decode(&row(RUNS), &row(PRESENT)).unwrap().1.iter().map(|run| run.settled).collect()
-    }
-}
-
-/// What a scene is put through.
-struct Attack<A> {
-    /// Rounds of upkeep that do the work, beside what opening does.
-    rounds: usize,
-    answers: fn(&Tenant) -> A,
-    /// Whether the work is done; nobody has the files open.
-    done: fn(&Scene) -> bool,
-    /// Writes of the work, at least: fewer were none.
-    writes_min: u64,
-}
-
-impl<A: PartialEq + std::fmt::Debug> Attack<A> {
-    fn run(&self, scene: &Scene) {
-        let (_, tenant) = scene.copy().open().unwrap();
-        let expected = (self.answers)(&tenant);
-        let mut random = Random(0x9e37_79b9);
-        let mut writes = 0;
-        loop {
-            let mut failed = false;
-            for killed in [false, true] {
-                let mut cut = scene.copy();
-                cut.disk.cut_after(writes);
-                let opened = cut.open();
-                if let Some((store, _)) = &opened {
-                    cut.maintain(store, self.rounds);
-                }
-                failed |= cut.disk.has_failed();
-                // What was not synced is there by chance, or all of it.
-                let disk = if killed { cut.disk.after_kill() } else { cut.disk.after_power_cut(&mut random) };
-                drop(opened);
-                cut.disk = disk;
-                self.finish(cut, &expected, &format!("ended after {writes} writes, killed: {killed}"));
-            }
-            if !failed {
-                break;
-            }
-            writes += 1;
-        }
-        assert!(writes >= self.writes_min, "the work has {writes} writes");
-        let mut blocks = 0;
-        loop {
-            let mut full = scene.copy();
-            full.disk.fill_up_after(Some(blocks));
-            if let Some((store, tenant)) = &full.open() {
-                full.maintain(store, self.rounds);
-                assert_eq!((self.answers)(tenant), expected, "on a disk with room for {blocks} blocks");
-            }
-            let failed = full.disk.has_failed();
-            full.disk.fill_up_after(None);
-            self.finish(full, &expected, &format!("after a disk with room for {blocks} blocks"));
-            if !failed {
-                break;
-            }
-            // The first ones one by one, then as many as make a difference.
-            blocks += 1 + blocks / 8;
-        }
-    }
-
-    /// Once there is power and room: nothing is lost or doubled before the work, after it, and after another start.
-    fn finish(&self, mut scene: Scene, expected: &A, when: &str) {
-        for round in ["before the work", "after it"] {
-            let (store, tenant) = scene.open().expect(when);
-            assert_eq!((self.answers)(&tenant), *expected, "{when}: {round}");
-            scene.maintain(&store, self.rounds + 1);
-            assert_eq!((self.answers)(&tenant), *expected, "{when}: {round}, and upkeep");
-            drop((tenant, store));
-            assert!((self.done)(&scene), "{when}: it is done in the end");
-        }
     }
 }
 
@@ -186,7 +82,7 @@ fn steps(tenant: &Tenant) -> BTreeMap<(Labels, i64), (f64, f64)> {
 fn flushed(settings: fn(Options) -> Options, parts: &[std::ops::Range<usize>], plain: bool) -> Scene {
     let mut scene = Scene::new(settings);
     let (store, tenant) = scene.open().unwrap();
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     for part in parts {
         put(&tenant, &rows(&mut random, YESTERDAY_MS, part.clone(), plain));
         store.maintain(scene.now_ms).unwrap();
@@ -196,12 +92,6 @@ fn flushed(settings: fn(Options) -> Options, parts: &[std::ops::Range<usize>], p
     }
     drop((store, tenant));
     scene
-}
-
-/// Where the frozen stores lie.
-fn frozen(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/stores/v1/{name}.zst"));
-    zstd::bulk::decompress(&std::fs::read(path).unwrap(), 1 << 26).unwrap()
 }
 
 #[test]
@@ -214,32 +104,32 @@ fn the_migration() {
     }
     let migrated = |scene: &Scene| {
         ["2026-11-20.redb", "2026-11-21.redb"].iter().all(|name| {
-            let database = (scene.disk.backend().0)(&redb::Builder::new(), &scene.file(name)).unwrap();
+            let database = scene.database(&scene.file(name));
             let txn = database.begin_read().unwrap();
             txn.list_tables().unwrap().all(|table| table.name() != "series")
         })
     };
-    Attack { rounds: 0, answers: samples, done: migrated, writes_min: 20 }.run(&scene);
+    Attack { rounds: 0, stride: 1, answers: samples, done: migrated, writes_min: 20 }.run(&scene);
 }
 
 #[test]
 fn a_flush_that_joins_the_segments_of_the_index() {
     let mut scene = flushed(|options| options, &[0..3, 2..5], false);
     let (store, tenant) = scene.open().unwrap();
-    put(&tenant, &rows(&mut Random(5), YESTERDAY_MS, 3..9, false));
+    put(&tenant, &rows(&mut Random::new(5), YESTERDAY_MS, 3..9, false));
     store.maintain(scene.now_ms).unwrap();
     scene.now_ms += 1;
     drop((store, tenant));
     // Or settled already.
     let flushed = |scene: &Scene| scene.runs("2026-11-20.redb") != [false, false];
-    Attack { rounds: 2, answers: samples, done: flushed, writes_min: 10 }.run(&scene);
+    Attack { rounds: 2, stride: 1, answers: samples, done: flushed, writes_min: 10 }.run(&scene);
 }
 
 #[test]
 fn settling_a_day() {
     let scene = flushed(|options| options, &[0..6, 2..8, 0..4], false);
     let settled = |scene: &Scene| scene.runs("2026-11-20.redb") == [true];
-    Attack { rounds: 3, answers: samples, done: settled, writes_min: 20 }.run(&scene);
+    Attack { rounds: 3, stride: 1, answers: samples, done: settled, writes_min: 20 }.run(&scene);
 }
 
 #[test]
@@ -255,7 +145,7 @@ fn rolling_a_day_up() {
         tenant.snapshot().unwrap().is_rolled_up(MsRange::ALL, true).unwrap()
     };
     let answers = |tenant: &Tenant| (samples(tenant), steps(tenant));
-    Attack { rounds: 2, answers, done: rolled, writes_min: 20 }.run(&scene);
+    Attack { rounds: 2, stride: 1, answers, done: rolled, writes_min: 20 }.run(&scene);
 }
 
 #[test]
@@ -270,7 +160,7 @@ fn dropping_the_samples_of_a_day_that_is_rolled_up() {
     scene.now_ms = NOON_MS + 3 * MS_PER_DAY;
     drop((store, tenant));
     let dropped = |scene: &Scene| !scene.file("2026-11-20.redb").exists() && scene.file("5m/2026-11-20.redb").exists();
-    Attack { rounds: 3, answers: steps, done: dropped, writes_min: 20 }.run(&scene);
+    Attack { rounds: 3, stride: 1, answers: steps, done: dropped, writes_min: 20 }.run(&scene);
 }
 
 #[test]
@@ -279,12 +169,12 @@ fn dropping_old_days_while_the_head_is_written() {
         flushed(|options| Options { metrics_retention_ms: 3 * MS_PER_DAY, ..options }, &[0..4, 2..6], false);
     scene.now_ms = NOON_MS + 3 * MS_PER_DAY;
     let (store, tenant) = scene.open().unwrap();
-    put(&tenant, &rows(&mut Random(5), NOON_MS + 2 * MS_PER_DAY, 1..5, false));
+    put(&tenant, &rows(&mut Random::new(5), NOON_MS + 2 * MS_PER_DAY, 1..5, false));
     drop((store, tenant));
     let kept = |tenant: &Tenant| -> Model {
         let start_ms = Day::of_ms(NOON_MS + 2 * MS_PER_DAY).start_ms();
         read_all(tenant, MsRange { start_ms, ..MsRange::ALL })
     };
     let dropped = |scene: &Scene| !scene.file("2026-11-20.redb").exists() && scene.runs("2026-11-23.redb").len() == 1;
-    Attack { rounds: 2, answers: kept, done: dropped, writes_min: 10 }.run(&scene);
+    Attack { rounds: 2, stride: 1, answers: kept, done: dropped, writes_min: 10 }.run(&scene);
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use chance::Random;
 use model::time::MS_PER_DAY;
 use model::{AnyValue, LogBatch, LogRecord, MatchOp, Matcher, NsRange, Resource, Scope, TenantId};
 use store::logs::IndexQuery;
@@ -11,7 +12,7 @@ use store::logs::terms;
 use store::{Options, Store, StoreError, StreamRetention, Tenant};
 
 use crate::common::disk::Disk;
-use crate::common::{NOON_MS, Random, block_on};
+use crate::common::{NOON_MS, block_on};
 
 const HOUR_MS: i64 = 3_600_000;
 const RETENTION_DAYS: i64 = 2;
@@ -155,8 +156,7 @@ fn end_days(store: &Store) -> bool {
 
 /// Writes tried of all, evenly spread, from another place for each `SEED`; `CUTS=100000` tries each.
 fn places(all: u64) -> impl Iterator<Item = u64> {
-    let from_env = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let (seed, cuts) = (from_env("SEED").unwrap_or(0), from_env("CUTS").unwrap_or(12));
+    let (seed, cuts) = (chance::from_env("SEED").unwrap_or(0), chance::from_env("CUTS").unwrap_or(12));
     println!("SEED={seed} CUTS={cuts} of {all}");
     let step = (all / cuts).max(1);
     (seed % step..all).step_by(step as usize)
@@ -189,7 +189,7 @@ fn the_power_may_go_at_any_write() {
         if lived {
             end_days(&store);
         }
-        let after = disk.after_power_cut(&mut Random(operations + 1));
+        let after = disk.after_power_cut(&mut Random::new(operations + 1));
         drop(store);
         disk = after;
         let store = open(dir.path(), &disk);

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use chance::Random;
 use model::time::{Day, MS_PER_DAY};
 use model::{LogBatch, LogRecord, MatchOp, Matcher, MsRange, NsRange, TenantId};
 use store::logs::IndexQuery;
 use store::{Options, Store, StoreError, Tenant};
 
 use crate::common::disk::Disk;
-use crate::common::{Model, NOON_MS, Random, block_on, mixed, read_all};
+use crate::common::{Model, NOON_MS, block_on, mixed, read_all};
 
 const RETENTION_MS: i64 = 4 * MS_PER_DAY;
 
@@ -172,7 +173,7 @@ fn run(seed: u64) {
     let mut world = World {
         dir: tempfile::tempdir().unwrap(),
         disk: Disk::default(),
-        random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+        random: Random::new(seed),
         now_ms: NOON_MS,
         acknowledged: Model::new(),
         sent: BTreeSet::new(),
@@ -229,8 +230,7 @@ fn work(world: &mut World, store: &Store) {
 
 #[test]
 fn what_was_acknowledged_survives_power_cuts_once_and_whole() {
-    let first: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let count: u64 = std::env::var("SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(6);
+    let (first, count) = (chance::seed(1), chance::from_env("SEEDS").unwrap_or(6));
     for seed in first..first + count {
         println!("seed {seed} (SEED={seed} SEEDS=1 runs it alone)");
         run(seed);

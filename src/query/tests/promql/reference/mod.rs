@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use ::query::Budget;
 use ::query::promql::{self, Options};
+use chance::Random;
 use model::Labels;
 
 use crate::memory::Memory;
 use crate::notation;
 use evaluate::{Data, LabelSet, Reference};
-use random::{Random, SPAN_S, START_S};
+use random::{SPAN_S, START_S};
 
 const LOOKBACK_MS: i64 = 120_000;
 
@@ -91,7 +92,7 @@ fn random_queries_answer_as_the_reference_does() {
     let (first, count) = (variable("SEED", 1), variable("SEEDS", 600));
     let (mut failures, mut answered, mut values) = (Vec::new(), 0, 0);
     for seed in first..first + count {
-        let mut random = Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
+        let mut random = Random::new(seed);
         let data = random::data(&mut random);
         let mut memory = Memory::default();
         for (labels, samples) in &data {

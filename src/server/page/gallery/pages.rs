@@ -1,0 +1,193 @@
+//! The pages of the gallery, each in every state of note.
+
+use model::time::NS_PER_MS;
+use model::{MetricKind, MetricMeta, NsRange, Sample};
+use notify::{ChannelView, ReceiverView};
+use query::QueryError;
+use query::logs::{Facet, Partial};
+use query::promql::Value;
+use store::TenantStats;
+
+use super::super::alert_view::Deliveries;
+use super::super::metric_list::MetricList;
+use super::super::{
+    alerts, empty, explore, history_view, log_around, log_facets, log_patterns, logs, notifications, overview, rule,
+    threshold,
+};
+use super::content::*;
+
+/// Every page in every state of note, by the name of its file.
+pub(super) fn all() -> Vec<(&'static str, String)> {
+    let groups = groups();
+    let html = |page: &dyn askama::DynTemplate| page.dyn_render().expect("a page of ready text renders");
+    let mut out = Vec::new();
+
+    let mut page = overview::OverviewPage::new(frame("/"), &groups, deliveries(), NOW_MS);
+    page.show_ingest(&TenantStats { newest_sample_ms: Some(NOW_MS - 4_000), ..TenantStats::default() }, NOW_MS);
+    page.show_tables(&hosts(), &services(), &groups, NOW_MS);
+    out.push(("index", html(&page)));
+    let mut page = overview::OverviewPage::new(frame("/"), &[], Deliveries::new(&[], false, NOW_MS), NOW_MS);
+    page.empty = Some(empty::Empty::new("127.0.0.1:4318", "127.0.0.1:4317", true));
+    out.push(("empty", html(&page)));
+
+    let parameters = |q: &str, view: &str| explore::Parameters { q: q.into(), view: view.into(), ..Default::default() };
+    let mut page = explore_page(&parameters("rate(http_requests_total{service_name=\"api\"}[5m])", ""));
+    page.show_graph(Ok(answer(matrix(6))), 10_000, NOW_MS);
+    out.push(("explore", html(&page)));
+    let mut page = explore_page(&parameters("rate(http_requests_total[5m])", ""));
+    page.show_graph(Ok(answer(matrix(48))), 10_000, NOW_MS);
+    out.push(("explore-many", html(&page)));
+    let mut page = explore_page(&parameters("system_memory_usage_bytes", "table"));
+    let elements = (0..600).map(|n| {
+        (
+            labels(&[("__name__", "system_memory_usage_bytes"), ("host_name", &format!("h{n}"))]),
+            Sample { at_ms: NOW_MS, value: wave(n, 1) * 1e8 },
+        )
+    });
+    page.show_table(Ok(answer(Value::Vector(elements.collect()))), NOW_MS);
+    out.push(("explore-table", html(&page)));
+    let mut page = explore_page(&explore::Parameters {
+        from: "yesterday".into(),
+        ..parameters("sum(rate(x[5m])\n  by (<b>)", "")
+    });
+    page.show_graph(
+        Err(QueryError::Parse { start: 19, end: 22, line: 2, column: 7, reason: "unexpected character: '<'".into() }),
+        10_000,
+        NOW_MS,
+    );
+    out.push(("explore-error", html(&page)));
+    let mut page = explore_page(&parameters("", ""));
+    let names: Vec<String> = (0..40).map(|n| format!("app_component_{n}_operation_duration_seconds_bucket")).collect();
+    let metadata: Vec<MetricMeta> = names
+        .iter()
+        .map(|name| MetricMeta {
+            family: name.trim_end_matches("_bucket").into(),
+            kind: MetricKind::Histogram,
+            unit: "seconds".into(),
+            help: format!("Duration of an operation. {HOSTILE}"),
+        })
+        .collect();
+    page.metrics = Some(MetricList::from_names(&names, &metadata, "app"));
+    out.push(("explore-list", html(&page)));
+
+    let mut page = logs::LogsPage::new(
+        frame("/logs"),
+        &logs::Parameters { q: "severity:>=debug".into(), ..Default::default() },
+        NOW_MS,
+    );
+    page.show_rows(&log_rows(50), NOW_MS);
+    page.show_histogram(&buckets(), 60_000, NOW_MS);
+    let facet = |field: &str, top: &[(&str, u64)]| Facet {
+        field: field.into(),
+        top: top.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        others: 7,
+        without: 3,
+        values: 2 + top.len(),
+        overflows: false,
+    };
+    page.facets = log_facets::views(
+        vec![
+            facet("severity", &[("info", 18_000), ("error", 201)]),
+            facet("service.name", &[("checkout", 18_201), ("api", 88), (HOSTILE, 1)]),
+            facet(HOSTILE, &[("x", 1)]),
+        ],
+        true,
+    );
+    out.push(("logs", html(&page)));
+    let mut page =
+        logs::LogsPage::new(frame("/logs"), &logs::Parameters { limit: "200".into(), ..Default::default() }, NOW_MS);
+    let mut answer = log_rows(200);
+    let covered = NsRange { start_ns: (NOW_MS - 600_000) * NS_PER_MS, end_ns: NOW_MS * NS_PER_MS };
+    answer.partial = Some(Partial { reason: HOSTILE.into(), covered });
+    page.show_rows(&answer, NOW_MS);
+    out.push(("logs-many", html(&page)));
+    let mut page = logs::LogsPage::new(
+        frame("/logs"),
+        &logs::Parameters { view: "patterns".into(), ..Default::default() },
+        NOW_MS,
+    );
+    let pattern = |n: u64| query::logs::WindowPattern {
+        template: format!("<_> {HOSTILE} {n}"),
+        count: 1_000 / (n + 1),
+        before: n % 3,
+        first_ns: NOW_MS * NS_PER_MS,
+        last_ns: NOW_MS * NS_PER_MS,
+        steps: vec![((NOW_MS - 600_000) / 60_000 * 60_000 * NS_PER_MS, 7)],
+    };
+    let found = query::logs::WindowPatterns {
+        patterns: (0..120).map(pattern).collect(),
+        other: 4,
+        sampled_every: 3,
+        partial: None,
+    };
+    let range = NsRange { start_ns: (NOW_MS - 3_600_000) * NS_PER_MS, end_ns: NOW_MS * NS_PER_MS };
+    page.patterns = Some(log_patterns::view(&found, range, 60_000 * NS_PER_MS, NOW_MS));
+    out.push(("logs-patterns", html(&page)));
+    let mut page = log_around::AroundPage::new(frame("/logs"), "Lines around a record".into(), NOW_MS);
+    page.show_rows(&log_rows(20).rows, Some(10), NOW_MS);
+    out.push(("logs-context", html(&page)));
+    let mut page =
+        logs::LogsPage::new(frame("/logs"), &logs::Parameters { q: "conection".into(), ..Default::default() }, NOW_MS);
+    page.show_nothing(18_211, Some(NOW_MS * NS_PER_MS), NOW_MS);
+    out.push(("logs-none", html(&page)));
+
+    for tab in ["active", "pending", "resolved", "history", "noise", "rules"] {
+        let parameters = alerts::Parameters { tab: tab.into(), before: None };
+        let page =
+            alerts::AlertsPage::new(frame("/alerts"), &parameters, &groups, deliveries(), &transitions(), NOW_MS);
+        out.push((
+            ["alerts", "alerts-pending", "alerts-resolved", "alerts-history", "alerts-noise", "alerts-rules"][[
+                "active", "pending", "resolved", "history", "noise", "rules",
+            ]
+            .iter()
+            .position(|t| *t == tab)
+            .unwrap_or(0)],
+            html(&page),
+        ));
+    }
+    let page = alerts::AlertsPage::new(
+        frame("/alerts"),
+        &alerts::Parameters::default(),
+        &[],
+        Deliveries::new(&[], false, NOW_MS),
+        &[],
+        NOW_MS,
+    );
+    out.push(("alerts-none", html(&page)));
+
+    let mut page = rule::RulePage::new(frame("/alerts"), &groups[0], &groups[0].rules[0], deliveries(), NOW_MS);
+    let range = model::MsRange { start_ms: NOW_MS - 21_600_000, end_ms: NOW_MS };
+    let rows = vec![(labels(&[("service_name", "checkout")]), line(range.start_ms, 60_000, 360, 4, 0.002))];
+    page.show_chart(Ok(rows), threshold::threshold(&groups[0].rules[0].expr).as_ref(), range, NOW_MS);
+    page.rows = history_view::transition_rows(&transitions(), &groups, NOW_MS);
+    page.attempts = history_view::attempt_rows(&attempts(), NOW_MS);
+    out.push(("rule", html(&page)));
+
+    let channel = |name: &str, kind, success, failure, broken| ChannelView {
+        name: name.into(),
+        kind,
+        last_success_ms: success,
+        last_failure_ms: failure,
+        last_error: if broken { HOSTILE.into() } else { String::new() },
+        broken,
+    };
+    let receivers = [ReceiverView {
+        name: "oncall".into(),
+        channels: vec![
+            channel("oncall/pagerduty[0]", "pagerduty", Some(NOW_MS - 715_000), None, false),
+            channel("oncall/slack[0]", "slack", Some(NOW_MS - 90_000_000), Some(NOW_MS - 20_000), true),
+            channel("mail/email[0]", "email", None, None, false),
+        ],
+    }];
+    let mut page = notifications::NotificationsPage::new(
+        frame("/notifications"),
+        &receivers,
+        &intents(&groups),
+        &attempts(),
+        NOW_MS,
+    );
+    let steps = notify::TestSteps { attempts: attempts(), done: false };
+    page.test = Some(notifications::TestView::new("1f", &steps, NOW_MS));
+    out.push(("notifications", html(&page)));
+    out
+}

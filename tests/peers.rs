@@ -1,0 +1,67 @@
+//! Debian's Prometheus and Alertmanager as processes, unpacked by `tests/prometheus/setup` and `tests/alertmanager/setup`.
+//!
+//! Plain module, included by the test binaries that need it (`#[path]`), not every one of which uses all.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A program below `target/`; `None` where it is not, with a word on how to get it.
+pub(crate) fn program(of: &str, name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(of).join("usr/bin").join(name);
+    if !path.exists() {
+        eprintln!("skipped: no {}; tests/{of}/setup puts it there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// A running server, killed when dropped.
+pub(crate) struct Peer {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Peer {
+    /// Over `alertmanager.yml` in its home.
+    pub(crate) fn alertmanager(home: &Path, address: &str) -> Option<Peer> {
+        let program = program("alertmanager", "alertmanager")?;
+        let mut command = Command::new(&program);
+        // Where its templates are; see the setup.
+        command.current_dir(program.parent()?.join("../share"));
+        command.arg(format!("--config.file={}", home.join("alertmanager.yml").display()));
+        command.arg(format!("--storage.path={}", home.join("am").display()));
+        command.arg(format!("--web.listen-address={address}"));
+        command.arg("--cluster.listen-address=");
+        Some(Peer::spawn(command, home, "alertmanager.log", address))
+    }
+
+    /// Over `prometheus.yml` in its home; takes remote writes.
+    pub(crate) fn prometheus(home: &Path, address: &str) -> Option<Peer> {
+        let mut command = Command::new(program("prometheus", "prometheus")?);
+        command.arg(format!("--config.file={}", home.join("prometheus.yml").display()));
+        command.arg(format!("--storage.tsdb.path={}", home.join("tsdb").display()));
+        command.arg(format!("--web.listen-address={address}"));
+        command.arg("--web.enable-remote-write-receiver");
+        Some(Peer::spawn(command, home, "prometheus.log", address))
+    }
+
+    fn spawn(mut command: Command, home: &Path, log: &str, address: &str) -> Peer {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(home.join(log)).expect("a log file");
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
+        Peer { child, url: format!("http://{address}") }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// An address of loopback that nobody listens at.
+pub(crate) fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").to_string()
+}

@@ -1,5 +1,6 @@
 //! The command line: what was said, and which verb does it.
 
+mod arenas;
 mod ask;
 mod check;
 mod export;

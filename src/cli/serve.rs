@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
-use super::{AuthArg, Failure, ServeArgs};
+use super::{AuthArg, Failure, ServeArgs, arenas};
 use crate::app;
 use crate::config::{AuthMode, Overrides};
 
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
+    // Before there is any thread or file.
+    arenas::limit();
     let overrides = Overrides {
         data: None,
         http: args.listen_http,

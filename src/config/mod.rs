@@ -374,8 +374,8 @@ impl Default for Query {
             lookback: Duration::minutes(5),
             series_max: 100_000,
             samples_max: 50_000_000,
-            memory_max: Bytes(128 << 20),
-            memory_all_max: Bytes(128 << 20),
+            memory_max: Bytes(48 << 20),
+            memory_all_max: Bytes(48 << 20),
             threads: 2,
         }
     }

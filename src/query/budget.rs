@@ -118,7 +118,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(30),
             series_max: 100_000,
             samples_max: 50_000_000,
-            bytes_max: 128 << 20,
+            bytes_max: 48 << 20,
             threads: 2,
         }
     }

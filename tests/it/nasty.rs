@@ -19,7 +19,7 @@ const RECORDS_A_REQUEST: u64 = 2_000;
 const SPAN_S: u64 = 3_600;
 
 /// One of these stands in every refusal: a setting, or what is wrong with the query.
-const SAYS: [&str; 12] = [
+const SAYS: [&str; 15] = [
     "query.memory_max",
     "query.memory_all_max",
     "query.samples_max",
@@ -30,8 +30,11 @@ const SAYS: [&str; 12] = [
     "at most",
     "maximum",
     "max entries limit",
-    "many-to-many",
-    "bytes of memory",
+    "it may be 1 to",
+    "nests deeper than",
+    "too long",
+    "longer than",
+    "duplicate series",
 ];
 
 enum Asked {
@@ -79,7 +82,7 @@ fn asked() -> Vec<Asked> {
         logs(&doubled(&format!("sum by (id) (rate({all} | logfmt [5m]))")), 60),
         logs(&format!("{all} |~ `{}`", alternatives(2_000)), 60),
         logs(&format!("{all} | json"), 60),
-        native("", "", &[("limit", "10000"), ("direction", "newest")]),
+        native("", "", &[("limit", "5000"), ("direction", "newest")]),
         native("", &format!("/({})/", alternatives(1_000)), &[("limit", "1000")]),
         native("", &"e*".repeat(500), &[("limit", "1000")]),
         native("", &nested(2_000, "(", "error", ")"), &[("limit", "10")]),

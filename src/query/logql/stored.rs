@@ -404,9 +404,9 @@ fn records_that_may_have_twins_are_held_only_while_they_may() {
     let Expr::Metric(metric) = parse(r#"sum(count_over_time({service_name="api"}[1h]))"#).unwrap() else {
         panic!("a metric query")
     };
-    // Enough for two rounds, of a few dozen bytes a record.
+    // A few dozen bytes for each record of two rounds, and for each that is on both hosts.
     for threads in [1, 2] {
-        let small = Budget { bytes_max: 100_000, threads, ..budget() };
+        let small = Budget { bytes_max: 320_000, threads, ..budget() };
         let end_ns = START_NS + ROUNDS * 60 * S;
         let found = instant_of(Some(&tenant.snapshot().unwrap()), &metric, end_ns, &small).unwrap().value;
         let Value::Vector(found) = found else { panic!("{found:?}") };

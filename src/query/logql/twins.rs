@@ -153,7 +153,7 @@ impl<'a> Twins<'a> {
             self.heads.pop();
             let other = self.heads.peek().map(|Reverse((time_ns, stream, _))| (*time_ns, *stream));
             if other == Some((time_ns, stream)) {
-                self.contest((time_ns, stream), source, guard);
+                self.contest((time_ns, stream), source, guard)?;
                 if self.contested.len() >= CONTESTED_MAX {
                     self.settle(guard, count)?;
                 }
@@ -176,18 +176,21 @@ impl<'a> Twins<'a> {
     }
 
     /// Keeps what is left of a source.
-    fn put_back(&mut self, source: usize, held: Box<Held>, guard: &mut Guard<'_>) {
+    fn put_back(&mut self, source: usize, mut held: Box<Held>, guard: &mut Guard<'_>) {
         if let Some(next) = held.next() {
             self.heads.push(Reverse((next.time_ns, next.stream, source)));
-        } else if held.contested == 0 {
+        } else {
             guard.give_back(WAITING_BYTES * held.waiting.len() as u64);
-            return;
+            (held.waiting, held.lines, held.done) = (Vec::new(), Vec::new(), 0);
+            if held.contested == 0 {
+                return;
+            }
         }
         self.held[source] = Some(held);
     }
 
     /// Sets the records of one stream and time aside, of `first` and of all other sources that have any.
-    fn contest(&mut self, order: (i64, u64), first: usize, guard: &mut Guard<'_>) {
+    fn contest(&mut self, order: (i64, u64), first: usize, guard: &mut Guard<'_>) -> Result<(), QueryError> {
         let from = self.contested.len();
         let mut source = first;
         loop {
@@ -210,6 +213,7 @@ impl<'a> Twins<'a> {
         group.sort_unstable_by_key(|one| (ranks[one.source], one.record.at));
         self.contested_ever += group.len() as u64;
         self.counted += group.len() as u64;
+        guard.spend((group.len() * size_of::<Contested>()) as u64)
     }
 
     /// Shows those of the contested records that no earlier one is like.
@@ -231,11 +235,11 @@ impl<'a> Twins<'a> {
                 }
                 held.contested -= 1;
                 if held.contested == 0 && held.next().is_none() {
-                    guard.give_back(WAITING_BYTES * held.waiting.len() as u64);
                     self.held[*source] = None;
                 }
             }
         }
+        guard.give_back((contested.len() * size_of::<Contested>()) as u64);
         Ok(())
     }
 

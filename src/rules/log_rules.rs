@@ -52,6 +52,22 @@ struct Unread {
     what: String,
 }
 
+/// What came since a cursor.
+struct Records {
+    /// In order of intake, each with whether it ends its instance.
+    records: Vec<(bool, LogEntry)>,
+    /// The cursor after them.
+    upto: u64,
+    /// What could not be read of them.
+    damage: Result<(), String>,
+}
+
+impl Records {
+    fn none(seq: u64) -> Records {
+        Records { records: Vec::new(), upto: seq, damage: Ok(()) }
+    }
+}
+
 impl EventMemory {
     pub(crate) fn after(seq: u64) -> EventMemory {
         EventMemory { seq, ..EventMemory::default() }
@@ -110,7 +126,7 @@ impl Run<'_> {
         let before = memory.instances.get(&ready.id).cloned().unwrap_or_default();
         let mut cursor = memory.events.get(&ready.id).cloned().unwrap_or_default();
         match self.taken(rule, log, &mut cursor) {
-            Ok((records, upto, damage)) => {
+            Ok(Records { records, upto, damage }) => {
                 let at_ms = self.slot.at_ms;
                 if let Err(what) = damage {
                     cursor.unread = Some(Unread { since_ms: at_ms, what });
@@ -144,21 +160,15 @@ impl Run<'_> {
         }
     }
 
-    /// Records since the cursor, in order of intake, each with whether it ends its instance; the cursor after them; and what could not
-    /// be read of them.
-    fn taken(
-        &self,
-        rule: &Rule,
-        log: &ast::LogExpr,
-        cursor: &mut EventMemory,
-    ) -> Result<(Vec<(bool, LogEntry)>, u64, Result<(), String>), String> {
+    /// Records since the cursor.
+    fn taken(&self, rule: &Rule, log: &ast::LogExpr, cursor: &mut EventMemory) -> Result<Records, String> {
         let words = |error: query::QueryError| error.to_string();
         let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else {
-            return Ok((vec![], cursor.seq, Ok(())));
+            return Ok(Records::none(cursor.seq));
         };
         let upto = snapshot.applied_seq();
         if upto <= cursor.seq {
-            return Ok((Vec::new(), cursor.seq, Ok(())));
+            return Ok(Records::none(cursor.seq));
         }
         let budget = self.settings.query_limits.start();
         let at_ns = self.slot.at_ms.saturating_mul(NS_PER_MS);
@@ -172,7 +182,8 @@ impl Run<'_> {
         }
         // Of one request, ends come last.
         records.sort_by_key(|(seq, ends, _)| (*seq, *ends));
-        Ok((records.into_iter().map(|(_, ends, entry)| (ends, entry)).collect(), upto, whole(&budget)))
+        let records = records.into_iter().map(|(_, ends, entry)| (ends, entry)).collect();
+        Ok(Records { records, upto, damage: whole(&budget) })
     }
 
     /// Instances after the records, and how many of these found no room. `refreshed_ms` is when records that could not be read may have

@@ -28,7 +28,9 @@ pub(crate) fn cost(server: &Server, cpu_runs: u32, mut ask: impl FnMut()) -> Cos
     median((0..RUNS).map(|_| time()).collect());
     let wall = median((0..RUNS).map(|_| time()).collect());
     let before = server.cpu().seconds();
-    (0..cpu_runs).for_each(|_| drop(time()));
+    for _ in 0..cpu_runs {
+        time();
+    }
     let cpu_ms = (server.cpu().seconds() - before) * 1e3 / f64::from(cpu_runs);
     let mb = |bytes: u64| bytes as f64 / 1e6;
     let (peak_mb, after_mb) = (mb(server.peak_resident_bytes()), mb(server.resident_bytes()));

@@ -26,6 +26,9 @@ static ACCEPT_FAILURES: Counter = Counter::new(
 
 /// How HTTP/2 with prior knowledge begins (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Largest HTTP/2 frame that is taken: most exports come in one then, and need not be put together. What a connection may have on its
+/// way before it is counted, its window of 1 MiB, is more. Senders that do not look at the setting stay at 16 KiB.
+const H2_FRAME_BYTES_MAX: u32 = 256 << 10;
 /// After an error such as "too many open files" trying at once again would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a beginning that may still become HTTP/2 is looked at again. Senders send it in one piece, so it hardly happens.
@@ -156,6 +159,7 @@ fn builder(limits: &ServeLimits) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)
+        .max_frame_size(H2_FRAME_BYTES_MAX)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

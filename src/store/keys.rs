@@ -19,8 +19,8 @@ pub(crate) struct Keys {
     /// In the order in which they were learned; the series' numbers beside them.
     keys: Vec<u128>,
     numbers: Vec<u32>,
-    /// By a key's lower half. Of two keys with the same half the later one counts, and the other is learned anew when it comes again.
-    places: HashMap<u64, u32, Hash>,
+    /// Where each key stands, and its number once more, which a sender that changes its order would else wait for again.
+    places: HashMap<u128, (u32, u32), Hash>,
 }
 
 impl Keys {
@@ -31,11 +31,10 @@ impl Keys {
     /// The number of a key and the place where it stands, which is looked for at `guess` first.
     #[inline]
     fn find(&self, key: u128, guess: usize) -> Option<(u32, usize)> {
-        let place = match self.keys.get(guess) {
-            Some(known) if *known == key => guess,
-            _ => *self.places.get(&(key as u64))? as usize,
-        };
-        (*self.keys.get(place)? == key).then_some((*self.numbers.get(place)?, place))
+        match self.keys.get(guess) {
+            Some(known) if *known == key => Some((*self.numbers.get(guess)?, guess)),
+            _ => self.places.get(&key).map(|(place, number)| (*number, *place as usize)),
+        }
     }
 
     pub(crate) fn number_of(&self, key: u128) -> Option<u32> {
@@ -44,14 +43,14 @@ impl Keys {
 
     pub(crate) fn learn(&mut self, key: u128, number: u32) {
         let next = self.keys.len() as u32;
-        let place = *self.places.entry(key as u64).or_insert(next);
-        if place == next {
-            self.keys.push(key);
-            self.numbers.push(number);
-        } else if let (Some(known), Some(of)) =
-            (self.keys.get_mut(place as usize), self.numbers.get_mut(place as usize))
-        {
-            (*known, *of) = (key, number);
+        let (place, known) = self.places.entry(key).or_insert((next, number));
+        *known = number;
+        match self.numbers.get_mut(*place as usize) {
+            Some(known) => *known = number,
+            None => {
+                self.keys.push(key);
+                self.numbers.push(number);
+            }
         }
     }
 
@@ -111,28 +110,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_found_in_any_order_and_of_two_that_collide_the_last() {
-        /// The same lower half as key 3.
-        const COLLIDES: u128 = 1 << 64 | 3;
+    fn keys_are_found_in_any_order() {
+        // As those of one histogram's buckets: they differ in one half alone.
+        let key = |of: u32| u128::from(of) << 64 | 3;
         let keys: RwLock<Keys> = RwLock::default();
-        for key in 0..8 {
-            keys.write().learn(key, 10 + key as u32);
+        for of in 0..8 {
+            keys.write().learn(key(of), 10 + of);
         }
         let metadata = RwLock::default();
-        let check = |sought: &[u128], expected: &[Option<u64>]| {
+        let check = |sought: &[u32], expected: &[Option<u64>]| {
             let known = Known::new(&keys, &metadata);
-            let found: Vec<_> = sought.iter().map(|key| known.lookup(*key).map(|id| id.0)).collect();
+            let found: Vec<_> = sought.iter().map(|of| known.lookup(key(*of)).map(|id| id.0)).collect();
             assert_eq!(found, expected, "{sought:?}");
         };
         check(&[0, 1, 2, 9, 3], &[Some(10), Some(11), Some(12), None, Some(13)]);
         check(&[7, 0, 0, 6, 7], &[Some(17), Some(10), Some(10), Some(16), Some(17)]);
-        check(&[2, COLLIDES, 3, COLLIDES], &[Some(12), None, Some(13), None]);
-        keys.write().learn(COLLIDES, 20);
-        keys.write().learn(5, 30);
-        check(&[2, 3, COLLIDES, 4, 5], &[Some(12), None, Some(20), Some(14), Some(30)]);
+        keys.write().learn(key(5), 30);
+        keys.write().learn(key(8), 18);
+        check(&[4, 5, 6, 7, 8], &[Some(14), Some(30), Some(16), Some(17), Some(18)]);
         let kept = keys.read().without(&RoaringBitmap::from([10, 14, 30]));
         *keys.write() = kept;
-        assert_eq!(keys.read().len(), 5);
-        check(&[0, 1, 2, COLLIDES, 4, 5, 6], &[None, Some(11), Some(12), Some(20), None, None, Some(16)]);
+        assert_eq!(keys.read().len(), 6);
+        check(&[0, 1, 2, 4, 5, 6, 8, 7], &[None, Some(11), Some(12), None, None, Some(16), Some(18), Some(17)]);
     }
 }

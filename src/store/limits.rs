@@ -100,7 +100,7 @@ pub const LOG_SETTLE_WINDOW_RAW_BYTES_MIN: u64 = 1 << 20;
 /// Time without any new batch after which the head is written out although it is young, in ms.
 pub const HEAD_IDLE_MS: i64 = 10 * 60_000;
 
-/// Senders' keys remembered per tenant; when there are more all are forgotten and learnt anew. About 60 bytes each.
+/// Senders' keys remembered per tenant; when there are more all are forgotten and learnt anew. 60 to 90 bytes each.
 pub const KNOWN_KEYS_MAX: usize = 1 << 20;
 
 /// Metric families of one tenant whose metadata is kept; that of further ones is not.

@@ -38,7 +38,7 @@ fn conditions(rule: usize) -> Vec<(u64, u64)> {
     }
     let from = 3 + n % 7 * 2;
     let until = from + 12 + n % 5 * 3;
-    if n % 3 == 0 { vec![(from, until), (until + 12, until + 22)] } else { vec![(from, until)] }
+    if n.is_multiple_of(3) { vec![(from, until), (until + 12, until + 22)] } else { vec![(from, until)] }
 }
 
 /// `for` and `keep_firing_for` in seconds.
@@ -53,7 +53,7 @@ fn host(rule: usize) -> String {
 fn rules() -> String {
     let rule = |rule: usize| {
         let (for_s, keep_s) = timers(rule);
-        let severity = if rule == HOLDER || rule % 5 == 0 && rule < RULES { "critical" } else { "warning" };
+        let severity = if rule == HOLDER || rule.is_multiple_of(5) && rule < RULES { "critical" } else { "warning" };
         let team = rule % 2;
         format!(
             "  - {{alert: Rule{rule}, expr: 'probe{{rule=\"{rule}\"}} > 0', for: {for_s}s, keep_firing_for: {keep_s}s, labels: {{severity: {severity}, team: t{team}}}}}\n"

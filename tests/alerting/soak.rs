@@ -77,11 +77,8 @@ pub(crate) async fn faulty_receivers() -> Row {
     // marked repeat after it tells of the end.
     let last_words = |world: &World, host: &str| {
         world.slack.seen.see(|seen| {
-            let posts = seen.messages.iter().filter(|post| post.thread_ts.is_none());
-            posts
-                .filter(|post| post.said.iter().any(|text| text.contains(host)))
-                .last()
-                .map(|post| post.text().to_owned())
+            let mut posts = seen.messages.iter().filter(|post| post.thread_ts.is_none());
+            posts.rfind(|post| post.said.iter().any(|text| text.contains(host))).map(|post| post.text().to_owned())
         })
     };
     let all: Vec<String> = hosts(0..next).into_iter().chain(flapping).collect();

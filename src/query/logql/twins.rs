@@ -213,7 +213,7 @@ impl<'a> Twins<'a> {
         group.sort_unstable_by_key(|one| (ranks[one.source], one.record.at));
         self.contested_ever += group.len() as u64;
         self.counted += group.len() as u64;
-        guard.spend((group.len() * size_of::<Contested>()) as u64)
+        guard.spend(size_of_val(group) as u64)
     }
 
     /// Shows those of the contested records that no earlier one is like.
@@ -239,7 +239,7 @@ impl<'a> Twins<'a> {
                 }
             }
         }
-        guard.give_back((contested.len() * size_of::<Contested>()) as u64);
+        guard.give_back(size_of_val(&*contested) as u64);
         Ok(())
     }
 

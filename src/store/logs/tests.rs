@@ -332,8 +332,8 @@ fn blocks_whose_severities_were_counted_as_sent_may_have_any() {
     assert_eq!(severities(&store), (known, true));
     drop(store);
     // As the first release wrote it: version 1 ends before the resources, and no checksum stands behind it.
-    let path = fs::read_dir(dir.path().join("logs")).unwrap().map(|entry| entry.unwrap().path());
-    let path = path.filter(|path| path.extension().is_some_and(|extension| extension == "redb")).next().unwrap();
+    let mut paths = fs::read_dir(dir.path().join("logs")).unwrap().map(|entry| entry.unwrap().path());
+    let path = paths.find(|path| path.extension().is_some_and(|extension| extension == "redb")).unwrap();
     let database = redb::Database::open(path).unwrap();
     let row = database.begin_read().unwrap().open_table(ROWS).unwrap().get(0).unwrap().unwrap().value().to_vec();
     let (place, meta) = day_rows::parse_entry(&row).unwrap();

@@ -239,7 +239,7 @@ impl<'a> Twins<'a> {
                 }
             }
         }
-        guard.give_back((contested.len() * size_of::<Contested>()) as u64);
+        guard.give_back(size_of_val(&*contested) as u64);
         Ok(())
     }
 

@@ -44,6 +44,9 @@ pub(crate) struct EventMemory {
     unread: Option<Unread>,
 }
 
+/// Whether all was read; else the damaged places in words.
+type Whole = Result<(), String>;
+
 /// Records that an event rule could not read: any of them may have refreshed any instance.
 #[derive(Debug, Clone)]
 struct Unread {
@@ -151,7 +154,7 @@ impl Run<'_> {
         rule: &Rule,
         log: &ast::LogExpr,
         cursor: &mut EventMemory,
-    ) -> Result<(Vec<(bool, LogEntry)>, u64, Result<(), String>), String> {
+    ) -> Result<(Vec<(bool, LogEntry)>, u64, Whole), String> {
         let words = |error: query::QueryError| error.to_string();
         let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else {
             return Ok((vec![], cursor.seq, Ok(())));

@@ -47,6 +47,9 @@ pub(crate) struct EventMemory {
 /// Whether all was read; else the damaged places in words.
 type Whole = Result<(), String>;
 
+/// Records, each with whether it ends its instance; the cursor after them; whether they are all.
+type Read = (Vec<(bool, LogEntry)>, u64, Whole);
+
 /// Records that an event rule could not read: any of them may have refreshed any instance.
 #[derive(Debug, Clone)]
 struct Unread {
@@ -149,12 +152,7 @@ impl Run<'_> {
 
     /// Records since the cursor, in order of intake, each with whether it ends its instance; the cursor after them; and what could not
     /// be read of them.
-    fn taken(
-        &self,
-        rule: &Rule,
-        log: &ast::LogExpr,
-        cursor: &mut EventMemory,
-    ) -> Result<(Vec<(bool, LogEntry)>, u64, Whole), String> {
+    fn taken(&self, rule: &Rule, log: &ast::LogExpr, cursor: &mut EventMemory) -> Result<Read, String> {
         let words = |error: query::QueryError| error.to_string();
         let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else {
             return Ok((vec![], cursor.seq, Ok(())));

@@ -113,6 +113,8 @@ struct DayState {
     segments: Arc<Vec<Arc<Segment>>>,
     /// When a flush first saw blocks outside the index.
     unindexed_since_ms: Option<i64>,
+    /// How many blocks the look for unindexed ones saw last, and when it first saw so many.
+    grown: (usize, i64),
     /// What it was looked through for last, by `retention.logs_streams`.
     looked: Option<thin::Looked>,
 }
@@ -130,6 +132,7 @@ impl DayState {
             seals: Arc::default(),
             segments: Arc::default(),
             unindexed_since_ms: None,
+            grown: (0, 0),
             looked: None,
         }
     }

@@ -244,6 +244,36 @@ fn intake_records_hold_packed_records_and_once_held_blocks() {
 }
 
 #[test]
+fn a_pause_in_which_enough_is_outside_the_index_is_used_to_index_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut seq = 0;
+    // Three seals of some 2 MB in bodies.
+    let mut sealed = || {
+        seq += 1;
+        let mut batch = batch(seq, 64, 1);
+        batch.records.iter_mut().for_each(|(.., record)| record.body = AnyValue::Str("word ".repeat(7_000)));
+        store.apply(seq, packed(&batch));
+        store.flush(NOON_MS, true).unwrap();
+    };
+    let check = |after_ms: i64, segments: usize| {
+        store.index_due(NOON_MS + after_ms);
+        let state = store.state.lock();
+        assert_eq!(state.days.values().map(|day| day.segments.len()).sum::<usize>(), segments, "after {after_ms} ms");
+    };
+    sealed();
+    check(0, 0);
+    check(60_000, 0);
+    sealed();
+    check(70_000, 0);
+    check(89_999, 0);
+    sealed();
+    check(90_000, 0);
+    check(109_999, 0);
+    check(110_000, 1);
+}
+
+#[test]
 fn starts_and_parts_of_words_narrow_too() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -16,6 +16,10 @@ pub(super) const HEAD_BYTES: u64 = 32 << 20;
 const HEAD_AGE_MS: i64 = 15 * 60_000;
 /// Age of the oldest block outside the index at which a segment is made however small, in ms.
 const INDEX_AGE_MS: i64 = 60 * 60_000;
+/// A day that got no block for this long is indexed as it is, in ms, once this much of it is outside the index, in bytes before
+/// encoding: a search reads those blocks one by one, 30 µs each, and a pause is when nobody waits for the processor.
+const INDEX_QUIET_MS: i64 = 20_000;
+const INDEX_QUIET_BYTES: u64 = 4 << 20;
 
 static BLOCKS: Counter = Counter::new("binnacle_log_blocks_sealed_total", "Log blocks written.", &[]);
 static SEAL_FAILURES: Counter =
@@ -59,8 +63,13 @@ impl LogStore {
                 let unindexed = day.unindexed();
                 day.unindexed_since_ms = unindexed.as_ref().map(|_| day.unindexed_since_ms.unwrap_or(now_ms));
                 let damaged = day.segments.iter().any(|segment| segment.damaged.load(Ordering::Relaxed));
-                let full = unindexed.is_some_and(|(_, bytes)| bytes >= index_write::SEGMENT_RAW_BYTES);
-                if damaged || full || is_old(day.unindexed_since_ms, INDEX_AGE_MS, now_ms) {
+                if day.grown.0 != day.blocks.len() {
+                    day.grown = (day.blocks.len(), now_ms);
+                }
+                let bytes = unindexed.map_or(0, |(_, bytes)| bytes);
+                let full = bytes >= index_write::SEGMENT_RAW_BYTES;
+                let quiet = bytes >= INDEX_QUIET_BYTES && is_old(Some(day.grown.1), INDEX_QUIET_MS, now_ms);
+                if damaged || full || quiet || is_old(day.unindexed_since_ms, INDEX_AGE_MS, now_ms) {
                     due.push(*number);
                 }
             }

@@ -20,6 +20,14 @@ pub(crate) fn in_their_words(mut reply: Value) -> Value {
         if error.contains("regular expression") || error.contains("parsing regexp") {
             *error = error.split("parse error").next().unwrap_or_default().to_owned();
         }
+        // Two series of one match group stand in the order of their labels now; before, in that of the storage.
+        if let Some((before, rest)) = error.split_once("operation: [{")
+            && let Some((pair, after)) = rest.split_once("}];many-to-many")
+            && let Some((first, second)) = pair.split_once("}, {")
+        {
+            let (first, second) = (first.min(second), first.max(second));
+            *error = format!("{before}operation: [{{{first}}}, {{{second}}}];many-to-many{after}");
+        }
     }
     // Since 2.48.
     if let Some(Value::Object(data)) = reply.get_mut("data") {

@@ -143,6 +143,8 @@ impl DayState {
         self.settled = loaded.settled;
         self.seals = Arc::new(Seal::of_opened(loaded.covered_seq));
         self.blocks = Arc::new(loaded.blocks);
+        // What was there before the start is not being added to.
+        self.grown = (self.blocks.len(), i64::MIN);
     }
 
     /// The first run of blocks that no segment covers and that can be read, and the bytes of all such blocks.

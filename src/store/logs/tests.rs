@@ -248,29 +248,35 @@ fn a_pause_in_which_enough_is_outside_the_index_is_used_to_index_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let mut seq = 0;
-    // Three seals of some 2 MB in bodies.
-    let mut sealed = || {
+    // Seals of some 2 MB in bodies.
+    let mut seal = |store: &LogStore| {
         seq += 1;
         let mut batch = batch(seq, 64, 1);
         batch.records.iter_mut().for_each(|(.., record)| record.body = AnyValue::Str("word ".repeat(7_000)));
         store.apply(seq, packed(&batch));
         store.flush(NOON_MS, true).unwrap();
     };
-    let check = |after_ms: i64, segments: usize| {
+    let check = |store: &LogStore, after_ms: i64, segments: usize| {
         store.index_due(NOON_MS + after_ms);
         let state = store.state.lock();
         assert_eq!(state.days.values().map(|day| day.segments.len()).sum::<usize>(), segments, "after {after_ms} ms");
     };
-    sealed();
-    check(0, 0);
-    check(60_000, 0);
-    sealed();
-    check(70_000, 0);
-    check(89_999, 0);
-    sealed();
-    check(90_000, 0);
-    check(109_999, 0);
-    check(110_000, 1);
+    seal(&store);
+    check(&store, 0, 0);
+    check(&store, 60_000, 0);
+    seal(&store);
+    check(&store, 70_000, 0);
+    check(&store, 89_999, 0);
+    seal(&store);
+    check(&store, 90_000, 0);
+    check(&store, 109_999, 0);
+    check(&store, 110_000, 1);
+    seal(&store);
+    seal(&store);
+    check(&store, 120_000, 1);
+    drop(store);
+    // What was there before a start is not being added to.
+    check(&open(dir.path()), 120_000, 2);
 }
 
 #[test]

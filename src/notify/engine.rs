@@ -3,6 +3,7 @@
 //! The order is the promise: an attempt is on disk before its first byte is sent, and while the store takes nothing, nothing
 //! is sent. A crash between the two leaves an attempt that is known to be ambiguous.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -269,11 +270,15 @@ impl Engine {
     }
 
     fn next_ms(&self, now_ms: i64) -> i64 {
+        // Once for all that wait at a channel: a place is named by hashing its keys.
+        let known: RefCell<HashMap<(&str, bool), i64>> = RefCell::default();
         let opens_at_ms = |intent: &Intent| {
-            let own_ms = self.health.get(&intent.receiver).map_or(i64::MIN, Health::opens_at_ms);
-            let channel = self.config.channel(&intent.receiver).map(|(_, channel)| channel);
-            let places = channel.map(|channel| Places::of(channel, intent.accepted.is_some(), &self.timing));
-            own_ms.max(places.map_or(i64::MIN, |places| self.limits.opens_at_ms(&places, now_ms)))
+            let Some((_, channel)) = self.config.channel(&intent.receiver) else { return i64::MIN };
+            let is_edit = intent.accepted.is_some();
+            *known.borrow_mut().entry((&channel.name, is_edit)).or_insert_with(|| {
+                let own_ms = self.health.get(&channel.name).map_or(i64::MIN, Health::opens_at_ms);
+                own_ms.max(self.limits.opens_at_ms(&Places::of(channel, is_edit, &self.timing), now_ms))
+            })
         };
         self.outbox.next_ms(&self.config, &opens_at_ms, &self.timing).unwrap_or(i64::MAX)
     }

@@ -208,6 +208,12 @@ impl<'a> Translation<'a> {
         };
         if flags.starts_with("P<") || flags.starts_with('<') {
             let length = flags.find('>').map_or(self.rest.len(), |end| end + 3);
+            let shown = &self.rest[..length];
+            let name = shown.trim_start_matches(['(', '?', 'P']).trim_start_matches('<').strip_suffix('>');
+            let is_word = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !name.is_some_and(|name| !name.is_empty() && is_word(name)) {
+                return Err(format!("{PREFIX}invalid named capture: `{shown}`"));
+            }
             self.copy(length);
             return Ok(());
         }
@@ -249,24 +255,47 @@ impl<'a> Translation<'a> {
                     self.copy(1);
                     return Ok(());
                 }
-                '\\' => self.escape(true)?,
+                '\\' => {
+                    let is_set = self.rest[1..].starts_with(|c| "dDsSwWpP".contains(c));
+                    self.escape(true)?;
+                    if !is_set {
+                        self.range()?;
+                    }
+                }
                 '[' if self.rest.starts_with("[:") && self.rest.contains(":]") => {
                     let length = self.rest.find(":]").map_or(1, |end| end + 2);
                     self.copy(length);
                 }
-                // Set operations are the crate's own.
-                '[' | '&' | '~' => {
-                    self.out.push('\\');
-                    self.copy(1);
+                _ => {
+                    self.member()?;
+                    self.range()?;
                 }
-                '-' if self.rest.starts_with("--") => {
-                    self.out.push_str("\\-");
-                    self.skip(1);
-                }
-                c => self.copy(c.len_utf8()),
             }
         }
         Err("error parsing regexp: missing closing ]".into())
+    }
+
+    /// A character of a class that stands for itself; set operations are the crate's own.
+    fn member(&mut self) -> Result<(), String> {
+        match self.rest.chars().next() {
+            Some('\\') => return self.escape(true),
+            Some('[' | '&' | '~' | '-') => {
+                self.out.push('\\');
+                self.copy(1);
+            }
+            Some(c) => self.copy(c.len_utf8()),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// What makes a range of the character before, if anything does: a dash, and any character but the end of the class.
+    fn range(&mut self) -> Result<(), String> {
+        if self.rest.starts_with('-') && !self.rest.starts_with("-]") {
+            self.copy(1);
+            self.member()?;
+        }
+        Ok(())
     }
 }
 
@@ -307,6 +336,10 @@ mod tests {
         check(r"\d+", &["12"], &["\u{661}"]);
         check("a.b", &["a\nb", "axb"], &["ab"]);
         check("a{,2}", &["a{,2}"], &["aa"]);
+        check("[+--]:1", &["+:1", ",:1", "-:1"], &["*:1", ".:1"]);
+        check("[--/x]", &["-", ".", "/", "x"], &["0", "w"]);
+        check(r"[\d-x&&~~-]", &["1", "-", "x", "&", "~"], &["e", "a"]);
+        check(r"[\x41-\x43]", &["A", "C"], &["D", "-"]);
         for (pattern, reason) in [
             (".*+", "nested repetition"),
             ("a)|(b", "unopened group"),
@@ -314,6 +347,8 @@ mod tests {
             ("(?z)", "Perl syntax"),
             ("[a", "missing closing ]"),
             ("a{1000}{1000}", "repetition"),
+            ("[a--b]", "invalid character class range"),
+            ("(?P<na[me>x)", "invalid named capture"),
         ] {
             let error = compile_whole(pattern).unwrap_err();
             assert!(error.starts_with(PREFIX) && error.contains(reason), "{pattern}: {error}");

@@ -305,6 +305,12 @@ fn lines_and_labels() {
             // All templates of one stage see what was before it; renames are done at once.
             ("| label_format a=`1`, b=`{{.a}}`", "l", "l {a=1 b=}"),
             ("| label_format a=`1` | label_format b=`{{.a}}`", "l", "l {a=1 b=1}"),
+            // Unless there was none before it.
+            (
+                "| drop app, pod, size | label_format a=`1`, b=`{{.a}}`, c=`{{.b}}`",
+                "l",
+                "l {!app !pod !size a=1 b=1 c=}",
+            ),
             ("| label_format a=pod, b=`{{.a}}{{.pod}}`", "l", "l {!pod a=p1 b=p1}"),
             (
                 "| label_format a=`{{add 1 (div  1 0)}}`",

@@ -2,6 +2,7 @@
 //!
 //! A point is stored whole or refused whole: every series of it is found or made before its first sample is added.
 
+mod follow;
 mod metric;
 mod points;
 mod resource;
@@ -20,6 +21,7 @@ use super::limits::NEW_LABELS_MAX;
 use super::target::Times;
 use super::{KnownSeries, MetricsSettings};
 
+pub(crate) use follow::Scratch;
 use metric::Family;
 pub(crate) use metric::{FoundScope, Metric, MetricHead};
 pub(crate) use points::PointHead;
@@ -80,15 +82,20 @@ impl<'a> Rows<'a> {
             return Err(refusal.clone());
         }
         let sent = sent?;
+        Ok((self.time(point.time_ns)?, sent))
+    }
+
+    /// A point's time in ms, if it is accepted.
+    fn time(&self, time_ns: u64) -> Result<i64, Refusal> {
         // OTLP requires a time and reads 0 as none. A store that keeps samples from 1970 on cannot tell the two apart, and takes it.
-        if point.time_ns == 0 && !self.accept.contains(0) {
+        if time_ns == 0 && !self.accept.contains(0) {
             return Err((Reason::BadTime, "the point has no time".into()));
         }
-        let Ok(time_ns) = i64::try_from(point.time_ns) else {
-            return Err((Reason::BadTime, format!("time of {} ns is past the year 2262", point.time_ns)));
+        let Ok(time_ns) = i64::try_from(time_ns) else {
+            return Err((Reason::BadTime, format!("time of {time_ns} ns is past the year 2262")));
         };
         let at_ms = time_ns / time::NS_PER_MS;
-        outside(self.accept, at_ms).map_or(Ok((at_ms, sent)), Err)
+        outside(self.accept, at_ms).map_or(Ok(at_ms), Err)
     }
 
     fn base_labels(

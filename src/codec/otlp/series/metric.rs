@@ -138,6 +138,11 @@ impl Rows<'_> {
         }
     }
 
+    /// Whether the store has the metadata of a metric's family.
+    pub(super) fn knows_metadata(&self, metric: &Metric<'_>) -> bool {
+        metric.family.meta.as_ref().is_some_and(|meta| self.known.knows_metadata(metadata_hash(meta)))
+    }
+
     /// A metric without any data.
     pub(crate) fn no_data(&self) {
         WITHOUT_POINTS.add(&[], 1);

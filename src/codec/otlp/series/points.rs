@@ -108,7 +108,7 @@ impl Rows<'_> {
         }
         match base {
             Some(labels) if point.ends() && whole => self.end(metric, at_ms, &labels),
-            _ => self.count(metric, point, at_ms, parts, first),
+            _ => self.count(metric.counts, point, at_ms, parts, first),
         }
         if !exemplars.is_empty() {
             self.keep_exemplars(metric, point, at_ms, parts, &found, exemplars);
@@ -131,8 +131,15 @@ impl Rows<'_> {
 
     /// Notes what the store needs to know of a point that counts.
     #[inline]
-    fn count(&mut self, metric: &Metric<'_>, point: PointHead, at_ms: i64, parts: &[(Part, f64)], first: u32) {
-        let Some(counts) = metric.counts.filter(|_| !point.ends()) else { return };
+    pub(super) fn count(
+        &mut self,
+        counts: Option<Counts>,
+        point: PointHead,
+        at_ms: i64,
+        parts: &[(Part, f64)],
+        first: u32,
+    ) {
+        let Some(counts) = counts.filter(|_| !point.ends()) else { return };
         let start_ms = point.start_ms(at_ms);
         if start_ms.is_none() && counts == Counts::Cumulative {
             return;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::super::hints::Hints;
 use super::super::json_path::{self, Step};
 use super::super::json_scan::{Kind, Walk, each_pair};
 use super::super::labels::{DUPLICATE_SUFFIX, JSON_ERROR};

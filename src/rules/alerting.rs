@@ -11,10 +11,10 @@ use model::{AlertState, Instance, Labels, LabelsBuilder};
 use query::promql::{self, Source};
 
 use crate::condition::Condition;
-use crate::evaluate::{Instances, PreparedRule, Run};
+use crate::evaluate::{Instances, PreparedRule, Run, number};
 use crate::extension::{Extension, Hysteresis, Unsure};
 use crate::file::{Rule, RuleKind};
-use crate::ground::Nothing;
+use crate::ground::{Nothing, Point};
 use crate::levels;
 use crate::state::{self, Patience, Present, Timers};
 use crate::template::{Data, Template, TemplateError};
@@ -50,7 +50,7 @@ enum Absent {
 
 /// What the rule's queries said.
 struct Answers {
-    found: Vec<(Labels, f64)>,
+    found: Vec<(Labels, Point)>,
     touched: Touched,
     hysteresis: Vec<(Labels, f64)>,
     /// Instances whose traffic is too little, told by the floor's own results.
@@ -87,10 +87,13 @@ impl Run<'_> {
     }
 
     /// What the rule's expression gives.
-    pub(crate) fn ask(&self, source: &dyn Source, rule: &Rule) -> Result<Vec<(Labels, f64)>, String> {
+    pub(crate) fn ask(&self, source: &dyn Source, rule: &Rule) -> Result<Vec<(Labels, Point)>, String> {
         match &rule.condition {
-            Condition::Metrics(expr) => self.answer(source, expr),
-            Condition::Logs(metric) => self.ask_logs(metric),
+            Condition::Metrics(expr) => self.answer_points(source, expr),
+            Condition::Logs(metric) => {
+                let found = self.ask_logs(metric)?;
+                Ok(found.into_iter().map(|(labels, value)| (labels, Point::Float(value))).collect())
+            }
             // Its records are handled one by one.
             Condition::Events(_) => Ok(Vec::new()),
         }
@@ -144,8 +147,8 @@ impl Run<'_> {
         before: Option<&Instances>,
     ) -> Result<BTreeMap<String, (Present, bool)>, String> {
         let mut found = BTreeMap::new();
-        for (labels, value) in &answers.found {
-            let Some((fingerprint, present, fires)) = self.rendered(rule, ready, source, before, labels, *value) else {
+        for (labels, point) in &answers.found {
+            let Some((fingerprint, present, fires)) = self.rendered(rule, ready, source, before, labels, point) else {
                 continue;
             };
             if found.insert(fingerprint, (present, fires)).is_some() {
@@ -384,7 +387,7 @@ impl Run<'_> {
     /// The instance that says that the rule cannot be judged.
     fn stand_in(&self, rule: &Rule, ready: &PreparedRule, source: &dyn Source, why: &'static str) -> (String, Present) {
         let labels = Labels::from_pairs([("reason", why)]);
-        let mut present = self.texts(rule, ready, source, &labels, f64::NAN, None);
+        let mut present = self.texts(rule, ready, source, &labels, &Point::Float(f64::NAN), None);
         present.evidence.reason = why.into();
         (alert::fingerprint(&ready.id, &present.labels), present)
     }
@@ -397,21 +400,21 @@ impl Run<'_> {
         source: &dyn Source,
         before: Option<&Instances>,
         labels: &Labels,
-        value: f64,
+        point: &Point,
     ) -> Option<(String, Present, bool)> {
         let levels = &rule.extension.levels;
         if levels.is_empty() {
-            let present = self.texts(rule, ready, source, labels, value, None);
+            let present = self.texts(rule, ready, source, labels, point, None);
             return Some((alert::fingerprint(&ready.id, &present.labels), present, true));
         }
-        let named = self.texts(rule, ready, source, labels, value, None);
+        let named = self.texts(rule, ready, source, labels, point, None);
         let fingerprint = alert::fingerprint(&ready.id, &named.labels.with("severity", ""));
         let known = before.and_then(|before| before.get(&fingerprint));
         let known = known.filter(|known| known.state != AlertState::Resolved).map(|known| &known.evidence);
-        let standing = levels::advance(levels, known, value, self.slot.lost_ms, self.slot.at_ms);
+        let standing = levels::advance(levels, known, number(point), self.slot.lost_ms, self.slot.at_ms);
         let level = standing.reached.or(standing.leading)?;
         let severity = levels.get(level as usize).map(|level| level.severity.as_str()).unwrap_or_default();
-        let mut present = self.texts(rule, ready, source, labels, value, Some(severity));
+        let mut present = self.texts(rule, ready, source, labels, point, Some(severity));
         present.evidence.level = Some(level);
         present.evidence.levels_since_ms = standing.since_ms;
         Some((fingerprint, present, standing.reached.is_some()))
@@ -424,12 +427,12 @@ impl Run<'_> {
         ready: &PreparedRule,
         source: &dyn Source,
         sample_labels: &Labels,
-        value: f64,
+        point: &Point,
         severity: Option<&str>,
     ) -> Present {
         let external_labels = &self.settings.external_labels;
         let external_url = &self.settings.external_url;
-        let data = Data { labels: sample_labels, value, external_labels, external_url };
+        let data = Data { labels: sample_labels, value: point, external_labels, external_url };
         let mut query = |text: &str| match rule.condition {
             Condition::Metrics(_) => {
                 let expr = promql::parse(text).map_err(|error| error.to_string())?;
@@ -451,7 +454,7 @@ impl Run<'_> {
         labels.push("alertname", rule.name.as_str());
         let annotations = ready.annotations.iter().map(|(name, template)| (name.clone(), text(template))).collect();
         let evidence = Evidence { context: ready.context.clone(), ..Evidence::default() };
-        Present { labels: labels.build(), annotations, value, evidence }
+        Present { labels: labels.build(), annotations, value: number(point), evidence }
     }
 }
 

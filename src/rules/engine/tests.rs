@@ -6,6 +6,7 @@ use store::Alerts;
 use tempfile::TempDir;
 
 use super::*;
+use crate::ground::Written;
 use crate::test_runner::memory::Memory as Series;
 
 const RULES: &str = "
@@ -345,11 +346,11 @@ impl Ground for Counted<'_> {
         Ok(None)
     }
 
-    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
+    fn write(&self, values: &[Written]) -> Result<(), String> {
         self.1.set(self.1.get() + 1);
-        match samples.iter().any(|(labels, _)| labels.value("host") == "full") {
+        match values.iter().any(|written| written.labels.value("host") == "full") {
             true => Err("no room".into()),
-            false => self.0.write(samples),
+            false => self.0.write(values),
         }
     }
 }

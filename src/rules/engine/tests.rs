@@ -6,6 +6,7 @@ use store::Alerts;
 use tempfile::TempDir;
 
 use super::*;
+use crate::ground::Written;
 use crate::test_runner::memory::Memory as Series;
 
 const RULES: &str = "
@@ -364,11 +365,11 @@ impl Ground for Counted<'_> {
         Ok(None)
     }
 
-    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
+    fn write(&self, values: &[Written]) -> Result<(), String> {
         self.1.set(self.1.get() + 1);
-        match samples.iter().any(|(labels, _)| labels.value("host") == "full") {
+        match values.iter().any(|written| written.labels.value("host") == "full") {
             true => Err("no room".into()),
-            false => self.0.write(samples),
+            false => self.0.write(values),
         }
     }
 }
@@ -395,4 +396,25 @@ fn a_group_writes_at_once_what_its_rules_do_not_read() {
     check(&rules("{record: c, expr: 'count({host=\"h\"})'}"), &["h"], 2, &["", "", ""]);
     check(&rules("{alert: C, expr: up, annotations: {a: '{{ query \"a\" }}'}}"), &["h"], 2, &["", "", ""]);
     check(&rules("{record: c, expr: vector(1)}"), &["full"], 4, &["no room", "no room", ""]);
+}
+
+/// What is wrong with a rule is forgotten with the rule, and with the reload that mends it.
+#[test]
+fn troubles_end_with_a_reload() {
+    let failing = |group: &str| -> Vec<f64> {
+        let all = ::model::meter::gather();
+        let family = all.iter().find(|family| family.name == "binnacle_rule_failing");
+        let series = family.into_iter().flat_map(|family| &family.series);
+        series
+            .filter(|(_, labels, _)| labels.iter().any(|(_, value)| value == group))
+            .map(|(_, _, value)| *value)
+            .collect()
+    };
+    let broken = RULES.replace("name: hosts", "name: mended").replace("expr: sum(up)", "expr: up * on() up");
+    let mut bench = Bench::start(&broken);
+    bench.minute(&[], &["a", "b"]);
+    assert_eq!(failing("mended"), [1.0]);
+    bench.inner().reload(groups(&broken.replace("up * on() up", "sum(up)")));
+    bench.minute(&[], &["a", "b"]);
+    assert_eq!(failing("mended"), [0.0; 0]);
 }

@@ -322,6 +322,30 @@ fn what_http_config_asks_for_is_done_or_refused() {
 }
 
 #[test]
+fn dead_men_and_heartbeats_may_be_a_tenants() {
+    let file = |x: &str| parse(&format!("route: {{receiver: a}}\nreceivers: [{{name: a}}]\nx:\n  {x}"));
+    let beat = |more: &str| format!("{{name: b, token: {more}, every: 1h}}");
+    let ours = "abcdefgh";
+    let config = file(&format!("heartbeats: [{}, {}]", beat(ours), beat("ijklmnop, tenant: v-7"))).unwrap();
+    let named: Vec<String> = config.tenants().into_iter().map(|(tenant, what)| format!("{what} {tenant}")).collect();
+    assert_eq!(named, ["heartbeat \"b\" default", "heartbeat \"b\" v-7"]);
+    let config = file("dead_man: [{url: 'http://x'}, {url: 'http://y', tenant: v-7}]").unwrap();
+    assert_eq!((config.x.dead_men.len(), config.tenants().len()), (2, 1));
+    for (x, reason) in [
+        (format!("heartbeats: [{}, {}]", beat(ours), beat("ijklmnop")), "heartbeat \"b\" stands twice"),
+        (
+            format!("heartbeats: [{}, {}]", beat(ours), beat("abcdefgh, tenant: v-7")),
+            "two heartbeats have the same token",
+        ),
+        ("dead_man: {url: 'http://x', tenant: a/b}".into(), "tenant"),
+        (format!("dead_man: [{}]", "{url: 'http://x'},".repeat(51)), "at most 50 addresses"),
+    ] {
+        let error = file(&x).expect_err(&x);
+        assert!(error.reason.contains(reason) && error.line == 4, "{x}: {error}");
+    }
+}
+
+#[test]
 fn alertmanagers_files_load_unchanged() {
     let config = parse(WHOLE).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((config.receivers.len(), config.inhibit_rules.len(), config.intervals.len()), (5, 2 + BUILTIN, 2));

@@ -44,7 +44,7 @@ pub struct EngineOptions {
     /// For `{{ $externalURL }}` and links.
     pub external_url: String,
     pub lookback_ms: i64,
-    pub query_limits: query::Limits,
+    pub query_limits: query::SharedLimits,
     /// When the process started, in ms: what fires does not end before newer data is there.
     pub started_ms: i64,
 }

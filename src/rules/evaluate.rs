@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     /// `$externalLabels` of templates.
     pub(crate) external_labels: Labels,
     pub(crate) lookback_ms: i64,
-    pub(crate) query_limits: query::Limits,
+    pub(crate) query_limits: query::SharedLimits,
 }
 
 /// A group ready to be evaluated.

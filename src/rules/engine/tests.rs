@@ -31,12 +31,14 @@ struct Bench {
     rules: String,
     inner: Option<Inner>,
     minute: i64,
+    memory: Arc<query::memory::Pool>,
 }
 
 impl Bench {
     fn start(rules: &str) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let mut bench = Bench { dir, series: Series::default(), rules: rules.into(), inner: None, minute: 0 };
+        let memory = query::memory::Pool::endless();
+        let mut bench = Bench { dir, series: Series::default(), rules: rules.into(), inner: None, minute: 0, memory };
         bench.restart();
         bench
     }
@@ -49,7 +51,7 @@ impl Bench {
             external_url: String::new(),
             external_labels: Labels::default(),
             lookback_ms: 300_000,
-            query_limits: query::Limits::default(),
+            query_limits: query::SharedLimits { each: query::Limits::default(), pool: self.memory.clone() },
         };
         let started_ms = self.minute * 60_000;
         self.inner = Some(Inner::new(alerts, groups(&self.rules), settings, started_ms).unwrap());
@@ -241,6 +243,23 @@ fn a_rule_that_fails_holds_its_states_and_shows_why() {
     let view = &bench.inner().view()[0].rules[1];
     assert_eq!(view.health, Health::Err);
     assert!(view.last_error.contains("same labelset after applying alert labels"), "{}", view.last_error);
+}
+
+#[test]
+fn a_rule_that_finds_no_memory_holds_its_states_and_names_the_setting() {
+    let rules = RULES.replace("expr: up == 0", "expr: max_over_time(up[30m:10ms]) == 0");
+    let mut bench = Bench::start(&rules);
+    for _ in 0..3 {
+        bench.minute(&["a"], &[]);
+    }
+    assert_eq!(bench.states(), ["a firing"]);
+    bench.memory = query::memory::Pool::new(0, "rules.memory_max");
+    bench.restart();
+    assert_eq!(bench.minute(&[], &["a"]), NOBODY);
+    assert_eq!(bench.states(), ["a firing"]);
+    let view = &bench.inner().view()[0].rules[1];
+    assert_eq!(view.health, Health::Err);
+    assert!(view.last_error.contains("(rules.memory_max)"), "{}", view.last_error);
 }
 
 #[test]

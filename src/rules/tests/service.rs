@@ -45,7 +45,7 @@ fn engine_of(tenant: &Tenant, rules: &str) -> Engine {
     let options = EngineOptions {
         external_url: "http://127.0.0.1:8080".into(),
         lookback_ms: 300_000,
-        query_limits: query::Limits::default(),
+        query_limits: query::Limits::default().into(),
         started_ms: now_ms(),
     };
     Engine::new(tenant.clone(), rules::file::parse(rules, "t.yml", 30_000).unwrap(), options).unwrap()

@@ -141,14 +141,15 @@ impl App {
         let started_ms = clock::now_ms();
         let alerts_tenant = TenantId::default();
         let limits = notify::ServiceLimits::default();
+        let rule_options = settings::rules(&config, started_ms);
         let open_error = |source| AppError::Open { path: config.data.display().to_string(), source };
         let (rules, rule_files, notifier, groups) = {
             let (store, own_config, tenant_id) = (store.clone(), config.clone(), alerts_tenant.clone());
+            let options = rule_options.clone();
             blocking(move || {
                 let tenant = store.tenant(&tenant_id)?;
                 let mut rule_files = RuleFiles::default();
                 let groups = rule_files.read(&own_config.rules);
-                let options = settings::rules(&own_config, started_ms);
                 let rules = rules::Engine::new(tenant.clone(), groups.clone(), options)?;
                 Ok((rules, rule_files, tenant, groups))
             })
@@ -162,7 +163,7 @@ impl App {
                 Ok((rules, rule_files, notifier, groups))
             })?
         };
-        let watched = tenants::open(&config, &store, &groups, &limits, started_ms).await?;
+        let watched = tenants::open(&config, &store, &groups, &limits, &rule_options).await?;
         let ready_line = format!(
             "ready http={} otlp_http={} otlp_grpc={}",
             local(&listeners.http)?,

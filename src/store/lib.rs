@@ -26,6 +26,7 @@ mod idle;
 mod index;
 mod intake;
 mod keys;
+mod layouts;
 mod migrate;
 mod queue;
 mod rate;

@@ -103,6 +103,10 @@ pub const HEAD_IDLE_MS: i64 = 10 * 60_000;
 /// Senders' keys remembered per tenant; when there are more all are forgotten and learnt anew. 60 to 90 bytes each.
 pub const KNOWN_KEYS_MAX: usize = 1 << 20;
 
+/// Memory of senders' layouts per tenant, in bytes, of each of two generations: those not used for a whole one are forgotten. About three
+/// times the bytes of an export.
+pub const LAYOUT_BYTES_MAX: usize = 8 << 20;
+
 /// Metric families of one tenant whose metadata is kept; that of further ones is not.
 pub const METADATA_FAMILIES_MAX: usize = 50_000;
 

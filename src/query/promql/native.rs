@@ -98,7 +98,7 @@ fn bound(index: i32, schema: i32) -> f64 {
 }
 
 /// Prometheus' notation: `{count:2, sum:3, [-2,-1):1, (1,2]:1}`.
-pub(crate) fn text(histogram: &Histogram) -> String {
+pub fn text(histogram: &Histogram) -> String {
     let mut text = format!("{{count:{}, sum:{}", compact(histogram.count), compact(histogram.sum));
     for Bucket { lower, upper, count, side } in buckets(histogram) {
         let open = if side == Side::Positive { '(' } else { '[' };

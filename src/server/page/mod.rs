@@ -45,6 +45,7 @@ mod settings;
 mod silences;
 mod text;
 mod threshold;
+mod what_if;
 mod window;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::super::metric_list::MetricList;
 use super::super::{
     alert_logs, alert_trace, alerts, empty, entity, entity_panels, explore, history_view, ingest, ingest_refused,
     ingest_senders, log_around, log_facets, log_patterns, logs, notifications, overview, rule, rule_chart, text,
-    threshold,
+    threshold, what_if,
 };
 use super::content::*;
 
@@ -168,6 +168,8 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     ));
     page.rows = history_view::transition_rows(&transitions(), &groups, NOW_MS);
     page.attempts = history_view::attempt_rows(&attempts(), NOW_MS);
+    let typed = what_if::Parameters { limit: HOSTILE.into(), wait: HOSTILE.into() };
+    page.what_if = Some(what_if::WhatIf::new(&groups[0].rules[0].expr, 30_000, &typed));
     out.push(("rule", html(&page)));
 
     let (fired, rule_of_it) = (&groups[0].rules[0].instances[0], &groups[0].rules[0]);

@@ -34,23 +34,28 @@ impl Prewritten {
     }
 
     /// Writes zeros up to some way beyond `end`. Nothing is lost when it fails: what is to be written tells by itself.
-    fn prepare(&self, offset: u64, end: u64) -> io::Result<()> {
+    fn prepare(&self, offset: u64, end: u64) {
+        // Writes beyond `prepared` wait here until its zeros are written: they would come over what was written meanwhile.
         let _preparing = self.preparing.lock();
         let prepared = self.prepared.load(Ordering::Acquire);
         if end <= prepared {
-            return Ok(());
+            return;
         }
-        // Until all of it has succeeded, it is not known what lies there.
-        self.prepared.store(u64::MAX, Ordering::Release);
         let ahead = (end / 4).clamp(PREWRITE_BYTES_MIN, PREWRITE_BYTES_MAX);
-        if offset > prepared.saturating_add(ahead) {
-            return Ok(());
+        let far = offset > prepared.saturating_add(ahead);
+        let written = if far { Ok(u64::MAX) } else { self.write_zeros(prepared, end.saturating_add(ahead)) };
+        // After a failure it is not known what lies there.
+        self.prepared.store(*written.as_ref().unwrap_or(&u64::MAX), Ordering::Release);
+        if let Err(error) = written {
+            tracing::debug!(%error, "nothing is written ahead any more");
         }
-        let until = end.saturating_add(ahead).min(self.file.len()?);
-        let zeros = vec![0; usize::try_from(until.saturating_sub(prepared)).unwrap_or(0)];
-        self.file.write(prepared, &zeros)?;
-        self.prepared.store(until.max(prepared), Ordering::Release);
-        Ok(())
+    }
+
+    /// How far the file is written then.
+    fn write_zeros(&self, from: u64, until: u64) -> io::Result<u64> {
+        let until = until.min(self.file.len()?).max(from);
+        self.file.write(from, &vec![0; usize::try_from(until - from).unwrap_or(0)])?;
+        Ok(until)
     }
 }
 
@@ -79,10 +84,8 @@ impl StorageBackend for Prewritten {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let end = offset.saturating_add(data.len() as u64);
-        if end > self.prepared.load(Ordering::Acquire)
-            && let Err(error) = self.prepare(offset, end)
-        {
-            tracing::debug!(%error, "nothing is written ahead any more");
+        if end > self.prepared.load(Ordering::Acquire) {
+            self.prepare(offset, end);
         }
         self.file.write(offset, data)
     }
@@ -118,24 +121,22 @@ impl StorageBackend for Prewritten {
 
 #[cfg(test)]
 mod tests {
+    use chance::Random;
+
     use super::*;
 
     /// Any writes, shrinking and growing leave what they leave in a plain file.
     #[test]
     fn what_is_written_ahead_reads_as_nothing() {
-        for seed in 0..40u64 {
-            let mut state = seed * 2 + 1;
-            let mut below = |bound: u64| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 33) % bound
-            };
+        let mut random = Random::new(chance::seed(1));
+        for round in 0..40 {
             let path = tempfile::NamedTempFile::new().unwrap();
             let open = || Prewritten::new(path.reopen().unwrap()).unwrap();
             let (mut file, mut plain) = (open(), Vec::<u8>::new());
             for _ in 0..60 {
-                match below(10) {
+                match random.below(10) {
                     0 => {
-                        let length = below(1 << 21);
+                        let length = random.below(1_u64 << 21);
                         file.set_len(length).unwrap();
                         plain.resize(length as usize, 0);
                     }
@@ -145,16 +146,17 @@ mod tests {
                     }
                     _ if plain.len() > 4096 => {
                         // Mostly near the beginning, as a growing file is written.
-                        let bound = if below(8) == 0 { plain.len() as u64 } else { (1 << 16).min(plain.len() as u64) };
-                        let offset = below(bound - 4095) as usize;
-                        let data = vec![1 + below(255) as u8; 1 + below(4095) as usize];
+                        let bound =
+                            if random.one_in(8) { plain.len() as u64 } else { (1 << 16).min(plain.len() as u64) };
+                        let offset = random.below(bound - 4095) as usize;
+                        let data = vec![1 + random.below(255_u8); 1 + random.below(4095_usize)];
                         file.write(offset as u64, &data).unwrap();
                         plain[offset..offset + data.len()].copy_from_slice(&data);
                     }
                     _ => {}
                 }
             }
-            assert!(std::fs::read(path.path()).unwrap() == plain, "seed {seed}");
+            assert!(std::fs::read(path.path()).unwrap() == plain, "round {round}");
         }
     }
 

@@ -43,7 +43,7 @@ async fn evaluations(tenant: &Tenant) {
     let options = EngineOptions {
         external_url: String::new(),
         lookback_ms: 300_000,
-        query_limits: Limits::default(),
+        query_limits: Limits::default().into(),
         started_ms: START_MS - 1,
     };
     let engine = Engine::new(tenant.clone(), groups, options).expect("an engine");

@@ -28,11 +28,17 @@ pub(super) fn store(config: &Config) -> store::Options {
     }
 }
 
+/// For the rules of every tenant: clones share the memory.
 pub(super) fn rules(config: &Config, started_ms: i64) -> rules::EngineOptions {
+    let memory_max = config.rules.memory_max.0;
     rules::EngineOptions {
         external_url: external_url(config),
         lookback_ms: config.query.lookback.ms,
-        query_limits: query_limits(config),
+        query_limits: query::SharedLimits {
+            // The pool is the limit of one as well: a page counts for more than a dashboard.
+            each: query::Limits { bytes_max: u64::MAX, ..query_limits(config) },
+            pool: query::memory::Pool::new(memory_max, "rules.memory_max"),
+        },
         started_ms,
     }
 }

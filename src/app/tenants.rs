@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use super::{AppError, blocking, files, settings};
 use crate::config::Config;
 
-/// The pack that watches the appliance itself; its metrics are stored for the default tenant alone.
+/// The pack that watches the appliance itself; its metrics are stored for the default tenant alone, but for heartbeats, which have
+/// a pack of their own.
 const OWN_PACK: &str = "alerts/self.yml";
 
 /// Alerts of these tenants say whose they are, so that routes can tell them apart and people too.
@@ -23,7 +24,7 @@ pub(super) async fn open(
     store: &Store,
     groups: &[Group],
     limits: &notify::ServiceLimits,
-    started_ms: i64,
+    options: &rules::EngineOptions,
 ) -> Result<Vec<Alerting>, AppError> {
     let mut out = Vec::new();
     for tenant in config.rules.tenants.iter().filter_map(|name| TenantId::new(name).ok()) {
@@ -33,7 +34,7 @@ pub(super) async fn open(
         let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
         let path = config.data.display().to_string();
         let (config, store, limits) = (config.clone(), store.clone(), limits.clone());
-        let (options, id, groups) = (settings::rules(&config, started_ms), tenant.clone(), theirs(groups, &tenant));
+        let (options, id, groups) = (options.clone(), tenant.clone(), theirs(groups, &tenant));
         let opened = blocking(move || -> Result<_, StoreError> {
             let tenant = store.tenant(&id)?;
             let rules = Engine::new(tenant.clone(), groups, options)?;

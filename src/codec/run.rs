@@ -7,7 +7,7 @@
 //! Layout: length of all that follows, u16; samples less one, u8; first time i64; how far the earliest lies before it and the latest
 //! behind it, varints; then the times, batch numbers and values as their functions say.
 
-use crate::decimal::{POWERS, QUICK_EXPONENT_MAX, quick};
+use crate::decimal::{POWERS, QUICK_EXPONENT_MAX, integer};
 use crate::wire::{BadBytes, Reader, put_signed, put_varint, unzigzag, zigzag};
 
 /// Most samples of a run.
@@ -209,10 +209,11 @@ fn to_integers(rows: &[Row], integers: &mut [i64]) -> Option<usize> {
     let mut exponent = 0;
     'wider: loop {
         for (row, out) in rows.iter().zip(integers.iter_mut()) {
-            match quick(row.value, exponent) {
+            match integer(row.value, exponent) {
                 Some(integer) => *out = integer,
                 None => {
-                    exponent = (exponent + 1..=QUICK_EXPONENT_MAX).find(|wider| quick(row.value, *wider).is_some())?;
+                    exponent =
+                        (exponent + 1..=QUICK_EXPONENT_MAX).find(|wider| integer(row.value, *wider).is_some())?;
                     continue 'wider;
                 }
             }

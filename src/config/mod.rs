@@ -196,6 +196,9 @@ pub struct Rules {
     /// Tenants over whose data the rules are evaluated as well, each with its own states, silences and notifications; `default`
     /// always is one. Alerts of the others carry the label `tenant`.
     pub tenants: Vec<String>,
+    /// Memory that the queries of all rules may hold together. A rule that meets it is unknown for that evaluation, so it is more
+    /// than people's queries have (`query.memory_max`).
+    pub memory_max: Bytes,
 }
 
 impl Default for Rules {
@@ -205,6 +208,7 @@ impl Default for Rules {
             files: vec!["rules/*.yml".into()],
             evaluation_interval: Duration::seconds(30),
             tenants: Vec::new(),
+            memory_max: Bytes(256 << 20),
         }
     }
 }

@@ -84,6 +84,11 @@ impl Gauge {
     pub fn set(&'static self, labels: &[&str], value: f64) {
         self.0.cell(labels, 1)[0].store(value.to_bits(), Ordering::Relaxed);
     }
+
+    /// Forgets the series whose label values, in the order of the declaration, are not to be kept: of what is not there any more.
+    pub fn retain(&'static self, keep: impl Fn(&[String]) -> bool) {
+        self.0.cells.lock().unwrap_or_else(PoisonError::into_inner).retain(|labels, _| keep(labels));
+    }
 }
 
 /// A histogram of durations over [`TIMING_BOUNDS_S`].

@@ -34,6 +34,11 @@ impl TenantId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As our own figures name it in a label: empty, thus absent, for the default tenant, so that one that is alone sees no label.
+    pub fn figure_label(&self) -> &str {
+        if *self.0 == *Self::DEFAULT { "" } else { &self.0 }
+    }
 }
 
 impl Default for TenantId {

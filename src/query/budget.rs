@@ -142,6 +142,27 @@ impl Limits {
     }
 }
 
+/// What queries may cost that share memory: each within `each`, and all that run at once within the pool.
+#[derive(Debug, Clone)]
+pub struct SharedLimits {
+    pub each: Limits,
+    pub pool: Arc<Pool>,
+}
+
+impl SharedLimits {
+    /// The budget of a query that begins now.
+    pub fn start(&self) -> Budget {
+        Budget { memory: Share::of(&self.pool), ..self.each.start() }
+    }
+}
+
+impl From<Limits> for SharedLimits {
+    /// Of one query at a time.
+    fn from(each: Limits) -> SharedLimits {
+        SharedLimits { each, pool: Pool::endless() }
+    }
+}
+
 impl Budget {
     /// The product's defaults with another timeout, from now on.
     pub fn starting_now(timeout: Duration) -> Budget {

@@ -8,5 +8,5 @@ mod made_label;
 pub mod memory;
 pub mod promql;
 
-pub use budget::{Budget, Damage, Limits, Progress};
+pub use budget::{Budget, Damage, Limits, Progress, SharedLimits};
 pub use error::QueryError;

@@ -8,21 +8,23 @@ use crate::QueryError;
 /// What every query may hold without asking the pool, in bytes: small ones are answered beside a big one.
 const FREE_BYTES: u64 = 2 << 20;
 
-/// What the queries of one server may hold together (`query.memory_all_max`).
+/// What the queries of one kind may hold together: people's (`query.memory_all_max`), rules' (`rules.memory_max`).
 #[derive(Debug)]
 pub struct Pool {
     bytes_max: u64,
+    /// The key that says how many, for who meets the limit.
+    setting: &'static str,
     held: AtomicU64,
 }
 
 impl Pool {
-    pub fn new(bytes_max: u64) -> Arc<Pool> {
-        Arc::new(Pool { bytes_max, held: AtomicU64::new(0) })
+    pub fn new(bytes_max: u64, setting: &'static str) -> Arc<Pool> {
+        Arc::new(Pool { bytes_max, setting, held: AtomicU64::new(0) })
     }
 
     /// Without a limit, for a query that is alone.
-    pub(crate) fn endless() -> Arc<Pool> {
-        Pool::new(u64::MAX)
+    pub fn endless() -> Arc<Pool> {
+        Pool::new(u64::MAX, "")
     }
 }
 
@@ -55,9 +57,10 @@ impl Share {
         // What is not had is not held: others need not fail for it.
         self.pool.held.fetch_sub(more, Ordering::Relaxed);
         self.taken.fetch_sub(more, Ordering::Relaxed);
-        let mib = self.pool.bytes_max >> 20;
+        let Pool { bytes_max, setting, .. } = *self.pool;
+        let mib = bytes_max >> 20;
         let message = format!(
-            "the queries that run now need more than {mib} MiB of memory together (query.memory_all_max); try again later, or narrow \
+            "the queries that run now need more than {mib} MiB of memory together ({setting}); try again later, or narrow \
              the time range or the search"
         );
         Err(QueryError::TooMuch { message })
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_pool_is_shared_and_what_ends_makes_room() {
-        let pool = Pool::new(10 << 20);
+        let pool = Pool::new(10 << 20, "query.memory_all_max");
         let (first, second) = (Share::of(&pool), Share::of(&pool));
         first.reach(9 << 20).unwrap();
         // No more of the pool than before.

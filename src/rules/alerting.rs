@@ -4,20 +4,23 @@
 //! selectors touched fresh series, and the series that this instance came from is among them. Else it is UNKNOWN. A rule without
 //! `x:` takes UNKNOWN as Prometheus does (an error holds, missing data is an end), and only says so.
 
+mod absent;
+mod texts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::alert::{self, Evidence, reason};
-use model::{AlertState, Instance, Labels, LabelsBuilder};
+use model::alert::reason;
+use model::{AlertState, Instance, Labels};
 use query::promql::{self, Source};
+
+use absent::Absent;
 
 use crate::condition::Condition;
 use crate::evaluate::{Instances, PreparedRule, Run};
 use crate::extension::{Extension, Hysteresis, Unsure};
 use crate::file::{Rule, RuleKind};
-use crate::ground::Nothing;
-use crate::levels;
-use crate::state::{self, Patience, Present, Timers};
-use crate::template::{Data, Template, TemplateError};
+use crate::ground::Point;
+use crate::state::{self, Present, Timers};
 use crate::touched::{Touched, Watched};
 use crate::watch::Watch;
 
@@ -26,9 +29,6 @@ use crate::watch::Watch;
 pub(crate) const STEADY_EVALUATIONS: u32 = 2;
 /// After so long without data newer than the start, what fires may resolve all the same.
 pub(crate) const START_PATIENCE_MS: i64 = 10 * 60_000;
-/// Labels that name what a series comes from, narrowest meaning first.
-const RESOURCE_LABELS: [&str; 6] =
-    ["host_name", "instance", "service_instance_id", "k8s_pod_name", "container_id", "service_name"];
 
 /// What one evaluation of a rule leads to.
 pub(crate) struct Stepped {
@@ -39,18 +39,9 @@ pub(crate) struct Stepped {
     pub(crate) is_judged: bool,
 }
 
-/// What is known of an instance that the expression did not return.
-enum Absent {
-    /// It is over; a word why that may be for want of data.
-    False(&'static str),
-    Unknown(&'static str),
-    /// It fires on, and that is known: hysteresis.
-    Holds(Option<f64>),
-}
-
 /// What the rule's queries said.
 struct Answers {
-    found: Vec<(Labels, f64)>,
+    found: Vec<(Labels, Point)>,
     touched: Touched,
     hysteresis: Vec<(Labels, f64)>,
     /// Instances whose traffic is too little, told by the floor's own results.
@@ -87,10 +78,13 @@ impl Run<'_> {
     }
 
     /// What the rule's expression gives.
-    pub(crate) fn ask(&self, source: &dyn Source, rule: &Rule) -> Result<Vec<(Labels, f64)>, String> {
+    pub(crate) fn ask(&self, source: &dyn Source, rule: &Rule) -> Result<Vec<(Labels, Point)>, String> {
         match &rule.condition {
-            Condition::Metrics(expr) => self.answer(source, expr),
-            Condition::Logs(metric) => self.ask_logs(metric),
+            Condition::Metrics(expr) => self.answer_points(source, expr),
+            Condition::Logs(metric) => {
+                let found = self.ask_logs(metric)?;
+                Ok(found.into_iter().map(|(labels, value)| (labels, Point::Float(value))).collect())
+            }
             // Its records are handled one by one.
             Condition::Events(_) => Ok(Vec::new()),
         }
@@ -144,8 +138,8 @@ impl Run<'_> {
         before: Option<&Instances>,
     ) -> Result<BTreeMap<String, (Present, bool)>, String> {
         let mut found = BTreeMap::new();
-        for (labels, value) in &answers.found {
-            let Some((fingerprint, present, fires)) = self.rendered(rule, ready, source, before, labels, *value) else {
+        for (labels, point) in &answers.found {
+            let Some((fingerprint, present, fires)) = self.rendered(rule, ready, source, before, labels, point) else {
                 continue;
             };
             if found.insert(fingerprint, (present, fires)).is_some() {
@@ -251,207 +245,6 @@ impl Run<'_> {
             Some(next) => drop(after.insert(fingerprint, next)),
             None => self.evaluation.removals.push((ready.id.clone(), fingerprint)),
         }
-    }
-
-    /// What may be said of an instance that the expression did not return.
-    fn absent(
-        &mut self,
-        rule: &Rule,
-        source: &dyn Source,
-        known: &Instance,
-        watch: &Watch,
-        answers: &Answers,
-    ) -> Absent {
-        let extension = &rule.extension;
-        let is_firing = known.state == AlertState::Firing;
-        let own = |name: &str| rule.labels.iter().any(|(own, _)| own == name) || name == "severity";
-        if is_firing && !self.is_steady(watch) {
-            return Absent::Unknown(reason::RESTART);
-        }
-        if known.labels.get("reason").is_some() && extension.no_data == Unsure::Alert && answers.unknown.is_none() {
-            return Absent::False("");
-        }
-        if is_firing {
-            let matching = answers.hysteresis.iter().find(|(labels, _)| fits(labels, &known.labels, own));
-            match (&extension.hysteresis, matching) {
-                (Some(Hysteresis::Hold(_)), Some((_, value))) => return Absent::Holds(Some(*value)),
-                (Some(Hysteresis::End(_)), Some(_)) => return Absent::False(""),
-                (Some(Hysteresis::End(_)), None) => {
-                    let why = answers.unknown.filter(|_| extension.no_data != Unsure::Ok);
-                    return why.map_or(Absent::Holds(None), Absent::Unknown);
-                }
-                _ => {}
-            }
-        }
-        if let Some(why) = answers.unknown {
-            return match extension.no_data {
-                Unsure::Ok => Absent::False(why),
-                Unsure::Keep | Unsure::Alert => Absent::Unknown(why),
-            };
-        }
-        let lookback_ms = self.settings.lookback_ms;
-        let Some(why) = answers.touched.unknown_instance(known, own, extension.freshness, lookback_ms) else {
-            return Absent::False("");
-        };
-        if extension.is_plain {
-            return Absent::False(why);
-        }
-        if why != reason::MISSING_SERIES {
-            return Absent::Unknown(why);
-        }
-        if !self.is_alive(source, known) {
-            return Absent::Unknown(reason::RESOURCE_GONE);
-        }
-        let wait_ms = extension.missing_series_for_ms.unwrap_or(2 * self.prepared.group.interval_ms);
-        let since_ms = known.evidence.unknown_since_ms.unwrap_or(self.slot.at_ms);
-        let is_over = self.slot.at_ms.saturating_sub(since_ms) >= wait_ms;
-        match extension.missing_series {
-            Unsure::Ok if is_over => Absent::False(reason::MISSING_SERIES),
-            _ => Absent::Unknown(reason::MISSING_SERIES),
-        }
-    }
-
-    /// The step of an instance of which nobody can tell.
-    fn unknown(&self, rule: &Rule, known: &Instance, why: &'static str) -> Option<Instance> {
-        let extension = &rule.extension;
-        let then = match why {
-            reason::QUERY_ERROR => extension.on_error,
-            reason::MISSING_SERIES => extension.missing_series,
-            reason::TOO_FEW_SAMPLES => Unsure::Ok,
-            _ => extension.no_data,
-        };
-        // What a start holds back is decided by its own patience.
-        let unknown_max_ms = extension.unknown_max_ms.filter(|_| why != reason::RESTART);
-        let patience = Patience { unknown_max_ms, then_ends: then == Unsure::Ok || extension.unknown_ends };
-        // Without `x:` time goes on while a query fails, as in Prometheus.
-        let lost_ms = match extension.is_plain {
-            true => self.slot.lost_ms,
-            false => self.prepared.group.interval_ms.max(self.slot.since_last_ms),
-        };
-        state::unknown(known, why, patience, lost_ms, self.slot.at_ms)
-    }
-
-    /// A rule that cannot be evaluated.
-    fn failed(&mut self, rule: &Rule, ready: &PreparedRule, before: Option<&Instances>) -> Instances {
-        let is_shadow = rule.extension.is_shadow;
-        let (for_ms, keep_firing_for_ms) = timers(rule);
-        let timers = Timers { for_ms, keep_firing_for_ms };
-        let mut after = Instances::new();
-        let stand_in = (rule.extension.on_error == Unsure::Alert)
-            .then(|| self.stand_in(rule, ready, &Nothing, reason::QUERY_ERROR));
-        let is_stand_in = |known: &Instance| stand_in.as_ref().is_some_and(|(of, _)| *of == known.fingerprint());
-        for known in before.into_iter().flat_map(|before| before.values()).filter(|known| !is_stand_in(known)) {
-            let next = match rule.extension.on_error {
-                Unsure::Ok => state::absent(known, timers, reason::QUERY_ERROR, self.slot.at_ms),
-                Unsure::Keep | Unsure::Alert => self.unknown(rule, known, reason::QUERY_ERROR),
-            };
-            self.keep(ready, &mut after, known, next, is_shadow);
-        }
-        if let Some((fingerprint, present)) = stand_in {
-            let known = before.and_then(|before| before.get(&fingerprint));
-            let next = state::present(&ready.id, known, present, timers, self.slot.lost_ms, self.slot.at_ms);
-            self.note(known, Some(&next), is_shadow);
-            after.insert(fingerprint, next);
-        }
-        after
-    }
-
-    /// Whether what was held over a start may end.
-    fn is_steady(&self, watch: &Watch) -> bool {
-        let Some(started_ms) = self.slot.started_ms else { return true };
-        let is_over = self.slot.at_ms.saturating_sub(started_ms) >= START_PATIENCE_MS;
-        is_over || (watch.successes >= STEADY_EVALUATIONS && watch.has_fresh_data)
-    }
-
-    /// Whether the host or service that an instance is about sends anything at all.
-    fn is_alive(&mut self, source: &dyn Source, instance: &Instance) -> bool {
-        let named = RESOURCE_LABELS.iter().find_map(|name| Some((*name, instance.labels.get(name)?)));
-        let Some((name, value)) = named else { return true };
-        let key = (name.to_string(), value.to_string());
-        if let Some(alive) = self.alive.get(&key) {
-            return *alive;
-        }
-        // Series that rules write go on by themselves.
-        let text = format!("count({{{name}={value:?},__name__!~\"ALERTS.*|.*:.*\"}})");
-        let alive = match promql::parse(&text) {
-            Ok(expr) => self.answer(source, &expr).is_ok_and(|found| !found.is_empty()),
-            Err(_) => true,
-        };
-        self.alive.insert(key, alive);
-        alive
-    }
-
-    /// The instance that says that the rule cannot be judged.
-    fn stand_in(&self, rule: &Rule, ready: &PreparedRule, source: &dyn Source, why: &'static str) -> (String, Present) {
-        let labels = Labels::from_pairs([("reason", why)]);
-        let mut present = self.texts(rule, ready, source, &labels, f64::NAN, None);
-        present.evidence.reason = why.into();
-        (alert::fingerprint(&ready.id, &present.labels), present)
-    }
-
-    /// Fingerprint and texts of one sample, and whether a level of it is reached; `None` below all levels.
-    fn rendered(
-        &self,
-        rule: &Rule,
-        ready: &PreparedRule,
-        source: &dyn Source,
-        before: Option<&Instances>,
-        labels: &Labels,
-        value: f64,
-    ) -> Option<(String, Present, bool)> {
-        let levels = &rule.extension.levels;
-        if levels.is_empty() {
-            let present = self.texts(rule, ready, source, labels, value, None);
-            return Some((alert::fingerprint(&ready.id, &present.labels), present, true));
-        }
-        let named = self.texts(rule, ready, source, labels, value, None);
-        let fingerprint = alert::fingerprint(&ready.id, &named.labels.with("severity", ""));
-        let known = before.and_then(|before| before.get(&fingerprint));
-        let known = known.filter(|known| known.state != AlertState::Resolved).map(|known| &known.evidence);
-        let standing = levels::advance(levels, known, value, self.slot.lost_ms, self.slot.at_ms);
-        let level = standing.reached.or(standing.leading)?;
-        let severity = levels.get(level as usize).map(|level| level.severity.as_str()).unwrap_or_default();
-        let mut present = self.texts(rule, ready, source, labels, value, Some(severity));
-        present.evidence.level = Some(level);
-        present.evidence.levels_since_ms = standing.since_ms;
-        Some((fingerprint, present, standing.reached.is_some()))
-    }
-
-    /// Labels and annotations of one sample; a template that fails leaves its error as the text.
-    pub(crate) fn texts(
-        &self,
-        rule: &Rule,
-        ready: &PreparedRule,
-        source: &dyn Source,
-        sample_labels: &Labels,
-        value: f64,
-        severity: Option<&str>,
-    ) -> Present {
-        let external_labels = &self.settings.external_labels;
-        let external_url = &self.settings.external_url;
-        let data = Data { labels: sample_labels, value, external_labels, external_url };
-        let mut query = |text: &str| match rule.condition {
-            Condition::Metrics(_) => {
-                let expr = promql::parse(text).map_err(|error| error.to_string())?;
-                self.answer(source, &expr)
-            }
-            Condition::Logs(_) | Condition::Events(_) => self.ask_logs(&*crate::condition::metric_of_logs(text)?),
-        };
-        let mut text = |template: &Result<Template, TemplateError>| match template {
-            Ok(template) => template.expand_or_error(&data, &mut query),
-            Err(error) => format!("<error expanding template: {error}>"),
-        };
-        let mut labels = LabelsBuilder::from(&sample_labels.without_name());
-        for (name, template) in &ready.labels {
-            labels.push(name.as_str(), text(template));
-        }
-        if let Some(severity) = severity {
-            labels.push("severity", severity);
-        }
-        labels.push("alertname", rule.name.as_str());
-        let annotations = ready.annotations.iter().map(|(name, template)| (name.clone(), text(template))).collect();
-        let evidence = Evidence { context: ready.context.clone(), ..Evidence::default() };
-        Present { labels: labels.build(), annotations, value, evidence }
     }
 }
 

@@ -44,7 +44,7 @@ pub struct EngineOptions {
     /// For `{{ $externalURL }}` and links.
     pub external_url: String,
     pub lookback_ms: i64,
-    pub query_limits: query::Limits,
+    pub query_limits: query::SharedLimits,
     /// When the process started, in ms: what fires does not end before newer data is there.
     pub started_ms: i64,
 }
@@ -59,6 +59,8 @@ pub struct Engine {
 /// All but where series are read and written.
 struct Inner {
     alerts: store::Alerts,
+    /// As figures name the tenant.
+    tenant: String,
     settings: Settings,
     started_ms: i64,
     groups: Mutex<Vec<Arc<Member>>>,
@@ -93,7 +95,8 @@ impl Engine {
         let EngineOptions { external_url, lookback_ms, query_limits, started_ms } = options;
         let alerts = tenant.alerts()?;
         let settings = Settings { external_url, external_labels: Labels::default(), lookback_ms, query_limits };
-        let inner = Inner::new(alerts, groups, settings, started_ms)?;
+        let mut inner = Inner::new(alerts, groups, settings, started_ms)?;
+        inner.tenant = tenant.id().figure_label().into();
         inner.begin_events(tenant.snapshot()?.applied_seq())?;
         Ok(Engine { tenant, inner: Arc::new(inner) })
     }
@@ -205,6 +208,7 @@ impl Inner {
         let shortest = gaps.min_by_key(|gap| gap.to_ms - gap.from_ms);
         let inner = Inner {
             alerts,
+            tenant: String::new(),
             settings,
             started_ms,
             groups: Mutex::new(members),
@@ -251,7 +255,7 @@ impl Inner {
         let outcome = evaluate::evaluate(&member.prepared, &mut work.memory, slot, &self.settings, ground);
         EVALUATIONS.add(&[], outcome.reports.len() as u64);
         FAILURES.add(&[], outcome.reports.iter().filter(|report| report.has_failed()).count() as u64);
-        member.note_troubles(&outcome.reports);
+        member.note_troubles(&outcome.reports, &self.tenant);
         let committed = self.commit(&outcome, member, &mut work, at_ms);
         // States go on from what the disk holds: after a failed commit the next slot finds the same change again.
         if committed.is_ok() {
@@ -302,12 +306,12 @@ impl Inner {
 
 impl Member {
     /// Puts what is wrong with rules into the figures; into the log once when it begins, not at every slot.
-    fn note_troubles(&self, reports: &[Report]) {
+    fn note_troubles(&self, reports: &[Report], tenant: &str) {
         let shown = lock(&self.shown);
         for (at, (report, rule)) in reports.iter().zip(&self.prepared.group.rules).enumerate() {
             let before = shown.reports.get(at);
             let (file, group) = (&self.prepared.group.file, &self.prepared.group.name);
-            let labels: [&str; 2] = [&self.prepared.key, &rule.name];
+            let labels: [&str; 3] = [&self.prepared.key, &rule.name, tenant];
             // A rule that was never in trouble has no series of it.
             if report.has_failed() || before.is_some_and(Report::has_failed) {
                 FAILING.set(&labels, f64::from(u8::from(report.has_failed())));

@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use model::alert::RuleId;
-use model::{AlertState, Instance, Labels, LabelsBuilder, Sample, labels, metric};
+use model::{AlertState, Instance, Labels, LabelsBuilder, labels};
 use query::promql::{self, Source, Value};
 use store::Evaluation;
 
 use crate::alerting;
 use crate::condition::Condition;
 use crate::file::{Group, Rule, RuleKind};
-use crate::ground::Ground;
+use crate::ground::{Ground, Point, Written};
 use crate::log_rules::EventMemory;
 use crate::template::{Template, TemplateError};
 use crate::touched::Watched;
@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     /// `$externalLabels` of templates.
     pub(crate) external_labels: Labels,
     pub(crate) lookback_ms: i64,
-    pub(crate) query_limits: query::Limits,
+    pub(crate) query_limits: query::SharedLimits,
 }
 
 /// A group ready to be evaluated.
@@ -212,17 +212,25 @@ pub(crate) fn alert_labels(instance: &Instance) -> Option<[Labels; 2]> {
     Some([alerts, instance.labels.with(labels::METRIC_NAME, "ALERTS_FOR_STATE")])
 }
 
-fn alert_series(instances: &Instances, at_ms: i64) -> Vec<(Labels, Sample)> {
+fn alert_series(instances: &Instances, at_ms: i64) -> Vec<Written> {
     let mut series = Vec::new();
     for instance in instances.values() {
         if let Some([alerts, for_state]) = alert_labels(instance) {
-            series.push((alerts, Sample { at_ms, value: 1.0 }));
+            series.push(Written::float(alerts, at_ms, 1.0));
             // Whole seconds, as Prometheus writes it.
             let since_s = instance.active_at_ms.div_euclid(1_000) as f64;
-            series.push((for_state, Sample { at_ms, value: since_s }));
+            series.push(Written::float(for_state, at_ms, since_s));
         }
     }
     series
+}
+
+/// A point as an alert's value.
+pub(crate) fn number(point: &Point) -> f64 {
+    match point {
+        Point::Float(value) => *value,
+        Point::Histogram(_) => 0.0,
+    }
 }
 
 pub(crate) struct Run<'a> {
@@ -267,13 +275,13 @@ impl Run<'_> {
         let source = self.ground.source().map_err(|error| error.to_string())?;
         let watched = Watched::new(&*source);
         let mut found = BTreeMap::new();
-        for (labels, value) in self.ask(&watched, rule)? {
+        for (labels, point) in self.ask(&watched, rule)? {
             let mut builder = LabelsBuilder::from(&labels);
             builder.push(labels::METRIC_NAME, rule.name.as_str());
             for (name, value) in &rule.labels {
                 builder.push(name.as_str(), value.as_str());
             }
-            if found.insert(builder.build(), value).is_some() {
+            if found.insert(builder.build(), point).is_some() {
                 return Err("vector contains metrics with the same labelset after applying rule labels".into());
             }
         }
@@ -287,19 +295,35 @@ impl Run<'_> {
         }
         let kept = found.into_iter().take(self.limit());
         let at_ms = self.query_at_ms;
-        let series = kept.map(|(labels, value)| (labels, Sample { at_ms, value })).collect();
+        let series = kept.map(|(labels, point)| Written { labels, at_ms, point }).collect();
         self.hold(ready, place, series, memory);
         over
     }
 
+    /// What an expression gives, as numbers: for a native histogram 0, as in Prometheus.
     pub(crate) fn answer(&self, source: &dyn Source, expr: &promql::Expr) -> Result<Vec<(Labels, f64)>, String> {
+        let found = self.answer_points(source, expr)?;
+        Ok(found.into_iter().map(|(labels, point)| (labels, number(&point))).collect())
+    }
+
+    pub(crate) fn answer_points(
+        &self,
+        source: &dyn Source,
+        expr: &promql::Expr,
+    ) -> Result<Vec<(Labels, Point)>, String> {
         let options = promql::Options::new(self.settings.lookback_ms, self.settings.query_limits.start());
         let answer = promql::instant(source, expr, self.query_at_ms, &options).map_err(|error| error.to_string())?;
-        match answer.value {
-            Value::Vector(samples) => Ok(samples.into_iter().map(|(labels, sample)| (labels, sample.value)).collect()),
-            Value::Scalar(sample) => Ok(vec![(Labels::default(), sample.value)]),
-            Value::String { .. } | Value::Matrix(_) => Err("rule result is not a vector or scalar".into()),
+        let mut found: Vec<(Labels, Point)> = match answer.value {
+            Value::Vector(samples) => {
+                samples.into_iter().map(|(labels, sample)| (labels, Point::Float(sample.value))).collect()
+            }
+            Value::Scalar(sample) => vec![(Labels::default(), Point::Float(sample.value))],
+            Value::String { .. } | Value::Matrix(_) => return Err("rule result is not a vector or scalar".into()),
+        };
+        for (labels, histograms) in answer.histograms {
+            found.extend(histograms.into_iter().map(|(_, histogram)| (labels.clone(), Point::Histogram(histogram))));
         }
+        Ok(found)
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -323,10 +347,10 @@ impl Run<'_> {
     }
 
     /// Takes a rule's series to be written, and the ends of those that it wrote last time and not now.
-    fn hold(&mut self, ready: &PreparedRule, place: usize, mut series: Vec<(Labels, Sample)>, memory: &Memory) {
-        let now: HashSet<Labels> = series.iter().map(|(labels, _)| labels.clone()).collect();
+    fn hold(&mut self, ready: &PreparedRule, place: usize, mut series: Vec<Written>, memory: &Memory) {
+        let now: HashSet<Labels> = series.iter().map(|written| written.labels.clone()).collect();
         for gone in memory.written.get(&ready.id).into_iter().flatten().filter(|last| !now.contains(*last)) {
-            series.push((gone.clone(), Sample { at_ms: self.query_at_ms, value: metric::stale_marker() }));
+            series.push(Written::end(gone.clone(), self.query_at_ms));
         }
         if !series.is_empty() {
             self.held.push(&ready.id, place, series, now);

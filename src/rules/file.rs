@@ -293,8 +293,9 @@ fn checked_rule(
         if let Some((name, _)) = rule.annotations.first() {
             mistakes.add(name.line, format!("{of}a recording rule has no \"annotations\""));
         }
-        if !labels::is_metric_name(&record) {
-            mistakes.add(line, format!("{of}{record:?} is no metric name"));
+        // Any text is a name since Prometheus 3; with braces it is an expression in the wrong place.
+        if record.contains(['{', '}']) {
+            mistakes.add(line, format!("{of}{record:?} is no metric name; braces belong into \"expr\""));
         }
     }
     check_label_names(&rule.labels, &of, mistakes);

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use model::batch::{MetricBatch, SeriesEntry};
-use model::{Labels, Matcher, MsRange, Sample};
+use model::{Labels, Matcher, MsRange, Sample, metric};
 use query::promql::Source;
+pub(crate) use query::promql::notation::Value as Point;
 use store::{ReadGuard, Samples, Series, StoreError};
 use tokio::runtime::Handle;
 use xxhash_rust::xxh3::Xxh3;
@@ -19,8 +20,27 @@ pub(crate) trait Ground {
     fn source(&self) -> Result<Box<dyn Source>, store::StoreError>;
     /// A view of the logs; `None` where there are none.
     fn logs(&self) -> Result<Option<store::Snapshot>, StoreError>;
-    /// Writes samples, and returns when the next view sees them. An error in words, for the rule's health.
-    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String>;
+    /// Writes values, and returns when the next view sees them. An error in words, for the rule's health.
+    fn write(&self, values: &[Written]) -> Result<(), String>;
+}
+
+/// A value that a rule gives its series.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) labels: Labels,
+    pub(crate) at_ms: i64,
+    pub(crate) point: Point,
+}
+
+impl Written {
+    pub(crate) fn float(labels: Labels, at_ms: i64, value: f64) -> Written {
+        Written { labels, at_ms, point: Point::Float(value) }
+    }
+
+    /// The end of a series, be it of numbers or of histograms.
+    pub(crate) fn end(labels: Labels, at_ms: i64) -> Written {
+        Written::float(labels, at_ms, metric::stale_marker())
+    }
 }
 
 /// A source without series: what is left when the real one cannot be asked.
@@ -58,19 +78,19 @@ impl Ground for TenantGround {
         self.tenant.snapshot().map(Some)
     }
 
-    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
-        let count = u32::try_from(samples.len()).map_err(|_| "too many samples in one rule".to_string())?;
-        let batch = MetricBatch {
-            series: samples
-                .iter()
-                .map(|(labels, _)| SeriesEntry::New { key: series_key(labels), labels: labels.clone() })
-                .collect(),
-            samples: samples.iter().zip(0..).map(|((_, sample), at)| (at, *sample)).collect(),
-            points: (0..count).collect(),
-            derived_from: count,
-            metadata: Vec::new(),
-            ..MetricBatch::default()
-        };
+    fn write(&self, values: &[Written]) -> Result<(), String> {
+        let mut batch = MetricBatch::default();
+        for (written, at) in values.iter().zip(0_u32..) {
+            let labels = written.labels.clone();
+            batch.series.push(SeriesEntry::New { key: series_key(&labels), labels });
+            match &written.point {
+                Point::Float(value) => batch.samples.push((at, Sample { at_ms: written.at_ms, value: *value })),
+                Point::Histogram(histogram) => batch.histograms.push((at, written.at_ms, (**histogram).clone())),
+            }
+        }
+        let count = u32::try_from(batch.samples.len()).map_err(|_| "too many samples in one rule".to_string())?;
+        batch.points = (0..count).collect();
+        batch.derived_from = count;
         let submitted = self
             .runtime
             .block_on(async { tokio::time::timeout(WRITE_TIMEOUT, self.tenant.submit_metrics(batch)).await });

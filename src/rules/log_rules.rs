@@ -15,7 +15,7 @@ use crate::alerting::{Stepped, fits};
 use crate::condition::{Condition, first_range};
 use crate::evaluate::{Instances, Memory, PreparedRule, Run};
 use crate::file::Rule;
-use crate::ground::Nothing;
+use crate::ground::{Nothing, Point};
 use crate::state::{self, Present, Timers};
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -277,7 +277,7 @@ impl Run<'_> {
 
     /// Texts of an instance: its labels are the key's, its templates see all of the record's.
     fn event_texts(&self, rule: &Rule, ready: &PreparedRule, key: &Labels, all: &Labels) -> Present {
-        let mut present = self.texts(rule, ready, &Nothing, all, 1.0, None);
+        let mut present = self.texts(rule, ready, &Nothing, all, &Point::Float(1.0), None);
         let mut labels = LabelsBuilder::from(key);
         for (name, _) in &rule.labels {
             labels.push(name.as_str(), present.labels.value(name));

@@ -7,6 +7,8 @@ mod functions;
 mod values;
 
 use model::Labels;
+use query::promql::histogram_text;
+use query::promql::notation::Value as Point;
 use template::{Language, Set, Value};
 
 pub use template::{OUTPUT_BYTES_MAX, TEMPLATE_BYTES_MAX, TemplateError};
@@ -26,7 +28,8 @@ pub struct Template(template::Template);
 #[derive(Debug, Clone)]
 pub struct Data<'a> {
     pub labels: &'a Labels,
-    pub value: f64,
+    /// A histogram is its text.
+    pub value: &'a Point,
     pub external_labels: &'a Labels,
     pub external_url: &'a str,
 }
@@ -42,17 +45,21 @@ impl Template {
     }
 
     pub fn expand(&self, data: &Data<'_>, query: &mut Query<'_>) -> Result<String, TemplateError> {
+        let value = match data.value {
+            Point::Float(value) => Value::Float(*value),
+            Point::Histogram(histogram) => histogram_text(histogram).into(),
+        };
         let root = Root {
             labels: Value::object(LabelSet(data.labels.clone())),
             external_labels: Value::object(LabelSet(data.external_labels.clone())),
             external_url: data.external_url.into(),
-            value: data.value,
+            value: value.clone(),
         };
         let variables = vec![
             ("labels", root.labels.clone()),
             ("externalLabels", root.external_labels.clone()),
             ("externalURL", data.external_url.into()),
-            ("value", Value::Float(data.value)),
+            ("value", value),
         ];
         let mut queries = 0;
         let mut answer = |name: &str, arguments: &[Value]| match (name, arguments) {

@@ -206,7 +206,7 @@ fn run_test(
             test.external_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
         ),
         lookback_ms: LOOKBACK_MS,
-        query_limits: Limits { timeout: QUERY_TIMEOUT, ..Limits::default() },
+        query_limits: Limits { timeout: QUERY_TIMEOUT, ..Limits::default() }.into(),
     };
     let prepared: Vec<Prepared> = prepare::prepare(groups);
     let mut states: Vec<States> = prepared.iter().map(|_| States::default()).collect();

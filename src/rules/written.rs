@@ -7,12 +7,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::alert::RuleId;
 use model::labels::METRIC_NAME;
-use model::{Labels, MatchOp, Sample};
+use model::{Labels, MatchOp};
 use query::promql::{self, Expr};
 
 use crate::extension::Hysteresis;
 use crate::file::Rule;
-use crate::ground::Ground;
+use crate::ground::{Ground, Written};
 
 /// Series held back at most: bounds the memory of a group.
 const HELD_MAX: usize = 5_000;
@@ -54,7 +54,7 @@ struct OfRule {
     id: RuleId,
     /// The rule's place in the group.
     place: usize,
-    series: Vec<(Labels, Sample)>,
+    series: Vec<Written>,
     /// Series that are there now.
     now: HashSet<Labels>,
 }
@@ -68,9 +68,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn push(&mut self, id: &RuleId, place: usize, series: Vec<(Labels, Sample)>, now: HashSet<Labels>) {
-        for (labels, _) in &series {
-            let name = labels.value(METRIC_NAME);
+    pub(crate) fn push(&mut self, id: &RuleId, place: usize, series: Vec<Written>, now: HashSet<Labels>) {
+        for written in &series {
+            let name = written.labels.value(METRIC_NAME);
             if !self.names.contains(name) {
                 self.names.insert(name.to_owned());
             }
@@ -95,7 +95,7 @@ impl Held {
         written: &mut HashMap<RuleId, HashSet<Labels>>,
     ) -> Vec<(usize, String)> {
         let held = std::mem::take(self);
-        let mut all: Vec<(Labels, Sample)> = Vec::with_capacity(held.count);
+        let mut all: Vec<Written> = Vec::with_capacity(held.count);
         all.extend(held.rules.iter().flat_map(|rule| rule.series.iter().cloned()));
         let together = if all.is_empty() { Ok(()) } else { ground.write(&all) };
         let mut failed = Vec::new();

@@ -1,16 +1,16 @@
 //! The three listeners' routers. Each request passes, in this order: headers, compression, panic guard, auth, handler.
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{any, get, post};
+use axum::{Extension, Router};
 use model::Kind;
 use tower_http::compression::CompressionLayer;
 
 use crate::error::Fault;
 use crate::face::Face;
-use crate::otlp::{grpc, http};
+use crate::otlp::{Signal, grpc, http};
 use crate::{State, alertmanager, api, auth, heartbeat, layers, loki, ops, page, remote_write};
 
 /// Where another Prometheus scrapes what is stored here.
@@ -39,8 +39,8 @@ async fn no_such_page(request: Request) -> Response {
 /// OTLP/HTTP, and remote write and Loki push beside it: port 4318.
 pub fn otlp_http_router(state: State) -> Router {
     let routes = Router::new()
-        .route("/v1/metrics", post(http::metrics).fallback(http::not_post))
-        .route("/v1/logs", post(http::logs).fallback(http::not_post))
+        .route("/v1/metrics", post(http::export).fallback(http::not_post).layer(Extension(Signal::Metrics)))
+        .route("/v1/logs", post(http::export).fallback(http::not_post).layer(Extension(Signal::Logs)))
         .route("/v1/traces", any(http::not_stored))
         // Agents that were given one address for all they push.
         .route(remote_write::PATH, post(remote_write::write).fallback(remote_write::not_post))
@@ -53,8 +53,8 @@ pub fn otlp_http_router(state: State) -> Router {
 /// OTLP/gRPC: port 4317.
 pub fn grpc_routes(state: State) -> Router {
     let routes = Router::new()
-        .route(grpc::METRICS_EXPORT, post(grpc::metrics))
-        .route(grpc::LOGS_EXPORT, post(grpc::logs))
+        .route(grpc::METRICS_EXPORT, post(grpc::export).layer(Extension(Signal::Metrics)))
+        .route(grpc::LOGS_EXPORT, post(grpc::export).layer(Extension(Signal::Logs)))
         .fallback(grpc::unimplemented);
     guarded(routes, state, Face::Grpc)
 }

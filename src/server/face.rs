@@ -12,6 +12,7 @@ use crate::error::Fault;
 use crate::heartbeat;
 use crate::loki;
 use crate::otlp::{self, Signal, Transport};
+use crate::page::error_page;
 use crate::remote_write;
 
 /// Where the API changes what people are told, by any method but GET and HEAD.
@@ -84,6 +85,10 @@ impl Face {
             Face::Api => envelope::refuse(fault),
             Face::RemoteWrite => remote_write::refuse(fault),
             Face::Loki | Face::LokiPush => loki::refuse(fault),
+            Face::Page if wants_html(asked) => {
+                let title = fault.status().canonical_reason().unwrap_or("Error");
+                (fault.status(), error_page(title, &fault.message)).into_response()
+            }
             Face::Page | Face::Open => {
                 let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
                 (fault.status(), text, Body::from(format!("{}\n", fault.message))).into_response()
@@ -99,6 +104,11 @@ impl Face {
         }
         response
     }
+}
+
+/// Whether a browser asks, and not a script.
+fn wants_html(asked: &HeaderMap) -> bool {
+    asked.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|text| text.contains("text/html"))
 }
 
 /// Refusals before a handler count as requests too, or a sender with a wrong token would be invisible.

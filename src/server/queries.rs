@@ -111,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_request_cancels_its_query_and_frees_the_slot_when_it_ends() {
-        let queries = Arc::new(Queries::new(1, Limits::default(), Pool::new(u64::MAX)));
+        let queries = Arc::new(Queries::new(1, Limits::default(), Pool::endless()));
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (tell, told) = mpsc::channel();
         let first = tokio::spawn({
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_answered() {
-        let queries = Queries::new(1, Limits::default(), Pool::new(u64::MAX));
+        let queries = Queries::new(1, Limits::default(), Pool::endless());
         let fault = queries.run(None, |_| -> Result<(), Fault> { panic!("on purpose") }).await.unwrap_err();
         assert_eq!(fault.kind, Kind::Internal);
         assert_eq!(queries.run(None, |_| Ok(1)).await, Ok(1));

@@ -88,7 +88,7 @@ impl State {
             queries: Arc::new(Queries::new(
                 settings.query_concurrency,
                 settings.query_limits,
-                query::memory::Pool::new(settings.query_memory_all_max),
+                query::memory::Pool::new(settings.query_memory_all_max, "query.memory_all_max"),
             )),
             known_tokens: Arc::new(KnownTokens::default()),
             asked_metrics: Arc::default(),

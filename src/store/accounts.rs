@@ -101,13 +101,16 @@ impl Accounts {
     /// Opens or makes the file.
     ///
     /// # Errors
-    /// `NewerStore` when a newer release wrote it; `Redb` when it cannot be opened.
+    /// `NewerStore` when a newer release wrote it; `InUse` when another program has it open; `Redb` when it cannot be opened.
     pub fn open(path: &Path) -> Result<Accounts, StoreError> {
         let failed = failed::<redb::Error>("opening accounts");
         let name = path.display().to_string();
         let path = path.to_path_buf();
         let db = SmallDatabase::new(move || Database::builder().set_cache_size(CACHE_BYTES).create(&path));
-        let db = db.map_err(&failed)?;
+        let db = db.map_err(|error| match redb::Error::from(error) {
+            redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: name.clone() },
+            error => failed(error),
+        })?;
         let found = prepare(&db).map_err(failed)?;
         if found > FORMAT_VERSION {
             return Err(newer(&name, found, FORMAT_VERSION));
@@ -282,6 +285,8 @@ mod tests {
         let (second, other) = accounts.create_token("grafana", Scope::Read, &tenant, 4).unwrap();
         assert!(secret.starts_with("bnc_") && secret.len() == 4 + 64, "{secret}");
         assert_ne!(secret, other);
+        let refused = Accounts::open(&path).err().unwrap();
+        assert!(matches!(&refused, StoreError::InUse { path: named } if named.contains("accounts.redb")), "{refused}");
         drop(accounts);
 
         let accounts = Accounts::open(&path).unwrap();

@@ -26,6 +26,8 @@ pub enum StoreError {
         "the data in {path} was written by version {found} of the store, this program reads up to {supported}; use a newer release"
     )]
     NewerStore { path: String, found: u32, supported: u32 },
+    #[error("{path} is in use by another binnacle: stop that one, or give this one a data folder of its own (--data)")]
+    InUse { path: String },
     #[error("{path} is damaged: {reason}")]
     Corrupt { path: String, reason: String },
     #[error("{doing}: {source}")]
@@ -46,7 +48,10 @@ impl StoreError {
     pub fn kind(&self) -> Kind {
         match self {
             StoreError::Busy { .. } | StoreError::TooFast { .. } => Kind::Busy,
-            StoreError::Unavailable { .. } | StoreError::Io { .. } | StoreError::Redb { .. } => Kind::Unavailable,
+            StoreError::Unavailable { .. }
+            | StoreError::InUse { .. }
+            | StoreError::Io { .. }
+            | StoreError::Redb { .. } => Kind::Unavailable,
             StoreError::NoTenant { .. } => Kind::NotFound,
             StoreError::TooManyTenants { .. } | StoreError::TooMuch { .. } => Kind::TooMuch,
             StoreError::Stopped { kind, .. } => *kind,

@@ -6,12 +6,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use codec::otlp::KnownSeries;
+use codec::otlp::{KnownSeries, Layout};
 use model::SeriesId;
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use roaring::RoaringBitmap;
 
+use crate::layouts::Layouts;
 use crate::series::{Hash, Metadata};
 
 #[derive(Default)]
@@ -70,6 +72,7 @@ const LOOKUPS_A_TURN: u32 = 256;
 /// What the decoder of one request asks. Holds the lock on the keys, since taking it for each look-up costs more than the look-up.
 pub(crate) struct Known<'a> {
     reading: RefCell<Reading<'a>>,
+    layouts: &'a Mutex<Layouts>,
     metadata: &'a RwLock<Metadata>,
 }
 
@@ -82,8 +85,12 @@ struct Reading<'a> {
 }
 
 impl<'a> Known<'a> {
-    pub(crate) fn new(keys: &'a RwLock<Keys>, metadata: &'a RwLock<Metadata>) -> Known<'a> {
-        Known { reading: RefCell::new(Reading { keys: keys.read(), next: 0, looked_up: 0 }), metadata }
+    pub(crate) fn new(
+        keys: &'a RwLock<Keys>,
+        layouts: &'a Mutex<Layouts>,
+        metadata: &'a RwLock<Metadata>,
+    ) -> Known<'a> {
+        Known { reading: RefCell::new(Reading { keys: keys.read(), next: 0, looked_up: 0 }), layouts, metadata }
     }
 }
 
@@ -103,6 +110,14 @@ impl KnownSeries for Known<'_> {
     fn knows_metadata(&self, hash: u64) -> bool {
         self.metadata.read().knows(hash)
     }
+
+    fn layout(&self, key: u128) -> Option<Arc<Layout>> {
+        self.layouts.lock().get(key)
+    }
+
+    fn learn_layout(&self, key: u128, layout: Arc<Layout>) {
+        self.layouts.lock().insert(key, layout);
+    }
 }
 
 #[cfg(test)]
@@ -117,9 +132,9 @@ mod tests {
         for of in 0..8 {
             keys.write().learn(key(of), 10 + of);
         }
-        let metadata = RwLock::default();
+        let (layouts, metadata) = (Mutex::default(), RwLock::default());
         let check = |sought: &[u32], expected: &[Option<u64>]| {
-            let known = Known::new(&keys, &metadata);
+            let known = Known::new(&keys, &layouts, &metadata);
             let found: Vec<_> = sought.iter().map(|of| known.lookup(key(*of)).map(|id| id.0)).collect();
             assert_eq!(found, expected, "{sought:?}");
         };

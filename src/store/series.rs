@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use codec::otlp::KnownSeries;
 use model::{Labels, MetricMeta, SeriesEntry, SeriesId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
 use crate::index::Active;
 use crate::keys::{Keys, Known};
+use crate::layouts::Layouts;
 use crate::limits::{KNOWN_KEYS_MAX, METADATA_FAMILIES_MAX};
 
 pub(crate) type Hash = foldhash::fast::RandomState;
@@ -22,6 +23,7 @@ pub(crate) struct Catalogue {
     active: RwLock<Active>,
     /// Apart from the index: the decoders of all requests read it, whatever queries do.
     keys: RwLock<Keys>,
+    layouts: Mutex<Layouts>,
     metadata: RwLock<Metadata>,
 }
 
@@ -78,7 +80,7 @@ impl Catalogue {
 
     /// What the decoder of one request asks.
     pub(crate) fn known(&self) -> Known<'_> {
-        Known::new(&self.keys, &self.metadata)
+        Known::new(&self.keys, &self.layouts, &self.metadata)
     }
 
     /// Adds series; returns those whose label set has another number already, with that.
@@ -100,6 +102,8 @@ impl Catalogue {
     pub(crate) fn forget_keys(&self, numbers: &RoaringBitmap) {
         let mut keys = self.keys.write();
         *keys = keys.without(numbers);
+        drop(keys);
+        self.layouts.lock().forget(numbers);
     }
 
     /// Forgets series that no head holds.

@@ -1,7 +1,7 @@
 //! Which fields a template speaks of.
 
 use crate::Template;
-use crate::parse::{Node, Operand, Pipeline};
+use crate::parse::{Call, Node, Operand, Pipeline};
 
 impl Template {
     /// The names of all fields of `.` (`{{ .a.b }}` has two), each as often as it stands there. Definitions and their calls are not looked into.
@@ -20,7 +20,7 @@ impl Template {
     pub fn only_field(&self) -> Option<&str> {
         match self.body.as_slice() {
             [Node::Show(Pipeline { variable: None, commands, .. })] => match commands.as_slice() {
-                [(operands, _)] => match operands.as_slice() {
+                [Call { operands, .. }] => match operands.as_slice() {
                     [Operand::Fields(of, names)] if matches!(**of, Operand::Dot) && names.len() == 1 => {
                         names.first().map(String::as_str)
                     }

@@ -37,13 +37,11 @@ const DEPTH_MAX: usize = 50;
 pub struct TemplateError {
     pub line: usize,
     pub reason: String,
-    /// The command that failed; for faults of a run alone.
+    /// The command or word that failed; for faults of a run alone.
     pub command: Option<Command>,
-    /// Whether the fault is told of the command's first word alone.
-    at_word: bool,
 }
 
-/// A command of a pipeline, as Go's errors show it.
+/// A command of a pipeline or a word of one, as Go's errors show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// From 1.
@@ -56,19 +54,12 @@ pub struct Command {
 
 impl TemplateError {
     pub(crate) fn new(line: usize, reason: impl Into<String>) -> TemplateError {
-        TemplateError { line, reason: reason.into(), command: None, at_word: false }
-    }
-
-    /// Of what the command calls, not of what it hands over.
-    pub(crate) fn at_word(line: usize, reason: impl Into<String>) -> TemplateError {
-        TemplateError { at_word: true, ..TemplateError::new(line, reason) }
+        TemplateError { line, reason: reason.into(), command: None }
     }
 
     /// The innermost command counts.
     pub(crate) fn of(mut self, command: &Command) -> TemplateError {
-        let word = command.text.split(' ').next().filter(|_| self.at_word);
-        let text = || word.unwrap_or(&command.text).to_owned();
-        self.command.get_or_insert_with(|| Command { text: text(), ..*command });
+        self.command.get_or_insert_with(|| command.clone());
         self
     }
 }
@@ -102,6 +93,13 @@ pub enum CallError {
         least: usize,
         /// Whether it takes more than these.
         takes_more: bool,
+    },
+    /// An argument is of another type than the function takes.
+    Type {
+        /// From 0.
+        at: usize,
+        /// Go's name of what is taken.
+        wanted: &'static str,
     },
     Failed(String),
 }

@@ -22,13 +22,41 @@ pub(crate) struct Pipeline {
     pub(crate) line: usize,
     /// Variable to set, and whether it is new.
     pub(crate) variable: Option<(String, bool)>,
-    pub(crate) commands: Vec<(Vec<Operand>, Command)>,
+    /// At least one.
+    pub(crate) commands: Vec<Call>,
 }
 
 impl Pipeline {
     /// Of all its commands.
     pub(crate) fn operands(&self) -> impl Iterator<Item = &Operand> {
-        self.commands.iter().flat_map(|(operands, _)| operands)
+        self.commands.iter().flat_map(|call| &call.operands)
+    }
+}
+
+/// A command: a value, or what is called with what.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// At least one.
+    pub(crate) operands: Vec<Operand>,
+    /// As many as operands.
+    pub(crate) words: Vec<Command>,
+    pub(crate) written: Command,
+}
+
+impl Call {
+    /// What a run looked at last when it was through with the command.
+    pub(crate) fn last_word(&self) -> &Command {
+        let mut of = self.operands.last();
+        loop {
+            match of {
+                Some(Operand::Fields(inner, _)) => of = Some(inner),
+                Some(Operand::Inner(pipeline)) => match pipeline.commands.last() {
+                    Some(call) => return call.last_word(),
+                    None => return &self.written,
+                },
+                _ => return self.words.last().unwrap_or(&self.written),
+            }
+        }
     }
 }
 
@@ -281,18 +309,20 @@ impl Parser<'_> {
         if let Some((name, true)) = &variable {
             self.variables.push(name.clone());
         }
-        if commands.iter().skip(1).any(|(operands, _)| !callable(&operands[0])) {
+        if commands.iter().skip(1).any(|call| !callable(&call.operands[0])) {
             return Err(TemplateError::new(line, "only a function can take what stands before |"));
         }
         self.depth -= 1;
         Ok(Pipeline { line, variable, commands })
     }
 
-    fn command(&mut self) -> Result<(Vec<Operand>, Command), TemplateError> {
+    fn command(&mut self) -> Result<Call, TemplateError> {
         let first = self.at;
-        let mut operands = Vec::new();
+        let (mut operands, mut words) = (Vec::new(), Vec::new());
         while !matches!(self.peek(), None | Some(Token::Pipe | Token::Close | Token::RightParen)) {
+            let first = self.at;
             operands.push(self.operand()?);
+            words.push(self.word(first));
         }
         if operands.is_empty() {
             return Err(self.error("missing value"));
@@ -300,7 +330,15 @@ impl Parser<'_> {
         if operands.len() > 1 && !callable(&operands[0]) {
             return Err(self.error("can't give arguments to what is no function"));
         }
-        Ok((operands, self.written(first)))
+        Ok(Call { operands, words, written: self.written(first) })
+    }
+
+    /// One operand; Go tells of one with fields behind it from the first of these on.
+    fn word(&self, first: usize) -> Command {
+        let is_behind = |at: &usize| matches!(self.tokens.get(*at), Some((Token::Field(_, true), _)));
+        let chain = (first + 1..self.at).rev().take_while(is_behind).last().unwrap_or(first);
+        let Command { line, column, .. } = self.written(chain);
+        Command { line, column, text: self.written(first).text }
     }
 
     /// The tokens from the first one up to here, as Go writes them.

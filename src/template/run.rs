@@ -1,9 +1,9 @@
 //! Runs a parsed template.
 
-use crate::parse::{Node, Operand, Pipeline};
+use crate::parse::{Call, Node, Operand, Pipeline};
 use crate::{
-    CallError, DEPTH_MAX, Functions, OUTPUT_BYTES_MAX, Object, STEPS_MAX, Template, TemplateError, Value, builtin,
-    kind, shown, truth,
+    CallError, Command, DEPTH_MAX, Functions, OUTPUT_BYTES_MAX, Object, STEPS_MAX, Template, TemplateError, Value,
+    builtin, kind, shown, truth,
 };
 
 pub(crate) fn run(
@@ -29,15 +29,58 @@ struct Run<'a, 'f> {
     depth: usize,
 }
 
-/// In Go's words.
-fn failed(name: &str, arguments: &[Value], line: usize, error: CallError) -> TemplateError {
-    match error {
-        CallError::Failed(reason) => TemplateError::new(line, format!("error calling {name}: {reason}")),
-        CallError::Count { least, takes_more } => {
-            let (at_least, got) = (if takes_more { "at least " } else { "" }, arguments.len());
-            TemplateError::at_word(line, format!("wrong number of args for {name}: want {at_least}{least} got {got}"))
-        }
-    }
+/// In Go's words, and where Go says it: of the call as a whole, of the function's name, or of what was looked at last.
+fn failed(name: &str, call: &Call, arguments: &[Value], line: usize, error: CallError) -> TemplateError {
+    let (reason, place) = match error {
+        CallError::Failed(reason) => (calling(name, &reason), &call.written),
+        CallError::Count { least, takes_more } => (count(name, least, takes_more, arguments.len()), &call.words[0]),
+        CallError::Type { at, wanted } => wrong_type(call, at, arguments.get(at), wanted),
+    };
+    TemplateError::new(line, reason).of(place)
+}
+
+/// As [`failed`], of a function that is called without arguments; the caller knows where.
+fn failed_alone(name: &str, line: usize, error: CallError) -> TemplateError {
+    TemplateError::new(
+        line,
+        match error {
+            CallError::Failed(reason) => calling(name, &reason),
+            CallError::Count { least, takes_more } => count(name, least, takes_more, 0),
+            CallError::Type { wanted, .. } => format!("invalid value; expected {wanted}"),
+        },
+    )
+}
+
+fn calling(name: &str, reason: &str) -> String {
+    format!("error calling {name}: {reason}")
+}
+
+fn count(name: &str, least: usize, takes_more: bool, got: usize) -> String {
+    let at_least = if takes_more { "at least " } else { "" };
+    format!("wrong number of args for {name}: want {at_least}{least} got {got}")
+}
+
+fn wrong_type<'c>(call: &'c Call, at: usize, found: Option<&Value>, wanted: &str) -> (String, &'c Command) {
+    let wrong = || match found {
+        None | Some(Value::Nil) => format!("invalid value; expected {wanted}"),
+        Some(found) => format!("wrong type for value; expected {wanted}; got {}", kind(found)),
+    };
+    let (Some(operand), Some(word)) = (call.operands.get(at + 1), call.words.get(at + 1)) else {
+        // What was piped is looked at after all that is written.
+        return (wrong(), call.last_word());
+    };
+    let reason = match (operand, wanted) {
+        (Operand::Nil, _) => format!("cannot assign nil to {wanted}"),
+        (Operand::Bool(_) | Operand::Integer(_) | Operand::Float(_) | Operand::Text(_), wanted) => match wanted {
+            "int" => format!("expected integer; found {}", word.text),
+            "float64" => format!("expected float; found {}", word.text),
+            "string" => format!("expected string; found {}", word.text),
+            wanted => format!("can't handle {} for arg of type {wanted}", word.text),
+        },
+        (Operand::Inner(pipeline), _) => return (wrong(), pipeline.commands.last().map_or(word, Call::last_word)),
+        _ => wrong(),
+    };
+    (reason, word)
 }
 
 /// Whether a loop goes on.
@@ -134,9 +177,9 @@ impl Run<'_, '_> {
     fn pipeline(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<Value, TemplateError> {
         self.step(pipeline.line)?;
         let mut value = None;
-        for (operands, command) in &pipeline.commands {
-            let found = self.command(operands, dot, value, pipeline.line);
-            value = Some(found.map_err(|error| error.of(command))?);
+        for call in &pipeline.commands {
+            let found = self.command(call, dot, value, pipeline.line);
+            value = Some(found.map_err(|error| error.of(&call.written))?);
         }
         let value = value.expect("parsing leaves no pipeline without a command");
         match &pipeline.variable {
@@ -153,27 +196,29 @@ impl Run<'_, '_> {
 
     fn command(
         &mut self,
-        command: &[Operand],
+        command: &Call,
         dot: &Value,
         piped: Option<Value>,
         line: usize,
     ) -> Result<Value, TemplateError> {
-        let name = match &command[0] {
+        let operands = &command.operands[1..];
+        let name = match &command.operands[0] {
             Operand::Function(name) => name,
-            Operand::Fields(of, names) if command.len() > 1 || piped.is_some() => {
-                return self.method(of, names, &command[1..], dot, piped, line);
+            Operand::Fields(of, names) if !operands.is_empty() || piped.is_some() => {
+                let found = self.method(of, names, operands, dot, piped, line);
+                return found.map_err(|error| error.of(&command.words[0]));
             }
-            other => return self.operand(other, dot, line),
+            other => return self.operand(other, dot, line).map_err(|error| error.of(&command.words[0])),
         };
         if name == "and" || name == "or" {
-            return self.shortcut(name == "or", &command[1..], dot, piped, line);
+            return self.shortcut(name == "or", operands, dot, piped, line);
         }
-        let mut arguments = Vec::with_capacity(command.len());
-        for operand in &command[1..] {
-            arguments.push(self.operand(operand, dot, line)?);
+        let mut arguments = Vec::with_capacity(operands.len() + 1);
+        for (operand, word) in operands.iter().zip(&command.words[1..]) {
+            arguments.push(self.operand(operand, dot, line).map_err(|error| error.of(word))?);
         }
         arguments.extend(piped);
-        self.call(name, arguments, line)
+        self.call(name, &arguments).map_err(|error| failed(name, command, &arguments, line, error))
     }
 
     /// `and` and `or` evaluate no further than needed; their value is the last one evaluated.
@@ -218,7 +263,7 @@ impl Run<'_, '_> {
             other => matches!(other, Value::Map(_)),
         };
         if is_map && (!operands.is_empty() || piped.is_some()) {
-            return Err(TemplateError::at_word(line, format!("{method} is not a method but has arguments")));
+            return Err(TemplateError::new(line, format!("{method} is not a method but has arguments")));
         }
         let mut arguments = Vec::with_capacity(operands.len() + 1);
         for operand in operands {
@@ -233,19 +278,18 @@ impl Run<'_, '_> {
         .map_err(failed)
     }
 
-    fn call(&mut self, name: &str, mut arguments: Vec<Value>, line: usize) -> Result<Value, TemplateError> {
-        let answer = match (name, arguments.as_mut_slice()) {
-            ("index", [Value::Root, key]) => self.root.index(key),
+    fn call(&mut self, name: &str, arguments: &[Value]) -> Result<Value, CallError> {
+        match (name, arguments) {
+            ("index", [Value::Root, key]) => self.root.index(key).map_err(CallError::from),
             ("len", [Value::Root]) => match self.root.items() {
                 Some(items) => Ok(Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
-                None => Err(format!("len of type {}", self.root.kind())),
+                None => Err(CallError::Failed(format!("len of type {}", self.root.kind()))),
             },
-            (_, arguments) => match builtin::call(name, arguments) {
-                Some(answer) => answer,
-                None => return (self.functions)(name, arguments).map_err(|error| failed(name, arguments, line, error)),
+            _ => match builtin::call(name, arguments) {
+                Some(answer) => answer.map_err(CallError::from),
+                None => (self.functions)(name, arguments),
             },
-        };
-        answer.map_err(|reason| failed(name, &arguments, line, reason.into()))
+        }
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value, line: usize) -> Result<Value, TemplateError> {
@@ -263,7 +307,7 @@ impl Run<'_, '_> {
                     .map(|(_, value)| value.clone())
                     .ok_or_else(|| TemplateError::new(line, format!("undefined variable \"${name}\"")))?
             }
-            Operand::Function(name) => self.call(name, Vec::new(), line)?,
+            Operand::Function(name) => self.call(name, &[]).map_err(|error| failed_alone(name, line, error))?,
             Operand::Inner(pipeline) => self.pipeline(pipeline, dot)?,
             Operand::Fields(of, names) => {
                 let mut value = self.operand(of, dot, line)?;
@@ -280,7 +324,8 @@ impl Run<'_, '_> {
             Value::Root => self.root.field(name),
             Value::Object(object) => object.field(name),
             Value::Map(map) => Ok(map.get(name).cloned().unwrap_or(Value::Nil)),
-            of => Err(format!("can't evaluate field {name} in {}", kind(&of))),
+            Value::Nil => Ok(Value::Nil),
+            of => Err(format!("can't evaluate field {name} in type {}", kind(&of))),
         }
     }
 

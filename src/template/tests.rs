@@ -73,7 +73,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("{{ nope }}", "line 1: function \"nope\" not defined"),
         ("a\n{{ $nope }}", "line 2: undefined variable \"$nope\""),
         ("{{ .Nope }}", "can't evaluate field Nope in type ship"),
-        ("{{ .Name.Nope }}", "can't evaluate field Nope in string"),
+        ("{{ .Name.Nope }}", "can't evaluate field Nope in type string"),
         ("{{ .Hail }}", "can't evaluate field Hail"),
         ("{{ .Crew.Hail 1 }}", "is no method"),
         ("{{ shout 1 }}", "error calling shout: shout takes a text"),

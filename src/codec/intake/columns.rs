@@ -5,7 +5,7 @@
 
 use model::Sample;
 
-use crate::decimal::{POWERS, QUICK_EXPONENT_MAX, quick};
+use crate::decimal::{POWERS, QUICK_EXPONENT_MAX, integer};
 use crate::wire::{BadBytes, Reader, put_signed, put_varint};
 
 /// In the tag's upper half, where powers of ten have room up to 14: the value's bits follow.
@@ -147,8 +147,8 @@ impl Decimals {
         if (whole as f64).to_bits() == value.to_bits() {
             return Some((0, whole));
         }
-        if let Some(integer) = quick(value, self.exponent) {
-            return Some((self.exponent, integer));
+        if let Some(number) = integer(value, self.exponent) {
+            return Some((self.exponent, number));
         }
         self.search(value)
     }
@@ -159,9 +159,9 @@ impl Decimals {
             return None;
         }
         for exponent in 1..=QUICK_EXPONENT_MAX {
-            if let Some(integer) = quick(value, exponent) {
+            if let Some(number) = integer(value, exponent) {
                 (self.exponent, self.pause_next) = (exponent, 1);
-                return Some((exponent, integer));
+                return Some((exponent, number));
             }
         }
         self.pause = self.pause_next;

@@ -9,6 +9,7 @@ pub(crate) mod fingerprint;
 mod json;
 mod keys;
 pub(crate) mod label;
+mod layout;
 mod limits;
 mod name;
 mod part;
@@ -22,12 +23,15 @@ mod temporality;
 mod unit;
 pub(crate) mod wire;
 
+use std::sync::Arc;
+
 use model::{MetricBatch, MsRange, Rejected, SeriesId};
 
 pub use error::DecodeError;
 pub use fingerprint::metadata_hash;
 pub use json::write::write_logs;
 pub use label::check_limits;
+pub use layout::Layout;
 pub use record::{LogRows, TRUNCATED_BYTES};
 pub use series::outside;
 
@@ -105,6 +109,14 @@ pub trait KnownSeries {
     fn lookup(&self, key: u128) -> Option<SeriesId>;
     /// Whether this exact metadata (hash of family, kind, unit, help) was stored already.
     fn knows_metadata(&self, hash: u64) -> bool;
+
+    /// What was learned under a key, if it was kept.
+    fn layout(&self, _key: u128) -> Option<Arc<Layout>> {
+        None
+    }
+
+    /// Offers a layout to be kept for as long as the store knows [its series](Layout::series), in the place of the one that the key has.
+    fn learn_layout(&self, _key: u128, _layout: Arc<Layout>) {}
 }
 
 /// Decodes an ExportMetricsServiceRequest. `accept` bounds the points' times: older ones are refused as `TooOld`, newer ones as `TooNew`.

@@ -371,6 +371,35 @@ fn queries_answer_alike_in_head_blocks_and_index() {
 }
 
 #[test]
+fn streams_of_one_block_weigh_what_their_records_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = Store::open(Options::new(dir.path()), START_MS).unwrap();
+    let tenant = store.tenant(&TenantId::default()).unwrap();
+    let resource =
+        |name: &str| Resource { attributes: vec![("service.name".into(), text(name))], ..Resource::default() };
+    let record = |resource: u32, at: i64, line: String| {
+        (resource, 0, LogRecord { time_ns: START_NS + at, body: AnyValue::Str(line), ..LogRecord::default() })
+    };
+    let many = (0..90).map(|at| record(0, at, "few".into()));
+    let large = (0..10).map(|at| record(1, at, "x".repeat(2_000)));
+    let resources = vec![resource("many"), resource("large")];
+    let batch = LogBatch { resources, scopes: vec![Scope::default()], records: many.chain(large).collect() };
+    runtime.block_on(tenant.submit_logs(batch)).unwrap();
+    for place in ["head", "block"] {
+        for step_ns in [None, Some(S)] {
+            let range = NsRange { start_ns: START_NS, end_ns: START_NS + S };
+            let (found, _) = volumes(Some(&tenant.snapshot().unwrap()), &[], range, step_ns, &budget()).unwrap();
+            let [large, many] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!((large.records, many.records), (10, 90), "{place}");
+            assert!((20_000..25_000).contains(&large.bytes) && many.bytes < 10_000, "{place}: {found:?}");
+        }
+        store.maintain(START_MS).unwrap();
+        store.maintain(START_MS + 60 * 60_000).unwrap();
+    }
+}
+
+#[test]
 fn records_that_may_have_twins_are_held_only_while_they_may() {
     const ROUNDS: i64 = 20;
     const RECORDS: i64 = 400;

@@ -18,13 +18,17 @@ use crate::{Budget, QueryError};
 
 /// What one stream counts for in the budget, in bytes.
 const STREAM_BYTES: u64 = 256;
+/// How much of blocks that hold several streams a query reads to tell what each of them weighs, in bytes before they are encoded. It takes a
+/// tenth of a second; of further blocks streams have shares by their records.
+const WEIGHED_BYTES_MAX: u64 = 32 << 20;
 
 /// A stream, and what of it is in a range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volume {
     pub labels: Labels,
     pub records: u64,
-    /// Of the records before they are encoded, attributes included: a block's share by the number of records.
+    /// Of the records before they are encoded, attributes included. Of a block that holds several streams it is a share, by what lines and
+    /// attributes weigh where a query does not take too many of these blocks, else by the number of records.
     pub bytes: u64,
     /// Blocks, and parts of the head, that have records of it.
     pub chunks: u64,
@@ -43,6 +47,18 @@ pub fn volumes(
     step_ns: Option<i64>,
     budget: &Budget,
 ) -> Result<(Vec<Volume>, SearchStats), QueryError> {
+    measured(snapshot, selectors, range, step_ns, WEIGHED_BYTES_MAX, budget)
+}
+
+/// As [`volumes`]; `weighed_max` bytes of blocks are read for nothing but to weigh their streams.
+fn measured(
+    snapshot: Option<&Snapshot>,
+    selectors: &[Vec<Matcher>],
+    range: NsRange,
+    step_ns: Option<i64>,
+    mut weighed_max: u64,
+    budget: &Budget,
+) -> Result<(Vec<Volume>, SearchStats), QueryError> {
     let mut found: BTreeMap<Labels, Volume> = BTreeMap::new();
     let mut guard = Guard::new(budget);
     let Some(snapshot) = snapshot.filter(|_| range.start_ns < range.end_ns) else {
@@ -54,18 +70,24 @@ pub fn volumes(
     };
     let mut selected = Selected { selectors, known: HashMap::default(), held: Vec::new() };
     for source in guard.sources(snapshot.logs(), &narrow, range)? {
-        // How many records of each resource there are in the range, and in which steps.
-        let mut counts: Vec<(Arc<Resource>, u64, BTreeMap<u64, u64>)> = Vec::new();
         let (size, records) = size_of(&source);
-        if step_ns.is_none() && known_whole(&source, range, &mut counts)? {
+        let mut counted = Counted::default();
+        let is_known = step_ns.is_none() && known_whole(&source, range, &mut counted)?;
+        let weighs = size <= weighed_max && !(is_known && counted.places.len() == 1);
+        if weighs {
+            weighed_max -= size;
+        }
+        if is_known && !weighs {
             guard.look()?;
+            counted.weight = records;
         } else {
             let Some(rows) = guard.read(source)? else { continue };
-            count(&mut guard, &rows, range, step_ns, &mut counts)?;
+            counted = count(&mut guard, &rows, range, step_ns, weighs)?;
         }
-        let share = |count: u64| (u128::from(size) * u128::from(count) / u128::from(records.max(1))) as u64;
+        let total = counted.weight.max(1);
+        let share = |weight: u64| (u128::from(size) * u128::from(weight) / u128::from(total)) as u64;
         let mut seen: Vec<Labels> = Vec::new();
-        for (resource, count, steps) in counts {
+        for Place { resource, records, weight, steps } in counted.places {
             let Some(labels) = selected.labels(&resource) else { continue };
             if !found.contains_key(&labels) {
                 guard.spend(STREAM_BYTES)?;
@@ -80,10 +102,10 @@ pub fn volumes(
                 chunks: 0,
                 steps: BTreeMap::new(),
             });
-            volume.records += count;
-            volume.bytes += share(count);
-            for (step, count) in steps {
-                *volume.steps.entry(step).or_insert(0) += share(count);
+            volume.records += records;
+            volume.bytes += share(weight);
+            for (step, weight) in steps {
+                *volume.steps.entry(step).or_insert(0) += share(weight);
             }
             // Several resources can be one stream.
             if !seen.contains(&labels) {
@@ -103,19 +125,38 @@ fn size_of(source: &Source) -> (u64, u64) {
     }
 }
 
+/// What of a source is in the range.
+#[derive(Default)]
+struct Counted {
+    places: Vec<Place>,
+    /// Of all its records, in the range or not.
+    weight: u64,
+}
+
+/// The records of one resource.
+struct Place {
+    resource: Arc<Resource>,
+    records: u64,
+    /// Bytes, or records where nothing is weighed.
+    weight: u64,
+    /// The weight by step.
+    steps: BTreeMap<u64, u64>,
+}
+
 /// Counts a block that lies in the range as a whole by its summary, if that tells resources.
-fn known_whole(
-    source: &Source,
-    range: NsRange,
-    counts: &mut Vec<(Arc<Resource>, u64, BTreeMap<u64, u64>)>,
-) -> Result<bool, QueryError> {
+fn known_whole(source: &Source, range: NsRange, counted: &mut Counted) -> Result<bool, QueryError> {
     let Source::Block(block) = source else { return Ok(false) };
     if !range.contains(block.min_ns()) || !range.contains(block.max_ns()) {
         return Ok(false);
     }
     let Some(summary) = block.meta()? else { return Ok(false) };
     let Some(resources) = summary.by_resource() else { return Ok(false) };
-    counts.extend(resources.map(|(resource, count)| (resource.clone(), count, BTreeMap::new())));
+    counted.places.extend(resources.map(|(resource, records)| Place {
+        resource: resource.clone(),
+        records,
+        weight: records,
+        steps: BTreeMap::new(),
+    }));
     Ok(true)
 }
 
@@ -124,11 +165,14 @@ fn count(
     rows: &Rows,
     range: NsRange,
     step_ns: Option<i64>,
-    counts: &mut Vec<(Arc<Resource>, u64, BTreeMap<u64, u64>)>,
-) -> Result<(), QueryError> {
+    weighs: bool,
+) -> Result<Counted, QueryError> {
+    let mut counted = Counted::default();
     let mut place_of: HashMap<usize, usize, RandomState> = HashMap::default();
     for at in 0..rows.count() {
         guard.tick()?;
+        let weight = if weighs { rows.weight(at)? } else { 1 };
+        counted.weight += weight;
         let time_ns = rows.time(at)?;
         if !range.contains(time_ns) {
             continue;
@@ -137,19 +181,21 @@ fn count(
         let place = match place_of.get(&resource) {
             Some(place) => *place,
             None => {
-                counts.push((rows.resource(at)?.clone(), 0, BTreeMap::new()));
-                place_of.insert(resource, counts.len() - 1);
-                counts.len() - 1
+                let resource_of = rows.resource(at)?.clone();
+                counted.places.push(Place { resource: resource_of, records: 0, weight: 0, steps: BTreeMap::new() });
+                place_of.insert(resource, counted.places.len() - 1);
+                counted.places.len() - 1
             }
         };
-        let (_, count, steps) = &mut counts[place];
-        *count += 1;
+        let place = &mut counted.places[place];
+        place.records += 1;
+        place.weight += weight;
         if let Some(step_ns) = step_ns {
             let step = time_ns.abs_diff(range.start_ns) / step_ns.unsigned_abs().max(1);
-            *steps.entry(step).or_insert(0) += 1;
+            *place.steps.entry(step).or_insert(0) += weight;
         }
     }
-    Ok(())
+    Ok(counted)
 }
 
 /// As [`volumes`], the label sets alone.
@@ -162,7 +208,7 @@ pub fn streams(
     range: NsRange,
     budget: &Budget,
 ) -> Result<Vec<Labels>, QueryError> {
-    Ok(volumes(snapshot, selectors, range, None, budget)?.0.into_iter().map(|volume| volume.labels).collect())
+    Ok(measured(snapshot, selectors, range, None, 0, budget)?.0.into_iter().map(|volume| volume.labels).collect())
 }
 
 fn too_many(budget: &Budget) -> QueryError {

@@ -50,7 +50,7 @@ use meter::SAMPLE_BYTES;
 use report::Explainer;
 use value::{Column, Grid, TIME_MS_MAX, Val, is_absent, without_schema};
 
-pub use native::{Bucket, Side, buckets};
+pub use native::{Bucket, Side, buckets, text as histogram_text};
 pub use raw::raw;
 pub use report::{Detail, Explain, Stats};
 pub use tree::{Tree, TreeAt, TreeFunction, TreeKind, TreeMatching, TreeSelector, tree};

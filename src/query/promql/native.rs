@@ -138,7 +138,7 @@ static FRACTIONS: LazyLock<[f64; BOUNDS]> = LazyLock::new(|| {
 });
 
 /// Prometheus' notation: `{count:2, sum:3, [-2,-1):1, (1,2]:1}`.
-pub(crate) fn text(histogram: &Histogram) -> String {
+pub fn text(histogram: &Histogram) -> String {
     let mut text = format!("{{count:{}, sum:{}", compact(histogram.count), compact(histogram.sum));
     for Bucket { lower, upper, count, side } in buckets_with(histogram, histogram.zero_count != 0.0) {
         let open = if side == Side::Positive { '(' } else { '[' };

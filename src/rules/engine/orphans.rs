@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use model::alert::Transition;
-use model::{AlertState, Instance, Labels, Sample, metric};
+use model::{AlertState, Instance, Labels};
 use store::{Evaluation, StoreError};
 use tokio::runtime::Handle;
 
 use super::{Engine, Inner, lock};
 use crate::evaluate;
-use crate::ground::{Ground, TenantGround};
+use crate::ground::{Ground, TenantGround, Written};
 use crate::state;
 
 /// Slot key of the commit that resolves what removed rules left behind.
@@ -70,9 +70,7 @@ impl Inner {
         }
         self.alerts.commit_evaluation(&evaluation)?;
         orphans.instances.clear();
-        let value = metric::stale_marker();
-        let ended: Vec<(Labels, Sample)> =
-            orphans.series.drain().map(|labels| (labels, Sample { at_ms, value })).collect();
+        let ended: Vec<Written> = orphans.series.drain().map(|labels| Written::end(labels, at_ms)).collect();
         if !ended.is_empty()
             && let Err(reason) = ground.write(&ended)
         {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use model::Labels;
 use model::alert::RuleId;
 
-use super::{Inner, Member, Shown, Work, lock, prepare};
+use super::{Inner, Member, Shown, Work, lock, meters, prepare};
 use crate::Group;
 use crate::evaluate::{self, Memory};
 use crate::log_rules::EventMemory;
@@ -62,6 +62,7 @@ impl Inner {
             }
         }
         *lock(&self.groups) = next;
+        meters::forget(&self.tenant);
         self.reloaded.notify_one();
     }
 }

@@ -43,6 +43,8 @@ pub(crate) fn offset_ms(file: &str, group: &str, interval_ms: i64) -> i64 {
 /// One group's timetable.
 struct Timetable {
     member: Arc<Member>,
+    /// As figures name it.
+    tenant: String,
     interval_ms: i64,
     offset_ms: i64,
     next_ms: i64,
@@ -54,12 +56,13 @@ struct Timetable {
 }
 
 impl Timetable {
-    fn new(member: Arc<Member>, now_ms: i64) -> Timetable {
+    fn new(member: Arc<Member>, tenant: &str, now_ms: i64) -> Timetable {
         let group = &member.prepared.group;
         let interval_ms = group.interval_ms.max(1);
         let offset_ms = group.eval_offset_ms.unwrap_or_else(|| offset_ms(&group.file, &group.name, interval_ms));
         let next_ms = slot_at(now_ms, interval_ms, offset_ms) + interval_ms;
-        Timetable { member, interval_ms, offset_ms, next_ms, running: false, jumped: false, behind_since: None }
+        let (tenant, running, jumped) = (tenant.to_owned(), false, false);
+        Timetable { member, tenant, interval_ms, offset_ms, next_ms, running, jumped, behind_since: None }
     }
 
     /// The slot to evaluate now, if one is due; slots passed over are counted.
@@ -87,7 +90,7 @@ impl Timetable {
     }
 
     fn note_missed(&self, missed: u64) {
-        MISSED_IN_A_ROW.set(&[&self.member.prepared.key], missed as f64);
+        MISSED_IN_A_ROW.set(&[&self.member.prepared.key, &self.tenant], missed as f64);
     }
 
     /// Takes a clock that was set ahead by `by_ms` for what it is, if that is more than late timers could be.
@@ -180,7 +183,8 @@ pub(super) async fn run(engine: &Engine, mut stop: watch::Receiver<bool>) {
 
 fn timetables(engine: &Engine) -> Vec<Timetable> {
     let now_ms = clock_ms();
-    lock(&engine.inner.groups).iter().map(|member| Timetable::new(member.clone(), now_ms)).collect()
+    let tenant = &engine.inner.tenant;
+    lock(&engine.inner.groups).iter().map(|member| Timetable::new(member.clone(), tenant, now_ms)).collect()
 }
 
 async fn evaluate(engine: Engine, member: Arc<Member>, slot_ms: i64, jumped: bool) -> Arc<Member> {
@@ -209,7 +213,7 @@ mod tests {
             work: Default::default(),
             shown: Default::default(),
         };
-        Timetable::new(Arc::new(member), now_ms)
+        Timetable::new(Arc::new(member), "", now_ms)
     }
 
     /// A multiple of every interval here.

@@ -6,6 +6,7 @@ use store::Alerts;
 use tempfile::TempDir;
 
 use super::*;
+use crate::ground::Written;
 use crate::test_runner::memory::Memory as Series;
 
 const RULES: &str = "
@@ -30,12 +31,14 @@ struct Bench {
     rules: String,
     inner: Option<Inner>,
     minute: i64,
+    memory: Arc<query::memory::Pool>,
 }
 
 impl Bench {
     fn start(rules: &str) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let mut bench = Bench { dir, series: Series::default(), rules: rules.into(), inner: None, minute: 0 };
+        let memory = query::memory::Pool::endless();
+        let mut bench = Bench { dir, series: Series::default(), rules: rules.into(), inner: None, minute: 0, memory };
         bench.restart();
         bench
     }
@@ -48,7 +51,7 @@ impl Bench {
             external_url: String::new(),
             external_labels: Labels::default(),
             lookback_ms: 300_000,
-            query_limits: query::Limits::default(),
+            query_limits: query::SharedLimits { each: query::Limits::default(), pool: self.memory.clone() },
         };
         let started_ms = self.minute * 60_000;
         self.inner = Some(Inner::new(alerts, groups(&self.rules), settings, started_ms).unwrap());
@@ -243,6 +246,23 @@ fn a_rule_that_fails_holds_its_states_and_shows_why() {
 }
 
 #[test]
+fn a_rule_that_finds_no_memory_holds_its_states_and_names_the_setting() {
+    let rules = RULES.replace("expr: up == 0", "expr: max_over_time(up[30m:10ms]) == 0");
+    let mut bench = Bench::start(&rules);
+    for _ in 0..3 {
+        bench.minute(&["a"], &[]);
+    }
+    assert_eq!(bench.states(), ["a firing"]);
+    bench.memory = query::memory::Pool::new(0, "rules.memory_max");
+    bench.restart();
+    assert_eq!(bench.minute(&[], &["a"]), NOBODY);
+    assert_eq!(bench.states(), ["a firing"]);
+    let view = &bench.inner().view()[0].rules[1];
+    assert_eq!(view.health, Health::Err);
+    assert!(view.last_error.contains("(rules.memory_max)"), "{}", view.last_error);
+}
+
+#[test]
 fn over_its_limit_a_rule_keeps_the_first_instances() {
     let rules = RULES.replace("  interval: 60s\n", "  interval: 60s\n  limit: 2\n").replace("for: 2m", "for: 0s");
     let mut bench = Bench::start(&rules);
@@ -345,11 +365,11 @@ impl Ground for Counted<'_> {
         Ok(None)
     }
 
-    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
+    fn write(&self, values: &[Written]) -> Result<(), String> {
         self.1.set(self.1.get() + 1);
-        match samples.iter().any(|(labels, _)| labels.value("host") == "full") {
+        match values.iter().any(|written| written.labels.value("host") == "full") {
             true => Err("no room".into()),
-            false => self.0.write(samples),
+            false => self.0.write(values),
         }
     }
 }
@@ -376,4 +396,25 @@ fn a_group_writes_at_once_what_its_rules_do_not_read() {
     check(&rules("{record: c, expr: 'count({host=\"h\"})'}"), &["h"], 2, &["", "", ""]);
     check(&rules("{alert: C, expr: up, annotations: {a: '{{ query \"a\" }}'}}"), &["h"], 2, &["", "", ""]);
     check(&rules("{record: c, expr: vector(1)}"), &["full"], 4, &["no room", "no room", ""]);
+}
+
+/// What is wrong with a rule is forgotten with the rule, and with the reload that mends it.
+#[test]
+fn troubles_end_with_a_reload() {
+    let failing = |group: &str| -> Vec<f64> {
+        let all = ::model::meter::gather();
+        let family = all.iter().find(|family| family.name == "binnacle_rule_failing");
+        let series = family.into_iter().flat_map(|family| &family.series);
+        series
+            .filter(|(_, labels, _)| labels.iter().any(|(_, value)| value == group))
+            .map(|(_, _, value)| *value)
+            .collect()
+    };
+    let broken = RULES.replace("name: hosts", "name: mended").replace("expr: sum(up)", "expr: up * on() up");
+    let mut bench = Bench::start(&broken);
+    bench.minute(&[], &["a", "b"]);
+    assert_eq!(failing("mended"), [1.0]);
+    bench.inner().reload(groups(&broken.replace("up * on() up", "sum(up)")));
+    bench.minute(&[], &["a", "b"]);
+    assert_eq!(failing("mended"), [0.0; 0]);
 }

@@ -92,13 +92,13 @@ fn mistakes_have_their_lines_and_rules() {
         "f.yml:3: group \"a\" stands twice in this file\nf.yml:4: a group needs a name",
     );
     check_error(
-        "groups:\n- name: a\n  limit: many\n  rules:\n  - expr: up\n  - alert: A\n    record: b\n    expr: up\n  - record: c d\n    expr: up\n    for: 1m\n    annotations: {a: b}\n",
+        "groups:\n- name: a\n  limit: many\n  rules:\n  - expr: up\n  - alert: A\n    record: b\n    expr: up\n  - record: c{d}\n    expr: up\n    for: 1m\n    annotations: {a: b}\n",
         "f.yml:3: group \"a\": limit: \"many\" is no whole number\n\
          f.yml:5: a rule of group \"a\" has neither \"alert\" nor \"record\"\n\
          f.yml:6: rule \"A\": \"alert\" and \"record\" exclude each other\n\
-         f.yml:9: rule \"c d\": \"c d\" is no metric name\n\
-         f.yml:11: rule \"c d\": a recording rule has no \"for\"\n\
-         f.yml:12: rule \"c d\": a recording rule has no \"annotations\"",
+         f.yml:9: rule \"c{d}\": \"c{d}\" is no metric name; braces belong into \"expr\"\n\
+         f.yml:11: rule \"c{d}\": a recording rule has no \"for\"\n\
+         f.yml:12: rule \"c{d}\": a recording rule has no \"annotations\"",
     );
     check_error(
         "groups:\n- name: a\n  rules:\n  - alert: A\n    expr: up\n    labels:\n      __name__: x\n    annotations:\n      summary: '{{ $lables.x }}'\n  - alert: B\n",

@@ -10,7 +10,9 @@ use store::Snapshot;
 use super::{Span, Stretch};
 use crate::alerting::fits;
 use crate::condition::Condition;
+use crate::evaluate::number;
 use crate::file::Rule;
+use crate::ground::Point;
 use crate::log_rules::whole;
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -66,6 +68,12 @@ impl Past<'_> {
             let labels = labels.without_name();
             for sample in samples {
                 found(&labels, stretch.step_of(sample.at_ms), sample.value);
+            }
+        }
+        for (labels, histograms) in answer.histograms {
+            let labels = labels.without_name();
+            for (at_ms, histogram) in histograms {
+                found(&labels, stretch.step_of(at_ms), number(&Point::Histogram(histogram)));
             }
         }
         Ok(())

@@ -7,8 +7,12 @@ use super::*;
 fn expand(text: &str) -> Result<String, TemplateError> {
     let labels = Labels::from_pairs([("instance", "web-1:9100"), ("job", "api")]);
     let external = Labels::from_pairs([("site", "north")]);
-    let data =
-        Data { labels: &labels, value: 1234567.0, external_labels: &external, external_url: "http://host:8080/base/" };
+    let data = Data {
+        labels: &labels,
+        value: &Point::Float(1234567.0),
+        external_labels: &external,
+        external_url: "http://host:8080/base/",
+    };
     let mut query = |text: &str| match text {
         "none" => Ok(vec![]),
         "bad" => Err("parse error".to_string()),
@@ -207,7 +211,7 @@ fn failures_and_endless_templates_end() {
     check_error("{{ printf \"%99999d\" 1 }}", "at most 1000");
     check_error("{{ match \"a{1000}{1000}\" \"a\" }}", "bad regular expression");
     let labels = Labels::default();
-    let data = Data { labels: &labels, value: 0.0, external_labels: &labels, external_url: "" };
+    let data = Data { labels: &labels, value: &Point::Float(0.0), external_labels: &labels, external_url: "" };
     let text = Template::parse("{{ query \"x\" | first }}").unwrap().expand_or_error(&data, &mut |_| Ok(vec![]));
     assert!(text.starts_with("<error expanding template: "), "{text}");
 }

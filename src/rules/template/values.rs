@@ -74,7 +74,7 @@ pub(super) struct Root {
     pub(super) labels: Value,
     pub(super) external_labels: Value,
     pub(super) external_url: String,
-    pub(super) value: f64,
+    pub(super) value: Value,
 }
 
 impl Object for Root {
@@ -91,7 +91,7 @@ impl Object for Root {
             "Labels" => self.labels.clone(),
             "ExternalLabels" => self.external_labels.clone(),
             "ExternalURL" => self.external_url.clone().into(),
-            "Value" => Value::Float(self.value),
+            "Value" => self.value.clone(),
             other => return Err(format!("can't evaluate field {other} in {}", self.kind())),
         })
     }

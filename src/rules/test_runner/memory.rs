@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{Labels, Matcher, MsRange, Sample, SeriesId};
+use model::{Labels, Matcher, MsRange, SeriesId};
 use query::promql::Source;
-use query::promql::notation::Value as Point;
 use store::{ReadGuard, Samples, Series, StoreError, Tenant};
 
-use crate::ground::Ground;
+use crate::ground::{Ground, Point, Written};
 
 /// Samples by time, of each series.
 type SeriesMap = BTreeMap<Labels, BTreeMap<i64, Point>>;
@@ -25,7 +24,8 @@ impl Memory {
         Memory { logs, ..Memory::default() }
     }
 
-    pub(crate) fn add(&self, labels: &Labels, sample: Sample) {
+    #[cfg(test)]
+    pub(crate) fn add(&self, labels: &Labels, sample: model::Sample) {
         self.put(labels, sample.at_ms, Point::Float(sample.value));
     }
 
@@ -47,8 +47,8 @@ impl Ground for Memory {
         self.logs.as_ref().map(Tenant::snapshot).transpose()
     }
 
-    fn write(&self, samples: &[(Labels, Sample)]) -> Result<(), String> {
-        samples.iter().for_each(|(labels, sample)| self.add(labels, *sample));
+    fn write(&self, values: &[Written]) -> Result<(), String> {
+        values.iter().for_each(|written| self.put(&written.labels, written.at_ms, written.point.clone()));
         Ok(())
     }
 }

@@ -260,3 +260,44 @@ fn messages_are_compared_with_what_is_told() {
     let no_file = tests("Down").replace("notify_file: who.yml\n", "");
     assert!(run(&no_file, dir.path(), &tell).unwrap_err().to_string().contains("notify_file"));
 }
+
+/// Native histograms are recorded and alerted on, as in Prometheus; names may be any text.
+#[test]
+fn rules_take_native_histograms() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = r#"
+groups:
+- name: g
+  rules:
+  - {record: all of them, expr: sum(h)}
+  - {record: p50, expr: 'histogram_quantile(0.5, {"all of them"})'}
+  - {alert: Any, expr: h, for: 1m, labels: {is: '{{ $value }}'}, annotations: {more: '{{ query "h" | first | value }}'}}
+"#;
+    std::fs::write(dir.path().join("r.yml"), rules).unwrap();
+    let tests = r#"
+rule_files: [r.yml]
+evaluation_interval: 1m
+tests:
+- interval: 1m
+  input_series:
+  - {series: 'h{host="a"}', values: '{{schema:0 count:4 sum:5 buckets:[2 2]}}x3 stale'}
+  - {series: 'h{host="b"}', values: '{{schema:0 count:4 sum:5 buckets:[2 2]}}x3 stale'}
+  promql_expr_test:
+  - expr: '{"all of them"}'
+    eval_time: 1m
+    exp_samples: [{labels: '{"all of them"}', histogram: '{{schema:0 count:8 sum:10 buckets:[4 4]}}'}]
+  - {expr: p50, eval_time: 2m, exp_samples: [{labels: p50, value: 1}]}
+  # With its source the series ends.
+  - {expr: '{"all of them"}', eval_time: 4m, exp_samples: []}
+  alert_rule_test:
+  - {eval_time: 0m, alertname: Any}
+  - eval_time: 1m
+    alertname: Any
+    exp_alerts:
+    - {exp_labels: {host: a, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: "0"}}
+    - {exp_labels: {host: b, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: "0"}}
+  - {eval_time: 4m, alertname: Any}
+"#;
+    let failures = run(tests, dir.path(), &nobody).unwrap();
+    assert_eq!(failures, []);
+}

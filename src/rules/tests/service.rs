@@ -8,7 +8,7 @@ mod logs;
 use std::time::Duration;
 
 use model::batch::{MetricBatch, SeriesEntry};
-use model::{AlertState, Labels, Sample, TenantId};
+use model::{AlertState, Histogram, Labels, Sample, TenantId};
 use rules::{Engine, EngineOptions};
 use store::{Options, Store, Tenant};
 
@@ -38,13 +38,17 @@ fn open(dir: &std::path::Path) -> (Store, Tenant) {
 }
 
 fn engine(tenant: &Tenant) -> Engine {
+    engine_of(tenant, RULES)
+}
+
+fn engine_of(tenant: &Tenant, rules: &str) -> Engine {
     let options = EngineOptions {
         external_url: "http://127.0.0.1:8080".into(),
         lookback_ms: 300_000,
-        query_limits: query::Limits::default(),
+        query_limits: query::Limits::default().into(),
         started_ms: now_ms(),
     };
-    Engine::new(tenant.clone(), rules::file::parse(RULES, "t.yml", 30_000).unwrap(), options).unwrap()
+    Engine::new(tenant.clone(), rules::file::parse(rules, "t.yml", 30_000).unwrap(), options).unwrap()
 }
 
 async fn set(tenant: &Tenant, up: f64) {
@@ -109,5 +113,37 @@ async fn from_a_stored_sample_to_a_notice_and_through_a_restart() {
     stop.send(true).unwrap();
     tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
     assert_eq!(tenant.alerts().unwrap().transitions(i64::MAX, 10).unwrap().len(), 3);
+    store.close().unwrap();
+}
+
+/// Recorded histograms are in the store as the sender's are, and end as they do.
+#[tokio::test(flavor = "multi_thread")]
+async fn native_histograms_are_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, tenant) = open(dir.path());
+    let running = engine_of(&tenant, "groups: [{name: g, rules: [{record: 'h:sum', expr: sum(h) * 2}]}]");
+    let at_ms = now_ms();
+    let buckets = vec![(0, 2.0), (1, 2.0)];
+    let put = async |offset_ms: i64, histogram: Histogram| {
+        let labels = Labels::from_pairs([("__name__", "h"), ("host", "a")]);
+        let histograms = vec![(0, at_ms + offset_ms, histogram)];
+        let series = vec![SeriesEntry::New { key: 1, labels }];
+        let batch = MetricBatch { series, histograms, ..MetricBatch::default() };
+        assert!(tenant.submit_metrics(batch).await.unwrap().is_empty());
+    };
+    let recorded = |offset_ms: i64| {
+        let options = query::promql::Options::new(300_000, query::Limits::default().start());
+        let expr = query::promql::parse("h:sum").unwrap();
+        let answer = query::promql::instant(&tenant.snapshot().unwrap(), &expr, at_ms + offset_ms, &options).unwrap();
+        let texts = answer.histograms.iter().flat_map(|(_, rows)| rows);
+        texts.map(|(_, histogram)| query::promql::histogram_text(histogram)).collect::<Vec<_>>()
+    };
+    put(0, Histogram { count: 4.0, sum: 5.0, positive: buckets, ..Histogram::default() }).await;
+    running.evaluate(0, at_ms + 1_000).await.unwrap();
+    assert_eq!(recorded(1_000), ["{count:8, sum:10, (0.5,1]:4, (1,2]:4}"]);
+    assert_eq!(running.view()[0].rules[0].last_error, "");
+    put(2_000, Histogram::stale()).await;
+    running.evaluate(0, at_ms + 3_000).await.unwrap();
+    assert_eq!(recorded(3_000), [""; 0]);
     store.close().unwrap();
 }

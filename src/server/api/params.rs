@@ -1,14 +1,16 @@
 //! Parameters of an API request: the URL's query, and the form of a POST before it.
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::Response;
 use http::header;
-use model::{Kind, MsRange};
+use model::{Kind, MsRange, TenantId};
 use query::QueryError;
 use std::time::Duration;
 
 use super::{FORM_BYTES_MAX, envelope};
+use crate::State;
 use crate::error::Fault;
+use crate::tenant_ext::Tenant;
 use crate::time_param::{prometheus_duration_ms, prometheus_ms};
 
 /// All parameters in order; unknown ones are ignored, as Prometheus does.
@@ -33,6 +35,24 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         }
         pairs.extend(url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned());
         Ok(Params(pairs))
+    }
+}
+
+/// A request of the query APIs: whose data, and what is asked.
+pub(crate) struct Call {
+    pub(crate) state: State,
+    pub(crate) tenant: TenantId,
+    pub(crate) params: Params,
+}
+
+impl FromRequest<State> for Call {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &State) -> Result<Call, Response> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(Tenant(tenant)) = Tenant::from_request_parts(&mut parts, state).await;
+        let params = Params::from_request(Request::from_parts(parts, body), state).await?;
+        Ok(Call { state: state.clone(), tenant, params })
     }
 }
 

@@ -192,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn small_answers_are_whole_and_big_ones_come_in_pieces() {
-        let queries = Arc::new(Queries::new(1, Limits::default(), Pool::new(u64::MAX)));
+        let queries = Arc::new(Queries::new(1, Limits::default(), Pool::endless()));
         for (count, bytes) in [(0, 2), (1, 8), (10, 71), (1_000_000, 7_000_001)] {
             let pieces = numbers(count);
             let begun = queries.run(None, {
@@ -216,7 +216,7 @@ mod tests {
     async fn half_an_answer_is_an_error_and_frees_its_slot() {
         let slots = Arc::new(Semaphore::new(1));
         let permit = slots.clone().try_acquire_owned().unwrap();
-        let slot = AnswerSlot { _permit: permit, _memory: Share::of(&Pool::new(u64::MAX)) };
+        let slot = AnswerSlot { _permit: permit, _memory: Share::of(&Pool::endless()) };
         let mut body = sent_by_a_task(Vec::new(), numbers(1_000_000), slot, Duration::from_millis(1));
         // The task gives up since nobody reads, and only then is the slot free.
         let _free = slots.acquire().await.unwrap();

@@ -2,26 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use axum::Extension;
-use axum::extract::{Path, State as Shared};
+use axum::extract::Path;
 use axum::response::Response;
 use model::any::json_string;
-use model::{Labels, Matcher, MetricMeta, MsRange, TenantId};
+use model::{Labels, Matcher, MetricMeta, MsRange};
 use query::Budget;
 use query::promql::{self, Source};
 
 use super::envelope::{self, Notes, push_array, push_object};
-use super::params::{Params, bad};
+use super::params::{Call, Params, bad};
 use super::pieces::Pieces;
 use super::view::View;
-use crate::State;
 use crate::error::Fault;
 
-pub(super) async fn series(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Response {
+pub(super) async fn series(Call { state, tenant, params }: Call) -> Response {
     super::answer("series", async {
         if params.all("match[]").next().is_none() {
             return Err(Fault::invalid("no match[] parameter provided"));
@@ -45,11 +39,7 @@ pub(super) async fn series(
     .await
 }
 
-pub(super) async fn labels(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Response {
+pub(super) async fn labels(Call { state, tenant, params }: Call) -> Response {
     super::answer("labels", async {
         let asked = Asked::read(&params)?;
         let queries = state.queries.clone();
@@ -62,12 +52,7 @@ pub(super) async fn labels(
     .await
 }
 
-pub(super) async fn label_values(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    Path(name): Path<String>,
-    params: Params,
-) -> Response {
+pub(super) async fn label_values(Path(name): Path<String>, Call { state, tenant, params }: Call) -> Response {
     super::answer("label_values", async {
         let name = unescape_name(&name).ok_or_else(|| Fault::invalid(format!("invalid label name: {name:?}")))?;
         let asked = Asked::read(&params)?;
@@ -81,11 +66,7 @@ pub(super) async fn label_values(
     .await
 }
 
-pub(super) async fn metadata(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Response {
+pub(super) async fn metadata(Call { state, tenant, params }: Call) -> Response {
     super::answer("metadata", async {
         let metric = params.get("metric").map(str::to_owned);
         // Unlike everywhere else a limit of 0 is one, and only a negative one is none.

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use model::Sample;
 
+use super::bands::{self, Band};
 use super::svg::escape;
 use super::ticks::{Axis, time_ticks, value_axis};
 use super::{Svg, Unit, series_class};
@@ -35,6 +36,8 @@ pub(crate) struct LineChart<'a> {
     pub(crate) unit: Unit,
     pub(crate) lines: Vec<Line<'a>>,
     pub(crate) threshold: Option<f64>,
+    /// When alerts about it were pending or fired.
+    pub(crate) bands: &'a [Band],
 }
 
 /// Where values and times go on a canvas.
@@ -100,7 +103,19 @@ impl LineChart<'_> {
             height: HEIGHT,
         };
         let percent_y = |value: f64| tenth(plot.y(value) as f64 * 100.0 / HEIGHT as f64);
-        let mut out = String::from("<div class=\"chart\"><svg class=\"ya\" aria-hidden=\"true\">");
+        let mut out = String::new();
+        // What the pages' script needs to tell the value under the pointer.
+        put(
+            &mut out,
+            format_args!(
+                "<div class=\"chart\" data-from=\"{}\" data-to=\"{}\" data-low=\"{}\" data-high=\"{}\" data-unit=\"{}\"><svg class=\"ya\" aria-hidden=\"true\">",
+                self.start_ms,
+                self.end_ms,
+                axis.low,
+                axis.high,
+                self.unit.as_str()
+            ),
+        );
         for tick in &axis.ticks {
             put(
                 &mut out,
@@ -128,6 +143,7 @@ impl LineChart<'_> {
                 "<svg width=\"100%\" height=\"100%\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\">"
             ),
         );
+        bands::draw(self.bands, &plot, &mut out);
         if let Some(threshold) = self.threshold.filter(|threshold| threshold.is_finite()) {
             let y = plot.y(threshold);
             put(&mut out, format_args!("<path class=\"thr\" d=\"M0 {y}h{WIDTH}\"/>"));
@@ -160,7 +176,8 @@ impl LineChart<'_> {
                 format_args!("<text{class} x=\"{}%\" y=\"1em\">{}</text>", percent_x(tick.at_ms), tick.label),
             );
         }
-        out.push_str("</svg></div>");
+        // Room for what the script tells, so that nothing moves when it does.
+        out.push_str("</svg><output class=\"readout meta\"></output></div>");
         Svg::new(out)
     }
 }
@@ -272,6 +289,7 @@ mod tests {
             unit: Unit::Number,
             lines: vec![Line { points: &points, place: 7 }],
             threshold: Some(3.0),
+            bands: &[Band { start_ms: 15_000, end_ms: 60_000, firing: true }],
         };
         assert_eq!(chart.draw().as_str(), include_str!("line.golden.svg").trim_end());
         assert_eq!(chart.cropped_at(), None);

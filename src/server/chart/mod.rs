@@ -2,6 +2,7 @@
 //!
 //! No `style` attributes and no scripts: positions are SVG attributes, looks are classes of `web/app.css`.
 
+mod bands;
 mod histogram;
 mod line;
 mod meter;
@@ -11,6 +12,7 @@ mod svg;
 mod ticks;
 mod unit;
 
+pub(crate) use bands::{Band, joined};
 pub(crate) use histogram::{Bar, Histogram};
 pub(crate) use line::{Line, LineChart};
 pub(crate) use meter::meter;

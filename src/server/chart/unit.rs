@@ -12,6 +12,16 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
+    /// As the pages' script knows it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Unit::Number => "number",
+            Unit::Bytes => "bytes",
+            Unit::Seconds => "seconds",
+            Unit::Ratio => "ratio",
+        }
+    }
+
     /// Guesses from a metric's name by the suffixes that OTLP translation appends.
     pub(crate) fn of_metric(name: &str) -> Unit {
         if name.ends_with("_bytes") || name.ends_with(":bytes") {

@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::Extension;
-use axum::extract::{Path, State as Shared};
+use axum::extract::Path;
 use axum::response::Response;
 use model::any::json_string;
-use model::{Labels, Matcher, NsRange, TenantId};
+use model::{Labels, Matcher, NsRange};
 use query::logql::{self, Expr};
 
 use super::params::bounds;
 use super::{answer, fault, json, result_json};
 use crate::api::envelope::push_array;
-use crate::api::params::Params;
+use crate::api::params::Call;
 use crate::api::view::View;
+use crate::clock;
 use crate::error::Fault;
-use crate::{State, clock};
 
 /// Labels that Logs Drilldown shows whatever their values look like.
 const ALWAYS_SHOWN: [&str; 4] = ["cluster", "namespace", "instance", "pod"];
@@ -36,8 +35,8 @@ pub(super) fn selector(text: &str) -> Result<Vec<Matcher>, Fault> {
 }
 
 /// The streams that a request asks about: `query`, or any of `match[]`, between `start` and `end`.
-async fn asked(state: &State, tenant: TenantId, params: &Params) -> Result<Vec<Labels>, Fault> {
-    let asked = bounds(params, clock::now_ns())?;
+async fn asked(Call { state, tenant, params }: Call) -> Result<Vec<Labels>, Fault> {
+    let asked = bounds(&params, clock::now_ns())?;
     let selectors: Vec<Vec<Matcher>> = params
         .get("query")
         .into_iter()
@@ -55,13 +54,9 @@ async fn asked(state: &State, tenant: TenantId, params: &Params) -> Result<Vec<L
     state.queries.run(None, work).await
 }
 
-pub(super) async fn labels(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Response {
+pub(super) async fn labels(call: Call) -> Response {
     answer("loki_labels", async {
-        let streams = asked(&state, tenant, &params).await?;
+        let streams = asked(call).await?;
         let names: BTreeSet<&str> = streams.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         Ok(json(result_json::list(&names)))
@@ -69,14 +64,9 @@ pub(super) async fn labels(
     .await
 }
 
-pub(super) async fn label_values(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    Path(name): Path<String>,
-    params: Params,
-) -> Response {
+pub(super) async fn label_values(Path(name): Path<String>, call: Call) -> Response {
     answer("loki_label_values", async {
-        let streams = asked(&state, tenant, &params).await?;
+        let streams = asked(call).await?;
         let values: BTreeSet<&str> = streams.iter().filter_map(|labels| labels.get(&name)).collect();
         let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
         Ok(json(result_json::list(&values)))
@@ -84,21 +74,13 @@ pub(super) async fn label_values(
     .await
 }
 
-pub(super) async fn series(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Response {
-    answer("loki_series", async { Ok(json(result_json::label_sets(&asked(&state, tenant, &params).await?))) }).await
+pub(super) async fn series(call: Call) -> Response {
+    answer("loki_series", async { Ok(json(result_json::label_sets(&asked(call).await?))) }).await
 }
 
-pub(super) async fn detected_labels(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    params: Params,
-) -> Response {
+pub(super) async fn detected_labels(call: Call) -> Response {
     answer("loki_detected_labels", async {
-        let streams = asked(&state, tenant, &params).await?;
+        let streams = asked(call).await?;
         let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (name, value) in streams.iter().flat_map(Labels::iter) {
             values.entry(name).or_default().insert(value);

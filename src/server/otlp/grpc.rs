@@ -33,22 +33,6 @@ const ACCEPTED_PACKINGS: HeaderValue = HeaderValue::from_static("identity,gzip,z
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-pub(crate) async fn metrics(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    request: Request,
-) -> Response {
-    export(&state, tenant, Signal::Metrics, request).await
-}
-
-pub(crate) async fn logs(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    request: Request,
-) -> Response {
-    export(&state, tenant, Signal::Logs, request).await
-}
-
 /// Any other method.
 pub(crate) async fn unimplemented(request: Request) -> Response {
     let path = request.uri().path();
@@ -60,15 +44,21 @@ pub(crate) async fn unimplemented(request: Request) -> Response {
     refuse(&Fault::new(Kind::Unsupported, message))
 }
 
-async fn export(state: &State, tenant: TenantId, signal: Signal, request: Request) -> Response {
+/// The call `Export` of the signal that the route is for.
+pub(crate) async fn export(
+    Shared(state): Shared<State>,
+    Extension(tenant): Extension<TenantId>,
+    Extension(signal): Extension<Signal>,
+    request: Request,
+) -> Response {
     let (parts, incoming) = request.into_parts();
     if !is_grpc(&parts.headers) {
         let what = "Content-Type must be application/grpc here; OTLP/HTTP has a port of its own\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, what).into_response();
     }
     let work = async {
-        match arrive(state, tenant, signal, &parts.headers, incoming).await {
-            Ok(arrived) => take_in_counted(state, Transport::Grpc, arrived).await,
+        match arrive(&state, tenant, signal, &parts.headers, incoming).await {
+            Ok(arrived) => take_in_counted(&state, Transport::Grpc, arrived).await,
             Err(fault) => {
                 count_request(signal, Transport::Grpc, &fault);
                 Err(fault)

@@ -21,22 +21,6 @@ struct Written {
     content_type: &'static str,
 }
 
-pub(crate) async fn metrics(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    request: Request,
-) -> Response {
-    export(&state, tenant, Signal::Metrics, request).await
-}
-
-pub(crate) async fn logs(
-    Shared(state): Shared<State>,
-    Extension(tenant): Extension<TenantId>,
-    request: Request,
-) -> Response {
-    export(&state, tenant, Signal::Logs, request).await
-}
-
 /// Traces and profiles.
 pub(crate) async fn not_stored(request: Request) -> Response {
     refuse(&Fault::new(Kind::Unsupported, NOT_STORED), request.headers())
@@ -57,9 +41,15 @@ pub(crate) async fn not_post(request: Request) -> Response {
     response
 }
 
-async fn export(state: &State, tenant: TenantId, signal: Signal, request: Request) -> Response {
+/// A push of the signal that the route is for.
+pub(crate) async fn export(
+    Shared(state): Shared<State>,
+    Extension(tenant): Extension<TenantId>,
+    Extension(signal): Extension<Signal>,
+    request: Request,
+) -> Response {
     let (parts, incoming) = request.into_parts();
-    let arrived = match arrive(state, tenant, signal, &parts.headers, incoming).await {
+    let arrived = match arrive(&state, tenant, signal, &parts.headers, incoming).await {
         Ok(arrived) => arrived,
         Err(fault) => {
             count_request(signal, Transport::Http, &fault);
@@ -67,7 +57,7 @@ async fn export(state: &State, tenant: TenantId, signal: Signal, request: Reques
         }
     };
     let encoding = arrived.encoding;
-    match take_in_counted(state, Transport::Http, arrived).await {
+    match take_in_counted(&state, Transport::Http, arrived).await {
         Ok(rejected) => {
             let answer = match signal {
                 Signal::Metrics => reply::encode_metrics_response(encoding, &rejected),

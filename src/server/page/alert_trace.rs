@@ -1,15 +1,25 @@
-//! `/alerts/why/<fingerprint>`: who was told of an alert and who was not, from what is stored; and to take it on.
+//! `/alerts/why/<fingerprint>`: one alert with all that helps to decide: its course against the threshold, the log records around it,
+//! who was told and who was not; and to take it on or make it quiet.
 
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
+use model::MsRange;
+use model::alert::{Instance, label_fingerprint};
+use rules::RuleView;
 
+use super::alert_logs::{self, AlertLogs};
+use super::alert_view::{AROUND_AFTER_MS, AlertView, Deliveries};
+use super::alerts::{deliveries, statuses};
 use super::asked::{Asked, Asking, firing};
-use super::failure::Failure;
+use super::failure::{Failure, Trouble};
 use super::form::{Form, see};
 use super::frame::{Frame, show};
+use super::graph::Graph;
 use super::history_view::{AttemptRow, attempt_rows};
 use super::link::link;
+use super::pushed::with_pushed;
+use super::rule_chart::{Course, RuleChart, bands_of};
 use super::silences::changed;
 use super::text::{one_line, span};
 use crate::alertmanager::trace::{Trace, until_ms};
@@ -23,19 +33,31 @@ pub(crate) struct RouteRow {
     pub(crate) held: String,
 }
 
+/// What somebody can do about an alert that fires.
+pub(crate) struct Take {
+    pub(crate) ack_action: String,
+    pub(crate) unack_action: String,
+    /// Who has it; empty when nobody has.
+    pub(crate) acked: String,
+    /// Of a silence of exactly this alert.
+    pub(crate) matchers: String,
+}
+
 #[derive(Template)]
 #[template(path = "alert_trace.html")]
 pub(crate) struct AlertTracePage {
     pub(crate) frame: Frame,
     pub(crate) name: String,
-    pub(crate) labels: Vec<String>,
+    pub(crate) alert: AlertView,
+    pub(crate) chart: Option<Graph>,
+    pub(crate) trouble: Option<Trouble>,
+    /// `None` unless it fires.
+    pub(crate) take: Option<Take>,
+    pub(crate) silence_href: String,
+    pub(crate) logs: Option<AlertLogs>,
     pub(crate) words: Vec<String>,
     pub(crate) routes: Vec<RouteRow>,
     pub(crate) attempts: Vec<AttemptRow>,
-    pub(crate) ack_action: String,
-    pub(crate) unack_action: String,
-    pub(crate) acked: String,
-    pub(crate) silence_href: String,
 }
 
 pub(super) async fn page(asking: Asking, Path(fingerprint): Path<String>) -> Result<Response, Failure> {
@@ -43,44 +65,115 @@ pub(super) async fn page(asking: Asking, Path(fingerprint): Path<String>) -> Res
 }
 
 fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
-    let found = match asked.alerting() {
-        Some(alerting) => Trace::read(&asked.state, alerting, fingerprint, asked.now_ms)?,
-        None => None,
+    let statuses = statuses(asked)?;
+    let groups = with_pushed(asked.groups(), &statuses);
+    let rules = groups.iter().flat_map(|group| &group.rules);
+    let mut all = rules.flat_map(|rule| rule.instances.iter().map(move |instance| (rule, instance)));
+    let is_asked = |instance: &Instance| {
+        label_fingerprint(&instance.labels) == fingerprint || instance.fingerprint() == fingerprint
     };
-    let trace = found.ok_or_else(|| Failure::not_found("a firing alert with this fingerprint"))?;
-    let labels = &trace.status.instance.labels;
-    let routes = trace.routes.iter().map(|route| RouteRow {
-        receiver: one_line(&route.receiver, 120),
-        path: one_line(&route.path, 400),
-        group: one_line(&route.group_labels.to_string(), 300),
-        timers: format!(
-            "first after {}, then every {}, again after {}",
-            span(route.group_wait_ms),
-            span(route.group_interval_ms),
-            span(route.repeat_interval_ms)
-        ),
-        held: one_line(&route.suppressors.iter().map(notify::Suppressor::words).collect::<Vec<_>>().join("; "), 400),
-    });
-    let fingerprint = &trace.status.fingerprint;
-    Ok(AlertTracePage {
-        frame: Frame::new(asked, "/alerts", firing(&asked.groups())),
-        name: one_line(labels.value("alertname"), 200),
-        labels: labels.iter().map(|(name, value)| one_line(&format!("{name}={value}"), 200)).collect(),
-        words: trace.words.iter().map(|words| one_line(words, 500)).collect(),
-        routes: routes.collect(),
-        attempts: attempt_rows(&trace.attempts, asked.now_ms),
-        ack_action: format!("/alerts/why/{fingerprint}/ack"),
-        unack_action: format!("/alerts/why/{fingerprint}/unack"),
-        acked: trace.status.ack.as_ref().map(|ack| one_line(&ack.by, 80)).unwrap_or_default(),
-        silence_href: silence_href(labels),
-    })
+    let Some((rule, instance)) = all.find(|(_, instance)| is_asked(instance)) else {
+        let what =
+            "a pending, firing or lately ended alert with this fingerprint (what is over longer: /alerts?tab=history)";
+        return Err(Failure::not_found(what));
+    };
+    let frame = Frame::new(asked, "/alerts", firing(&groups));
+    let mut page = AlertTracePage::new(frame, rule, instance, &mut deliveries(asked, &statuses)?, asked.now_ms);
+    let chart = RuleChart::ask(asked, &instance.rule_id, &course(instance, asked.now_ms))?;
+    (page.chart, page.trouble) = (chart.graph, chart.trouble);
+    page.logs = alert_logs::ask(asked, instance)?;
+    if let Some(alerting) = asked.alerting()
+        && let Some(trace) = Trace::read(&asked.state, alerting, fingerprint, asked.now_ms)?
+    {
+        page.show_trace(&trace, asked.now_ms);
+    }
+    Ok(page)
+}
+
+/// What is drawn: an hour, or more where it began earlier, up to its end.
+fn course(instance: &Instance, now_ms: i64) -> Course<'_> {
+    const HOUR_MS: i64 = 3_600_000;
+    const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
+    let end_ms = instance.resolved_at_ms.map_or(now_ms, |ended_ms| (ended_ms + AROUND_AFTER_MS).min(now_ms));
+    let length_ms = ((end_ms - instance.active_at_ms) / 4 * 5).clamp(HOUR_MS, LONGEST_MS);
+    Course {
+        range: MsRange { start_ms: end_ms - length_ms, end_ms },
+        from: "now-1h",
+        to: "",
+        bands: bands_of(instance, now_ms),
+        of: Some(&instance.labels),
+        now_ms,
+    }
+}
+
+impl AlertTracePage {
+    pub(crate) fn new(
+        frame: Frame,
+        rule: &RuleView,
+        instance: &Instance,
+        deliveries: &mut Deliveries,
+        now_ms: i64,
+    ) -> AlertTracePage {
+        let mut alert = AlertView::new(instance, rule, deliveries, now_ms);
+        // What it leads to is on this page already.
+        let fires = !std::mem::take(&mut alert.take_href).is_empty();
+        if !alert.rule_href.is_empty() {
+            alert.href.clone_from(&alert.rule_href);
+        }
+        let fingerprint = label_fingerprint(&instance.labels);
+        AlertTracePage {
+            frame,
+            name: one_line(instance.labels.value("alertname"), 200),
+            alert,
+            chart: None,
+            trouble: None,
+            take: fires.then(|| Take {
+                ack_action: format!("/alerts/why/{fingerprint}/ack"),
+                unack_action: format!("/alerts/why/{fingerprint}/unack"),
+                acked: String::new(),
+                matchers: matchers(&instance.labels),
+            }),
+            silence_href: silence_href(&instance.labels),
+            logs: None,
+            words: Vec::new(),
+            routes: Vec::new(),
+            attempts: Vec::new(),
+        }
+    }
+
+    pub(crate) fn show_trace(&mut self, trace: &Trace, now_ms: i64) {
+        let route = |route: &notify::RouteTaken| RouteRow {
+            receiver: one_line(&route.receiver, 120),
+            path: one_line(&route.path, 400),
+            group: one_line(&route.group_labels.to_string(), 300),
+            timers: format!(
+                "first after {}, then every {}, again after {}",
+                span(route.group_wait_ms),
+                span(route.group_interval_ms),
+                span(route.repeat_interval_ms)
+            ),
+            held: one_line(
+                &route.suppressors.iter().map(notify::Suppressor::words).collect::<Vec<_>>().join("; "),
+                400,
+            ),
+        };
+        self.words = trace.words.iter().map(|words| one_line(words, 500)).collect();
+        self.routes = trace.routes.iter().map(route).collect();
+        self.attempts = attempt_rows(&trace.attempts, now_ms);
+        if let (Some(take), Some(ack)) = (&mut self.take, &trace.status.ack) {
+            take.acked = one_line(&ack.by, 80);
+        }
+    }
+}
+
+fn matchers(labels: &model::Labels) -> String {
+    let each = labels.iter().map(|(name, value)| model::Matcher::equal(name, value).to_string());
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// The form for a silence of exactly these labels.
 pub(crate) fn silence_href(labels: &model::Labels) -> String {
-    let matchers: Vec<String> =
-        labels.iter().map(|(name, value)| model::Matcher::equal(name, value).to_string()).collect();
-    link("/silences", &[("matchers", &matchers.join(", "))])
+    link("/silences", &[("matchers", &matchers(labels))])
 }
 
 pub(super) async fn acknowledge(

@@ -8,6 +8,8 @@ use notify::AlertStatus;
 use rules::RuleView;
 
 use super::badge::Badge;
+use super::entity::href as entity_href;
+use super::entity_panels::Subject;
 use super::link::link;
 use super::text::{Stamp, one_line, span};
 use super::window::frozen;
@@ -15,18 +17,24 @@ use crate::chart::Unit;
 
 /// Characters of an annotation or a provider's answer that a list shows.
 const WORDS_MAX: usize = 400;
+/// What links around an alert show of the time before it began, and after now or its end, in ms.
+pub(crate) const AROUND_BEFORE_MS: i64 = 600_000;
+pub(crate) const AROUND_AFTER_MS: i64 = 300_000;
 
 pub(crate) struct AlertView {
     pub(crate) state: Badge,
     pub(crate) severity: String,
     pub(crate) name: String,
-    /// `name=value`, without the name of the alert and its severity.
-    pub(crate) labels: Vec<String>,
+    /// Without the name of the alert and its severity.
+    pub(crate) labels: Vec<Chip>,
     pub(crate) summary: String,
     pub(crate) description: String,
     pub(crate) value: String,
     pub(crate) since_word: &'static str,
     pub(crate) since: Stamp,
+    /// The page of this very alert, where it has one; the rule's otherwise.
+    pub(crate) href: String,
+    /// Empty for what another program pushed.
     pub(crate) rule_href: String,
     /// Empty where there is nothing to draw.
     pub(crate) explore_href: String,
@@ -38,9 +46,16 @@ pub(crate) struct AlertView {
     pub(crate) untold: String,
     /// What holds messages back, and who looks after it.
     pub(crate) notes: Vec<String>,
-    /// Empty unless it fires.
-    pub(crate) why_href: String,
+    /// Where it is acknowledged; empty unless it fires.
+    pub(crate) take_href: String,
     pub(crate) silence_href: String,
+}
+
+/// A label as `name=value`, and the page of the service or host that it names.
+pub(crate) struct Chip {
+    pub(crate) text: String,
+    /// Empty where there is none.
+    pub(crate) href: String,
 }
 
 /// One receiver and what it knows of an alert.
@@ -143,14 +158,16 @@ impl AlertView {
         let runbook = annotation("runbook_url");
         let told = deliveries.by_fingerprint.remove(&instance.fingerprint()).unwrap_or_default();
         let notes = deliveries.notes.get(&instance.fingerprint()).cloned().unwrap_or_default();
-        let around =
-            frozen(instance.active_at_ms - 600_000, instance.resolved_at_ms.unwrap_or(now_ms).min(now_ms) + 300_000);
+        let end_ms = instance.resolved_at_ms.unwrap_or(now_ms).min(now_ms);
+        let around = frozen(instance.active_at_ms - AROUND_BEFORE_MS, end_ms + AROUND_AFTER_MS);
         let linked = |path: &str, query: &str| {
             let mut parameters = vec![("q", query)];
             parameters.extend(around.each());
             link(path, &parameters)
         };
         let logs_query = logs_query(&instance.labels);
+        let is_pushed = rule.expr.is_empty();
+        let page_href = why_href(&instance.labels);
         AlertView {
             state: Badge::of_alert(instance.state, now_ms - since_ms),
             severity: one_line(instance.labels.value("severity"), 40),
@@ -166,8 +183,8 @@ impl AlertView {
             },
             since: Stamp::of_ms(since_ms, now_ms),
             // What another program pushes has no rule here, and nothing to draw.
-            rule_href: if rule.expr.is_empty() { why_href(&instance.labels) } else { rule_href(&rule.id) },
-            explore_href: if rule.expr.is_empty() { String::new() } else { linked("/explore", &rule.expr) },
+            rule_href: if is_pushed { String::new() } else { rule_href(&rule.id) },
+            explore_href: if is_pushed { String::new() } else { linked("/explore", &rule.expr) },
             logs_href: if logs_query.is_empty() { String::new() } else { linked("/logs", &logs_query) },
             runbook: if runbook.starts_with("https://") || runbook.starts_with("http://") {
                 runbook
@@ -180,7 +197,8 @@ impl AlertView {
                 String::new()
             },
             notes,
-            why_href: if instance.state == AlertState::Firing { why_href(&instance.labels) } else { String::new() },
+            take_href: if instance.state == AlertState::Firing { format!("{page_href}#take") } else { String::new() },
+            href: page_href,
             silence_href: super::alert_trace::silence_href(&instance.labels),
             told,
         }
@@ -210,12 +228,19 @@ pub(crate) fn since_ms(instance: &Instance) -> i64 {
     }
 }
 
-fn labels(instance: &Instance) -> Vec<String> {
+fn labels(instance: &Instance) -> Vec<Chip> {
     instance
         .labels
         .iter()
         .filter(|(name, _)| !matches!(*name, "alertname" | "severity"))
-        .map(|(name, value)| one_line(&format!("{name}={value}"), 200))
+        .map(|(name, value)| Chip {
+            text: one_line(&format!("{name}={value}"), 200),
+            href: match name {
+                "service_name" => entity_href(Subject::Service, value),
+                "host_name" => entity_href(Subject::Host, value),
+                _ => String::new(),
+            },
+        })
         .collect()
 }
 

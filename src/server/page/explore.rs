@@ -18,7 +18,7 @@ use super::graph::{Drawing, Graph, POINTS_MAX, aligned, auto_step_ms};
 use super::link::link;
 use super::metric_list::MetricList;
 use super::text::{Stamp, counted, grouped, one_line};
-use super::window::{Window, WindowLink};
+use super::window::{When, Window};
 use crate::api::view::View;
 use crate::chart::Unit;
 
@@ -57,12 +57,10 @@ pub(crate) struct ExplorePage {
     pub(crate) frame: Frame,
     pub(crate) q: String,
     pub(crate) bad_query: bool,
-    pub(crate) window: Window,
+    pub(crate) when: When,
     pub(crate) step_text: String,
     pub(crate) step_auto: String,
     pub(crate) table_view: bool,
-    pub(crate) quick: Vec<WindowLink>,
-    pub(crate) moves: Vec<WindowLink>,
     pub(crate) tabs: Vec<Tab>,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) warnings: Vec<String>,
@@ -90,19 +88,19 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<ExplorePage, Failure>
     }
     let metrics = asked.metrics(&view);
     if page.table_view {
-        let at_ms = page.window.end_ms;
+        let at_ms = page.when.window.end_ms;
         let answer = metrics.instant(&page.q, at_ms);
         page.show_table(answer, asked.now_ms);
         return Ok(page);
     }
-    let step_ms = match step_ms(&parameters.step, &page.window) {
+    let step_ms = match step_ms(&parameters.step, &page.when.window) {
         Ok(step_ms) => step_ms,
         Err(trouble) => {
             page.troubles.push(trouble);
-            auto_step_ms(page.window.length_ms())
+            auto_step_ms(page.when.window.length_ms())
         }
     };
-    let answer = metrics.range(&page.q, aligned(page.window.ms(), step_ms), step_ms);
+    let answer = metrics.range(&page.q, aligned(page.when.window.ms(), step_ms), step_ms);
     page.show_graph(answer, step_ms, asked.now_ms);
     Ok(page)
 }
@@ -127,43 +125,36 @@ fn step_ms(text: &str, window: &Window) -> Result<i64, Trouble> {
 
 impl ExplorePage {
     pub(crate) fn new(frame: Frame, parameters: &Parameters, now_ms: i64) -> ExplorePage {
-        let window = Window::parse(&parameters.from, &parameters.to, now_ms);
         let q = parameters.q.trim().to_string();
         let table_view = parameters.view == "table";
         let view = if table_view { "table" } else { "" };
         let kept = [("q", q.as_str()), ("step", parameters.step.as_str()), ("view", view)];
+        let (when, trouble) = When::parse("/explore", &kept, &parameters.from, &parameters.to, now_ms);
         let tab = |name, view: &str, current| {
             let parts = [
                 ("q", q.as_str()),
-                ("from", &window.from),
-                ("to", &window.to),
+                ("from", &when.window.from),
+                ("to", &when.window.to),
                 ("step", &parameters.step),
                 ("view", view),
             ];
             Tab { name, href: link("/explore", &parts), current }
         };
-        let mut troubles = Vec::new();
-        if !window.trouble.is_empty() {
-            troubles
-                .push(Trouble::new("The time window cannot be read; the last hour is shown", window.trouble.clone()));
-        }
         ExplorePage {
             frame,
             bad_query: false,
-            quick: window.quick("/explore", &kept),
-            moves: window.moves("/explore", &kept, now_ms),
             tabs: vec![tab("Graph", "", !table_view), tab("Table", "table", table_view)],
             step_text: parameters.step.trim().into(),
-            step_auto: format_duration_ms(auto_step_ms(window.length_ms())),
+            step_auto: format_duration_ms(auto_step_ms(when.window.length_ms())),
             table_view,
-            troubles,
+            troubles: trouble.into_iter().collect(),
             warnings: Vec::new(),
             chart: None,
             table: None,
             cost: String::new(),
             metrics: None,
             empty: None,
-            window,
+            when,
             q,
         }
     }
@@ -199,12 +190,13 @@ impl ExplorePage {
         self.chart = Some(Graph::new(
             &rows,
             &Drawing {
-                range: aligned(self.window.ms(), step_ms),
+                range: aligned(self.when.window.ms(), step_ms),
                 step_ms,
                 unit: value_unit(&self.q),
                 limit: None,
-                from: &self.window.from,
-                to: &self.window.to,
+                bands: &[],
+                from: &self.when.window.from,
+                to: &self.when.window.to,
                 now_ms,
             },
         ));
@@ -217,7 +209,7 @@ impl ExplorePage {
         };
         self.note(&answer);
         let unit = value_unit(&self.q);
-        let at = Stamp::of_ms(self.window.end_ms, now_ms).text;
+        let at = Stamp::of_ms(self.when.window.end_ms, now_ms).text;
         let (kind, mut rows) = match answer.value {
             Value::Scalar(sample) => ("scalar", vec![("scalar".to_string(), exact(sample.value, unit))]),
             Value::String { text, .. } => ("string", vec![("string".to_string(), one_line(&text, 1_000))]),

@@ -5,12 +5,13 @@ use axum::response::{Html, IntoResponse, Response};
 use http::header;
 
 use super::asked::Asked;
-use super::assets::CSS_HREF;
+use super::assets::{APP_JS_HREF, CHARTS_JS_HREF, CSS_HREF};
 use super::failure::Failure;
 use super::text::{Stamp, one_line, span};
 
 pub(crate) struct Frame {
     pub(crate) css_href: &'static str,
+    pub(crate) scripts: [&'static str; 2],
     pub(crate) nav: Vec<NavItem>,
     pub(crate) now: Stamp,
     /// Empty for the default one.
@@ -24,17 +25,22 @@ pub(crate) struct NavItem {
     pub(crate) href: &'static str,
     pub(crate) name: &'static str,
     pub(crate) current: bool,
+    /// Otherwise it stands at the foot of a phone's page.
+    pub(crate) is_first: bool,
     /// Alerts to show at this entry.
     pub(crate) firing: usize,
 }
 
-const NAV: [(&str, &str); 6] = [
-    ("/", "Overview"),
-    ("/explore", "Metrics"),
-    ("/logs", "Logs"),
-    ("/alerts", "Alerts"),
-    ("/silences", "Silences"),
-    ("/notifications", "Deliveries"),
+/// Address, name, and whether it stands in the bar of a phone too, where there is room for four and the way to the others.
+const NAV: [(&str, &str, bool); 8] = [
+    ("/", "Overview", true),
+    ("/explore", "Metrics", true),
+    ("/logs", "Logs", true),
+    ("/alerts", "Alerts", true),
+    ("/silences", "Silences", false),
+    ("/notifications", "Deliveries", false),
+    ("/ingest", "Intake", false),
+    ("/settings", "Settings", false),
 ];
 
 impl Frame {
@@ -48,6 +54,7 @@ impl Frame {
     pub(crate) fn plain(tenant: &str, version: &'static str, now_ms: i64, path: &str, firing: usize) -> Frame {
         Frame {
             css_href: &CSS_HREF,
+            scripts: [&APP_JS_HREF, &CHARTS_JS_HREF],
             nav: nav(path, firing),
             now: Stamp::of_ms(now_ms, now_ms),
             tenant: if tenant == model::TenantId::DEFAULT { String::new() } else { tenant.into() },
@@ -69,9 +76,10 @@ fn undelivered_line(undelivered: &[notify::Undelivered], now_ms: i64) -> String 
 
 fn nav(path: &str, firing: usize) -> Vec<NavItem> {
     NAV.iter()
-        .map(|(href, name)| NavItem {
+        .map(|(href, name, is_first)| NavItem {
             href,
             name,
+            is_first: *is_first,
             current: *href == path,
             firing: if *href == "/alerts" { firing } else { 0 },
         })

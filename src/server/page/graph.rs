@@ -6,7 +6,7 @@ use model::{Labels, MsRange, Sample};
 use super::alert_view::logs_query;
 use super::link::link;
 use super::text::{Stamp, counted, grouped, one_line, span};
-use crate::chart::{LINES_MAX, Line, LineChart, Svg, Unit, series_class};
+use crate::chart::{Band, LINES_MAX, Line, LineChart, Svg, Unit, series_class};
 
 /// Points a chart wants: about one for two pixels of a laptop's screen.
 const POINTS_WANTED: i64 = 400;
@@ -46,6 +46,8 @@ pub(crate) struct Drawing<'a> {
     pub(crate) unit: Unit,
     /// Operator and limit.
     pub(crate) limit: Option<(&'a str, f64)>,
+    /// When alerts about it were pending or fired.
+    pub(crate) bands: &'a [Band],
     /// The window as it stands in links.
     pub(crate) from: &'a str,
     pub(crate) to: &'a str,
@@ -106,6 +108,7 @@ impl Graph {
             unit,
             lines: picked.iter().enumerate().map(|(place, (_, points))| Line { points, place }).collect(),
             threshold: drawing.limit.map(|(_, limit)| limit),
+            bands: drawing.bands,
         };
         let svg = chart.draw();
         if let Some(start) = chart.cropped_at() {
@@ -241,6 +244,7 @@ mod tests {
             step_ms: 60_000,
             unit: Unit::Number,
             limit: Some((">", 85.0)),
+            bands: &[],
             from: "",
             to: "",
             now_ms: 180_000,

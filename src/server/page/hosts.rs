@@ -9,6 +9,8 @@ use rules::GroupView;
 
 use super::asked::Metrics;
 use super::badge::Badge;
+use super::entity::href;
+use super::entity_panels::Subject;
 use super::failure::Trouble;
 use super::link::link;
 use super::log_term::term;
@@ -61,6 +63,7 @@ pub(crate) struct Hosts {
 pub(crate) struct HostRow {
     pub(crate) state: Badge,
     pub(crate) name: String,
+    pub(crate) href: String,
     pub(crate) seen: String,
     pub(crate) cpu: Option<Level>,
     pub(crate) memory: Option<Level>,
@@ -143,6 +146,7 @@ impl Hosts {
         let row = HostRow {
             state,
             name: one_line(name, 120),
+            href: href(Subject::Host, name),
             seen: age_ms.map_or("-".into(), |age_ms| format!("{} ago", span(age_ms))),
             cpu: level(host.cpu, CPU_LEVELS),
             memory: level(host.memory, MEMORY_LEVELS),

@@ -9,7 +9,6 @@ use query::logs::{self, Row};
 use serde::Deserialize;
 
 use super::asked::{Asked, Asking, firing};
-use super::assets::JS_HREF;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::link::link;
@@ -41,7 +40,6 @@ pub(crate) struct Parameters {
 #[template(path = "logs_around.html")]
 pub(crate) struct AroundPage {
     pub(crate) frame: Frame,
-    pub(crate) js_href: &'static str,
     pub(crate) title: String,
     pub(crate) sentence: String,
     pub(crate) window: Window,
@@ -67,7 +65,6 @@ impl AroundPage {
     pub(crate) fn new(frame: Frame, title: String, now_ms: i64) -> AroundPage {
         AroundPage {
             frame,
-            js_href: &JS_HREF,
             title,
             sentence: String::new(),
             window: Window::parse("", "", now_ms),

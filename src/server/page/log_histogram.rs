@@ -52,13 +52,13 @@ impl LogsPage {
             .collect();
         let total = buckets.iter().flat_map(|bucket| bucket.counts).sum::<u64>();
         let bars = buckets.iter().map(|bucket| self.bar(bucket, width_ms)).collect();
-        let sentence = format!("{} in {}", counted(total, "record", "records"), self.window.length());
+        let sentence = format!("{} in {}", counted(total, "record", "records"), self.when.window.length());
         let end = |at_ms: i64| Stamp::of_ms(at_ms, now_ms).text;
         let chart = Histogram {
             label: &format!("{sentence}, by time and severity"),
             bars,
-            from: end(self.window.start_ms),
-            to: end(self.window.end_ms),
+            from: end(self.when.window.start_ms),
+            to: end(self.when.window.end_ms),
         };
         let peak = chart.peak();
         let svg = chart.draw();

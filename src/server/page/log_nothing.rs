@@ -42,7 +42,7 @@ impl LogsPage {
             match nearest {
                 Some(nearest) => {
                     let q = self.q.replace(&format!("{name}:"), &format!("{nearest}:"));
-                    let window = [("from", &*self.window.from), ("to", &*self.window.to)];
+                    let window = [("from", &*self.when.window.from), ("to", &*self.when.window.to)];
                     let parts = [&[("q", &*q)][..], &self.kept()[1..], &window].concat();
                     let words = format!("No record here has a field {shown}. Search for {}", one_line(&nearest, 80));
                     self.ways.push((words, link("/logs", &parts)));
@@ -55,12 +55,13 @@ impl LogsPage {
     pub(crate) fn show_nothing(&mut self, others: u64, newest_ns: Option<i64>, now_ms: i64) {
         if others > 0 {
             self.nothing = "No record in this window matches the search.".into();
-            let parts = [("from", self.window.from.as_str()), ("to", &self.window.to), ("limit", &self.limit_text)];
+            let parts =
+                [("from", self.when.window.from.as_str()), ("to", &self.when.window.to), ("limit", &self.limit_text)];
             self.ways.push((
                 format!("Show all {} of this window", counted(others, "record", "records")),
                 link("/logs", &parts),
             ));
-            if self.window.length_ms() < 86_400_000 {
+            if self.when.window.length_ms() < 86_400_000 {
                 self.ways.push(("Search the last 24 h".into(), link("/logs", &[("q", &self.q), ("from", "now-24h")])));
             }
             return;
@@ -68,7 +69,7 @@ impl LogsPage {
         self.nothing = "There is no record in this window.".into();
         if let Some(newest_ns) = newest_ns {
             let newest_ms = newest_ns.div_euclid(NS_PER_MS);
-            let around = frozen(newest_ms - self.window.length_ms(), newest_ms + 1_000);
+            let around = frozen(newest_ms - self.when.window.length_ms(), newest_ms + 1_000);
             let parts = [&self.kept()[..], &around.each()].concat();
             self.ways.push((
                 format!("Go to the newest record, {}", Stamp::of_ms(newest_ms, now_ms).text),

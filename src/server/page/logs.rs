@@ -10,7 +10,6 @@ use serde::Deserialize;
 use store::Snapshot;
 
 use super::asked::{Asked, Asking, firing};
-use super::assets::JS_HREF;
 use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
@@ -21,7 +20,7 @@ use super::log_patterns::{self, PatternsView};
 use super::log_row::{DETAIL_BYTES_MAX, LogRow, Shown};
 use super::log_term::narrowed;
 use super::text::{Stamp, counted, one_line};
-use super::window::{Window, WindowLink, frozen};
+use super::window::{When, WindowLink, frozen};
 
 const ROWS_DEFAULT: usize = 50;
 /// More rows than this make a page that a phone does not like; the API has no such limit.
@@ -60,17 +59,14 @@ pub(crate) struct PartialView {
 #[template(path = "logs.html")]
 pub(crate) struct LogsPage {
     pub(crate) frame: Frame,
-    pub(crate) js_href: &'static str,
     /// This view with its times as they are now.
     pub(crate) frozen_href: String,
     pub(crate) q: String,
     pub(crate) columns: Vec<String>,
     pub(crate) cols_text: String,
     pub(crate) bad_query: bool,
-    pub(crate) window: Window,
+    pub(crate) when: When,
     pub(crate) limit_text: String,
-    pub(crate) quick: Vec<WindowLink>,
-    pub(crate) moves: Vec<WindowLink>,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) histogram: Option<HistogramView>,
     pub(crate) facets: Vec<FacetView>,
@@ -145,17 +141,13 @@ fn row_limit(text: &str) -> usize {
 
 impl LogsPage {
     pub(crate) fn new(frame: Frame, parameters: &Parameters, now_ms: i64) -> LogsPage {
-        let window = Window::parse(&parameters.from, &parameters.to, now_ms);
         let q = parameters.q.trim().to_string();
         let limit_text = parameters.limit.trim().to_string();
         let columns = columns(&parameters.cols);
         let cols_text = columns.join(",");
         let kept = [("q", q.as_str()), ("limit", limit_text.as_str()), ("cols", cols_text.as_str())];
-        let mut troubles = Vec::new();
-        if !window.trouble.is_empty() {
-            troubles
-                .push(Trouble::new("The time window cannot be read; the last hour is shown", window.trouble.clone()));
-        }
+        let (when, trouble) = When::parse("/logs", &kept, &parameters.from, &parameters.to, now_ms);
+        let window = &when.window;
         let newest = link("/logs", &[&kept[..], &[("from", &*window.from), ("to", &*window.to)]].concat());
         let tab = |name: &str, view: &str| WindowLink {
             name: name.into(),
@@ -172,9 +164,7 @@ impl LogsPage {
             frame,
             frozen_href,
             bad_query: false,
-            quick: window.quick("/logs", &kept),
-            moves: window.moves("/logs", &kept, now_ms),
-            troubles,
+            troubles: trouble.into_iter().collect(),
             histogram: None,
             facets: Vec::new(),
             partial: None,
@@ -190,8 +180,7 @@ impl LogsPage {
             limit_text,
             columns,
             cols_text,
-            js_href: &JS_HREF,
-            window,
+            when,
             q,
         }
     }
@@ -212,7 +201,7 @@ impl LogsPage {
             Ok(search) => search,
             Err(error) => return self.fail("The search cannot be read", &error),
         };
-        let (range, limit) = (self.window.ns(), row_limit(&self.limit_text));
+        let (range, limit) = (self.when.window.ns(), row_limit(&self.limit_text));
         if parameters.view == "patterns" {
             return self.ask_patterns(asked, snapshot, &search, newest_ns);
         }
@@ -235,11 +224,11 @@ impl LogsPage {
 
     pub(crate) fn show_rows(&mut self, answer: &SearchAnswer, now_ms: i64) {
         let mut room = DETAIL_BYTES_MAX;
-        let shown = Shown { window: &self.window, columns: &self.columns, now_ms };
+        let shown = Shown { window: &self.when.window, columns: &self.columns, now_ms };
         self.rows = answer.rows.iter().map(|row| LogRow::new(row, &shown, &mut room)).collect();
         if let Some(last) = answer.rows.last().filter(|_| answer.more) {
             // The window is frozen: were it to move on with the clock, so would what is older.
-            let window = frozen(self.window.start_ms, self.window.end_ms);
+            let window = frozen(self.when.window.start_ms, self.when.window.end_ms);
             let parts = [&self.kept()[..], &[("cursor", &*last.cursor)], &window.each()].concat();
             self.older_href = link("/logs", &parts);
         }
@@ -256,8 +245,8 @@ impl LogsPage {
     }
 
     fn count(&mut self, asked: &Asked, snapshot: &Snapshot, search: &Search) {
-        let width_ms = bar_width_ms(self.window.length_ms());
-        match logs::histogram_in_part(snapshot, search, self.window.ns(), width_ms * NS_PER_MS, &asked.budget) {
+        let width_ms = bar_width_ms(self.when.window.length_ms());
+        match logs::histogram_in_part(snapshot, search, self.when.window.ns(), width_ms * NS_PER_MS, &asked.budget) {
             Ok((buckets, partial)) => {
                 self.show_histogram(&buckets, width_ms, asked.now_ms);
                 if let Some(partial) = &partial {
@@ -269,8 +258,8 @@ impl LogsPage {
     }
 
     fn ask_patterns(&mut self, asked: &Asked, snapshot: &Snapshot, search: &Search, newest_ns: Option<i64>) {
-        let range = self.window.ns();
-        let width_ns = bar_width_ms(self.window.length_ms()) * NS_PER_MS;
+        let range = self.when.window.ns();
+        let width_ns = bar_width_ms(self.when.window.length_ms()) * NS_PER_MS;
         self.count(asked, snapshot, search);
         match log_patterns::ask(snapshot, search, range, width_ns, &asked.budget) {
             Ok(found) if found.patterns.is_empty() => self.explain(snapshot, range, newest_ns, asked),
@@ -288,9 +277,9 @@ impl LogsPage {
         let ms = |ns: i64| ns.div_euclid(NS_PER_MS);
         let text = |at_ms: i64| Stamp::to_the_second(at_ms, now_ms).text;
         let (start_ms, end_ms) = (ms(partial.covered.start_ns), ms(partial.covered.end_ns));
-        let whole = format!("{} to {}", text(self.window.start_ms), text(self.window.end_ms));
-        let rest = frozen(self.window.start_ms, start_ms);
-        let has_rest = (self.window.start_ms + 1_000..self.window.end_ms).contains(&start_ms);
+        let whole = format!("{} to {}", text(self.when.window.start_ms), text(self.when.window.end_ms));
+        let rest = frozen(self.when.window.start_ms, start_ms);
+        let has_rest = (self.when.window.start_ms + 1_000..self.when.window.end_ms).contains(&start_ms);
         self.partial = Some(PartialView {
             sentence: match start_ms < end_ms {
                 true => format!("Partial: covers {} to {} of {whole}.", text(start_ms), text(end_ms)),

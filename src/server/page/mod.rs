@@ -2,6 +2,7 @@
 //!
 //! Each page is shown whole without JavaScript, says all of its state in its address, and stays below 100 KB on the wire.
 
+mod alert_logs;
 mod alert_trace;
 mod alert_view;
 mod alerts;
@@ -9,6 +10,8 @@ mod asked;
 mod assets;
 mod badge;
 mod empty;
+mod entity;
+mod entity_panels;
 mod explore;
 mod failure;
 mod form;
@@ -16,6 +19,10 @@ mod frame;
 mod graph;
 mod history_view;
 mod hosts;
+mod ingest;
+mod ingest_refused;
+mod ingest_senders;
+mod ingest_targets;
 mod link;
 mod log_around;
 mod log_facets;
@@ -32,10 +39,13 @@ mod notifications;
 mod overview;
 mod pushed;
 mod rule;
+mod rule_chart;
 mod services;
+mod settings;
 mod silences;
 mod text;
 mod threshold;
+mod what_if;
 mod window;
 
 #[cfg(test)]
@@ -51,6 +61,7 @@ use axum::routing::{get, post};
 use crate::State;
 
 pub(crate) use alert_view::value_unit;
+pub(crate) use frame::error_page;
 pub(crate) use graph::{aligned, auto_step_ms, names as series_names};
 pub use text::one_line;
 pub(crate) use threshold::{Threshold, threshold};
@@ -71,6 +82,10 @@ pub fn router() -> Router<State> {
         .route("/alerts/why/{fingerprint}/unack", post(alert_trace::unacknowledge))
         .route("/silences", get(silences::page).post(silences::create))
         .route("/silences/{id}/expire", post(silences::expire))
+        .route("/ingest", get(ingest::page))
+        .route("/settings", get(settings::page))
+        .route("/s/{name}", get(entity::service))
+        .route("/h/{name}", get(entity::host))
         .route("/notifications", get(notifications::page))
         .route("/notifications/test", post(notifications::test))
         .merge(assets::router())

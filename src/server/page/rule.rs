@@ -3,30 +3,28 @@
 use std::collections::HashSet;
 
 use askama::Template;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use model::alert::{Attempt, Transition};
 use model::{AlertState, MsRange, alert};
-use query::QueryError;
 use rules::{GroupView, Health, RuleKind, RuleView};
 
-use super::alert_view::{AlertView, Deliveries, since_ms, value_unit};
+use super::alert_view::{AlertView, Deliveries, since_ms};
 use super::alerts::{deliveries, intents, rule_state, statuses, transitions};
 use super::asked::{Asked, Asking, firing};
 use super::badge::Badge;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
-use super::graph::{Drawing, Graph, aligned};
+use super::graph::Graph;
 use super::history_view::{AttemptRow, ROWS_MAX, TransitionRow, attempt_rows, transition_rows};
 use super::link::link;
+use super::rule_chart::{Course, RuleChart, bands_between};
 use super::text::{counted, one_line, shown, span};
-use super::threshold::Threshold;
-use crate::chart::Unit;
-use crate::rule_value::RuleValue;
+use super::what_if::{self, WhatIf};
+use crate::chart::{Band, Unit};
 
 /// What the chart looks back on.
 const LOOK_BACK_MS: i64 = 6 * 3_600_000;
-const STEP_MS: i64 = 60_000;
 /// Rows of all rules' history that are searched for those of this one.
 const HISTORY_MAX: usize = 2_000;
 const ALERTS_MAX: usize = 50;
@@ -44,6 +42,7 @@ pub(crate) struct RulePage {
     pub(crate) explore_href: String,
     pub(crate) trouble: Option<Trouble>,
     pub(crate) chart: Option<Graph>,
+    pub(crate) what_if: Option<WhatIf>,
     pub(crate) alerting: bool,
     pub(crate) alerts: Vec<AlertView>,
     pub(crate) rows: Vec<TransitionRow>,
@@ -51,11 +50,15 @@ pub(crate) struct RulePage {
     pub(crate) history_looked_at: usize,
 }
 
-pub(super) async fn page(asking: Asking, Path(id): Path<String>) -> Result<Response, Failure> {
-    show(&asking.answer(move |asked| build(asked, &id)).await?)
+pub(super) async fn page(
+    asking: Asking,
+    Path(id): Path<String>,
+    Query(what_if): Query<what_if::Parameters>,
+) -> Result<Response, Failure> {
+    show(&asking.answer(move |asked| build(asked, &id, &what_if)).await?)
 }
 
-fn build(asked: &Asked, id: &str) -> Result<RulePage, Failure> {
+fn build(asked: &Asked, id: &str, what_if: &what_if::Parameters) -> Result<RulePage, Failure> {
     let groups = asked.groups();
     let found = groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
     let Some((group, rule)) = found.into_iter().find(|(_, rule)| rule.id == id) else {
@@ -71,20 +74,11 @@ fn build(asked: &Asked, id: &str) -> Result<RulePage, Failure> {
     let mut page = RulePage::new(frame, group, rule, deliveries(asked, &statuses(asked)?)?, asked.now_ms);
     page.rows = transition_rows(&changes, &groups, asked.now_ms);
     page.attempts = attempt_rows(&attempts, asked.now_ms);
+    let bands = bands_between(&changes, asked.now_ms);
+    page.show_chart(RuleChart::ask(asked, id, &course(bands, asked.now_ms))?);
     let kept = asked.alerting().and_then(|alerting| alerting.rules.rule(id));
-    let value = kept.and_then(|rule| RuleValue::of(&rule.condition, &rule.expr_text));
-    match (asked.store()?, value) {
-        (Some(tenant), Some(value)) => {
-            let range = aligned(MsRange { start_ms: asked.now_ms - LOOK_BACK_MS, end_ms: asked.now_ms }, STEP_MS);
-            let rows = value.rows(&tenant.snapshot()?, range, STEP_MS, asked.state.lookback_ms(), &asked.budget);
-            page.show_chart(rows, value.limit.as_ref(), range, asked.now_ms);
-        }
-        (_, None) => {
-            let reason =
-                "it is about single log records, and has no value that moves; the records are in the log search";
-            page.trouble = Some(Trouble::new("Nothing to draw", reason));
-        }
-        (None, Some(_)) => {}
+    if let (Some(tenant), Some(kept)) = (asked.store()?, kept) {
+        page.what_if = WhatIf::ask(asked, &tenant.snapshot()?, group, &kept, what_if);
     }
     Ok(page)
 }
@@ -135,6 +129,7 @@ impl RulePage {
             explore_href: link("/explore", &[("q", &rule.expr), ("from", "now-6h")]),
             trouble: None,
             chart: None,
+            what_if: None,
             alerting: matches!(rule.kind, RuleKind::Alerting { .. }),
             alerts: instances
                 .into_iter()
@@ -147,40 +142,15 @@ impl RulePage {
         }
     }
 
-    pub(crate) fn show_chart(
-        &mut self,
-        rows: Result<Vec<(model::Labels, Vec<model::Sample>)>, QueryError>,
-        limit: Option<&Threshold>,
-        range: MsRange,
-        now_ms: i64,
-    ) {
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(error) => {
-                self.trouble = Some(Trouble::new("The condition cannot be drawn", error.to_string()));
-                return;
-            }
-        };
-        if rows.is_empty() {
-            self.trouble = Some(match limit {
-                Some(_) => {
-                    Trouble::new("No data", "no series has what this rule compares; it can never fire like this")
-                }
-                None => Trouble::new("Nothing to draw", "the expression returned nothing in the last 6 hours"),
-            });
-            return;
-        }
-        let drawing = Drawing {
-            range,
-            step_ms: STEP_MS,
-            unit: value_unit(&self.expr),
-            limit: limit.map(|limit| (limit.operator, limit.limit)),
-            from: "now-6h",
-            to: "",
-            now_ms,
-        };
-        self.chart = Some(Graph::new(&rows, &drawing));
+    pub(crate) fn show_chart(&mut self, chart: RuleChart) {
+        (self.chart, self.trouble) = (chart.graph, chart.trouble);
     }
+}
+
+/// What the page shows of the rule's course: the last hours.
+pub(crate) fn course(bands: Vec<Band>, now_ms: i64) -> Course<'static> {
+    let range = MsRange { start_ms: now_ms - LOOK_BACK_MS, end_ms: now_ms };
+    Course { range, from: "now-6h", to: "", bands, of: None, now_ms }
 }
 
 fn facts(group: &GroupView, rule: &RuleView, now_ms: i64) -> Vec<(String, String)> {

@@ -12,6 +12,8 @@ use store::Snapshot;
 
 use super::asked::{Asked, Metrics};
 use super::badge::Badge;
+use super::entity::href;
+use super::entity_panels::Subject;
 use super::failure::Trouble;
 use super::hosts::{SPARK_STEP_MS, standing};
 use super::link::link;
@@ -60,6 +62,7 @@ pub(crate) struct Services {
 pub(crate) struct ServiceRow {
     pub(crate) state: Badge,
     pub(crate) name: String,
+    pub(crate) href: String,
     pub(crate) seen: String,
     pub(crate) rate: String,
     pub(crate) errors: String,
@@ -166,6 +169,7 @@ impl Services {
         let row = ServiceRow {
             state,
             name: one_line(name, 120),
+            href: href(Subject::Service, name),
             seen: age_ms.map_or("-".into(), |age_ms| format!("{} ago", span(age_ms))),
             rate: text(service.rate, Unit::Number),
             errors: text(service.errors, Unit::Ratio),

@@ -5,6 +5,7 @@
 use model::time::{MS_PER_DAY, NS_PER_MS, rfc3339_ms};
 use model::{MsRange, NsRange};
 
+use super::failure::Trouble;
 use super::link::link;
 use super::text::span;
 use crate::time_param::time_ms;
@@ -126,6 +127,30 @@ impl Window {
             label: label.into(),
         })
         .collect()
+    }
+}
+
+/// A page's window with its controls: the usual windows, and those beside this one.
+pub(crate) struct When {
+    pub(crate) window: Window,
+    pub(crate) quick: Vec<WindowLink>,
+    pub(crate) moves: Vec<WindowLink>,
+}
+
+impl When {
+    /// Of the page at `path`, whose other parameters are `kept`; and what is wrong with the typed text.
+    pub(crate) fn parse(
+        path: &str,
+        kept: &[(&str, &str)],
+        from: &str,
+        to: &str,
+        now_ms: i64,
+    ) -> (When, Option<Trouble>) {
+        let window = Window::parse(from, to, now_ms);
+        let trouble = (!window.trouble.is_empty())
+            .then(|| Trouble::new("The time window cannot be read; the last hour is shown", window.trouble.clone()));
+        let (quick, moves) = (window.quick(path, kept), window.moves(path, kept, now_ms));
+        (When { window, quick, moves }, trouble)
     }
 }
 

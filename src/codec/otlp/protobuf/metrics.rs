@@ -9,11 +9,12 @@ use crate::otlp::exemplar::{self, Sent};
 use crate::otlp::exponential::{Exponential, Side};
 use crate::otlp::fingerprint;
 use crate::otlp::keys::Keys;
+use crate::otlp::layout::{Ends, Following, Noted};
 use crate::otlp::limits::EXEMPLARS_POINT_MAX;
 use crate::otlp::part::Part;
 use crate::otlp::point::{self, Histogram, Summary};
 use crate::otlp::record;
-use crate::otlp::series::{self, MetricHead, PointHead, Rows};
+use crate::otlp::series::{self, MetricHead, PointHead, Rows, Scratch};
 use crate::otlp::temporality::Data;
 use crate::otlp::wire::{Field, Message};
 
@@ -26,6 +27,8 @@ struct Buffers {
     exponential: Exponential,
     summary: Summary,
     exemplars: Vec<Sent>,
+    scratch: Scratch,
+    noted: Noted,
 }
 
 pub(crate) fn read(body: &[u8], rows: &mut Rows<'_>) -> Read<()> {
@@ -93,16 +96,39 @@ fn scope_metrics(
         }
     }
     let scope = rows.scope(raw, &scope, schema_url);
+    let raw = fingerprint::pair(raw, fingerprint::of(schema_url.as_bytes()));
+    let mut following: Option<Following> = None;
     let mut fields = message;
     let mut index = 0;
     while let Some(field) = fields.field()? {
         if field.number == 2 {
-            let read = field.message("").and_then(|message| metric(message, resource, &scope, rows, buffers));
+            let read = field.message("").and_then(|message| {
+                let following = match &mut following {
+                    Some(following) => following,
+                    none => none.insert(rows.following(resource, raw, begin(message)?)),
+                };
+                let known = following.metric();
+                if known.is_some_and(|known| rows.follow(resource, &known, message.raw(), &mut buffers.scratch)) {
+                    following.same();
+                    return Ok(());
+                }
+                metric(message, resource, &scope, rows, buffers, following)
+            });
             read.within_nth("metrics", index)?;
             index += 1;
         }
     }
+    if let Some(following) = following {
+        rows.followed(following);
+    }
     Ok(())
+}
+
+/// The first field of a metric, its name as all senders write it: what tells the parts of an export apart that is sent in several.
+fn begin(message: Message<'_>) -> Read<&[u8]> {
+    let mut fields = message;
+    fields.field()?;
+    Ok(message.between(message.offset(), fields.offset()))
 }
 
 const GAUGE: u32 = 5;
@@ -127,6 +153,7 @@ fn metric(
     scope: &series::FoundScope,
     rows: &mut Rows<'_>,
     buffers: &mut Buffers,
+    following: &mut Following,
 ) -> Read<()> {
     let (mut name, mut description, mut unit) = ("", "", "");
     let mut metadata = Vec::new();
@@ -151,6 +178,7 @@ fn metric(
     }
     let Some((number, from)) = data else {
         rows.no_data();
+        following.changed(None);
         return Ok(());
     };
 
@@ -177,6 +205,8 @@ fn metric(
         _ => Data::Summary,
     };
     let mut metric = rows.metric(resource, scope, MetricHead { name, unit, description, prometheus_type, data });
+    let mark = rows.mark();
+    buffers.noted.begin(message.offset());
     let mut index = 0;
     each_of_data(message, number, from, |field| {
         if field.number != 1 {
@@ -191,6 +221,8 @@ fn metric(
         index += 1;
         read.within_nth("data_points", index - 1)
     })?;
+    let learned = following.is_learning().then(|| rows.layout_since(mark, &metric, &buffers.noted, message.raw()));
+    following.changed(learned.flatten());
     rows.end_metric(metric);
     Ok(())
 }
@@ -253,20 +285,31 @@ fn number_point(
 ) -> Read<()> {
     let mut raw = RawAttributes::default();
     let (mut start_ns, mut time_ns, mut flags, mut value) = (0, 0, 0, None);
+    let mut ends = Ends::default();
     buffers.exemplars.clear();
     let mut fields = point;
     while let Some(field) = fields.field()? {
         match field.number {
             7 => raw.add(&fields, &field, "attributes")?,
-            3 => time_ns = field.fixed64("time_unix_nano")?,
-            4 => value = Some(field.double("as_double")?),
-            6 => value = Some(field.fixed64("as_int")? as i64 as f64),
-            8 => flags = field.uint32("flags")?,
-            2 => start_ns = field.fixed64("start_time_unix_nano")?,
-            5 => exemplar(&field, rows.keys(), &mut buffers.exemplars)?,
+            3 => (time_ns, ends.time) = (field.fixed64("time_unix_nano")?, fields.offset()),
+            4 => {
+                value = Some(field.double("as_double")?);
+                (ends.value, ends.is_integer) = (fields.offset(), false);
+            }
+            6 => {
+                value = Some(field.fixed64("as_int")? as i64 as f64);
+                (ends.value, ends.is_integer) = (fields.offset(), true);
+            }
+            8 => (flags, ends.is_odd) = (field.uint32("flags")?, true),
+            2 => (start_ns, ends.start) = (field.fixed64("start_time_unix_nano")?, fields.offset()),
+            5 => {
+                exemplar(&field, rows.keys(), &mut buffers.exemplars)?;
+                ends.is_odd = true;
+            }
             _ => {}
         }
     }
+    buffers.noted.number(&ends);
     let head = PointHead { start_ns, time_ns, flags, attributes: raw.fingerprint(&point) };
     let parts = point::number(value, head.ends(), &mut buffers.parts).map(|()| buffers.parts.as_slice());
     rows.point(resource, metric, head, parts, &mut buffers.exemplars, |keys| attributes(point, 7, keys))
@@ -281,7 +324,8 @@ fn histogram_point(
 ) -> Read<()> {
     let mut raw = RawAttributes::default();
     let (mut start_ns, mut time_ns, mut flags) = (0, 0, 0);
-    let Buffers { histogram, bounds, parts, exemplars, .. } = buffers;
+    let mut ends = Ends::default();
+    let Buffers { histogram, bounds, parts, exemplars, noted, .. } = buffers;
     exemplars.clear();
     histogram.clear();
     bounds.clear();
@@ -289,20 +333,34 @@ fn histogram_point(
     while let Some(field) = fields.field()? {
         match field.number {
             9 => raw.add(&fields, &field, "attributes")?,
-            2 => start_ns = field.fixed64("start_time_unix_nano")?,
-            3 => time_ns = field.fixed64("time_unix_nano")?,
-            4 => histogram.count = field.fixed64("count")?,
-            5 => histogram.sum = Some(field.double("sum")?),
-            6 => field.fixed64s("bucket_counts", &mut histogram.counts)?,
+            2 => (start_ns, ends.start) = (field.fixed64("start_time_unix_nano")?, fields.offset()),
+            3 => (time_ns, ends.time) = (field.fixed64("time_unix_nano")?, fields.offset()),
+            4 => (histogram.count, ends.value) = (field.fixed64("count")?, fields.offset()),
+            5 => (histogram.sum, ends.sum) = (Some(field.double("sum")?), fields.offset()),
+            6 => {
+                ends.is_odd |= !histogram.counts.is_empty();
+                field.fixed64s("bucket_counts", &mut histogram.counts)?;
+                ends.buckets = (fields.offset() - size_of_val(&*histogram.counts), fields.offset());
+            }
             7 => field.fixed64s("explicit_bounds", bounds)?,
-            8 => exemplar(&field, rows.keys(), exemplars)?,
-            10 => flags = field.uint32("flags")?,
-            11 => drop(field.double("min")?),
-            12 => drop(field.double("max")?),
+            8 => {
+                exemplar(&field, rows.keys(), exemplars)?;
+                ends.is_odd = true;
+            }
+            10 => (flags, ends.is_odd) = (field.uint32("flags")?, true),
+            11 => {
+                field.double("min")?;
+                ends.unused[0] = fields.offset();
+            }
+            12 => {
+                field.double("max")?;
+                ends.unused[1] = fields.offset();
+            }
             _ => {}
         }
     }
     histogram.bounds.extend(bounds.iter().map(|bits| f64::from_bits(*bits)));
+    noted.histogram(&ends, &histogram.bounds);
     let head = PointHead { start_ns, time_ns, flags, attributes: raw.fingerprint(&point) };
     let parts = histogram.parts(head.ends(), parts).map(|()| parts.as_slice());
     rows.point(resource, metric, head, parts, exemplars, |keys| attributes(point, 9, keys))
@@ -316,6 +374,7 @@ fn exponential_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut raw = RawAttributes::default();
+    buffers.noted.odd();
     let (mut start_ns, mut time_ns, mut flags) = (0, 0, 0);
     let sent = &mut buffers.exponential;
     buffers.exemplars.clear();
@@ -365,6 +424,7 @@ fn summary_point(
     buffers: &mut Buffers,
 ) -> Read<()> {
     let mut raw = RawAttributes::default();
+    buffers.noted.odd();
     let (mut start_ns, mut time_ns, mut flags) = (0, 0, 0);
     let Buffers { summary, parts, exemplars, .. } = buffers;
     exemplars.clear();

@@ -1,6 +1,7 @@
 //! What metrics become: series, values, refusals. Written in JSON, since the encodings are proven equal in `otlp_encodings`.
 
 mod distributions;
+mod layouts;
 mod numbers;
 mod requests;
 #[path = "../support/mod.rs"]

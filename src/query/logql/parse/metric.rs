@@ -106,7 +106,8 @@ impl Parser {
         }
         self.expect_symbol(")")?;
         let [dst, replacement, src, pattern] = texts;
-        let regex = go_regex::compile_anchored(&pattern)
+        // As Loki builds it, so `a)|(b` is taken.
+        let regex = go_regex::compile(&format!("^(?:{pattern})$"))
             .map_err(|reason| ParseError::whole(format!("invalid regex in label_replace: {reason}")))?;
         Ok(Metric::LabelReplace(Box::new(LabelReplace { inner, dst, replacement, src, pattern, regex })))
     }

@@ -123,7 +123,12 @@ impl LabelFormats {
                 }
                 Format::Template { to, template } => {
                     let run = if self.templates > 1 {
-                        functions::run(Of::Label, template, before.get_or_insert_with(|| Snapshot::of(labels)), around)
+                        // As in Loki labels are taken anew as long as there were none.
+                        let before = match before.take().filter(|before| !before.0.is_empty()) {
+                            Some(taken) => before.insert(taken),
+                            None => before.insert(Snapshot::of(labels)),
+                        };
+                        functions::run(Of::Label, template, before, around)
                     } else {
                         functions::run(Of::Label, template, &Live(labels), around)
                     };

@@ -80,7 +80,7 @@ fn templates() {
             (
                 "{{regexReplaceAll \"(\" .m \"x\"}}",
                 "",
-                "! template: line:1:2: executing \"line\" at <regexReplaceAll \"(\" .m \"x\">: error calling regexReplaceAll: error parsing regexp: unclosed group}",
+                "! template: line:1:2: executing \"line\" at <regexReplaceAll \"(\" .m \"x\">: error calling regexReplaceAll: error parsing regexp: missing closing ): `(`}",
             ),
             ("{{count \"o\" .m}} {{ .m | count \"l+\"}}", "", "2 2"),
             ("{{urlencode \"a b&c\"}} {{urldecode \"a+b%26c\"}}", "", "a+b%26c a b&c"),
@@ -201,7 +201,60 @@ fn templates() {
             (
                 "{{trunc .pod 1}}",
                 "",
-                "! template: line:1:2: executing \"line\" at <trunc .pod 1>: error calling trunc: wrong number or type of arguments for trunc (string, int)}",
+                "! template: line:1:8: executing \"line\" at <.pod>: wrong type for value; expected int; got string}",
+            ),
+            (
+                "{{trunc \"5\" .m}}",
+                "",
+                "! template: line:1:8: executing \"line\" at <\"5\">: expected integer; found \"5\"}",
+            ),
+            (
+                "{{.m | ToUpper | repeat 2.5}}",
+                "",
+                "! template: line:1:24: executing \"line\" at <2.5>: expected integer; found 2.5}",
+            ),
+            ("{{ToUpper 5}}", "", "! template: line:1:10: executing \"line\" at <5>: expected string; found 5}"),
+            (
+                "{{5 | int | ToUpper}}",
+                "",
+                "! template: line:1:12: executing \"line\" at <ToUpper>: wrong type for value; expected string; got int}",
+            ),
+            (
+                "{{now | replace \"a\" \"b\"}}",
+                "",
+                "! template: line:1:20: executing \"line\" at <\"b\">: wrong type for value; expected string; got time.Time}",
+            ),
+            (
+                "{{ToUpper (len .m)}}",
+                "",
+                "! template: line:1:15: executing \"line\" at <.m>: wrong type for value; expected string; got int}",
+            ),
+            (
+                "{{fromJson \"null\" | lower}}",
+                "",
+                "! template: line:1:20: executing \"line\" at <lower>: invalid value; expected string}",
+            ),
+            (
+                "{{unixEpoch .a}}",
+                "",
+                "! template: line:1:12: executing \"line\" at <.a>: wrong type for value; expected time.Time; got string}",
+            ),
+            (
+                "{{unixEpoch 5}}",
+                "",
+                "! template: line:1:12: executing \"line\" at <5>: can't handle 5 for arg of type time.Time}",
+            ),
+            ("{{lower nil}}", "", "! template: line:1:8: executing \"line\" at <nil>: cannot assign nil to string}"),
+            (
+                "{{.m.x}}",
+                "",
+                "! template: line:1:4: executing \"line\" at <.m.x>: can't evaluate field x in type string}",
+            ),
+            ("{{(fromJson \"null\").x.y}}", "", "<no value>"),
+            (
+                "{{ (__timestamp__).Nope }}",
+                "",
+                "! template: line:1:18: executing \"line\" at <(__timestamp__).Nope>: can't evaluate field Nope in type time.Time}",
             ),
             ("{{len .m}} {{not .none}} {{index . \"pod\"}}", "", "11 true p1"),
             ("{{range $k, $v := .}}{{$k}},{{end}}", "", "a,app,b,d,j,m,n,pod,size,"),
@@ -252,6 +305,12 @@ fn lines_and_labels() {
             // All templates of one stage see what was before it; renames are done at once.
             ("| label_format a=`1`, b=`{{.a}}`", "l", "l {a=1 b=}"),
             ("| label_format a=`1` | label_format b=`{{.a}}`", "l", "l {a=1 b=1}"),
+            // Unless there was none before it.
+            (
+                "| drop app, pod, size | label_format a=`1`, b=`{{.a}}`, c=`{{.b}}`",
+                "l",
+                "l {!app !pod !size a=1 b=1 c=}",
+            ),
             ("| label_format a=pod, b=`{{.a}}{{.pod}}`", "l", "l {!pod a=p1 b=p1}"),
             (
                 "| label_format a=`{{add 1 (div  1 0)}}`",

@@ -85,6 +85,42 @@ fn labels() {
     );
 }
 
+/// A label that has an error's name and is none is seen only where a grouping keeps it.
+#[test]
+fn labels_named_as_errors() {
+    let details = "__error_details__=strconv.ParseFloat: parsing \"abc\": invalid syntax";
+    let marked = "__preserve_error__=true latency=abc";
+    let failed =
+        format!("1 {{__error__=LabelFilterErr {details} __preserve_error__=true app=x latency=abc pod=p1 size=12KB}}");
+    let unmarked = format!("1 {{__error__=LabelFilterErr {details} app=x latency=abc pod=p1 size=12KB}}");
+    let boom = r#"{"latency":5,"__error__":"boom"}"#;
+    check_all(
+        &[
+            (r#"count_over_time({app="x"} | json [5m])"#, boom, "1 {__error__=boom app=x latency=5 pod=p1 size=12KB}"),
+            (r#"sum by (pod) (count_over_time({app="x"} | json [5m]))"#, boom, "1 {pod=p1}"),
+            (r#"sum by (pod) (sum_over_time({app="x"} | json | unwrap latency [5m]))"#, boom, "5 {pod=p1}"),
+            (r#"sum by (__error__) (count_over_time({app="x"} | json [5m]))"#, boom, "1 {__error__=boom}"),
+            (
+                r#"sum without (__error__) (count_over_time({app="x"} | json [5m]))"#,
+                boom,
+                "1 {app=x latency=5 pod=p1 size=12KB}",
+            ),
+            (r#"sum by (pod) (count_over_time({app="x"} | json | __error__="" [5m]))"#, boom, "1 {pod=p1}"),
+            (r#"sum by (pod) (count_over_time({app="x"} | pattern "<__error__> <b>" [5m]))"#, "boom 5", "1 {pod=p1}"),
+            // A mark in the line counts as the pipeline's own, where the query leaves room for it.
+            (r#"count_over_time({app="x"} | logfmt | latency > 1 [5m])"#, marked, &failed),
+            (r#"sum without (app) (count_over_time({app="x"} | logfmt | latency > 1 [5m]))"#, marked, &failed),
+            (r#"sum by (pod) (count_over_time({app="x"} | logfmt | latency > 1 [5m]))"#, marked, &unmarked),
+            (
+                r#"sum by (__preserve_error__) (count_over_time({app="x"} | logfmt | latency > 1 [5m]))"#,
+                marked,
+                &failed,
+            ),
+        ],
+        sample,
+    );
+}
+
 #[test]
 fn what_a_query_reads() {
     for (query, expected) in [

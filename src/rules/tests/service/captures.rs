@@ -68,7 +68,7 @@ async fn played(name: &str, after_ms: i64) -> Played {
     let options = EngineOptions {
         external_url: String::new(),
         lookback_ms: 300_000,
-        query_limits: query::Limits::default(),
+        query_limits: query::Limits::default().into(),
         started_ms: first_ms - 1,
     };
     let engine = Engine::new(tenant.clone(), groups, options).unwrap();

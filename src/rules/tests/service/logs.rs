@@ -54,7 +54,7 @@ impl House {
         let options = EngineOptions {
             external_url: String::new(),
             lookback_ms: 300_000,
-            query_limits: query::Limits::default(),
+            query_limits: query::Limits::default().into(),
             started_ms: self.now_ms,
         };
         let groups = rules::file::parse(RULES, "t.yml", 30_000).unwrap();

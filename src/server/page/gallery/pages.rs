@@ -11,8 +11,9 @@ use store::TenantStats;
 use super::super::alert_view::Deliveries;
 use super::super::metric_list::MetricList;
 use super::super::{
-    alerts, empty, explore, history_view, log_around, log_facets, log_patterns, logs, notifications, overview, rule,
-    threshold,
+    alert_logs, alert_trace, alerts, empty, entity, entity_panels, explore, history_view, ingest, ingest_refused,
+    ingest_senders, log_around, log_facets, log_patterns, logs, notifications, overview, rule, rule_chart, text,
+    threshold, what_if,
 };
 use super::content::*;
 
@@ -158,10 +159,73 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut page = rule::RulePage::new(frame("/alerts"), &groups[0], &groups[0].rules[0], deliveries(), NOW_MS);
     let range = model::MsRange { start_ms: NOW_MS - 21_600_000, end_ms: NOW_MS };
     let rows = vec![(labels(&[("service_name", "checkout")]), line(range.start_ms, 60_000, 360, 4, 0.002))];
-    page.show_chart(Ok(rows), threshold::threshold(&groups[0].rules[0].expr).as_ref(), range, NOW_MS);
+    let bands = rule_chart::bands_between(&transitions(), NOW_MS);
+    page.show_chart(rule_chart::RuleChart::new(
+        Ok(rows),
+        threshold::threshold(&groups[0].rules[0].expr).as_ref(),
+        crate::chart::Unit::Ratio,
+        &rule::course(bands, NOW_MS),
+    ));
     page.rows = history_view::transition_rows(&transitions(), &groups, NOW_MS);
     page.attempts = history_view::attempt_rows(&attempts(), NOW_MS);
+    let typed = what_if::Parameters { limit: HOSTILE.into(), wait: HOSTILE.into() };
+    page.what_if = Some(what_if::WhatIf::new(&groups[0].rules[0].expr, 30_000, &typed));
     out.push(("rule", html(&page)));
+
+    let (fired, rule_of_it) = (&groups[0].rules[0].instances[0], &groups[0].rules[0]);
+    let mut page = alert_trace::AlertTracePage::new(frame("/alerts"), rule_of_it, fired, &mut deliveries(), NOW_MS);
+    page.chart = rule_chart::RuleChart::new(
+        Ok(vec![(labels(&[("service_name", "checkout")]), line(range.start_ms, 60_000, 360, 4, 0.002))]),
+        threshold::threshold(&rule_of_it.expr).as_ref(),
+        crate::chart::Unit::Ratio,
+        &rule::course(rule_chart::bands_of(fired, NOW_MS), NOW_MS),
+    )
+    .graph;
+    let mut around = alert_logs::AlertLogs::new("service.name:checkout", fired, NOW_MS);
+    around.show(&log_rows(12), true, NOW_MS);
+    page.logs = Some(around);
+    page.words = vec![text::one_line(&format!("oncall is not told: {HOSTILE}"), 500)];
+    page.attempts = history_view::attempt_rows(&attempts(), NOW_MS);
+    out.push(("alert", html(&page)));
+
+    let mut page = entity::EntityPage::new(
+        frame("/"),
+        entity_panels::Subject::Service,
+        HOSTILE,
+        &entity::Parameters { from: "yesterday".into(), ..Default::default() },
+        NOW_MS,
+    );
+    page.show_panels(Vec::new(), &["Latency of requests"]);
+    out.push(("service", html(&page)));
+
+    let mut page = ingest::IngestPage::new(frame("/ingest"));
+    let key = |signal: &str, reason: &str| (signal.to_owned(), reason.to_owned());
+    page.show_refused(ingest_refused::rows(
+        &std::collections::BTreeMap::from([(key("logs", "too_old"), 12.0)]),
+        vec![(key("logs", "too_old"), 4_711.0), (key(HOSTILE, HOSTILE), 1.0)],
+    ));
+    let sender = |seen_ms| ingest_senders::Sender {
+        instance: HOSTILE.into(),
+        version: "2.4.1".into(),
+        metrics_seen_ms: Some(seen_ms),
+        logs_seen_ms: Some(seen_ms),
+        ..Default::default()
+    };
+    let senders = ingest_senders::Senders {
+        by_name: [(key("api", "aurora"), sender(NOW_MS - 4_000)), (key(HOSTILE, HOSTILE), sender(NOW_MS - 900_000))]
+            .into(),
+    };
+    page.show_senders(&senders, NOW_MS);
+    let counts = |count: u64| store::Cardinality {
+        series: 48_120 * count,
+        metrics: (0..30)
+            .map(|n| (format!("app_component_{n}_duration_seconds_bucket"), 9_240 * count / (n + 1)))
+            .collect(),
+        labels: vec![store::LabelCount { name: HOSTILE.into(), series: 40_000, values: 410, value_bytes: 9_000 }],
+        pairs: Vec::new(),
+    };
+    page.show_counts(&counts(2), &counts(1), NOW_MS);
+    out.push(("ingest", html(&page)));
 
     let channel = |name: &str, kind, success, failure, broken| ChannelView {
         name: name.into(),

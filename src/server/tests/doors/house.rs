@@ -71,7 +71,7 @@ fn alerting(store: &store::Store, tenant: TenantId, rules: &str, settings: &Serv
     let options = rules::EngineOptions {
         external_url: settings.external_url.clone(),
         lookback_ms: 300_000,
-        query_limits: settings.query_limits,
+        query_limits: settings.query_limits.into(),
         started_ms: 0,
     };
     let groups = rules::file::parse(rules, "rules/test.yml", 30_000).unwrap();

@@ -115,74 +115,7 @@ async fn an_absent_tenant_answers_with_nothing_and_still_counts() {
 #[tokio::test]
 async fn bad_requests_are_told_why() {
     let (house, _) = house().await;
-    for (path, status, kind, says) in [
-        ("query", 400, "bad_data", "invalid parameter \"query\""),
-        ("query?query=up%7B", 400, "bad_data", "invalid parameter \"query\": 1:"),
-        ("query?query=sum(", 400, "bad_data", "parse error"),
-        (
-            "query?query=up&time=yesterday",
-            400,
-            "bad_data",
-            "invalid parameter \"time\": invalid time value for 'time': cannot parse \"yesterday\" to a valid timestamp",
-        ),
-        (
-            "query?query=up&lookback_delta=x",
-            400,
-            "bad_data",
-            "error parsing lookback delta duration: cannot parse \"x\"",
-        ),
-        ("query?query=up&timeout=0", 400, "bad_data", "timeout"),
-        ("query?query=up&limit=-1", 400, "bad_data", "invalid parameter \"limit\": limit must be non-negative"),
-        ("query?query=up&limit=x", 400, "bad_data", "invalid parameter \"limit\""),
-        (
-            "query_range?query=up&end=1&step=1",
-            400,
-            "bad_data",
-            "invalid parameter \"start\": cannot parse \"\" to a valid timestamp",
-        ),
-        ("query_range?query=up&start=0&end=x&step=1", 400, "bad_data", "invalid parameter \"end\": cannot parse \"x\""),
-        (
-            "query_range?query=up&start=0&end=1",
-            400,
-            "bad_data",
-            "invalid parameter \"step\": cannot parse \"\" to a valid duration",
-        ),
-        ("query_range?query=up%7B&start=0&end=1&step=1", 400, "bad_data", "invalid parameter \"query\": 1:"),
-        ("query_range?query=up[5m]&start=0&end=1&step=1", 400, "bad_data", "invalid expression type"),
-        ("query?query=up%20%2B%20on()%20group_left()%20(up%20or%20vector(1))", 422, "execution", ""),
-        ("query_exemplars?query=up&start=5&end=1", 400, "bad_data", "end timestamp must not be before start timestamp"),
-        ("query_exemplars", 400, "bad_data", "parse error"),
-        ("parse_query?query=sum(", 400, "bad_data", "invalid parameter \"query\""),
-        ("metadata?limit=x", 400, "bad_data", "limit must be a number"),
-        ("metadata?limit_per_metric=x", 400, "bad_data", "limit_per_metric must be a number"),
-        ("status/tsdb?limit=0", 400, "bad_data", "limit must be a positive number"),
-        ("status/tsdb?limit=10001", 400, "bad_data", "limit must not exceed 10000"),
-        ("cardinality?limit=0", 400, "bad_data", "1 to 10000"),
-        ("cardinality?grown=perhaps", 400, "bad_data", "grown"),
-        ("query_range?query=up&start=0&end=1&step=0", 400, "bad_data", "zero or negative"),
-        ("query_range?query=up&start=5&end=1&step=1", 400, "bad_data", "end timestamp must not be before start time"),
-        ("query_range?query=up&start=0&end=11001&step=1", 400, "bad_data", "11,000 points"),
-        ("series", 400, "bad_data", "match[]"),
-        ("series?match[]=sum(up)", 400, "bad_data", "match[]"),
-        ("series?match[]=%7Ba=%22%22%7D", 400, "bad_data", "non-empty matcher"),
-        ("labels?start=x", 400, "bad_data", "\"start\""),
-        ("labels?match[]=up[", 400, "bad_data", "1:"),
-        ("label/U__a_zz_/values", 400, "bad_data", "label name"),
-        ("rules?type=x", 400, "bad_data", "type"),
-        ("rules?match[]=up[", 400, "bad_data", "1:"),
-        ("rules?exclude_alerts=x", 400, "bad_data", "exclude_alerts"),
-        ("rules?group_limit=0", 400, "bad_data", "greater than 0"),
-        ("rules?group_limit=x", 400, "bad_data", "valid number"),
-        ("rules?group_next_token=x", 400, "bad_data", "group_limit needs to be present"),
-        ("rules?group_limit=1&group_next_token=x", 400, "bad_data", "invalid group_next_token 'x'"),
-        ("nothing/here", 404, "not_found", "nothing at /api/v1/nothing/here"),
-        ("logs?q=%22open", 400, "bad_data", ""),
-        ("logs?from=yesterday", 400, "bad_data", "now-1h"),
-        ("logs?limit=100000", 400, "bad_data", "5000"),
-        ("logs?direction=up", 400, "bad_data", "direction"),
-        ("logs/histogram?buckets=0", 400, "bad_data", "buckets"),
-        ("logs/histogram?from=9&to=8", 400, "bad_data", "before"),
-    ] {
+    let check = async |path: &str, status: u16, kind: &str, says: &str| {
         let reply = house.get(&format!("/api/v1/{path}"), &[]).await;
         let json = reply.json();
         assert_eq!(
@@ -192,7 +125,60 @@ async fn bad_requests_are_told_why() {
         );
         let error = json["error"].as_str().unwrap();
         assert!(error.contains(says), "{path}: {error}");
+    };
+    for (path, says) in [
+        ("query", "invalid parameter \"query\""),
+        ("query?query=up%7B", "invalid parameter \"query\": 1:"),
+        ("query?query=sum(", "parse error"),
+        (
+            "query?query=up&time=yesterday",
+            "invalid parameter \"time\": invalid time value for 'time': cannot parse \"yesterday\" to a valid timestamp",
+        ),
+        ("query?query=up&lookback_delta=x", "error parsing lookback delta duration: cannot parse \"x\""),
+        ("query?query=up&timeout=0", "timeout"),
+        ("query?query=up&limit=-1", "invalid parameter \"limit\": limit must be non-negative"),
+        ("query?query=up&limit=x", "invalid parameter \"limit\""),
+        ("query_range?query=up&end=1&step=1", "invalid parameter \"start\": cannot parse \"\" to a valid timestamp"),
+        ("query_range?query=up&start=0&end=x&step=1", "invalid parameter \"end\": cannot parse \"x\""),
+        ("query_range?query=up&start=0&end=1", "invalid parameter \"step\": cannot parse \"\" to a valid duration"),
+        ("query_range?query=up%7B&start=0&end=1&step=1", "invalid parameter \"query\": 1:"),
+        ("query_range?query=up[5m]&start=0&end=1&step=1", "invalid expression type"),
+        ("query_exemplars?query=up&start=5&end=1", "end timestamp must not be before start timestamp"),
+        ("query_exemplars", "parse error"),
+        ("parse_query?query=sum(", "invalid parameter \"query\""),
+        ("metadata?limit=x", "limit must be a number"),
+        ("metadata?limit_per_metric=x", "limit_per_metric must be a number"),
+        ("status/tsdb?limit=0", "limit must be a positive number"),
+        ("status/tsdb?limit=10001", "limit must not exceed 10000"),
+        ("cardinality?limit=0", "1 to 10000"),
+        ("cardinality?grown=perhaps", "grown"),
+        ("query_range?query=up&start=0&end=1&step=0", "zero or negative"),
+        ("query_range?query=up&start=5&end=1&step=1", "end timestamp must not be before start time"),
+        ("query_range?query=up&start=0&end=11001&step=1", "11,000 points"),
+        ("series", "match[]"),
+        ("series?match[]=sum(up)", "match[]"),
+        ("series?match[]=%7Ba=%22%22%7D", "non-empty matcher"),
+        ("labels?start=x", "\"start\""),
+        ("labels?match[]=up[", "1:"),
+        ("label/U__a_zz_/values", "label name"),
+        ("rules?type=x", "type"),
+        ("rules?match[]=up[", "1:"),
+        ("rules?exclude_alerts=x", "exclude_alerts"),
+        ("rules?group_limit=0", "greater than 0"),
+        ("rules?group_limit=x", "valid number"),
+        ("rules?group_next_token=x", "group_limit needs to be present"),
+        ("rules?group_limit=1&group_next_token=x", "invalid group_next_token 'x'"),
+        ("logs?q=%22open", ""),
+        ("logs?from=yesterday", "now-1h"),
+        ("logs?limit=100000", "5000"),
+        ("logs?direction=up", "direction"),
+        ("logs/histogram?buckets=0", "buckets"),
+        ("logs/histogram?from=9&to=8", "before"),
+    ] {
+        check(path, 400, "bad_data", says).await;
     }
+    check("query?query=up%20%2B%20on()%20group_left()%20(up%20or%20vector(1))", 422, "execution", "").await;
+    check("nothing/here", 404, "not_found", "nothing at /api/v1/nothing/here").await;
     let many = "label_replace(up,\"a\",\"$1\",\"b\",\"(.*)\")";
     let reply: Reply = house.get(&format!("/api/v1/query?query={}", many.replace('"', "%22")), &[]).await;
     assert_eq!(reply.status, 200, "{}", reply.text());

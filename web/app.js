@@ -1,15 +1,18 @@
-// What the logs pages can do beyond links and forms: live tail, keys, copying. Without it everything else works.
+// What the pages can do beyond links and forms: keys, copying, live tail, and pages that keep themselves fresh. Without it everything
+// else works.
 const $ = (selector, from = document) => from.querySelector(selector);
 const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
-const list = $('.logs');
+// Found again when the page refreshes itself.
+let list = null;
+let live = null;
+const main = $('#main');
 const say = (text) => {
-  const note = $('#say');
+  const note = $('#say') ?? $('#said');
   if (note) note.textContent = text;
 };
 
 // Live tail: the newest record on top, 500 rows at most, closed while nobody looks.
 const ROWS_MAX = 500;
-const live = $('#live');
 let source = null;
 let place = '';
 let skipped = 0;
@@ -48,20 +51,24 @@ function follow() {
   };
   source.onerror = () => say('Live: connection lost, trying again.');
 }
-if (live && list) {
+const isLive = () => live?.getAttribute('aria-pressed') === 'true';
+function begin() {
+  list = $('.logs');
+  live = $('#live');
+  if (!live || !list) return;
   live.hidden = false;
   live.addEventListener('click', () => {
-    const on = live.getAttribute('aria-pressed') !== 'true';
-    live.setAttribute('aria-pressed', String(on));
-    if (on) follow();
+    live.setAttribute('aria-pressed', String(!isLive()));
+    if (isLive()) follow();
     else stop('Live tail stopped.');
   });
-  document.addEventListener('visibilitychange', () => {
-    if (live.getAttribute('aria-pressed') !== 'true') return;
-    if (document.hidden) stop('Live tail paused.');
-    else if (!source) follow();
-  });
 }
+begin();
+document.addEventListener('visibilitychange', () => {
+  if (!isLive()) return;
+  if (document.hidden) stop('Live tail paused.');
+  else if (!source) follow();
+});
 
 // Copying: buttons come when a record is opened.
 async function copy(text) {
@@ -79,7 +86,7 @@ function button(name, act) {
   made.addEventListener('click', act);
   return made;
 }
-list?.addEventListener('toggle', (event) => {
+main.addEventListener('toggle', (event) => {
   const row = event.target;
   const acts = row.open && $('.acts', row);
   if (!acts || $('button', acts)) return;
@@ -96,11 +103,65 @@ list?.addEventListener('toggle', (event) => {
   );
 }, true);
 
+// Fresh by itself: every half minute, unless somebody is reading, typing or selecting, or the window is fixed.
+const REFRESH_MS = 30_000;
+const fresh = $('#fresh');
+let timer = 0;
+const isBusy = () => document.hidden || isLive() || $('details[open], dialog[open]')
+  || document.activeElement?.closest('#main input, #main textarea, #main select') || !getSelection().isCollapsed;
+async function refresh() {
+  if (isBusy()) return;
+  const shown = $('.clock time');
+  try {
+    const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
+    if (!answer.ok) throw new Error(answer.status);
+    const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    if (isBusy()) return;
+    const held = document.activeElement?.id;
+    for (const part of ['#main', '.top nav', '.clock']) $(part).innerHTML = $(part, next).innerHTML;
+    document.title = next.title;
+    if (held) document.getElementById(held)?.focus();
+    begin();
+    document.dispatchEvent(new Event('fresh'));
+    say('');
+  } catch {
+    say(`Not refreshed: no answer. This is as of ${shown.textContent} UTC.`);
+  }
+}
+function keepFresh(on) {
+  clearInterval(timer);
+  if (on) timer = setInterval(refresh, REFRESH_MS);
+  fresh.setAttribute('aria-pressed', String(on));
+  try {
+    localStorage.setItem('fresh', on ? '1' : '');
+  } catch { /* A browser that keeps nothing asks again on each page. */ }
+}
+if (fresh && !new URL(location.href).searchParams.get('to') && !$('.bad form')) {
+  fresh.hidden = false;
+  fresh.addEventListener('click', () => keepFresh(fresh.getAttribute('aria-pressed') !== 'true'));
+  let was = '';
+  try {
+    was = localStorage.getItem('fresh') ?? '';
+  } catch { /* As above. */ }
+  if (was) keepFresh(true);
+}
+
+// The time in the reader's own zone, and how long ago, where a time is pointed at.
+main.addEventListener('pointerover', (event) => {
+  const time = event.target.closest?.('time');
+  if (!time || time.title) return;
+  const at = new Date(time.dateTime);
+  const minutes = Math.round((Date.now() - at) / 60_000);
+  const ago = minutes < 120 ? `${minutes} min` : minutes < 2_880 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1_440)} d`;
+  time.title = `${time.dateTime}\n${at.toLocaleString(undefined, { hour12: false })} here\n${ago} ago`;
+});
+
 // Keys, never while something is typed.
 const keys = {
-  '/': () => $('input[name=q]')?.focus(),
+  '/': () => $('#main [name=q], #main [name=find]')?.focus(),
   t: () => $('input[name=from]')?.focus(),
   r: () => location.reload(),
+  f: () => fresh?.click(),
   '[': () => $('[aria-label=earlier]')?.click(),
   ']': () => $('[aria-label=later]')?.click(),
   '-': () => $('[aria-label="zoom out"]')?.click(),
@@ -109,20 +170,24 @@ const keys = {
   e: () => step(1, '.v-error, .v-fatal'),
   E: () => step(-1, '.v-error, .v-fatal'),
   c: () => $('.ctx', current() ?? document)?.click(),
+  a: () => ($('.acts a', current() ?? document) ?? $('#take input:not([type=hidden])'))?.[current() ? 'click' : 'focus'](),
   w: () => list?.classList.toggle('nowrap'),
-  y: () => copy(new URL($('#s')?.dataset.frozen || location.href, location.href).href),
+  y: () => copy(new URL($('[data-frozen]')?.dataset.frozen || location.href, location.href).href),
   l: () => live?.click(),
   '?': () => $('#keys')?.showModal(),
 };
-const pages = { o: '/', m: '/explore', l: '/logs', a: '/alerts', d: '/notifications' };
-const current = () => document.activeElement?.closest?.('.logs > details');
+const pages = { o: '/', m: '/explore', l: '/logs', a: '/alerts', s: '/silences', d: '/notifications', i: '/ingest', ',': '/settings' };
+// What j and k walk over: records, alerts, and rows that lead somewhere.
+const STOPS = '.logs > details, .alert, tbody tr:has(.name a)';
+const current = () => document.activeElement?.closest?.(STOPS);
 function step(by, only) {
-  const rows = $$('.logs > details');
+  const rows = $$(STOPS, main);
   let at = rows.indexOf(current());
   do at = at < 0 ? (by > 0 ? 0 : rows.length - 1) : at + by;
   while (only && rows[at] && !rows[at].matches(only));
-  rows[at]?.querySelector('summary').focus();
+  if (rows[at]) $('summary, a.name, .name a', rows[at]).focus();
 }
+for (const hint of $$('.keyed')) hint.hidden = false;
 let going = false;
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select, dialog')) return;

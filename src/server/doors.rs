@@ -10,13 +10,13 @@ use tower_http::compression::CompressionLayer;
 
 use crate::error::Fault;
 use crate::face::Face;
-use crate::otlp::{Signal, grpc, http};
+use crate::otlp::{PROMETHEUS_PATH, Signal, grpc, http};
 use crate::{State, alertmanager, api, auth, heartbeat, layers, loki, ops, page, remote_write};
 
 /// Where another Prometheus scrapes what is stored here.
 pub(crate) const FEDERATE: &str = "/federate";
 
-/// Pages, query APIs, operations, remote write and Loki push: port 8080.
+/// Pages, query APIs, operations, remote write, Loki push, and OTLP metrics as Prometheus takes them: port 8080.
 pub fn http_router(state: State) -> Router {
     let routes = page::router()
         .merge(alertmanager::router())
@@ -26,6 +26,7 @@ pub fn http_router(state: State) -> Router {
         .merge(heartbeat::router())
         .route(remote_write::PATH, post(remote_write::write).fallback(remote_write::not_post))
         .route(loki::push::PATH, post(loki::push::push).fallback(loki::push::not_post))
+        .route(PROMETHEUS_PATH, post(http::export).fallback(http::not_post).layer(Extension(Signal::Metrics)))
         .route(FEDERATE, get(api::federate::federate))
         .fallback(no_such_page);
     guarded(routes, state, Face::Page).layer(CompressionLayer::new()).layer(from_fn(layers::security_headers))

@@ -127,7 +127,8 @@ fn rows(result: &wire::QueryResult) -> Vec<String> {
             one.samples.iter().map(|sample| (sample.timestamp, sample.value.to_bits())).collect();
         format!("{labels:?} {samples:?}")
     };
-    let mut rows: Vec<String> = result.timeseries.iter().map(shown).collect();
+    let has_any = |one: &&v1::TimeSeries| !one.samples.is_empty() || !one.histograms.is_empty();
+    let mut rows: Vec<String> = result.timeseries.iter().filter(has_any).map(shown).collect();
     rows.sort();
     rows
 }

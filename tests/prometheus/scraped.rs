@@ -17,7 +17,7 @@ async fn prometheus_writes_what_it_scrapes_and_both_agree() {
         format!(
             "global: {{scrape_interval: 500ms, scrape_timeout: 400ms}}\n\
              scrape_configs: [{{job_name: self, static_configs: [{{targets: ['{address}']}}]}}]\n\
-             remote_write: [{{url: '{}/api/v1/write', queue_config: {{batch_send_deadline: 200ms}}, metadata_config: {{send_interval: 1s}}}}]\n",
+             remote_write: [{{url: '{}/api/v1/write', send_native_histograms: true, queue_config: {{batch_send_deadline: 200ms}}, metadata_config: {{send_interval: 1s}}}}]\n",
             appliance.http
         )
     };

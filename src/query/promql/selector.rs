@@ -1,6 +1,7 @@
 //! Parsing of selectors and of what may follow them: ranges, subqueries, `offset`, `@`, and duration expressions.
 
 use model::labels::METRIC_NAME;
+use model::matcher::BadRegex;
 use model::{MatchOp, Matcher};
 
 use super::ast::{At, Edges, Kind, Node, Selector, Subquery, Type};
@@ -78,7 +79,8 @@ impl Parser<'_> {
         };
         let value_span = self.next().1;
         let span = label_span.to(value_span);
-        matchers.push(Matcher::new(label, op, value).map_err(|error| Fault::new(span, error.to_string()))?);
+        let refused = |error: BadRegex| Fault::new(span, format!("error parsing regexp: {}", error.reason));
+        matchers.push(Matcher::new(label, op, value).map_err(refused)?);
         Ok(())
     }
 

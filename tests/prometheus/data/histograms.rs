@@ -4,8 +4,10 @@ use super::{Point, Rhythm, STALE, Series, sixtyfourths, times};
 use crate::prompb::{self, BucketSpan};
 use crate::rng::Rng;
 
-/// Of a bucket at first and after a reset.
-const COUNT_MIN: i64 = 100_000;
+/// Of a bucket at first. After a reset it is a tenth, so that no window sees a rise as large as where it began from.
+const COUNT_FIRST: i64 = 10_000_000;
+/// Below which nothing is reset any more.
+const COUNT_MIN: i64 = 1_000_000;
 const BOUNDS: [f64; 4] = [0.5, 1.0, 2.5, 10.0];
 
 /// Buckets that rise together, as one exposition has them.
@@ -40,8 +42,9 @@ pub(super) fn classic(rng: &mut Rng, start_ms: i64, base: &dyn Fn(&str) -> Vec<(
 
 /// Counts that rise, and now and then begin anew with another resolution and another zero bucket.
 pub(super) fn exponential(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
-    let (mut positive, mut negative) = ([COUNT_MIN; 6], [COUNT_MIN; 2]);
-    let mut zero = COUNT_MIN as u64;
+    let mut base = COUNT_FIRST;
+    let (mut positive, mut negative) = ([base; 6], [base; 2]);
+    let mut zero = base as u64;
     let (mut schema, mut zero_threshold) = (1, 0.001);
     let mut sum = 1e6;
     let mut points = Vec::new();
@@ -50,8 +53,9 @@ pub(super) fn exponential(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
             points.push((at_ms, ended(at_ms)));
             continue;
         }
-        if rng.below(50) == 0 {
-            (positive, negative, zero, sum) = ([COUNT_MIN; 6], [COUNT_MIN; 2], COUNT_MIN as u64, 1e6);
+        if rng.below(50) == 0 && base >= COUNT_MIN {
+            base /= 10;
+            (positive, negative, zero, sum) = ([base; 6], [base; 2], base as u64, 1e6);
             schema = *rng.pick(&[0, 1, 1, 2]);
             zero_threshold = *rng.pick(&[0.001, 0.001, 0.0, 0.25]);
         }
@@ -83,7 +87,8 @@ pub(super) fn exponential(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
 
 /// With bounds that stay: what becomes of other ones has changed since.
 pub(super) fn custom(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
-    let mut counts = [COUNT_MIN; BOUNDS.len() + 1];
+    let mut base = COUNT_FIRST;
+    let mut counts = [base; BOUNDS.len() + 1];
     let mut sum = 1e6;
     let mut points = Vec::new();
     for (at_ms, is_stale) in times(rng, start_ms, Rhythm::Broken) {
@@ -91,8 +96,9 @@ pub(super) fn custom(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
             points.push((at_ms, ended(at_ms)));
             continue;
         }
-        if rng.below(60) == 0 {
-            (counts, sum) = ([COUNT_MIN; BOUNDS.len() + 1], 1e6);
+        if rng.below(60) == 0 && base >= COUNT_MIN {
+            base /= 10;
+            (counts, sum) = ([base; BOUNDS.len() + 1], 1e6);
         }
         counts.iter_mut().for_each(|count| *count += rng.below(5) as i64);
         sum += sixtyfourths(rng, 20.0);

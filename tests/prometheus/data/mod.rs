@@ -186,7 +186,7 @@ pub(crate) fn requests(series: &[Series]) -> Vec<Vec<u8>> {
     bodies
 }
 
-/// As agents send it; Prometheus 2 reads past it.
+/// As agents send it; Prometheus reads past it.
 fn metadata() -> Vec<v1::MetricMetadata> {
     let family = |name: &str, kind, help: &str| v1::MetricMetadata {
         r#type: kind,

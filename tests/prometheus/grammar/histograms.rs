@@ -75,7 +75,8 @@ impl Grammar {
             ),
             9 => format!("{}{} ({vector})", pick(rng, &["count", "group", "min", "max", "stddev"]), self.grouping(rng)),
             10 => format!("{}({vector})", pick(rng, &["timestamp", "absent", "scalar", "abs", "sgn", "minute"])),
-            _ => format!("count_values{} (\"value\", {vector})", self.grouping(rng)),
+            // Only what is exact to the last digit.
+            _ => format!("count_values{} (\"value\", {})", self.grouping(rng), self.native_selector(rng, "")),
         })
     }
 

@@ -259,6 +259,7 @@ fn what_other_labels_leave_behind_ends_with_the_next_scrape() {
             honor_timestamps: true,
             sample_limit: 0,
             label_limit: 0,
+            buckets: Buckets::Classic,
             metrics: &world.metrics,
             accept: MsRange { start_ms: AT, end_ms: AT + 100_000 },
         };

@@ -90,6 +90,9 @@ fn build(asked: &Asked) -> Result<IngestPage, Failure> {
     let (senders, troubles) = Senders::ask(&metrics, asked.now_ms);
     page.troubles.extend(troubles);
     page.show_senders(&senders, asked.now_ms);
+    if senders.is_alone() {
+        page.empty = Some(Empty::of(&asked.state.settings));
+    }
     page.show_cardinality(&snapshot, asked.now_ms)?;
     Ok(page)
 }

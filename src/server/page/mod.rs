@@ -9,6 +9,7 @@ mod alerts;
 mod asked;
 mod assets;
 mod badge;
+mod changes;
 mod empty;
 mod entity;
 mod entity_panels;

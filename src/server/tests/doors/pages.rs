@@ -161,7 +161,7 @@ async fn records_are_found_filtered_and_paged() {
     let next = attribute(&first.text(), "class=\"btn\"", "href").replace("&#38;", "&").replace("&amp;", "&");
     let second = house.get(&next, &[]).await;
     holds(&second, &["payment 3", "payment 5", "Back to newest"]);
-    holds(&page, &["id=\"facets\"", "title=\"Only service.name checkout\"", "<script type=\"module\" src=\"/-/logs."]);
+    holds(&page, &["id=\"facets\"", "title=\"Only service.name checkout\"", "<script type=\"module\" src=\"/-/app."]);
     let script = house.get(attribute(&page.text(), "<script", "src"), &[]).await;
     assert_eq!((script.status, script.header("content-type")), (200, "text/javascript; charset=utf-8"));
     let columns = house.get("/logs?q=payment&cols=http.route&col=nothing", &[]).await;

@@ -14,6 +14,7 @@ use super::narrow;
 use super::sampler::Sampler;
 use super::scan::Scan;
 use super::twins::Twins;
+use super::units;
 use super::value::{Grid, Series, absent};
 use super::window::{self, Sample};
 use crate::QueryError;
@@ -152,7 +153,7 @@ fn read<'a: 'm, 'm>(
 }
 
 fn sums(op: RangeOp, steps: &[(i64, i64)], window_ns: i64, count: usize) -> Vec<f64> {
-    let seconds = window_ns as f64 / 1e9;
+    let seconds = units::seconds(window_ns);
     let (mut sum, mut lines) = (0i64, 0i64);
     let value = |(value, line): &(i64, i64)| {
         sum += value;

@@ -7,6 +7,7 @@ use super::aggregate;
 use super::ast::{Expr, Metric, RangeOp, VectorOp};
 use super::binary::{self, Operation};
 use super::context::Context;
+use super::parts;
 use super::range as windows;
 use super::value::{Grid, Series, Val, is_absent};
 use crate::logs::{SearchStats, damage};
@@ -61,8 +62,32 @@ pub fn instant_of(
     at_ns: i64,
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
+    at_instant(snapshot, metric, at_ns, budget, false)
+}
+
+/// As [`instant_of`] by way of Loki's frontend, as its API answers and its ruler does not: a query that is asked for in parts may have no
+/// more than 500 series in each of them.
+///
+/// # Errors
+/// As [`instant_of`].
+pub fn instant_by_parts(
+    snapshot: Option<&Snapshot>,
+    metric: &Metric,
+    at_ns: i64,
+    budget: &Budget,
+) -> Result<MetricAnswer, QueryError> {
+    at_instant(snapshot, metric, at_ns, budget, parts::has_parts(metric))
+}
+
+fn at_instant(
+    snapshot: Option<&Snapshot>,
+    metric: &Metric,
+    at_ns: i64,
+    budget: &Budget,
+    by_parts: bool,
+) -> Result<MetricAnswer, QueryError> {
     let grid = Grid::instant(at_ns);
-    let (context, found) = evaluated(snapshot, metric, grid, budget)?;
+    let (context, found) = evaluated(snapshot, metric, grid, budget, by_parts)?;
     let value = match found {
         Val::Scalar(value) => Value::Scalar(value),
         Val::Vector(series) => {
@@ -94,12 +119,36 @@ pub fn range(
     step_ns: i64,
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
+    over_steps(snapshot, metric, Grid::range(start_ns, end_ns, step_ns), budget, false)
+}
+
+/// As [`range`], and [`instant_by_parts`].
+///
+/// # Errors
+/// As [`instant_of`].
+pub fn range_by_parts(
+    snapshot: Option<&Snapshot>,
+    metric: &Metric,
+    start_ns: i64,
+    end_ns: i64,
+    step_ns: i64,
+    budget: &Budget,
+) -> Result<MetricAnswer, QueryError> {
+    over_steps(snapshot, metric, Grid::range(start_ns, end_ns, step_ns), budget, parts::has_parts(metric))
+}
+
+fn over_steps(
+    snapshot: Option<&Snapshot>,
+    metric: &Metric,
+    grid: Grid,
+    budget: &Budget,
+    by_parts: bool,
+) -> Result<MetricAnswer, QueryError> {
     if is_approximate(metric) {
         let reason = "count min sketches are only supported on instant queries: approx_topk has no range query".into();
         return Err(QueryError::Evaluation { reason });
     }
-    let grid = Grid::range(start_ns, end_ns, step_ns);
-    let (context, found) = evaluated(snapshot, metric, grid, budget)?;
+    let (context, found) = evaluated(snapshot, metric, grid, budget, by_parts)?;
     let series = match found {
         Val::Scalar(value) => vec![Series { labels: Labels::default(), values: vec![value; grid.count] }],
         Val::Vector(series) => series,
@@ -154,10 +203,11 @@ fn evaluated<'a>(
     metric: &Metric,
     grid: Grid,
     budget: &'a Budget,
+    by_parts: bool,
 ) -> Result<(Context<'a>, Val), QueryError> {
     let view = snapshot.map(Snapshot::logs);
     let run = || {
-        let mut context = Context::new(view, budget);
+        let mut context = Context::new(view, budget, by_parts);
         let value = evaluate(&mut context, metric, grid, true)?;
         Ok((context, value))
     };
@@ -170,6 +220,25 @@ fn evaluated<'a>(
 
 /// `is_answer` when each series of this part is one of the answer.
 fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: bool) -> Result<Val, QueryError> {
+    if !context.by_parts || !parts::is_part(metric) {
+        return evaluate_in(context, metric, grid, is_answer);
+    }
+    // What stands in a part is not asked for again.
+    context.by_parts = false;
+    let found = evaluate_in(context, metric, grid, is_answer || matches!(metric, Metric::Range(_)))?;
+    context.by_parts = true;
+    check_part(context, &found)?;
+    Ok(found)
+}
+
+fn check_part(context: &Context<'_>, found: &Val) -> Result<(), QueryError> {
+    match found {
+        Val::Vector(series) => context.check_series(series.len(), true),
+        Val::Scalar(_) => Ok(()),
+    }
+}
+
+fn evaluate_in(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: bool) -> Result<Val, QueryError> {
     context.budget.check()?;
     Ok(match metric {
         Metric::Literal(value) => Val::Scalar(*value),
@@ -194,8 +263,7 @@ fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: b
             Val::Vector(aggregate::apply(aggregation, inner, grid.count))
         }
         Metric::Binary(found) => {
-            let lhs = evaluate(context, &found.lhs, grid, false)?;
-            let rhs = evaluate(context, &found.rhs, grid, false)?;
+            let (lhs, rhs) = (side(context, &found.lhs, grid)?, side(context, &found.rhs, grid)?);
             let operation = Operation { op: found.op, return_bool: found.return_bool, matching: &found.matching };
             binary::apply(&operation, lhs, rhs, grid.count)?
         }
@@ -214,6 +282,15 @@ fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: b
             Val::Vector(series)
         }
     })
+}
+
+/// A side of an operator; with parts each side is one at least.
+fn side(context: &mut Context<'_>, metric: &Metric, grid: Grid) -> Result<Val, QueryError> {
+    let found = evaluate(context, metric, grid, false)?;
+    if context.by_parts && !parts::has_parts(metric) {
+        check_part(context, &found)?;
+    }
+    Ok(found)
 }
 
 /// Loki's grammar takes a number there, its evaluator does not.

@@ -11,6 +11,7 @@ use super::collect::{Collector, Part};
 use super::collected::{Collected, Found, Samples};
 use super::context::Context;
 use super::narrow;
+use super::parts;
 use super::sampler::Sampler;
 use super::scan::Scan;
 use super::twins::Twins;
@@ -30,7 +31,7 @@ fn too_many_samples(samples_max: u64) -> QueryError {
     }
 }
 
-/// `is_answer` when each series is one of the answer.
+/// `is_answer` when each series counts against the limit of an answer.
 pub(crate) fn evaluate(
     context: &mut Context<'_>,
     aggregation: &RangeAggregation,
@@ -57,7 +58,8 @@ pub(crate) fn folded(
 ) -> Result<Vec<Series>, QueryError> {
     let mut folder = Folder::new(aggregation, grid.count);
     let outer = is_grouped.then_some(&aggregation.grouping);
-    each_series(context, inner, outer, grid, false, &mut |series| folder.add(&series))?;
+    let is_part = context.by_parts && parts::can_be_split(inner);
+    each_series(context, inner, outer, grid, is_part, &mut |series| folder.add(&series))?;
     Ok(folder.finish())
 }
 

@@ -18,6 +18,7 @@ mod eval;
 pub(crate) mod labels;
 mod lex;
 pub(crate) mod narrow;
+mod nodes;
 mod parse;
 mod parts;
 pub mod pipeline;

@@ -285,6 +285,8 @@ mod tests {
         let (second, other) = accounts.create_token("grafana", Scope::Read, &tenant, 4).unwrap();
         assert!(secret.starts_with("bnc_") && secret.len() == 4 + 64, "{secret}");
         assert_ne!(secret, other);
+        let refused = Accounts::open(&path).err().unwrap();
+        assert!(matches!(&refused, StoreError::InUse { path: named } if named.contains("accounts.redb")), "{refused}");
         drop(accounts);
 
         let accounts = Accounts::open(&path).unwrap();

@@ -14,7 +14,13 @@ use crate::template::{Data, Template, TemplateError};
 
 impl Run<'_> {
     /// The instance that says that the rule cannot be judged.
-    pub(super) fn stand_in(&self, rule: &Rule, ready: &PreparedRule, source: &dyn Source, why: &'static str) -> (String, Present) {
+    pub(super) fn stand_in(
+        &self,
+        rule: &Rule,
+        ready: &PreparedRule,
+        source: &dyn Source,
+        why: &'static str,
+    ) -> (String, Present) {
         let labels = Labels::from_pairs([("reason", why)]);
         let mut present = self.texts(rule, ready, source, &labels, &Point::Float(f64::NAN), None);
         present.evidence.reason = why.into();

@@ -33,7 +33,7 @@ pub(crate) use inhibit::InhibitRule;
 pub(crate) use intervals::Interval;
 pub use matchers::parse as parse_matchers;
 pub(crate) use oauth2::OAuth2;
-pub(crate) use pagerduty::{PagerDutyConfig, SEVERITIES};
+pub(crate) use pagerduty::{Attached, PagerDutyConfig, SEVERITIES};
 pub(crate) use receiver::{Channel, ChannelKind, Fallback, Receiver};
 pub(crate) use route::{GroupBy, Route, Target};
 pub(crate) use slack::{SlackConfig, SlackDoor};

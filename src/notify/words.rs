@@ -130,6 +130,8 @@ fn texts(kind: &ChannelKind) -> Vec<&str> {
             ]);
             texts.push(&pagerduty.client);
             texts.extend(pagerduty.details.iter().map(|(_, text)| text.as_str()));
+            let attached = pagerduty.links.iter().chain(&pagerduty.images).flatten();
+            texts.extend(attached.map(|(_, text)| text.as_str()));
             texts
         }
         ChannelKind::Email(email) => {
@@ -197,6 +199,11 @@ pub(crate) fn rendered(
                 *text = detail.unwrap_or_default();
             }
             pagerduty.details.retain(|(_, text)| !text.is_empty());
+            for (key, text) in pagerduty.links.iter_mut().chain(&mut pagerduty.images).flatten() {
+                let mut rendered = Some(std::mem::take(text));
+                field(key, &mut rendered);
+                *text = rendered.unwrap_or_default();
+            }
         }
         ChannelKind::Email(email) => {
             field("Subject", &mut email.subject);

@@ -54,7 +54,8 @@ async function discover() {
     '/logs', '/logs?q=severity%3A%3E%3Dwarn&cols=http.route,severity', '/logs?view=patterns', '/logs?q=servce.name%3Ax',
     '/logs/context?cursor=1-1-1', '/logs/trace?id=x', '/logs?q=nothing-has-this-word-in-it', '/logs?q=(', '/alerts',
     '/alerts?tab=pending', '/alerts?tab=resolved', '/alerts?tab=history', '/alerts?tab=noise', '/alerts?tab=rules', '/notifications',
-    '/silences', '/ingest', '/settings', '/nothing-here'];
+    '/silences', '/silences?matchers=severity%3D~%22.%2B%22&lasts=1h', '/silences?matchers=severity%3D', '/ingest', '/settings',
+    '/nothing-here'];
   const first = async (from, selector) => {
     await page.goto(base + from);
     const found = page.locator(selector).first();
@@ -74,6 +75,8 @@ async function discover() {
   }
   const host = await first('/', 'td.name a[href^="/h/"]');
   if (host) paths.push(host);
+  const why = await first('/alerts', 'a[href^="/alerts/why/"]');
+  if (why) paths.push(why);
   await context.close();
   return paths;
 }
@@ -148,6 +151,46 @@ async function worksWithoutScript(path) {
   await context.close();
 }
 
+/** From the list of alerts to one that somebody looks after and that is silent, with as few pages as that needs. */
+async function quiets(page, why) {
+  let loads = 0;
+  const count = (request) => { if (request.isNavigationRequest() && request.method() === 'GET') loads += 1; };
+  page.on('request', count);
+  await why.click();
+  const address = page.url();
+  const words = page.locator('h2:text-is("Who knows of it") ~ ul li');
+  check((await words.count()) > 0, 'an alert says who knows of it, and why', address);
+  const take = async (comment, button) => {
+    await page.getByLabel('Who', { exact: true }).first().fill('ann');
+    await page.getByLabel('Why, or what you know').fill(comment);
+    await page.locator('#take button', { hasText: button }).click();
+  };
+  await take('on it', 'Acknowledge');
+  check((await page.locator('main').innerText()).includes('ann has it'), 'an alert is acknowledged on a phone', page.url());
+  check(loads <= 2, 'from the list to an acknowledgement it takes one page and its answer', `${loads}`);
+  await page.locator('a', { hasText: 'Silence more' }).click();
+  const silences = page.locator('section[aria-label=Silences] tbody tr');
+  const before = await silences.count();
+  await page.locator('button', { hasText: 'Preview' }).click();
+  const held = page.locator('h3:text-is("What it would hold back") ~ ul li');
+  check((await held.count()) > 0, 'a silence shows beforehand what it holds back', page.url());
+  check((await silences.count()) === before, 'a preview makes no silence', page.url());
+  await page.goto(address);
+  await take('looking at it', 'Silence');
+  check((await silences.allInnerTexts()).some((text) => text.includes('looking at it')), 'a silence is made on a phone', page.url());
+  await page.goto(address);
+  const told = (await words.allInnerTexts()).join(' ');
+  check(/silence/i.test(told) && told.includes('ann'), 'the alert says who silenced it', told);
+  await page.locator('button', { hasText: 'Give it back' }).click();
+  check(!(await page.locator('main').innerText()).includes('ann has it'), 'an acknowledgement is taken back', page.url());
+  await page.goto(`${base}/silences`);
+  const end = page.locator('button', { hasText: 'End it' });
+  const open = await end.count();
+  await end.first().click();
+  check((await end.count()) === open - 1, 'a silence is ended on a phone', page.url());
+  page.off('request', count);
+}
+
 /** What somebody on call does, on a phone, without JavaScript. */
 async function walks() {
   const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 360, height: 740 } });
@@ -192,6 +235,9 @@ async function walks() {
     await rule.first().click();
     check((await page.locator('h2', { hasText: 'Condition' }).count()) === 1, 'a rule of the list leads to its page', page.url());
   }
+  await page.goto(`${base}/alerts`);
+  const why = page.locator('a[href^="/alerts/why/"]');
+  if (await why.count()) await quiets(page, why.first());
   await page.goto(`${base}/alerts`);
   const alert = page.locator('.alert a.name');
   if (await alert.count()) {

@@ -15,8 +15,8 @@ const EVENTS_URL: &str = "https://events.pagerduty.com/v2/enqueue";
 /// The severities of an event (Events API v2).
 pub(crate) const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"];
 
-/// Of Alertmanager's, without effect here.
-pub(super) const IDLE: [&str; 2] = ["images", "links"];
+/// Keys of a link or an image, as the Events API has them, and their texts.
+pub(crate) type Attached = Vec<(&'static str, String)>;
 
 /// Texts may be templates.
 #[derive(Debug, Clone)]
@@ -35,6 +35,9 @@ pub(crate) struct PagerDutyConfig {
     pub(crate) group: Option<String>,
     /// Beside our own details.
     pub(crate) details: Vec<(String, String)>,
+    /// Beside our own links.
+    pub(crate) links: Vec<Attached>,
+    pub(crate) images: Vec<Attached>,
     /// One incident for a group, as Alertmanager has it; otherwise one for each alert.
     pub(crate) by_group: bool,
     pub(crate) http: HttpConfig,
@@ -99,12 +102,27 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         component: fields.template("component")?,
         group: fields.template("group")?,
         details,
+        links: attached(&mut fields, "links", &["href", "text"])?,
+        images: attached(&mut fields, "images", &["src", "href", "alt"])?,
         by_group,
         http: HttpConfig::take(&mut fields, &globals.http, dir)?,
         timeout_ms: fields.timeout_ms()?,
     };
-    fields.end(&IDLE)?;
+    fields.end(&[])?;
     Ok(ChannelKind::PagerDuty(Box::new(config)))
+}
+
+fn attached(fields: &mut Fields<'_>, list: &'static str, keys: &[&'static str]) -> Result<Vec<Attached>, Bad> {
+    let one = |item: &Node| {
+        let mut fields = Fields::of(item, list)?;
+        let mut texts = Vec::new();
+        for key in keys {
+            texts.extend(fields.template(key)?.map(|text| (*key, text)));
+        }
+        fields.end(&[])?;
+        Ok(texts)
+    };
+    fields.list(list)?.iter().map(one).collect()
 }
 
 fn flatten(path: &str, node: &Node, out: &mut Vec<(String, String)>) {

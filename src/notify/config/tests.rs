@@ -428,7 +428,6 @@ fn what_has_no_effect_is_said_and_secrets_are_not() {
         "color of slack_configs",
         "To of headers",
         "threading of email_configs",
-        "images of pagerduty_configs",
         "everything/opsgenie[0]: opsgenie is not spoken",
         "team-X-pager/pagerduty[1]: service_key belongs to the Events API v1",
     ] {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use model::alert::{Instance, Intent, IntentState};
 use serde_json::{Value, json};
 
-use crate::config::{PagerDutyConfig, SEVERITIES};
+use crate::config::{Attached, PagerDutyConfig, SEVERITIES};
 use crate::message::{AlertText, LOG_LINES_MAX, Message, Mood, clip, compose, one_line};
 use crate::outbox::{handle, is_quiet, mark, set_handle};
 
@@ -20,6 +20,9 @@ const SUMMARY_CHARS_MAX: usize = 1_024;
 const EVENT_BYTES_MAX: usize = 500_000;
 /// Longest text of one detail, in characters; the body stays far below the 512 KB that are allowed.
 const DETAIL_CHARS_MAX: usize = 2_000;
+/// Most links, and most images, that the configuration adds, and the longest text of one, in characters.
+const ATTACHED_MAX: usize = 20;
+const ATTACHED_CHARS_MAX: usize = 2_000;
 /// Most details that the configuration adds.
 const DETAILS_MAX: usize = 50;
 
@@ -93,6 +96,16 @@ fn own(text: Option<&String>, chars_max: usize) -> Option<String> {
     text.map(|text| one_line(text, chars_max)).filter(|text| !text.is_empty())
 }
 
+/// Links or images of the configuration whose address begins as it must.
+fn attached<'a>(all: &'a [Attached], address: &'a str, begins: &'a str) -> impl Iterator<Item = Value> + 'a {
+    let is_fit = move |one: &&Attached| one.iter().any(|(key, text)| *key == address && text.starts_with(begins));
+    let object = |one: &Attached| {
+        let pairs = one.iter().filter(|(_, text)| !text.is_empty());
+        Value::Object(pairs.map(|(key, text)| ((*key).to_owned(), one_line(text, ATTACHED_CHARS_MAX).into())).collect())
+    };
+    all.iter().filter(is_fit).take(ATTACHED_MAX).map(object)
+}
+
 fn trigger_event(
     config: &PagerDutyConfig,
     intent: &Intent,
@@ -106,6 +119,7 @@ fn trigger_event(
     let runbooks = alerts.iter().filter(|alert| alert.runbook.starts_with("http")).take(1);
     let mut links = vec![json!({"href": message.link, "text": "Alert in Binnacle"})];
     links.extend(runbooks.map(|alert| json!({"href": alert.runbook, "text": "Runbook"})));
+    links.extend(attached(&config.links, "href", "http"));
     let class =
         own(config.class.as_ref(), 255).unwrap_or_else(|| first.map_or("", |alert| alert.name.as_str()).to_owned());
     let label = |name: &str| {
@@ -120,6 +134,8 @@ fn trigger_event(
         "client": config.client,
         "client_url": config.client_url.as_deref().unwrap_or(&message.link),
         "links": links,
+        // What is no https address would make PagerDuty refuse the whole event.
+        "images": attached(&config.images, "src", "https://").collect::<Vec<_>>(),
         "payload": {
             "summary": own(config.description.as_ref(), SUMMARY_CHARS_MAX).unwrap_or_else(|| summary(message)),
             "source": own(config.source.as_ref(), 255).unwrap_or_else(|| source(message, speaker)),

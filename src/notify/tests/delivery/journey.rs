@@ -237,3 +237,27 @@ fn evident() -> Instance {
     alert.evidence.context = vec![("runbook".into(), "wiki page 7".into()), ("owner".into(), "team-storage".into())];
     alert
 }
+
+/// What PagerDuty would refuse the event for is left out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pagerduty_has_the_links_and_images_of_the_configuration() {
+    let mut world = World::new().await;
+    let url = world.pagerduty.url();
+    let attached = "links: [{href: 'https://wiki/{{ .CommonLabels.host_name }}', text: Wiki}, {text: nowhere}], images: [{src: 'https://img/{{ .CommonLabels.host_name }}.png', alt: Load}, {src: 'http://img/x.png'}]";
+    let receiver =
+        format!("- {{name: own, pagerduty_configs: [{{routing_key: '{ROUTING_KEY}', url: '{url}', {attached}}}]}}");
+    world.start(world.config("{receiver: own, group_wait: 0s}", &receiver));
+    world.commit(&[firing("HostDown", "web-1", "critical")]);
+    world.attempted(Outcome::Accepted, 1).await;
+    world.pagerduty.seen.see(|seen| {
+        let event = seen.events.last().unwrap();
+        let links = event["links"].as_array().unwrap();
+        assert_eq!(
+            links.last().unwrap(),
+            &serde_json::json!({"href": "https://wiki/web-1", "text": "Wiki"}),
+            "{links:?}"
+        );
+        assert_eq!(event["images"], serde_json::json!([{"src": "https://img/web-1.png", "alt": "Load"}]), "{event}");
+    });
+    world.stop().await;
+}

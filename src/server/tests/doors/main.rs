@@ -1,5 +1,6 @@
 //! The doors as callers see them: real sockets, a real store in a temporary directory.
 
+mod alert_clients;
 mod alertmanager;
 mod auth;
 mod client;

@@ -2,15 +2,41 @@
 //!
 //! They take the way of every other metric: OTLP in, through the decoder, the queue and the fsync.
 
-use model::MetricKind;
 use model::meter::{Gathered, TIMING_BOUNDS_S, gather};
+use model::{MetricKind, TenantId};
 use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, Metric, ResourceMetrics};
 
 use crate::otlp_out::{self, Pairs};
 
-/// Everything counted so far, as OTLP. Times in ns.
+/// Families that are stored with the tenant which their label `tenant` names, so that its own rules look at them.
+const OF_TENANTS: [&str; 2] = ["binnacle_heartbeat_age_seconds", "binnacle_heartbeat_allowed_seconds"];
+
+/// Everything counted so far that is the appliance's, as OTLP. Times in ns.
 pub fn read(hostname: &str, at_ns: u64, start_ns: u64) -> ResourceMetrics {
-    let metrics = gather().iter().map(|family| metric(family, at_ns, start_ns)).collect();
+    let mut families = gather();
+    for family in families.iter_mut().filter(|family| OF_TENANTS.contains(&family.name)) {
+        keep_of(family, "");
+    }
+    resource_metrics(&families, hostname, at_ns, start_ns)
+}
+
+/// What is a tenant's own; `None` when that is nothing.
+pub fn of_tenant(tenant: &TenantId, hostname: &str, at_ns: u64, start_ns: u64) -> Option<ResourceMetrics> {
+    let mut families = gather();
+    families.retain(|family| OF_TENANTS.contains(&family.name));
+    families.iter_mut().for_each(|family| keep_of(family, tenant.as_str()));
+    families.retain(|family| !family.series.is_empty());
+    (!families.is_empty()).then(|| resource_metrics(&families, hostname, at_ns, start_ns))
+}
+
+/// Leaves the series of one tenant, without the label that says so.
+fn keep_of(family: &mut Gathered, tenant: &str) {
+    family.series.retain(|(_, labels, _)| labels.iter().any(|(name, of)| *name == "tenant" && of == tenant));
+    family.series.iter_mut().for_each(|(_, labels, _)| labels.retain(|(name, _)| *name != "tenant"));
+}
+
+fn resource_metrics(families: &[Gathered], hostname: &str, at_ns: u64, start_ns: u64) -> ResourceMetrics {
+    let metrics = families.iter().map(|family| metric(family, at_ns, start_ns)).collect();
     let from = otlp_out::resource(&[
         ("service.name", "binnacle"),
         ("service.instance.id", hostname),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use model::TenantId;
 use rules::{Group, RuleFileError};
 
 use crate::config;
@@ -75,9 +76,21 @@ pub fn notify(file: &Path) -> Result<Option<notify::Config>, notify::ConfigError
     notify::Config::parse(&text, &name, file.parent().unwrap_or(Path::new("."))).map(Some)
 }
 
+/// What notify.yml asks for and does not get, a line each.
+pub fn not_given(told: &notify::Config, config: &config::Rules) -> Vec<String> {
+    let has_rules =
+        |tenant: &TenantId| *tenant == TenantId::default() || config.tenants.iter().any(|name| name == tenant.as_str());
+    let unwatched = told.tenants().into_iter().filter(|(tenant, _)| !has_rules(tenant)).map(|(tenant, what)| {
+        format!(
+            "notify.yml: {what} is of tenant {tenant}, over whose data no rules are evaluated; name it in rules.tenants"
+        )
+    });
+    told.warnings().iter().cloned().chain(unwatched).collect()
+}
+
 /// Logs what notify.yml asks for and does not get.
-pub fn warn_of(config: &notify::Config) {
-    for warning in config.warnings() {
+pub(super) fn warn_of(told: &notify::Config, config: &config::Rules) {
+    for warning in not_given(told, config) {
         tracing::warn!("{warning}");
     }
 }

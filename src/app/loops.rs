@@ -61,6 +61,8 @@ pub(super) async fn log_counts(store: Store, interval: Duration, mut stop: watch
 pub(super) struct OwnReadings {
     pub(super) state: server::State,
     pub(super) tenant: TenantId,
+    /// Those whose heartbeats are among their own series.
+    pub(super) others: Vec<TenantId>,
     pub(super) settings: MetricsSettings,
     pub(super) hostname: String,
     pub(super) with_host: bool,
@@ -94,15 +96,21 @@ pub(super) async fn own_readings(own: OwnReadings, mut stop: watch::Receiver<boo
             readings
         })
         .await;
-        if let Err(error) = submit(&own, readings).await {
+        if let Err(error) = submit(&own, &own.tenant, readings).await {
             tracing::warn!(%error, "storing the appliance's own metrics");
+        }
+        for tenant in &own.others {
+            let Some(theirs) = own_metrics::of_tenant(tenant, &own.hostname, at_ns, started_ns) else { continue };
+            if let Err(error) = submit(&own, tenant, vec![theirs]).await {
+                tracing::warn!(%error, %tenant, "storing the ages of heartbeats");
+            }
         }
     }
 }
 
-async fn submit(own: &OwnReadings, readings: Vec<ResourceMetrics>) -> Result<(), store::StoreError> {
+async fn submit(own: &OwnReadings, tenant: &TenantId, readings: Vec<ResourceMetrics>) -> Result<(), store::StoreError> {
     let body = otlp_out::request(readings).encode_to_vec();
-    let tenant = own.state.store.tenant(&own.tenant)?;
+    let tenant = own.state.store.tenant(tenant)?;
     match decode_metrics(&body, Encoding::Protobuf, &own.settings, tenant.known_series(), MsRange::ALL) {
         Ok((batch, rejected)) => {
             if !rejected.is_empty() {
@@ -139,7 +147,7 @@ pub(super) async fn reload(
     match notify_config {
         Ok(told) => {
             let told = told.unwrap_or_else(notify::Config::silent);
-            files::warn_of(&told);
+            files::warn_of(&told, &config.rules);
             watched.iter().for_each(|of| of.notifier.reload(told.clone()));
             notifier.reload(told);
         }
@@ -175,7 +183,11 @@ pub(super) async fn reload_scraping(again: Again, scraping: &Reloader) -> bool {
 const LATE_MS: i64 = 15_000;
 
 /// What would keep an alert from being raised: nothing can be stored, or rules are not evaluated in time.
-pub(super) fn illness(store: Store, rules: rules::Engine, started_ms: i64) -> impl Fn() -> Option<String> + Send {
+pub(super) fn illness(
+    store: Store,
+    rules: rules::Engine,
+    started_ms: i64,
+) -> impl Fn() -> Option<String> + Send + Sync {
     move || {
         if let Some(trouble) = store.trouble() {
             return Some(trouble.to_string());

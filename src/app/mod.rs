@@ -157,7 +157,7 @@ impl App {
             .map_err(open_error)
             .and_then(|(rules, rule_files, tenant, groups)| {
                 let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
-                files::warn_of(&told);
+                files::warn_of(&told, &config.rules);
                 let options = settings::notifier(&config, &rules, &tenant, &limits);
                 let notifier = notify::Notifier::new(tenant, told, options).map_err(open_error)?;
                 Ok((rules, rule_files, notifier, groups))
@@ -175,7 +175,7 @@ impl App {
         let own_settings = settings.metrics.clone();
         let alerting =
             server::Alerting { tenant: alerts_tenant.clone(), rules: rules.clone(), notifier: notifier.clone() };
-        let state = server::State::new(store.clone(), alerting, settings).with_others(watched.iter().cloned());
+        let state = server::State::new(store.clone(), alerting.clone(), settings).with_others(watched.iter().cloned());
 
         let (scraper, scraping) = Scraper::new(
             Jobs::new(&config.scrape)?,
@@ -197,10 +197,14 @@ impl App {
                 control::serve(control_socket, accounts, stopped).await;
                 "control socket"
             });
-            let ill = loops::illness(store.clone(), rules.clone(), started_ms);
-            let (watching, stopped) = (notifier.clone(), loops_stopped.clone());
+            let of_all = std::iter::once(&alerting).chain(&watched);
+            let of_all = of_all.map(|of| notify::Watched {
+                notifier: of.notifier.clone(),
+                ill: Box::new(loops::illness(store.clone(), of.rules.clone(), started_ms)),
+            });
+            let (of_all, stopped) = (of_all.collect(), loops_stopped.clone());
             loops.spawn(async move {
-                watching.watch(ill, stopped).await;
+                notify::watch(of_all, stopped).await;
                 "dead man's switch"
             });
             let (rules, stopped) = (rules.clone(), loops_stopped.clone());
@@ -225,6 +229,7 @@ impl App {
             let own = loops::OwnReadings {
                 state: state.clone(),
                 tenant: alerts_tenant,
+                others: watched.iter().map(|of| of.tenant.clone()).collect(),
                 settings: own_settings,
                 hostname: host_metrics::hostname(),
                 with_host: config.host_metrics.enabled,

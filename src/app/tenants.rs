@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use super::{AppError, blocking, files, settings};
 use crate::config::Config;
 
-/// The pack that watches the appliance itself; its metrics are stored for the default tenant alone.
+/// The pack that watches the appliance itself; its metrics are stored for the default tenant alone, but for heartbeats, which have
+/// a pack of their own.
 const OWN_PACK: &str = "alerts/self.yml";
 
 /// Alerts of these tenants say whose they are, so that routes can tell them apart and people too.

@@ -1,6 +1,6 @@
 //! `binnacle check`: everything that `serve` would read, read without serving.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,7 +8,7 @@ use clap::Args;
 use super::ask::ServerArgs;
 use super::{ConfigArgs, Failure};
 use crate::app::files;
-use crate::config::Overrides;
+use crate::config::{Config, Overrides};
 use crate::scrape;
 
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         println!("{}:{}: warning: {}", finding.file, finding.line, finding.message);
     }
     if args.files.is_empty() {
-        failed |= !check_notify(&config.notify.file);
+        failed |= !check_notify(&config);
         for job in &config.scrape {
             match scrape::check(job) {
                 Ok(targets) => println!("scrape {:?}: {targets} targets", job.job),
@@ -77,10 +77,11 @@ fn metrics(args: &CheckArgs) -> Result<Option<Vec<String>>, Failure> {
     Ok(Some(names.filter_map(|name| name.as_str().map(String::from)).collect()))
 }
 
-fn check_notify(file: &Path) -> bool {
+fn check_notify(config: &Config) -> bool {
+    let file = &config.notify.file;
     match files::notify(file) {
-        Ok(Some(config)) => {
-            for warning in config.warnings() {
+        Ok(Some(told)) => {
+            for warning in files::not_given(&told, &config.rules) {
                 println!("warning: {warning}");
             }
             println!("{}: ok", file.display());

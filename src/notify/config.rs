@@ -13,6 +13,7 @@ mod http;
 mod inhibit;
 mod intervals;
 mod matchers;
+mod oauth2;
 mod pagerduty;
 mod receiver;
 mod route;
@@ -26,11 +27,12 @@ mod warnings;
 mod webhook;
 
 pub(crate) use email::{EmailConfig, Encryption};
-pub(crate) use extensions::{OfFile, Step};
+pub(crate) use extensions::{DeadMan, OfFile, Step};
 pub(crate) use http::{Authorization, HttpConfig, Proxy, Way};
 pub(crate) use inhibit::InhibitRule;
 pub(crate) use intervals::Interval;
 pub use matchers::parse as parse_matchers;
+pub(crate) use oauth2::OAuth2;
 pub(crate) use pagerduty::{PagerDutyConfig, SEVERITIES};
 pub(crate) use receiver::{Channel, ChannelKind, Fallback, Receiver};
 pub(crate) use route::{GroupBy, Route, Target};
@@ -39,6 +41,7 @@ pub(crate) use tls::TlsConfig;
 pub(crate) use webhook::WebhookConfig;
 
 use fields::{Fields, nearest};
+use model::TenantId;
 use receiver::Globals;
 use tree::Bad;
 
@@ -171,6 +174,13 @@ impl Config {
     /// What the file asks for and does not get, a line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Tenants that the file speaks of, and what it wants of each: whether they have rules is for others to know.
+    pub fn tenants(&self) -> Vec<(&TenantId, String)> {
+        let heartbeats = self.x.heartbeats.iter().map(|one| (&one.tenant, format!("heartbeat {:?}", one.name)));
+        let dead_men = self.x.dead_men.iter().filter_map(|one| Some((one.tenant.as_ref()?, "x.dead_man".into())));
+        heartbeats.chain(dead_men).collect()
     }
 
     /// The file as YAML again, without its secrets and without our extensions.

@@ -15,6 +15,7 @@ use crate::timing::Timing;
 mod context;
 mod email;
 mod http_clients;
+mod oauth2;
 mod pagerduty;
 mod slack;
 mod slack_api;

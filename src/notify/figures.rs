@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use model::TenantId;
 use model::alert::Outcome;
 use model::meter::{Counter, Gauge};
 
@@ -28,10 +29,17 @@ static BROKEN: Gauge = Gauge::new(
     "Channels that refuse what is sent, or fail so often that attempts are held back, of all tenants.",
     &[],
 );
-static HEARTBEAT_AGE: Gauge =
-    Gauge::new("binnacle_heartbeat_age_seconds", "How long ago an expected heartbeat came last.", &["heartbeat"]);
-static HEARTBEAT_ALLOWED: Gauge =
-    Gauge::new("binnacle_heartbeat_allowed_seconds", "How long an expected heartbeat may stay away.", &["heartbeat"]);
+// Each tenant's are stored among its own series (`own_metrics` of the root package).
+static HEARTBEAT_AGE: Gauge = Gauge::new(
+    "binnacle_heartbeat_age_seconds",
+    "How long ago an expected heartbeat came last.",
+    &["heartbeat", "tenant"],
+);
+static HEARTBEAT_ALLOWED: Gauge = Gauge::new(
+    "binnacle_heartbeat_allowed_seconds",
+    "How long an expected heartbeat may stay away.",
+    &["heartbeat", "tenant"],
+);
 
 /// How a tenant's outbox is.
 #[derive(Debug, Clone, Default)]
@@ -49,9 +57,19 @@ pub(crate) fn count_attempt(kind: &str, outcome: Outcome) {
     NOTIFICATIONS.add(&[kind, outcome.as_str()], 1);
 }
 
-pub(crate) fn set_heartbeat(name: &str, age_ms: i64, allowed_ms: i64) {
-    HEARTBEAT_AGE.set(&[name], age_ms.max(0) as f64 / 1e3);
-    HEARTBEAT_ALLOWED.set(&[name], allowed_ms as f64 / 1e3);
+/// Name, age and longest absence (ms) of each heartbeat that is expected of a tenant; others of it are forgotten.
+pub(crate) fn set_heartbeats(tenant: &TenantId, all: &[(String, i64, i64)]) {
+    let tenant = tenant.figure_label();
+    for gauge in [&HEARTBEAT_AGE, &HEARTBEAT_ALLOWED] {
+        gauge.retain(|labels| match labels {
+            [name, of] => of != tenant || all.iter().any(|(expected, _, _)| expected == name),
+            _ => true,
+        });
+    }
+    for (name, age_ms, allowed_ms) in all {
+        HEARTBEAT_AGE.set(&[name, tenant], (*age_ms).max(0) as f64 / 1e3);
+        HEARTBEAT_ALLOWED.set(&[name, tenant], *allowed_ms as f64 / 1e3);
+    }
 }
 
 pub(crate) fn set_tenant(tenant: &str, of: OfTenant) {

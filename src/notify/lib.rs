@@ -35,3 +35,4 @@ pub use rehearsal::{Told, rehearse};
 pub use silences::{SilenceDraft, SilenceError};
 pub use suppress::Suppressor;
 pub use timing::Timing;
+pub use watch::{Watched, watch};

@@ -3,8 +3,9 @@
 //! One task owns the outbox; attempts run beside it, so that a slow receiver delays no other.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use model::TenantId;
 use model::alert::{Attempt, Intent, IntentState, Progress};
 use tokio::sync::{Notify, watch};
 
@@ -97,6 +98,7 @@ pub struct ChannelView {
 pub struct Notifier(Arc<Inner>);
 
 struct Inner {
+    tenant: TenantId,
     alerts: store::Alerts,
     /// As the next turn will use it.
     config: Mutex<Arc<Config>>,
@@ -112,26 +114,30 @@ struct Inner {
     undelivered: Mutex<Vec<Undelivered>>,
     extensions: Mutex<OfFile>,
     timing: Timing,
+    /// When the outbox was last looked at.
+    turned: Mutex<Instant>,
 }
 
 impl Notifier {
     /// Reads the outbox back. Attempts that had begun before a crash are noted as ambiguous and made again.
     pub fn new(tenant: store::Tenant, config: Config, options: NotifierOptions) -> Result<Notifier, store::StoreError> {
-        Notifier::of_alerts(tenant.alerts()?, tenant.id().as_str(), config, options)
+        Notifier::of_alerts(tenant.alerts()?, tenant.id(), config, options)
     }
 
     /// As [`Notifier::new`], for the alert state alone.
     pub fn of_alerts(
         alerts: store::Alerts,
-        tenant: &str,
+        tenant: &TenantId,
         config: Config,
         options: NotifierOptions,
     ) -> Result<Notifier, store::StoreError> {
         let (extensions, timing) = (config.x.clone(), options.timing.clone());
         let external_url = options.external_url.clone();
         let silence_max_ms = options.timing.silence_max_ms;
-        let engine = Engine::open(alerts.clone(), tenant, config.clone(), options, now_ms())?;
+        let engine = Engine::open(alerts.clone(), tenant.as_str(), config.clone(), options, now_ms())?;
         Ok(Notifier(Arc::new(Inner {
+            tenant: tenant.clone(),
+            turned: Mutex::new(Instant::now()),
             extensions: Mutex::new(extensions),
             alerts,
             timing,
@@ -270,6 +276,15 @@ impl Notifier {
         locked(&self.0.extensions).clone()
     }
 
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.0.tenant
+    }
+
+    /// How long nobody looked at the outbox; some seconds while all is well.
+    pub(crate) fn still_for(&self) -> Duration {
+        locked(&self.0.turned).elapsed()
+    }
+
     pub(crate) fn alerts(&self) -> store::Alerts {
         self.0.alerts.clone()
     }
@@ -304,6 +319,7 @@ impl Notifier {
     fn show(&self, engine: &Engine) {
         *locked(&self.0.views) = engine.views();
         *locked(&self.0.undelivered) = engine.undelivered();
+        *locked(&self.0.turned) = Instant::now();
     }
 
     /// Alerts that were tried to be told and that nobody took, the oldest first.

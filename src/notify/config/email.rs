@@ -81,16 +81,19 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
     let password = secret::take(&mut fields, "auth_password", "auth_password_file", dir)?
         .map(|(secret, _)| secret)
         .or_else(|| globals.auth_password.clone());
-    let auth = match (username.filter(|name| !name.is_empty()), password) {
-        (Some(name), Some(password)) => Some((name, password)),
-        (Some(_), None) => return Err(Bad::new(line, "auth_username without auth_password")),
-        (None, _) => None,
-    };
+    let name = username.filter(|name| !name.is_empty());
+    let lacks_password = name.is_some() && password.is_none();
+    let auth = name.zip(password);
     let require_tls = fields.flag("require_tls")?.or(globals.require_tls).unwrap_or(true);
     let own_tls = fields.take("tls_config").map(|node| tls::read(node, dir)).transpose()?;
     let mut tls = own_tls.or_else(|| globals.smtp_tls.clone()).unwrap_or_default();
     if tls.only_12 {
         tls.unspoken = Some("mail takes no max_version; leave it out".into());
+    }
+    if lacks_password {
+        // Alertmanager loads such a file: with auth_secret it speaks CRAM-MD5, and otherwise its mails fail.
+        tls.unspoken =
+            Some("auth_username is given and no auth_password (CRAM-MD5 with auth_secret is not spoken)".into());
     }
     let implicit = match fields.take("x") {
         None => None,

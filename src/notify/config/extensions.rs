@@ -3,19 +3,22 @@
 
 use std::path::Path;
 
+use model::TenantId;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::fields::{Fields, scalar};
 use super::receiver::Fallback;
 use super::secret::{self, Secret};
-use super::tree::{Bad, Node};
+use super::tree::{Bad, Node, Value};
 
 /// Until when a fallback waits if it does not say, in ms.
 const FALLBACK_AFTER_MS: i64 = 60_000;
 /// Between two pings of the dead man's switch if it does not say, in ms; and the least.
 const DEAD_MAN_EVERY_MS: i64 = 60_000;
 const DEAD_MAN_EVERY_MIN_MS: i64 = 1_000;
+/// Addresses that are pinged: one for the whole, and one for each of some tenants.
+const DEAD_MEN_MAX: usize = 50;
 /// How long something critical stays undelivered before the ping is held back, if it does not say, in ms.
 const DEAD_MAN_UNDELIVERED_MS: i64 = 5 * 60_000;
 /// Steps of one escalation, and heartbeats of one file.
@@ -39,6 +42,8 @@ pub(crate) struct Step {
 /// A ping that stops when alerts would not come through.
 #[derive(Debug, Clone)]
 pub(crate) struct DeadMan {
+    /// Whose alerts it watches over; of all tenants when it does not say.
+    pub(crate) tenant: Option<TenantId>,
     pub(crate) url: Secret,
     pub(crate) interval_ms: i64,
     /// The ping is held back when something critical could not be told for so long.
@@ -49,6 +54,8 @@ pub(crate) struct DeadMan {
 #[derive(Debug, Clone)]
 pub(crate) struct Heartbeat {
     pub(crate) name: String,
+    /// Among whose series its age is, and whose rules look at it.
+    pub(crate) tenant: TenantId,
     /// SHA-256 of the token, so that comparing takes as long whatever was sent.
     pub(crate) token_hash: [u8; 32],
     /// Missing when it did not come for so long.
@@ -69,13 +76,13 @@ pub(crate) struct OfFile {
     pub(crate) am_compat: bool,
     /// Whether the inhibitions among the built-in rules are part of the file's.
     pub(crate) builtin_inhibitions: bool,
-    pub(crate) dead_man: Option<DeadMan>,
+    pub(crate) dead_men: Vec<DeadMan>,
     pub(crate) heartbeats: Vec<Heartbeat>,
 }
 
 impl Default for OfFile {
     fn default() -> OfFile {
-        OfFile { am_compat: false, builtin_inhibitions: true, dead_man: None, heartbeats: Vec::new() }
+        OfFile { am_compat: false, builtin_inhibitions: true, dead_men: Vec::new(), heartbeats: Vec::new() }
     }
 }
 
@@ -134,11 +141,11 @@ fn read_step(node: &Node) -> Result<Step, Bad> {
 
 pub(crate) fn of_file(node: &Node, dir: &Path) -> Result<OfFile, Bad> {
     let mut fields = Fields::of(node, "x of notify.yml")?;
-    let dead_man = fields.take("dead_man").map(|node| read_dead_man(node, dir)).transpose()?;
+    let dead_men = fields.take("dead_man").map(|node| read_dead_men(node, dir)).transpose()?.unwrap_or_default();
     let mut heartbeats: Vec<Heartbeat> = Vec::new();
     for item in fields.list("heartbeats")? {
         let heartbeat = read_heartbeat(item, dir)?;
-        if heartbeats.iter().any(|other| other.name == heartbeat.name) {
+        if heartbeats.iter().any(|other| other.name == heartbeat.name && other.tenant == heartbeat.tenant) {
             return Err(Bad::new(item.line, format!("heartbeat {:?} stands twice", heartbeat.name)));
         }
         if heartbeats.iter().any(|other| other.token_hash == heartbeat.token_hash) {
@@ -152,7 +159,16 @@ pub(crate) fn of_file(node: &Node, dir: &Path) -> Result<OfFile, Bad> {
     let am_compat = fields.flag("am_compat")?.unwrap_or(false);
     let builtin_inhibitions = fields.flag("builtin_inhibitions")?.unwrap_or(true);
     fields.end(&[])?;
-    Ok(OfFile { am_compat, builtin_inhibitions, dead_man, heartbeats })
+    Ok(OfFile { am_compat, builtin_inhibitions, dead_men, heartbeats })
+}
+
+/// One, or a list of them.
+fn read_dead_men(node: &Node, dir: &Path) -> Result<Vec<DeadMan>, Bad> {
+    let Value::List(items) = &node.value else { return Ok(vec![read_dead_man(node, dir)?]) };
+    if items.len() > DEAD_MEN_MAX {
+        return Err(Bad::new(node.line, format!("x.dead_man takes at most {DEAD_MEN_MAX} addresses")));
+    }
+    items.iter().map(|item| read_dead_man(item, dir)).collect()
 }
 
 fn read_dead_man(node: &Node, dir: &Path) -> Result<DeadMan, Bad> {
@@ -171,8 +187,9 @@ fn read_dead_man(node: &Node, dir: &Path) -> Result<DeadMan, Bad> {
         None => DEAD_MAN_EVERY_MS,
     };
     let undelivered_ms = fields.duration_ms("undelivered_for")?.map_or(DEAD_MAN_UNDELIVERED_MS, |(ms, _)| ms);
+    let tenant = read_tenant(&mut fields)?;
     fields.end(&[])?;
-    Ok(DeadMan { url, interval_ms, undelivered_ms })
+    Ok(DeadMan { tenant, url, interval_ms, undelivered_ms })
 }
 
 fn read_heartbeat(node: &Node, dir: &Path) -> Result<Heartbeat, Bad> {
@@ -188,7 +205,13 @@ fn read_heartbeat(node: &Node, dir: &Path) -> Result<Heartbeat, Bad> {
     let every = fields.duration_ms("every")?;
     let (every_ms, _) = every.ok_or_else(|| Bad::new(node.line, "a heartbeat needs every, such as 24h"))?;
     let grace_ms = fields.duration_ms("grace")?.map_or(0, |(ms, _)| ms);
+    let tenant = read_tenant(&mut fields)?.unwrap_or_default();
     fields.end(&[])?;
     let token_hash = Sha256::digest(token.reveal().as_bytes()).into();
-    Ok(Heartbeat { name: name.into(), token_hash, allowed_ms: every_ms.saturating_add(grace_ms) })
+    Ok(Heartbeat { name: name.into(), tenant, token_hash, allowed_ms: every_ms.saturating_add(grace_ms) })
+}
+
+fn read_tenant(fields: &mut Fields<'_>) -> Result<Option<TenantId>, Bad> {
+    let Some((name, line)) = fields.text("tenant")? else { return Ok(None) };
+    TenantId::new(name).map(Some).map_err(|error| Bad::new(line, error.to_string()))
 }

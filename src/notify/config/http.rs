@@ -1,6 +1,6 @@
 //! `http_config`: how a channel speaks HTTP, in Alertmanager's words; one reading for `global` and for every kind of channel.
 //!
-//! What cannot be spoken (OAuth 2, SOCKS proxies, secret managers) makes the channel one that tells nobody and says why: a message
+//! What cannot be spoken (SOCKS proxies, secret managers) makes the channel one that tells nobody and says why: a message
 //! that takes another way than the one asked for may go where it must not.
 
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::path::Path;
 use url::Url;
 
 use super::fields::{Fields, scalar};
+use super::oauth2::{self, OAuth2};
 use super::secret::{self, Secret};
 use super::tls::{self, TlsConfig};
 use super::tree::{Bad, Node};
@@ -47,6 +48,8 @@ pub(crate) enum Authorization {
         username: String,
         password: Secret,
     },
+    /// A token that is asked for first.
+    OAuth2(Box<OAuth2>),
 }
 
 /// How bytes get there. Channels with the same way share a client.
@@ -87,9 +90,8 @@ impl HttpConfig {
 
 pub(super) fn read(node: &Node, dir: &Path) -> Result<HttpConfig, Bad> {
     let mut http = Fields::of(node, "http_config")?;
-    let authorization = authorization(&mut http, node.line, dir)?;
-    let mut unspoken =
-        http.take("oauth2").map(|_| "oauth2 is not spoken; give authorization: {credentials: ...}".to_owned());
+    let mut unspoken = None;
+    let authorization = authorization(&mut http, &mut unspoken, node.line, dir)?;
     let proxy = proxy(&mut http, &mut unspoken, dir)?;
     let tls = match http.take("tls_config") {
         Some(node) => tls::read(node, dir)?,
@@ -103,7 +105,12 @@ pub(super) fn read(node: &Node, dir: &Path) -> Result<HttpConfig, Bad> {
     Ok(HttpConfig { authorization, headers, way: Way { proxy, tls, follow_redirects, http1_only }, unspoken })
 }
 
-fn authorization(http: &mut Fields<'_>, line: usize, dir: &Path) -> Result<Option<Authorization>, Bad> {
+fn authorization(
+    http: &mut Fields<'_>,
+    unspoken: &mut Option<String>,
+    line: usize,
+    dir: &Path,
+) -> Result<Option<Authorization>, Bad> {
     let mut found = Vec::new();
     if let Some((credentials, _)) = secret::take(http, "bearer_token", "bearer_token_file", dir)? {
         found.push(Authorization::Plain { scheme: "Bearer".into(), credentials });
@@ -128,13 +135,19 @@ fn authorization(http: &mut Fields<'_>, line: usize, dir: &Path) -> Result<Optio
         fields.end(&[])?;
         found.push(Authorization::Basic { username: username.reveal().into(), password });
     }
+    if let Some(node) = http.take("oauth2") {
+        match oauth2::read(node, dir)? {
+            Ok(oauth2) => found.push(Authorization::OAuth2(Box::new(oauth2))),
+            Err(reason) => *unspoken = Some(reason),
+        }
+    }
     match found.len() {
         0 | 1 => Ok(found.pop()),
-        _ => Err(Bad::new(line, "give one of authorization, basic_auth and bearer_token")),
+        _ => Err(Bad::new(line, "give one of authorization, basic_auth, bearer_token and oauth2")),
     }
 }
 
-fn proxy(http: &mut Fields<'_>, unspoken: &mut Option<String>, dir: &Path) -> Result<Proxy, Bad> {
+pub(super) fn proxy(http: &mut Fields<'_>, unspoken: &mut Option<String>, dir: &Path) -> Result<Proxy, Bad> {
     let url = http.text("proxy_url")?.filter(|(text, _)| !text.is_empty());
     let except = http.text("no_proxy")?.map_or("", |(text, _)| text).to_owned();
     let environment = http.flag("proxy_from_environment")?.unwrap_or(false);

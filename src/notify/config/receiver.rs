@@ -79,7 +79,8 @@ impl ChannelKind {
 }
 
 /// Keys of `global` without effect here. Those of kinds that are not spoken are left out: their channels say so.
-pub(super) const GLOBAL_IDLE: [&str; 3] = ["smtp_auth_secret", "smtp_auth_secret_file", "smtp_auth_identity"];
+pub(super) const GLOBAL_IDLE: [&str; 4] =
+    ["smtp_auth_secret", "smtp_auth_secret_file", "smtp_auth_identity", "receiver_templates"];
 
 /// What `global` gives to channels that do not say it themselves.
 #[derive(Debug, Default)]

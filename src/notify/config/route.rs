@@ -11,6 +11,9 @@ use super::fields::{Fields, scalar};
 use super::matchers;
 use super::tree::{Bad, Node};
 
+/// Of Alertmanager's, without effect here: rules hold back after a start what fresh data does not bear out.
+pub(super) const IDLE: [&str; 1] = ["wait_on_startup"];
+
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     pub(crate) target: Target,
@@ -121,7 +124,7 @@ impl Route {
         let goes_on = fields.flag("continue")?.unwrap_or(false);
         let children =
             fields.list("routes")?.iter().map(|child| Route::read(child, Some(&target))).collect::<Result<_, _>>()?;
-        fields.end(&[])?;
+        fields.end(&IDLE)?;
         Ok(Route { target, matchers, goes_on, children })
     }
 

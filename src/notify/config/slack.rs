@@ -16,7 +16,7 @@ const API_BASE: &str = "https://slack.com/api";
 const POST_MESSAGE: &str = "/chat.postMessage";
 
 /// Of Alertmanager's, without effect here.
-pub(super) const IDLE: [&str; 14] = [
+pub(super) const IDLE: [&str; 16] = [
     "color",
     "title_link",
     "fields",
@@ -30,7 +30,10 @@ pub(super) const IDLE: [&str; 14] = [
     "link_names",
     "mrkdwn_in",
     "actions",
+    // Here a message always lives on: edited, with what follows in its thread.
     "update_message",
+    "message_strategy",
+    "threaded_options",
 ];
 
 /// Texts, and the channel, may be templates.
@@ -88,6 +91,10 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         }
         // That of the whole file is for other kinds of channels too.
         Some(_) if !is_own_http => None,
+        Some(Authorization::OAuth2(_)) => {
+            http.unspoken = Some("oauth2 is not spoken to Slack; give authorization: {credentials: ...}".into());
+            None
+        }
         Some(_) => return Err(Bad::new(line, "Slack takes the authorization type Bearer, and no other")),
         None => None,
     };

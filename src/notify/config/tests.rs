@@ -286,7 +286,13 @@ fn what_http_config_asks_for_is_done_or_refused() {
         )
     };
     for (http, reason) in [
-        ("basic_auth: {username: a}, bearer_token: b", "give one of authorization, basic_auth and bearer_token"),
+        (
+            "basic_auth: {username: a}, bearer_token: b",
+            "give one of authorization, basic_auth, bearer_token and oauth2",
+        ),
+        ("oauth2: {client_id: a}", "oauth2 needs token_url"),
+        ("oauth2: {client_id: a, token_url: 'ftp://x'}", "token_url must start with"),
+        ("oauth2: {client_id: a, client_secret: b, token_url: 'http://x', scope: [c]}", "did you mean scopes?"),
         ("authorization: {type: Basic, credentials: x}", "for the scheme Basic give basic_auth"),
         ("proxy_url: 'ftp://x'", "proxy_url must start with http:// or https://"),
         ("proxy_url: 'http://p:1', proxy_from_environment: true", "not both"),
@@ -305,7 +311,11 @@ fn what_http_config_asks_for_is_done_or_refused() {
         assert!(error.reason.contains(reason) && error.line == 4, "{http}: {error}");
     }
     for (http, reason) in [
-        ("oauth2: {client_id: a}", "oauth2 is not spoken"),
+        ("oauth2: {client_id: a, token_url: 'http://x', grant_type: 'urn:x'}", "grant_type urn:x is not spoken"),
+        (
+            "oauth2: {client_id: a, token_url: 'http://x', client_certificate_key: k}",
+            "client_certificate_key of oauth2",
+        ),
         ("proxy_url: 'socks5://x:1'", "SOCKS proxies are not spoken"),
         ("tls_config: {ca_ref: x}", "ca_ref names a secret manager"),
     ] {
@@ -319,6 +329,30 @@ fn what_http_config_asks_for_is_done_or_refused() {
     ));
     let shown = shown.unwrap().shown().to_owned();
     assert!(!shown.contains("mysecret") && shown.contains("open"), "{shown}");
+}
+
+#[test]
+fn dead_men_and_heartbeats_may_be_a_tenants() {
+    let file = |x: &str| parse(&format!("route: {{receiver: a}}\nreceivers: [{{name: a}}]\nx:\n  {x}"));
+    let beat = |more: &str| format!("{{name: b, token: {more}, every: 1h}}");
+    let ours = "abcdefgh";
+    let config = file(&format!("heartbeats: [{}, {}]", beat(ours), beat("ijklmnop, tenant: v-7"))).unwrap();
+    let named: Vec<String> = config.tenants().into_iter().map(|(tenant, what)| format!("{what} {tenant}")).collect();
+    assert_eq!(named, ["heartbeat \"b\" default", "heartbeat \"b\" v-7"]);
+    let config = file("dead_man: [{url: 'http://x'}, {url: 'http://y', tenant: v-7}]").unwrap();
+    assert_eq!((config.x.dead_men.len(), config.tenants().len()), (2, 1));
+    for (x, reason) in [
+        (format!("heartbeats: [{}, {}]", beat(ours), beat("ijklmnop")), "heartbeat \"b\" stands twice"),
+        (
+            format!("heartbeats: [{}, {}]", beat(ours), beat("abcdefgh, tenant: v-7")),
+            "two heartbeats have the same token",
+        ),
+        ("dead_man: {url: 'http://x', tenant: a/b}".into(), "tenant"),
+        (format!("dead_man: [{}]", "{url: 'http://x'},".repeat(51)), "at most 50 addresses"),
+    ] {
+        let error = file(&x).expect_err(&x);
+        assert!(error.reason.contains(reason) && error.line == 4, "{x}: {error}");
+    }
 }
 
 #[test]
@@ -354,6 +388,35 @@ fn alertmanagers_files_load_unchanged() {
     ));
     assert!(matches!(&config.channel("team-X-pager/pagerduty[1]").unwrap().1.kind, ChannelKind::Unsent(_)));
     assert!(matches!(&config.channel("everything/telegram[0]").unwrap().1.kind, ChannelKind::Unsent(_)));
+}
+
+/// Keys of Alertmanager's newest files, and what of them tells nobody.
+#[test]
+fn newer_files_load_and_say_what_they_do_not_do() {
+    let with = |global: &str, route: &str, receiver: &str| {
+        format!("global: {{{global}}}\nroute: {{receiver: a{route}}}\nreceivers: [{{name: a, {receiver}}}]")
+    };
+    let slack = |more: &str| format!("slack_configs: [{{channel: '#a', api_url: 'https://x/y'{more}}}]");
+    let mail = |more: &str| format!("email_configs: [{{to: a@b.c, from: b@b.c, smarthost: 'b.c:25'{more}}}]");
+    for (text, told, warning) in [
+        (with("", "", &slack(", message_strategy: thread")), true, "message_strategy of slack_configs has no effect"),
+        (with("", "", &slack(", threaded_options: {resolve_emoji: x}")), true, "threaded_options of slack_configs"),
+        (with("receiver_templates: {slack: {title: x}}", "", &slack("")), true, "receiver_templates of global"),
+        (with("", ", wait_on_startup: true", &slack("")), true, "wait_on_startup of route has no effect"),
+        (
+            with("smtp_auth_username: u, smtp_auth_secret: s", "", &mail("")),
+            false,
+            "a/email[0]: auth_username is given",
+        ),
+        (with("", "", &mail(", auth_username: u")), false, "CRAM-MD5 with auth_secret is not spoken"),
+        (with("", "", "mattermost_configs: [{webhook_url: 'http://x'}]"), false, "mattermost is not spoken"),
+    ] {
+        let config = parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let warnings = config.warnings().join("\n");
+        assert!(warnings.contains(warning), "{text}: {warnings}");
+        let is_told = !matches!(config.channels().next().unwrap().kind, ChannelKind::Unsent(_));
+        assert_eq!(is_told, told, "{text}");
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What of an Alertmanager file is read and has no effect here: said once, when the file is loaded, with its line.
 
 use super::tree::{Node, Value};
-use super::{email, pagerduty, receiver, slack, webhook};
+use super::{email, pagerduty, receiver, route, slack, webhook};
 
 /// Keys without effect, by where they stand: a path of keys, `*` for each entry of a list.
-const WITHOUT_EFFECT: [(&str, &[&str]); 7] = [
+const WITHOUT_EFFECT: [(&str, &[&str]); 8] = [
     ("global", &receiver::GLOBAL_IDLE),
+    ("route", &route::IDLE),
     ("receivers/*/slack_configs/*", &slack::IDLE),
     ("receivers/*/pagerduty_configs/*", &pagerduty::IDLE),
     ("receivers/*/webhook_configs/*", &webhook::IDLE),

@@ -1,11 +1,13 @@
 //! The clients that speak HTTP: one for each way that the configuration asks for, all with the same time-outs and manners.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{NoProxy, Proxy as HttpProxy, RequestBuilder};
 
+use super::oauth2::Tokens;
+use super::{Report, Verdict};
 use crate::config::{Authorization, HttpConfig, Proxy, Way};
 use crate::timing::Timing;
 
@@ -20,16 +22,22 @@ pub(crate) struct Clients {
     connect: Duration,
     /// As many as the configuration has ways, which are few.
     made: Arc<Mutex<Vec<(Way, reqwest::Client)>>>,
+    tokens: Tokens,
 }
 
 impl Clients {
     pub(crate) fn new(timing: &Timing) -> Clients {
-        Clients { connect: Duration::from_millis(timing.connect_timeout_ms), made: Arc::default() }
+        Clients {
+            connect: Duration::from_millis(timing.connect_timeout_ms),
+            made: Arc::default(),
+            tokens: Tokens::default(),
+        }
     }
 
     /// The configuration is another one: the next request makes its client again, with what files hold by then.
     pub(crate) fn forget(&self) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.tokens.forget();
     }
 
     /// The client for a way, or what is wrong with it.
@@ -43,14 +51,40 @@ impl Clients {
         Ok(client)
     }
 
-    /// A POST as a channel's configuration wants it, with its headers and its authorization.
+    /// As [`Clients::post`], with a token asked for where the configuration wants one; both end within `limit`.
+    pub(super) async fn post_with_token(
+        &self,
+        http: &HttpConfig,
+        url: &str,
+        limit: Duration,
+    ) -> Result<RequestBuilder, Report> {
+        let request = self.post(http, url).map_err(|reason| Report::new(Verdict::Refused, 0, &reason))?;
+        match &http.authorization {
+            Some(Authorization::OAuth2(oauth2)) => {
+                let began = Instant::now();
+                let token = self.tokens.of(oauth2, self, limit / 2).await?;
+                Ok(request.bearer_auth(token).timeout(limit.saturating_sub(began.elapsed())))
+            }
+            _ => Ok(request.timeout(limit)),
+        }
+    }
+
+    /// What an answer of 401 means: that the configuration is wrong, or that a token was revoked and another one may do.
+    pub(super) fn unauthorized(&self, http: &HttpConfig) -> Verdict {
+        match &http.authorization {
+            Some(Authorization::OAuth2(oauth2)) if self.tokens.refused(oauth2) => Verdict::Transient { unsure: false },
+            _ => Verdict::Refused,
+        }
+    }
+
+    /// A POST as a channel's configuration wants it, with its headers and what authorization it has at hand.
     pub(super) fn post(&self, http: &HttpConfig, url: &str) -> Result<RequestBuilder, String> {
         let mut request = self.of(&http.way)?.post(url);
         for (name, value) in &http.headers {
             request = request.header(name, value.reveal());
         }
         Ok(match &http.authorization {
-            None => request,
+            None | Some(Authorization::OAuth2(_)) => request,
             Some(Authorization::Plain { scheme, credentials }) => {
                 request.header("authorization", format!("{scheme} {}", credentials.reveal()))
             }

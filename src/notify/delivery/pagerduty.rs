@@ -218,9 +218,9 @@ fn labels_text(instance: &Instance) -> String {
 
 async fn post(config: &PagerDutyConfig, clients: &Clients, limit: Duration, event: &Value) -> Report {
     let limit = config.timeout_ms.map_or(limit, |ms| Duration::from_millis(ms).min(limit));
-    let request = match clients.post(&config.http, &config.url) {
-        Ok(request) => request.timeout(limit).json(event),
-        Err(reason) => return Report::new(Verdict::Refused, 0, &reason),
+    let request = match clients.post_with_token(&config.http, &config.url, limit).await {
+        Ok(request) => request.json(event),
+        Err(report) => return report,
     };
     let response = match request.send().await {
         Ok(response) => response,
@@ -234,6 +234,7 @@ async fn post(config: &PagerDutyConfig, clients: &Clients, limit: Duration, even
     let body = super::http_clients::read_some(response).await;
     let verdict = match status {
         202 => Verdict::Accepted,
+        401 => clients.unauthorized(&config.http),
         429 => Verdict::Throttled { retry_after_ms },
         408 | 500.. => Verdict::Transient { unsure: false },
         // Another success than 202 is not PagerDuty's: a proxy answered.

@@ -32,12 +32,11 @@ pub(super) async fn deliver(
     let body = body(config, intent, speaker, context).to_string();
     let rev = intent.rev.to_string();
     let limit = config.timeout_ms.map_or(limit, |ms| Duration::from_millis(ms).min(limit));
-    let mut request = match clients.post(&config.http, config.url.reveal()) {
+    let mut request = match clients.post_with_token(&config.http, config.url.reveal(), limit).await {
         Ok(request) => request,
-        Err(reason) => return Report::new(Verdict::Refused, 0, &reason),
+        Err(report) => return report,
     };
     request = request
-        .timeout(limit)
         .header("content-type", "application/json")
         .header("idempotency-key", speaker.key(&[&intent.receiver, &intent.scope, &rev]));
     if let Some(key) = &config.signing_key {
@@ -54,6 +53,7 @@ pub(super) async fn deliver(
     let answer = read_some(response).await;
     let verdict = match status {
         200..=299 => Verdict::Accepted,
+        401 => clients.unauthorized(&config.http),
         429 => Verdict::Throttled { retry_after_ms },
         408 | 500.. => Verdict::Transient { unsure: false },
         _ => Verdict::Refused,

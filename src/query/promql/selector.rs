@@ -70,8 +70,11 @@ impl Parser<'_> {
             _ => return Err(self.unexpected("label matching", "label matching operator")),
         };
         self.next();
-        let Token::Text(value) = self.peek().clone() else {
-            return Err(self.unexpected("label matching", "string"));
+        let value = match self.peek() {
+            Token::Text(value) => value.clone(),
+            // No label has such a value.
+            Token::Bytes(value) => String::from_utf8_lossy(value).into_owned(),
+            _ => return Err(self.unexpected("label matching", "string")),
         };
         let value_span = self.next().1;
         let span = label_span.to(value_span);
@@ -81,13 +84,15 @@ impl Parser<'_> {
 
     pub(crate) fn range_or_subquery(&mut self, mut node: Node) -> Result<Node, Fault> {
         let open = self.expect_symbol("[", "range")?;
+        let begin = self.span();
         let range = self.duration_expr(0)?;
-        must_be_positive(&range, self.last_span())?;
+        must_be_positive(&range, begin.to(self.last_span()))?;
         if self.take_symbol(":") {
             let mut step = None;
             if !self.is_symbol("]") {
+                let begin = self.span();
                 let given = self.duration_expr(0)?;
-                must_be_positive(&given, self.last_span())?;
+                must_be_positive(&given, begin.to(self.last_span()))?;
                 step = Some(given);
             }
             let span = node.span.to(self.expect_symbol("]", "subquery selector")?);

@@ -34,6 +34,9 @@ static BYTES: Counter = Counter::new(
 static DURATION: Timing =
     Timing::new("binnacle_ingest_duration_seconds", "From the request's last byte to its answer.", &["signal"]);
 
+/// Where senders that are set up for a Loki push OTLP; taken on the listener for queries too, as Loki has one for all.
+pub(crate) const LOKIS_LOGS: &str = "/otlp/v1/logs";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Metrics,
@@ -52,7 +55,7 @@ impl Signal {
     pub(crate) fn of_path(path: &str) -> Option<Signal> {
         match path {
             "/v1/metrics" | grpc::METRICS_EXPORT => Some(Signal::Metrics),
-            "/v1/logs" | grpc::LOGS_EXPORT => Some(Signal::Logs),
+            "/v1/logs" | LOKIS_LOGS | grpc::LOGS_EXPORT => Some(Signal::Logs),
             _ => None,
         }
     }

@@ -21,7 +21,7 @@ struct Server {
 }
 
 impl Server {
-    /// `answer`: status line and headers for a request's first line.
+    /// `answer`: status line and headers for a request's first line, and a body where there is one.
     async fn start(tls: Option<TlsAcceptor>, answer: fn(&str, SocketAddr) -> String) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Server { address: listener.local_addr().unwrap(), requests: Arc::default() };
@@ -62,7 +62,8 @@ impl Server {
         }
         let head = answer(text.lines().next().unwrap_or_default(), self.address);
         self.requests.lock().unwrap().push(text);
-        let answer = format!("{head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let (head, body) = head.split_once("\r\n\r\n").unwrap_or((&head, ""));
+        let answer = format!("{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         if stream.write_all(answer.as_bytes()).await.is_ok() {
             // The client closes first, or is gone.
             stream.shutdown().await.unwrap_or_default();
@@ -175,5 +176,58 @@ async fn redirects_carry_nothing_to_strangers_and_lose_nothing() {
         for request in &server.seen()[before..] {
             assert!(request.starts_with("POST ") && request.contains("\"version\":\"4\""), "{request}");
         }
+    }
+}
+
+/// With the credentials in a header, or in the body for a server that wants them there; asked for once, until it runs out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_asked_for_first() {
+    fn answer(line: &str, _: SocketAddr) -> String {
+        let status = match line.split(' ').nth(1).unwrap_or_default() {
+            "/token" | "/body" => "200 OK\r\n\r\n{\"access_token\": \"t0k\", \"expires_in\": 3600}",
+            "/denied" => "403 Forbidden\r\n\r\n{\"error\": \"unauthorized_client\"}",
+            "/busy" => "503 Service Unavailable",
+            "/empty" => "200 OK\r\n\r\n{}",
+            "/hook401" => "401 Unauthorized",
+            _ => "200 OK",
+        };
+        format!("HTTP/1.1 {status}")
+    }
+    fn body_only(line: &str, own: SocketAddr) -> String {
+        // The first try is refused, whoever asks.
+        static ASKED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        match ASKED.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => "HTTP/1.1 401 Unauthorized".into(),
+            _ => answer(line, own),
+        }
+    }
+    let (hook, tokens, picky) =
+        (Server::start(None, answer).await, Server::start(None, answer).await, Server::start(None, body_only).await);
+    let oauth2 = |server: &Server, path: &str| {
+        format!(
+            "oauth2: {{client_id: 'me/1', client_secret: 's c', scopes: [a, b], endpoint_params: {{audience: x}}, token_url: 'http://{}{path}'}}",
+            server.address
+        )
+    };
+    let url = format!("http://{}/hook", hook.address);
+    assert_eq!(told(&url, &oauth2(&tokens, "/token")).await.0, Outcome::Accepted);
+    assert!(hook.seen().pop().unwrap().contains("authorization: Bearer t0k"));
+    let asked = tokens.seen().pop().unwrap();
+    // `me%2F1:s+c`
+    for part in ["authorization: Basic bWUlMkYxOnMrYw==", "grant_type=client_credentials&scope=a+b&audience=x"] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    assert_eq!(told(&url, &oauth2(&picky, "/body")).await.0, Outcome::Accepted);
+    let asked = picky.seen().pop().unwrap();
+    assert!(asked.contains("client_id=me%2F1&client_secret=s+c") && !asked.contains("authorization"), "{asked}");
+    for (path, to, outcome, words) in [
+        ("/denied", "/hook", Outcome::Permanent, "oauth2: HTTP 403"),
+        ("/busy", "/hook", Outcome::Transient, "oauth2: HTTP 503"),
+        ("/empty", "/hook", Outcome::Permanent, "gave no access_token"),
+        // A token that is new and refused is no good.
+        ("/token", "/hook401", Outcome::Permanent, "HTTP 401"),
+    ] {
+        let (found, said) = told(&format!("http://{}{to}", hook.address), &oauth2(&tokens, path)).await;
+        assert!(found == outcome && said.contains(words), "{path} {to}: {found:?} {said}");
     }
 }

@@ -115,7 +115,7 @@ receivers:
             charts: self.charts.clone(),
             ..NotifierOptions::new("https://binnacle.example.org:8443")
         };
-        let notifier = Notifier::of_alerts(alerts.clone(), "default", config, options).unwrap();
+        let notifier = Notifier::of_alerts(alerts.clone(), &model::TenantId::default(), config, options).unwrap();
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn({
             let notifier = notifier.clone();

@@ -107,7 +107,7 @@ impl Accounts {
         let name = path.display().to_string();
         let path = path.to_path_buf();
         let db = SmallDatabase::new(move || Database::builder().set_cache_size(CACHE_BYTES).create(&path));
-        let db = db.map_err(|error| match redb::Error::from(error) {
+        let db = db.map_err(|error| match error {
             redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: name.clone() },
             error => failed(error),
         })?;

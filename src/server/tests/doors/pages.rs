@@ -341,3 +341,22 @@ async fn a_browser_gets_refusals_as_pages_and_a_script_as_a_sentence() {
     let text = house.get("/nothing", &[]).await;
     assert_eq!((text.status, text.text().as_str()), (404, "nothing at /nothing; start at /\n"));
 }
+
+#[tokio::test]
+async fn a_rule_tells_how_often_it_would_have_fired() {
+    let house = House::open(settings()).await;
+    let now = now_ms();
+    let points: Vec<_> = (0..40).map(|n| (&[][..], now - 10_000 - n * 15_000, 0.0)).collect();
+    push_metrics(&house, &[("service.name", "api")], vec![metric("up", "", false, &points)]).await;
+    let rules = house.get("/alerts?tab=rules", &[]).await.text();
+    let from = rules.find(">Down</a>").expect("the rule is listed");
+    let start = rules[..from].rfind("href=\"").expect("it is a link") + 6;
+    let path = &rules[start..from - 1];
+    holds(&house.get(path, &[]).await, &["How often in the last 7 d?", "name=\"for\" value=\"1m\""]);
+    let asked = house.get(&format!("{path}?limit=-1&for=2m"), &[]).await;
+    holds(
+        &asked,
+        &["As it is it would have fired once in the last 7 d", "Like this it would have fired never", "value=\"-1\""],
+    );
+    holds(&house.get(&format!("{path}?for=soon"), &[]).await, &["is no duration"]);
+}

@@ -37,7 +37,7 @@ fn errors_tell_where_and_why() {
     wrong("foo ! bar", (1, 5), "! bar", "unexpected character after '!': ' '");
     wrong("foo{", (1, 5), "", "unexpected end of input inside braces");
     wrong("foo{!x}", (1, 5), "!x}", "unexpected character after '!' inside braces: 'x'");
-    wrong("foo{a=~\"(\"}", (1, 5), "a=~\"(\"", "bad regular expression \"(\": unclosed group");
+    wrong("foo{a=~\"(\"}", (1, 5), "a=~\"(\"", "bad regular expression \"(\": missing closing ): `(`");
     wrong("foo[5m", (1, 7), "", "unclosed left bracket");
     wrong("foo[", (1, 5), "", "unexpected end of input in duration expression");
     wrong("foo + *", (1, 7), "*", "unexpected <op:*>");

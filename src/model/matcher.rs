@@ -180,7 +180,9 @@ mod tests {
             let matcher = Matcher::new("x", op, pattern).unwrap();
             assert_eq!(matcher.matches(value), expected, "{matcher} on {value:?}");
         }
-        for (pattern, reason) in [("(", "unclosed group"), ("a)|(b", "unopened group"), ("*", "repetition operator")] {
+        for (pattern, reason) in
+            [("(", "missing closing ): `(`"), ("a)|(b", "unexpected )"), ("*", "repetition operator")]
+        {
             let error = Matcher::new("x", MatchOp::Regex, pattern).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }

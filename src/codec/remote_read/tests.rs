@@ -30,7 +30,7 @@ fn requests_are_read_or_refused_with_a_reason() {
     }
     for (body, reason) in [
         (request(vec![], &[7]), "is [7]; SAMPLES"),
-        (request(vec![matcher(2, "(")], &[]), "unclosed group"),
+        (request(vec![matcher(2, "(")], &[]), "missing closing ): `(`"),
         (request(vec![matcher(9, "")], &[]), "type 9"),
         (vec![0xff; 3], "no ReadRequest"),
     ] {

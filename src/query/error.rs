@@ -10,6 +10,9 @@ pub enum QueryError {
     /// The query parses and cannot be answered: many-to-many matching, an invalid quantile, and the like.
     #[error("{reason}")]
     Evaluation { reason: String },
+    /// A duration that is worked out once the query's times are known is none: at the caller's door a mistake in the query's text.
+    #[error("{reason}")]
+    Duration { reason: String },
     /// The query parses, but what it gives has no values over a range.
     #[error("invalid expression type {got:?} for range query, must be Scalar or instant Vector")]
     NoRange { got: &'static str },
@@ -28,7 +31,7 @@ impl QueryError {
     pub fn kind(&self) -> Kind {
         match self {
             QueryError::Parse { .. } => Kind::Invalid,
-            QueryError::Evaluation { .. } | QueryError::NoRange { .. } => Kind::Invalid,
+            QueryError::Evaluation { .. } | QueryError::Duration { .. } | QueryError::NoRange { .. } => Kind::Invalid,
             QueryError::TooMuch { .. } => Kind::TooMuch,
             QueryError::Timeout { .. } => Kind::Timeout,
             QueryError::Cancelled => Kind::Cancelled,

@@ -119,7 +119,7 @@ impl From<query::QueryError> for Fault {
         match error {
             // It parses, so the request is well-formed; Prometheus calls what follows an execution error.
             query::QueryError::Evaluation { .. } => fault.with_status(StatusCode::UNPROCESSABLE_ENTITY),
-            query::QueryError::NoRange { .. } => {
+            query::QueryError::NoRange { .. } | query::QueryError::Duration { .. } => {
                 Fault { message: format!("invalid parameter \"query\": {}", fault.message), ..fault }
             }
             _ => fault,

@@ -52,14 +52,14 @@ impl Duration {
     pub(crate) fn positive_ms(&self, step_ms: i64, range_ms: i64) -> Result<i64, QueryError> {
         let duration_ms = self.ms(step_ms, range_ms)?;
         if duration_ms <= 0 {
-            return Err(QueryError::Evaluation { reason: "duration must be greater than 0".into() });
+            return Err(QueryError::Duration { reason: "duration must be greater than 0".into() });
         }
         Ok(duration_ms)
     }
 
     /// Milliseconds of either sign, for offsets.
     pub(crate) fn ms(&self, step_ms: i64, range_ms: i64) -> Result<i64, QueryError> {
-        let wrong = |reason: &str| QueryError::Evaluation { reason: reason.into() };
+        let wrong = |reason: &str| QueryError::Duration { reason: reason.into() };
         let seconds = self.seconds(step_ms as f64 / 1e3, range_ms as f64 / 1e3).map_err(wrong)?;
         let duration_ms = (seconds * 1e3).round();
         if duration_ms.is_nan() || duration_ms.abs() > DURATION_MS_MAX {

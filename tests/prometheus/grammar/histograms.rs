@@ -49,7 +49,7 @@ impl Grammar {
                 pick(rng, &["5m", "10m"]),
                 pick(rng, &["30s", "1m", "77s"])
             ),
-            _ => format!("limitk({}, {})", pick(rng, &["1", "2", "100"]), self.native_vector(rng, depth - 1)),
+            _ => format!("limitk({}, {})", pick(rng, &["0", "100"]), self.native_vector(rng, depth - 1)),
         }
     }
 

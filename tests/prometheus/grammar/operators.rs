@@ -79,7 +79,9 @@ impl Grammar {
                 matching.push_str(&format!(" {}{include}", pick(rng, &["group_left", "group_right"])));
             }
         }
-        let text = format!("({}) {op}{bool}{matching} ({})", left.text, right.text);
+        // A series that has its name on one side and has lost it on the other is one there and two here.
+        let lost = if op == "or" { " + 0" } else { "" };
+        let text = format!("(({}){lost}) {op}{bool}{matching} (({}){lost})", left.text, right.text);
         Expr { text, exact: left.exact && right.exact && !matches!(op, "*" | "/") }
     }
 }

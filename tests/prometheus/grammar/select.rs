@@ -35,7 +35,10 @@ impl Grammar {
             } else {
                 pick(rng, &["api", "web", "a:1", "c:1", "200", "hall", "", "v1", "absent"])
             };
-            all.push(format!("{label}{op}\"{value}\""));
+            // Which of two of a label `absent` tells depends on whether an index was asked.
+            if !all.iter().any(|one: &String| one.starts_with(label)) {
+                all.push(format!("{label}{op}\"{value}\""));
+            }
         }
         if all.is_empty() { String::new() } else { format!("{{{}}}", all.join(",")) }
     }

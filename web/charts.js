@@ -27,6 +27,9 @@ const units = {
 };
 const clock = (ms) => new Date(ms).toISOString().slice(5, 19).replace('T', ' ');
 
+/** What tells a series from the others: of `{host="a"}` only the value. */
+const short = (name) => name.replace(/^\{[^=,]+="([^"]*)"\}$/, '$1').slice(0, 60);
+
 /** The points of a path of relative steps, in the plot's units. */
 function pointsOf(path) {
   const out = [];
@@ -100,7 +103,7 @@ function chartOf(box) {
         const found = nearest(points, x);
         return found && { name: $('code', row ?? box)?.textContent ?? '', value: low + ((HEIGHT - found[1]) / HEIGHT) * (high - low) };
       }).filter(Boolean).sort((a, b) => b.value - a.value);
-      const told = values.slice(0, SERIES_MAX).map(({ name, value }) => `${name.slice(0, 60)} ${(units[unit] ?? units.number)(value)}`);
+      const told = values.slice(0, SERIES_MAX).map(({ name, value }) => `${short(name)} ${(units[unit] ?? units.number)(value)}`);
       const more = values.length > SERIES_MAX ? [`and ${values.length - SERIES_MAX} more`] : [];
       readout.textContent = [`${clock(ms)} UTC`, ...(told.length ? told : ['no data']), ...more].join(' · ');
     },

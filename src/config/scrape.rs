@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use codec::exposition::Buckets;
 use model::TenantId;
 use model::labels::METRIC_NAME;
 use serde::Deserialize;
@@ -58,8 +59,13 @@ pub struct Scrape {
     /// Most labels of a sample, the target's included; over it the scrape fails. 0 is no limit but `limits.labels`.
     pub label_limit: usize,
     pub follow_redirects: bool,
-    /// How an answer is read that says no known content type: "text" or "openmetrics". Without it such a scrape fails.
+    /// How an answer is read that says no known content type: "text", "openmetrics" or "protobuf". Without it such a scrape fails.
     pub fallback_protocol: Option<FallbackProtocol>,
+    /// Whether targets are asked for the protobuf format, and exponential buckets of their histograms are kept as native histograms;
+    /// such a histogram has no classic buckets then.
+    pub scrape_native_histograms: bool,
+    /// Whether classic buckets are kept beside the native histogram of the same name.
+    pub always_scrape_classic_histograms: bool,
     /// Certificates (PEM) that the target's must lead to, instead of the built-in roots.
     pub ca_file: Option<PathBuf>,
     /// Takes any certificate: only for targets that nobody can stand in for.
@@ -92,6 +98,8 @@ impl Default for Scrape {
             label_limit: 0,
             follow_redirects: true,
             fallback_protocol: None,
+            scrape_native_histograms: false,
+            always_scrape_classic_histograms: false,
             ca_file: None,
             insecure_skip_verify: false,
             tenant: None,
@@ -104,6 +112,15 @@ impl Scrape {
     pub fn timeout(&self) -> Duration {
         let most = Duration { ms: self.interval.ms.min(10_000) };
         self.timeout.unwrap_or(most)
+    }
+
+    /// Which buckets of histograms are read where the answer may have several kinds.
+    pub fn buckets(&self) -> Buckets {
+        match (self.scrape_native_histograms, self.always_scrape_classic_histograms) {
+            (false, _) => Buckets::Classic,
+            (true, false) => Buckets::Native,
+            (true, true) => Buckets::Both,
+        }
     }
 }
 
@@ -136,6 +153,7 @@ impl Scheme {
 pub enum FallbackProtocol {
     Text,
     OpenMetrics,
+    Protobuf,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

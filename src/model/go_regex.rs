@@ -184,26 +184,48 @@ impl<'a> Translation<'a> {
         if self.rest.starts_with(']') {
             self.out.push('\\');
             self.copy(1);
+            self.range();
         }
         while let Some(c) = self.rest.chars().next() {
             match c {
                 ']' => return self.copy(1),
-                '\\' => self.escape(true),
+                '\\' => {
+                    let is_set = self.rest[1..].starts_with(|c| "dDsSwWpP".contains(c));
+                    self.escape(true);
+                    if !is_set {
+                        self.range();
+                    }
+                }
                 '[' if self.rest.starts_with("[:") && self.rest.contains(":]") => {
                     let length = self.rest.find(":]").map_or(1, |end| end + 2);
                     self.copy(length);
                 }
-                // Set operations are the crate's own.
-                '[' | '&' | '~' => {
-                    self.out.push('\\');
-                    self.copy(1);
+                _ => {
+                    self.member();
+                    self.range();
                 }
-                '-' if self.rest.starts_with("--") => {
-                    self.out.push_str("\\-");
-                    self.skip(1);
-                }
-                c => self.copy(c.len_utf8()),
             }
+        }
+    }
+
+    /// A character of a class that stands for itself; set operations are the crate's own.
+    fn member(&mut self) {
+        match self.rest.chars().next() {
+            Some('\\') => self.escape(true),
+            Some('[' | '&' | '~' | '-') => {
+                self.out.push('\\');
+                self.copy(1);
+            }
+            Some(c) => self.copy(c.len_utf8()),
+            None => {}
+        }
+    }
+
+    /// What makes a range of the character before, if anything does: a dash, and any character but the end of the class.
+    fn range(&mut self) {
+        if self.rest.starts_with('-') && !self.rest.starts_with("-]") {
+            self.copy(1);
+            self.member();
         }
     }
 }
@@ -241,8 +263,14 @@ mod tests {
         check(r"\d+", &["12"], &["\u{661}"]);
         check("a.b", &["a\nb", "axb"], &["ab"]);
         check("a{,2}", &["a{,2}"], &["aa"]);
+        check("[+--]:1", &["+:1", ",:1", "-:1"], &["*:1", ".:1"]);
+        check("[--/x]", &["-", ".", "/", "x"], &["0", "w"]);
+        check(r"[\d-x&&~~-]", &["1", "-", "x", "&", "~"], &["e", "a"]);
+        check(r"[\x41-\x43]", &["A", "C"], &["D", "-"]);
         for (pattern, reason) in [
             ("a)|(b", "unexpected ): `a)|(b`"),
+            ("[a--b]", "invalid character class range: `a--`"),
+            ("(?P<na[me>x)", "invalid named capture: `(?P<na[me>`"),
             ("a{1000}{1000}", "invalid nested repetition operator: `{1000}{1000}`"),
             (r"\E", r"invalid escape sequence: `\E`"),
         ] {

@@ -4,8 +4,8 @@ use model::Kind;
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// `start..end` are byte offsets into the query's text.
-    #[error("{line}:{column}: parse error: {reason}")]
+    /// `start..end` are byte offsets into the query's text; in an empty one there is no line 0, and no place.
+    #[error("{}: parse error: {reason}", place(*line, *column))]
     Parse { start: usize, end: usize, line: usize, column: usize, reason: String },
     /// The query parses and cannot be answered: many-to-many matching, an invalid quantile, and the like.
     #[error("{reason}")]
@@ -35,4 +35,8 @@ impl QueryError {
             QueryError::Store(error) => error.kind(),
         }
     }
+}
+
+fn place(line: usize, column: usize) -> String {
+    if line == 0 { "unknown position".into() } else { format!("{line}:{column}") }
 }

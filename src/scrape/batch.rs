@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use codec::exposition::{Entry, Format, Line, Parser, series_labels};
+use codec::exposition::{Buckets, Entry, Format, Line, LineExemplar, Native, Numbers, Parser, series_labels};
 use codec::otlp::{KnownSeries, MetricsSettings, check_limits, metadata_hash, outside};
 use model::metric::stale_marker;
-use model::{Exemplar, Labels, MetricBatch, MetricKind, MetricMeta, MsRange, Reason, Rejected, Sample, SeriesEntry};
+use model::{
+    CounterReset, Counts as Counting, Exemplar, Labels, MetricBatch, MetricKind, MetricMeta, MsRange, Reason, Rejected,
+    Sample, SeriesEntry, Span,
+};
 
 use super::cache::{Cache, Cached, Owner, key_of};
 
@@ -16,6 +19,8 @@ pub(super) struct Rules<'a> {
     /// 0 is no limit.
     pub(super) sample_limit: usize,
     pub(super) label_limit: usize,
+    /// Which buckets of histograms are read.
+    pub(super) buckets: Buckets,
     pub(super) metrics: &'a MetricsSettings,
     pub(super) accept: MsRange,
 }
@@ -66,22 +71,22 @@ impl<'a> Builder<'a> {
         rules: &Rules<'_>,
         cache: &mut Cache,
     ) -> Result<(), String> {
-        let mut parser = Parser::new(body, format);
+        let mut parser = Parser::new(body, format, rules.buckets);
         let is_over = |counts: &Counts| rules.sample_limit > 0 && counts.added > rules.sample_limit as u64;
         while let Some(entry) = parser.next_entry().map_err(|error| error.to_string())? {
             match entry {
                 Entry::Type { family, kind } => self.family(&family).kind = kind,
                 Entry::Help { family, help } => self.family(&family).help = help.into_owned(),
                 Entry::Unit { family, unit } => self.family(&family).unit = unit.to_owned(),
+                // Over the limit all is still read, so that the report says how many there are.
                 Entry::Sample(line) => {
-                    self.counts.scraped += 1;
-                    if is_dropped(&line, rules.owner, cache)? {
-                        continue;
-                    }
-                    self.counts.added += 1;
-                    // Over the limit all is still read, so that the report says how many there are.
-                    if !is_over(&self.counts) {
+                    if self.counts(&line.series, line.numbers, rules, cache)? && !is_over(&self.counts) {
                         self.sample(&line, at_ms, rules, cache)?;
+                    }
+                }
+                Entry::Histogram(native) => {
+                    if self.counts(&native.series, Numbers::None, rules, cache)? && !is_over(&self.counts) {
+                        self.histogram(*native, at_ms, rules, cache)?;
                     }
                 }
             }
@@ -101,12 +106,61 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// Counts a sample; false when relabelling drops it.
+    fn counts(
+        &mut self,
+        series: &[u8],
+        numbers: Numbers,
+        rules: &Rules<'_>,
+        cache: &mut Cache,
+    ) -> Result<bool, String> {
+        self.counts.scraped += 1;
+        let is_kept = !is_dropped(series, numbers, rules.owner, cache)?;
+        self.counts.added += u64::from(is_kept);
+        Ok(is_kept)
+    }
+
     fn sample(&mut self, line: &Line<'_>, at_ms: i64, rules: &Rules<'_>, cache: &mut Cache) -> Result<(), String> {
-        let place = Cache::place(line.series, line.numbers);
+        let written = (&*line.series, line.numbers, line.at_ms);
+        let Some((series, sample_ms)) = self.admitted(written, at_ms, rules, cache)? else { return Ok(()) };
+        let first = self.batch.samples.len() as u32;
+        self.push(series, sample_ms, line.value);
+        self.batch.spans.extend(span(first, line.start_ms, sample_ms));
+        line.exemplar.iter().for_each(|exemplar| self.exemplar(series, exemplar, sample_ms, rules));
+        Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        native: Native<'_>,
+        at_ms: i64,
+        rules: &Rules<'_>,
+        cache: &mut Cache,
+    ) -> Result<(), String> {
+        let written = (&*native.series, Numbers::None, native.at_ms);
+        let Some((series, sample_ms)) = self.admitted(written, at_ms, rules, cache)? else { return Ok(()) };
+        let first = self.batch.histograms.len() as u32;
+        if native.histogram.reset != CounterReset::Gauge {
+            self.batch.histogram_spans.extend(span(first, native.start_ms, sample_ms));
+        }
+        self.batch.histograms.push((series, sample_ms, native.histogram));
+        native.exemplars.iter().for_each(|exemplar| self.exemplar(series, exemplar, sample_ms, rules));
+        Ok(())
+    }
+
+    /// The series of a sample in the batch, and its time; `None` when it is refused.
+    fn admitted(
+        &mut self,
+        (series, numbers, said_ms): (&[u8], Numbers, Option<i64>),
+        at_ms: i64,
+        rules: &Rules<'_>,
+        cache: &mut Cache,
+    ) -> Result<Option<(u32, i64)>, String> {
+        let place = Cache::place(series, numbers);
         let mut fresh: Option<Labels> = None;
         if cache.get(place).is_none() {
-            let pairs = series_labels(line.series, line.numbers).map_err(|error| error.to_string())?;
-            let Some(labels) = rules.owner.stored(pairs)? else { return Ok(()) };
+            let pairs = series_labels(series, numbers).map_err(|error| error.to_string())?;
+            let Some(labels) = rules.owner.stored(pairs)? else { return Ok(None) };
             if rules.label_limit > 0 && labels.len() > rules.label_limit {
                 return Err(format!(
                     "{} labels, the limit is {} (label_limit): {labels}",
@@ -116,41 +170,38 @@ impl<'a> Builder<'a> {
             }
             if let Err((reason, message)) = check_limits(rules.metrics, &labels, false) {
                 self.rejected.add(reason, 1, || message);
-                return Ok(());
+                return Ok(None);
             }
-            cache.insert(place, line.series, line.numbers, key_of(&labels));
+            cache.insert(place, series, numbers, key_of(&labels));
             self.counts.series_added += 1;
             fresh = Some(labels);
         }
-        let own_ms = line.at_ms.filter(|_| rules.honor_timestamps);
+        let own_ms = said_ms.filter(|_| rules.honor_timestamps);
         let sample_ms = own_ms.unwrap_or(at_ms);
         if let Some((reason, message)) = outside(rules.accept, sample_ms) {
             self.rejected.add(reason, 1, || message);
-            return Ok(());
+            return Ok(None);
         }
         if !cache.see(place, own_ms.is_none()) && own_ms.is_none() {
             self.counts.duplicates += 1;
-            return Ok(());
+            return Ok(None);
         }
-        let Some(cached) = cache.get(place) else { return Ok(()) };
+        let Some(cached) = cache.get(place) else { return Ok(None) };
         let labels = || fresh.clone().or_else(|| cached.labels(rules.owner));
-        let Some(series) = self.series(cached.key, labels) else { return Ok(()) };
-        self.push(series, sample_ms, line.value);
-        if let Some(exemplar) = &line.exemplar {
-            let labels =
-                Labels::from_pairs(exemplar.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            let exemplar_ms = exemplar.at_ms.filter(|_| rules.honor_timestamps).unwrap_or(sample_ms);
-            let refused =
-                outside(rules.accept, exemplar_ms).or_else(|| check_limits(rules.metrics, &labels, false).err());
-            match refused {
-                Some((reason, message)) => self.rejected.add(reason, 1, || format!("an exemplar: {message}")),
-                None => {
-                    let exemplar = Exemplar { at_ms: exemplar_ms, value: exemplar.value, labels };
-                    self.batch.exemplars.push((series, exemplar));
-                }
+        Ok(self.series(cached.key, labels).map(|series| (series, sample_ms)))
+    }
+
+    fn exemplar(&mut self, series: u32, exemplar: &LineExemplar, sample_ms: i64, rules: &Rules<'_>) {
+        let labels = Labels::from_pairs(exemplar.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let exemplar_ms = exemplar.at_ms.filter(|_| rules.honor_timestamps).unwrap_or(sample_ms);
+        let refused = outside(rules.accept, exemplar_ms).or_else(|| check_limits(rules.metrics, &labels, false).err());
+        match refused {
+            Some((reason, message)) => self.rejected.add(reason, 1, || format!("an exemplar: {message}")),
+            None => {
+                let exemplar = Exemplar { at_ms: exemplar_ms, value: exemplar.value, labels };
+                self.batch.exemplars.push((series, exemplar));
             }
         }
-        Ok(())
     }
 
     /// Ends series.
@@ -204,16 +255,23 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// What the store needs to know of a sample that counts since a start that its target names: a start at its own time or later says
+/// nothing.
+fn span(first: u32, start_ms: Option<i64>, at_ms: i64) -> Option<Span> {
+    let start_ms = start_ms.filter(|start_ms| *start_ms < at_ms)?;
+    Some(Span { first, end: first + 1, start_ms: Some(start_ms), counts: Counting::Cumulative })
+}
+
 /// Whether relabelling drops a sample.
-fn is_dropped(line: &Line<'_>, owner: Owner<'_>, cache: &mut Cache) -> Result<bool, String> {
-    let place = Cache::place(line.series, line.numbers);
+fn is_dropped(series: &[u8], numbers: Numbers, owner: Owner<'_>, cache: &mut Cache) -> Result<bool, String> {
+    let place = Cache::place(series, numbers);
     if owner.relabel.is_empty() || cache.get(place).is_some() {
         return Ok(false);
     }
     if cache.is_dropped(place) {
         return Ok(true);
     }
-    let pairs = series_labels(line.series, line.numbers).map_err(|error| error.to_string())?;
+    let pairs = series_labels(series, numbers).map_err(|error| error.to_string())?;
     let dropped = owner.stored(pairs)?.is_none();
     if dropped {
         cache.drop_from_now_on(place);

@@ -18,6 +18,11 @@ use crate::config::{FallbackProtocol, Scrape, Secret};
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
      application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
      text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+/// The same where native histograms are wanted, which protobuf alone has.
+const ACCEPT_NATIVE: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+     application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+     application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+     text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
 /// Tells a target how long it may take, in seconds.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
@@ -89,11 +94,13 @@ impl Client {
             (None, token, file) => Auth::Bearer(Held::new(token.as_ref(), file.as_deref(), "bearer_token")?),
         };
         let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
+        let accept = if job.scrape_native_histograms { ACCEPT_NATIVE } else { ACCEPT };
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let fallback = job.fallback_protocol.map(|protocol| match protocol {
             FallbackProtocol::Text => Format::Text,
             FallbackProtocol::OpenMetrics => Format::OpenMetrics,
+            FallbackProtocol::Protobuf => Format::Protobuf,
         });
         Ok(Client { http, auth, headers, body_bytes_max: job.body_size_limit.usize(), fallback })
     }
@@ -120,8 +127,8 @@ impl Client {
         let content_type = said(header::CONTENT_TYPE);
         let format = Format::of_content_type(content_type).or(self.fallback).ok_or_else(|| {
             format!(
-                "the Content-Type {content_type:?} is neither text/plain nor application/openmetrics-text; if the target means one of \
-                 them, set fallback_protocol"
+                "the Content-Type {content_type:?} is none of text/plain, application/openmetrics-text and \
+                 application/vnd.google.protobuf; if the target means one of them, set fallback_protocol"
             )
         })?;
         let is_packed = match said(header::CONTENT_ENCODING).to_ascii_lowercase().as_str() {

@@ -212,6 +212,7 @@ fn rows(
         honor_timestamps: target.job.honor_timestamps,
         sample_limit: target.job.sample_limit,
         label_limit: target.job.label_limit,
+        buckets: target.job.buckets(),
         metrics: &shared.metrics,
         accept: shared.accept(at_ms),
     };

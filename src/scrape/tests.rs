@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use codec::exposition::Format;
+use codec::exposition::{Buckets, Format};
 use codec::otlp::{Delta, KnownSeries, MetricsSettings, Promote, Translation};
 use model::metric::is_stale;
 use model::{Labels, MetricBatch, MsRange, SeriesEntry, SeriesId};
@@ -80,6 +80,7 @@ impl World {
             honor_timestamps: self.honor_timestamps,
             sample_limit: self.sample_limit,
             label_limit: self.label_limit,
+            buckets: Buckets::Classic,
             metrics: &self.metrics,
             accept: MsRange { start_ms: AT - 10_000, end_ms: AT + 100_000 },
         };
@@ -258,6 +259,7 @@ fn what_other_labels_leave_behind_ends_with_the_next_scrape() {
             honor_timestamps: true,
             sample_limit: 0,
             label_limit: 0,
+            buckets: Buckets::Classic,
             metrics: &world.metrics,
             accept: MsRange { start_ms: AT, end_ms: AT + 100_000 },
         };

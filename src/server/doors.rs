@@ -10,13 +10,13 @@ use tower_http::compression::CompressionLayer;
 
 use crate::error::Fault;
 use crate::face::Face;
-use crate::otlp::{Signal, grpc, http};
+use crate::otlp::{LOKIS_LOGS, PROMETHEUS_METRICS, Signal, grpc, http};
 use crate::{State, alertmanager, api, auth, heartbeat, layers, loki, ops, page, remote_write};
 
 /// Where another Prometheus scrapes what is stored here.
 pub(crate) const FEDERATE: &str = "/federate";
 
-/// Pages, query APIs, operations, remote write and Loki push: port 8080.
+/// Pages, query APIs, operations, remote write, OTLP metrics as a Prometheus takes them, and what is pushed at a Loki: port 8080.
 pub fn http_router(state: State) -> Router {
     let routes = page::router()
         .merge(alertmanager::router())
@@ -26,6 +26,8 @@ pub fn http_router(state: State) -> Router {
         .merge(heartbeat::router())
         .route(remote_write::PATH, post(remote_write::write).fallback(remote_write::not_post))
         .route(loki::push::PATH, post(loki::push::push).fallback(loki::push::not_post))
+        .route(PROMETHEUS_METRICS, post(http::export).fallback(http::not_post).layer(Extension(Signal::Metrics)))
+        .route(LOKIS_LOGS, post(http::export).fallback(http::not_post).layer(Extension(Signal::Logs)))
         .route(FEDERATE, get(api::federate::federate))
         .fallback(no_such_page);
     guarded(routes, state, Face::Page).layer(CompressionLayer::new()).layer(from_fn(layers::security_headers))
@@ -36,7 +38,7 @@ async fn no_such_page(request: Request) -> Response {
     Face::Page.refuse(&Fault::new(Kind::NotFound, message), request.headers())
 }
 
-/// OTLP/HTTP, and remote write and Loki push beside it: port 4318.
+/// OTLP/HTTP, and remote write and what is pushed at a Loki beside it: port 4318.
 pub fn otlp_http_router(state: State) -> Router {
     let routes = Router::new()
         .route("/v1/metrics", post(http::export).fallback(http::not_post).layer(Extension(Signal::Metrics)))
@@ -45,6 +47,7 @@ pub fn otlp_http_router(state: State) -> Router {
         // Agents that were given one address for all they push.
         .route(remote_write::PATH, post(remote_write::write).fallback(remote_write::not_post))
         .route(loki::push::PATH, post(loki::push::push).fallback(loki::push::not_post))
+        .route(LOKIS_LOGS, post(http::export).fallback(http::not_post).layer(Extension(Signal::Logs)))
         .route("/v1development/profiles", any(http::not_stored))
         .fallback(http::no_such_path);
     guarded(routes, state, Face::Otlp)

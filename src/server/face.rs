@@ -43,6 +43,7 @@ impl Face {
         match (self, request.uri().path()) {
             (Face::Page | Face::Otlp, remote_write::PATH) => Face::RemoteWrite,
             (Face::Page | Face::Otlp, loki::push::PATH) => Face::LokiPush,
+            (Face::Page, otlp::PROMETHEUS_METRICS | otlp::LOKIS_LOGS) => Face::Otlp,
             (Face::Page, path) if path.starts_with("/loki/") => Face::Loki,
             (Face::Page, "/health" | "/healthz" | "/ready") => Face::Open,
             (Face::Page, path) if path.starts_with("/-/") || path.starts_with(heartbeat::PATH) => Face::Open,

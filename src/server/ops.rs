@@ -1,9 +1,9 @@
-//! For those who run this appliance: alive, ready, metrics.
+//! For those who run this appliance: alive, ready, metrics; the first two also where Prometheus has them.
 
 use axum::Router;
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use http::{StatusCode, header};
 use model::meter::{self, Gathered, Gauge};
 use std::fmt::Write as _;
@@ -50,6 +50,10 @@ pub(crate) fn router() -> Router<State> {
         .route("/health", get(alive))
         .route("/healthz", get(alive))
         .route("/ready", get(ready))
+        .route("/-/healthy", get(alive))
+        .route("/-/ready", get(ready))
+        .route("/-/reload", any(by_signal))
+        .route("/-/quit", any(by_signal))
         .route("/metrics", get(metrics))
 }
 
@@ -65,6 +69,12 @@ async fn ready(Shared(state): Shared<State>) -> Response {
         }
         Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
     }
+}
+
+/// Whom Prometheus' lifecycle API is not enabled for is told the way that is.
+async fn by_signal() -> Response {
+    let way = "the lifecycle API is not enabled: SIGHUP reloads the configuration, SIGTERM stops\n";
+    (StatusCode::FORBIDDEN, way).into_response()
 }
 
 async fn metrics(Shared(state): Shared<State>) -> Response {

@@ -107,7 +107,7 @@ impl Accounts {
         let name = path.display().to_string();
         let path = path.to_path_buf();
         let db = SmallDatabase::new(move || Database::builder().set_cache_size(CACHE_BYTES).create(&path));
-        let db = db.map_err(|error| match redb::Error::from(error) {
+        let db = db.map_err(|error| match error {
             redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: name.clone() },
             error => failed(error),
         })?;
@@ -285,6 +285,8 @@ mod tests {
         let (second, other) = accounts.create_token("grafana", Scope::Read, &tenant, 4).unwrap();
         assert!(secret.starts_with("bnc_") && secret.len() == 4 + 64, "{secret}");
         assert_ne!(secret, other);
+        let refused = Accounts::open(&path).err().unwrap();
+        assert!(matches!(&refused, StoreError::InUse { path: named } if named.contains("accounts.redb")), "{refused}");
         drop(accounts);
 
         let accounts = Accounts::open(&path).unwrap();

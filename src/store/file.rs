@@ -4,6 +4,7 @@
 //! At most [`FILES_OPEN_MAX`] idle files stay open, whatever the number of tenants and days; page caches are small and named by
 //! whoever opens, since redb's default is 1 GiB each. A file is open once: all users share one handle.
 
+use std::fs::File;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 use crate::index::IndexCache;
 use crate::limits::{FILES_OPEN_MAX, MIGRATION_CACHE_BYTES};
 use crate::logs::SummaryCache;
-use crate::{Options, StoreError};
+use crate::prewrite::Prewritten;
+use crate::{Options, StoreError, intake};
 
 /// In every redb file of ours: `format` → version.
 pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -173,6 +175,11 @@ fn open_redb(options: &Options, path: &Path, cache_bytes: usize) -> Result<Datab
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes);
     let opened = match &options.backend {
+        None if intake::is_log(path) => {
+            let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+            file.map_err(|error| redb::DatabaseError::Storage(error.into()))
+                .and_then(|file| builder.create_with_backend(Prewritten::new(file)?))
+        }
         None => builder.create(path),
         Some(backend) => backend.0(&builder, path),
     };
@@ -191,7 +198,7 @@ fn open_unguarded(options: &Options, path: &Path, cache_bytes: usize) -> Result<
 }
 
 /// What is added to the name of a file in the making.
-const UNFINISHED: &str = ".new";
+pub(crate) const UNFINISHED: &str = ".new";
 
 fn is_unfinished(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes())

@@ -21,7 +21,7 @@ use redb::{
 };
 
 use crate::StoreError;
-use crate::file::{Files, OpenFile, corrupt, disk_bytes, redb_error};
+use crate::file::{Files, OpenFile, UNFINISHED, corrupt, disk_bytes, redb_error};
 use crate::limits::{INTAKE_CACHE_BYTES, LOOSE_BYTES, REPLAY_BYTES_MAX, TRIM_BYTES_MAX};
 use crate::series::Catalogue;
 
@@ -426,9 +426,18 @@ impl IntakeLog {
     }
 }
 
+const NAME: &str = "intake.redb";
+
 /// Of a tenant's directory.
 pub(crate) fn path_in(dir: &Path) -> PathBuf {
-    dir.join("intake.redb")
+    dir.join(NAME)
+}
+
+/// Whether a path is an intake log's, or that of one in the making.
+pub(crate) fn is_log(path: &Path) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.strip_suffix(UNFINISHED).unwrap_or(name) == NAME)
 }
 
 /// Every table; `meta` is in every file from the start.

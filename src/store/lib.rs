@@ -28,6 +28,7 @@ mod intake;
 mod keys;
 mod layouts;
 mod migrate;
+mod prewrite;
 mod queue;
 mod rate;
 mod rolling;

@@ -19,6 +19,7 @@ mod ready;
 mod remote_write;
 mod rule_tests;
 mod scrape;
+mod scrape_native;
 mod sdk;
 mod tenants;
 mod until;

@@ -20,7 +20,7 @@ fn difference(ours: &Reply, theirs: &Reply) -> Option<String> {
     if theirs["status"] == "success" && theirs["data"].get("resultType").is_some() {
         return differences::of_answers(&ours, &theirs, Order::None);
     }
-    let [ours, theirs] = [ours, theirs].map(differences::in_their_words);
+    let [ours, theirs] = [ours, theirs].map(differences::comparable);
     (ours != theirs).then(|| format!("{ours}\n        theirs {theirs}"))
 }
 

@@ -1,26 +1,11 @@
-//! What Prometheus 3 changed, as rules; and when two answers are the same.
+//! What differs from the Prometheus that we compare with (3.5) for a reason, as rules; and when two answers are the same.
 
 use serde_json::Value;
 
-/// A query in Prometheus 3's words.
-pub(crate) fn in_our_words(query: &str) -> String {
-    // Renamed in 3.0.
-    query.replace("holt_winters(", "double_exponential_smoothing(")
-}
-
-/// A reply as Prometheus 2 would have it.
-pub(crate) fn in_their_words(mut reply: Value) -> Value {
-    // Of which parameter an error speaks is told everywhere since 3.0; a word began with a capital; the engine of regular
-    // expressions, whose words these are, is another.
+/// A reply without what may differ.
+pub(crate) fn comparable(mut reply: Value) -> Value {
     if let Some(Value::String(error)) = reply.get_mut("error") {
-        for prefix in ["invalid parameter \"query\": ", "invalid parameter \"match[]\": "] {
-            *error = error.replace(prefix, "");
-        }
-        *error = error.replace("Invalid time value", "invalid time value");
-        if error.contains("regular expression") || error.contains("parsing regexp") {
-            *error = error.split("parse error").next().unwrap_or_default().to_owned();
-        }
-        // Two series of one match group stand in the order of their labels now; before, in that of the storage.
+        // Two series of one match group stand in the order of their labels since; before, in that of the storage.
         if let Some((before, rest)) = error.split_once("operation: [{")
             && let Some((pair, after)) = rest.split_once("}];many-to-many")
             && let Some((first, second)) = pair.split_once("}, {")
@@ -29,11 +14,16 @@ pub(crate) fn in_their_words(mut reply: Value) -> Value {
             *error = format!("{before}operation: [{{{first}}}, {{{second}}}];many-to-many{after}");
         }
     }
-    // Since 2.48.
-    if let Some(Value::Object(data)) = reply.get_mut("data") {
-        data.remove("droppedTargetCounts");
+    // Series of one selector come in the storage's order there.
+    if let Some(Value::Array(rows)) = reply.get_mut("data") {
+        rows.sort_by_key(Value::to_string);
     }
     reply
+}
+
+/// Whether Prometheus refused what it answers since 3.7: series whose names fall away later and that never meet at a step are one.
+pub(crate) fn is_repaired(ours: &Value, theirs: &Value) -> bool {
+    ours["status"] == "success" && theirs["error"] == "vector cannot contain metrics with the same labelset"
 }
 
 /// Two numbers are the same within what different orders of the same additions leave.
@@ -55,7 +45,7 @@ pub(crate) enum Order {
     Values,
 }
 
-/// The first difference between two answers of a query, if any. Warnings and infos, which Prometheus 2 lacked, don't count.
+/// The first difference between two answers of a query, if any.
 pub(crate) fn of_answers(ours: &Value, theirs: &Value, order: Order) -> Option<String> {
     for field in ["status", "errorType"] {
         if ours[field] != theirs[field] {
@@ -68,6 +58,12 @@ pub(crate) fn of_answers(ours: &Value, theirs: &Value, order: Order) -> Option<S
     if theirs["status"] == "error" {
         return None;
     }
+    for field in ["warnings", "infos"] {
+        let (ours, theirs) = (notes(&ours[field]), notes(&theirs[field]));
+        if ours != theirs {
+            return Some(format!("{field}: {ours:?}, theirs {theirs:?}"));
+        }
+    }
     let (ours, theirs) = (&ours["data"], &theirs["data"]);
     if ours["resultType"] != theirs["resultType"] {
         return Some(format!("a {}, theirs a {}", ours["resultType"], theirs["resultType"]));
@@ -79,6 +75,31 @@ pub(crate) fn of_answers(ours: &Value, theirs: &Value, order: Order) -> Option<S
     }
 }
 
+/// In an order of their own.
+fn notes(list: &Value) -> Vec<String> {
+    let all = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+    // The first is told since 3.6, the second since 3.8 where no buckets are read.
+    let is_old = |text: &&str| !text.contains("sort is ineffective") && !text.contains("conflicting counter resets");
+    let mut notes: Vec<String> = all.filter(is_old).map(note).collect();
+    notes.sort();
+    notes
+}
+
+/// A note without what may differ.
+fn note(text: &str) -> String {
+    // An expression that stands twice is worked out once here, and what is said of it is said of the first; there, of the last.
+    let text = text.rsplit_once(" (").map_or(text, |(text, _)| text);
+    // How much was repaired is told since 3.8; and a name that is none was told before.
+    let text = text.split_once(", from buckets").map_or(text, |(text, _)| text);
+    text.replace(" for metric name \"\"", "")
+}
+
+fn nameless(row: &Value) -> (String, String) {
+    let mut labels = row["metric"].clone();
+    let name = labels.as_object_mut().and_then(|labels| labels.remove("__name__"));
+    (labels.to_string(), name.map_or_else(String::new, |name| name.to_string()))
+}
+
 fn of_rows(ours: &Value, theirs: &Value, order: Order) -> Option<String> {
     let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let (mut ours, mut theirs) = (rows(ours), rows(theirs));
@@ -88,8 +109,14 @@ fn of_rows(ours: &Value, theirs: &Value, order: Order) -> Option<String> {
         return Some(format!("where theirs has {theirs} stands {ours}"));
     }
     if order != Order::Rows {
-        ours.sort_by_key(|row| row["metric"].to_string());
-        theirs.sort_by_key(|row| row["metric"].to_string());
+        ours.sort_by_key(nameless);
+        theirs.sort_by_key(nameless);
+    }
+    // A name that a comparison or a subquery gives back to what had lost it stays lost since 3.7.
+    for (ours, theirs) in ours.iter().zip(&mut theirs) {
+        if let Some(labels) = theirs["metric"].as_object_mut().filter(|_| ours["metric"]["__name__"].is_null()) {
+            labels.remove("__name__");
+        }
     }
     let labels = |rows: &[Value]| rows.iter().map(|row| row["metric"].to_string()).collect::<Vec<_>>();
     let (our_labels, their_labels) = (labels(&ours), labels(&theirs));
@@ -118,9 +145,7 @@ fn of_lists(ours: &Value, theirs: &Value) -> Option<String> {
 
 /// Of `[time, value]`.
 fn of_points(ours: &Value, theirs: &Value) -> Option<String> {
-    // The deviation of NaN and of the infinities is NaN since 3.0; that of a single one was 0.
-    let single = ours[1] == "NaN" && theirs[1] == "0";
-    let same = ours[0] == theirs[0] && (single || of_values(&ours[1], &theirs[1]));
+    let same = ours[0] == theirs[0] && of_values(&ours[1], &theirs[1]);
     (!same).then(|| format!("{ours}, theirs {theirs}"))
 }
 

@@ -1,8 +1,7 @@
 //! Beside a real Prometheus: the same data written to both, the same requests made of both, the same answers expected.
 //!
-//! `tests/prometheus/setup` unpacks a Prometheus 2.42; where it is not there, these tests say so and pass. We follow Prometheus 3:
-//! what it changed since is kept out by how the data and the queries are made ([`data`], [`grammar`]) or named as a rule in
-//! [`differences`], never case by case. `SEED=n` chooses data and queries, `QUERIES=n` how many.
+//! `tests/prometheus/setup` unpacks a Prometheus 3.5; where it is not there, these tests say so and pass. What later versions changed is
+//! kept out by how the data and the queries are made ([`data`], [`grammar`]) or named as a rule in [`differences`], never case by case. `SEED=n` chooses data and queries, `QUERIES=n` how many.
 
 mod api;
 mod data;

@@ -22,6 +22,13 @@ pub(crate) const WRITTEN: [(&str, &str); 3] = [
     ("x-prometheus-remote-write-version", "0.1.0"),
 ];
 
+/// What is on by default in later versions, or always here.
+const FEATURES: &str =
+    "native-histograms,exemplar-storage,promql-experimental-functions,promql-delayed-name-removal,promql-duration-expr";
+
+/// A request may hold a series' floats before its histograms.
+const CONFIG: &str = "global: {evaluation_interval: 1m}\nstorage: {tsdb: {out_of_order_time_window: 1d}}\n";
+
 /// A number from the environment, or the one given.
 pub(crate) fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
@@ -62,7 +69,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", home.join("tsdb").display()))
             .arg(format!("--web.listen-address={address}"))
             .arg("--web.enable-remote-write-receiver")
-            .arg("--enable-feature=promql-at-modifier,promql-negative-offset,native-histograms,exemplar-storage")
+            .arg(format!("--enable-feature={FEATURES}"))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -102,7 +109,7 @@ impl Pair {
     /// `None` where there is no Prometheus.
     pub(crate) async fn with(series: &[Series]) -> Option<Pair> {
         let home = tempfile::tempdir().unwrap();
-        let theirs = Prometheus::start(home.path(), |_| "global: {evaluation_interval: 1m}\n".into())?;
+        let theirs = Prometheus::start(home.path(), |_| CONFIG.into())?;
         std::fs::write(
             home.path().join("binnacle.toml"),
             "[rules]\nbuiltin = false\n[host_metrics]\nenabled = false\n",
@@ -149,7 +156,10 @@ impl Pair {
 
     /// The same POST form to both: ours, theirs.
     pub(crate) async fn post(&self, path: &str, params: &[(&str, &str)]) -> [Reply; 2] {
-        self.post_each(path, params, params).await
+        let [ours, theirs] =
+            self.bases().map(|base| send(self.ours.client().post(format!("{base}{path}")).form(params)));
+        let (ours, theirs) = tokio::join!(ours, theirs);
+        [ours, theirs]
     }
 
     /// The same bytes to both: ours, theirs.
@@ -159,13 +169,6 @@ impl Pair {
             send_raw(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
         });
         let (ours, theirs) = tokio::join!(ours, theirs);
-        [ours, theirs]
-    }
-
-    pub(crate) async fn post_each(&self, path: &str, ours: &[(&str, &str)], theirs: &[(&str, &str)]) -> [Reply; 2] {
-        let [our_base, their_base] = self.bases();
-        let post = |base: &str, params| send(self.ours.client().post(format!("{base}{path}")).form(params));
-        let (ours, theirs) = tokio::join!(post(our_base, ours), post(their_base, theirs));
         [ours, theirs]
     }
 }

@@ -51,12 +51,9 @@ async fn random_queries_have_the_same_answers() {
     let pair = &pair;
     let mut replies = futures_util::stream::iter(asked)
         .map(|query| async move {
-            let our_text = differences::in_our_words(&query.text);
-            let params = |text| {
-                let times = query.times.iter().map(|(name, value)| (*name, value.as_str()));
-                std::iter::once(("query", text)).chain(times).collect::<Vec<(&str, &str)>>()
-            };
-            let [ours, theirs] = pair.post_each(query.path, &params(&our_text), &params(&query.text)).await;
+            let times = query.times.iter().map(|(name, value)| (*name, value.as_str()));
+            let params: Vec<(&str, &str)> = std::iter::once(("query", query.text.as_str())).chain(times).collect();
+            let [ours, theirs] = pair.post(query.path, &params).await;
             (query, ours, theirs)
         })
         .buffered(AT_ONCE);
@@ -64,7 +61,8 @@ async fn random_queries_have_the_same_answers() {
         let (our_json, their_json) = (ours.json(), theirs.json());
         let order = match query.path {
             "/api/v1/query_range" => Order::Rows,
-            _ if query.text.starts_with("sort") => Order::Values,
+            // By a label that some lack there is no order that can be told.
+            _ if query.text.starts_with("sort(") || query.text.starts_with("sort_desc(") => Order::Values,
             _ => Order::None,
         };
         let difference = if ours.status == theirs.status {
@@ -72,6 +70,7 @@ async fn random_queries_have_the_same_answers() {
         } else {
             Some(format!("{} {}, theirs {} {}", ours.status, our_json["error"], theirs.status, their_json["error"]))
         };
+        let difference = difference.filter(|_| !differences::is_repaired(&our_json, &their_json));
         answered += u64::from(theirs.status == 200);
         empty += u64::from(their_json["data"]["result"].as_array().is_some_and(Vec::is_empty));
         if let Some(difference) = difference {

@@ -54,7 +54,8 @@ async function discover() {
     '/logs', '/logs?q=severity%3A%3E%3Dwarn&cols=http.route,severity', '/logs?view=patterns', '/logs?q=servce.name%3Ax',
     '/logs/context?cursor=1-1-1', '/logs/trace?id=x', '/logs?q=nothing-has-this-word-in-it', '/logs?q=(', '/alerts',
     '/alerts?tab=pending', '/alerts?tab=resolved', '/alerts?tab=history', '/alerts?tab=noise', '/alerts?tab=rules', '/notifications',
-    '/silences', '/silences?matchers=severity%3D~%22.%2B%22&lasts=1h', '/silences?matchers=severity%3D'];
+    '/silences', '/silences?matchers=severity%3D~%22.%2B%22&lasts=1h', '/silences?matchers=severity%3D', '/ingest', '/settings',
+    '/nothing-here'];
   const first = async (from, selector) => {
     await page.goto(base + from);
     const found = page.locator(selector).first();
@@ -68,6 +69,12 @@ async function discover() {
   }
   const rule = await first('/alerts?tab=rules', 'td.name a');
   if (rule) paths.push(rule);
+  for (const selector of ['.alert a.name', '.alert a.lbl']) {
+    const about = await first('/alerts', selector);
+    if (about) paths.push(about);
+  }
+  const host = await first('/', 'td.name a[href^="/h/"]');
+  if (host) paths.push(host);
   const why = await first('/alerts', 'a[href^="/alerts/why/"]');
   if (why) paths.push(why);
   await context.close();
@@ -90,7 +97,8 @@ async function looksRight(path) {
     const complaints = [];
     const context = await browser.newContext({ colorScheme, viewport: { width: 1366, height: 900 } });
     const { page, response } = await open(context, path, complaints);
-    check(response.status() === 200, `${path} answers 200`, String(response.status()));
+    const expected = path === '/nothing-here' ? 404 : 200;
+    check(response.status() === expected, `${path} answers ${expected}`, String(response.status()));
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 800 });
       for (const opened of [false, true]) {
@@ -109,7 +117,8 @@ async function looksRight(path) {
         }
       }
     }
-    check(complaints.length === 0, `${path} has no console message, ${colorScheme}`, complaints.join('; '));
+    const odd = complaints.filter((text) => expected === 200 || !text.includes('404'));
+    check(odd.length === 0, `${path} has no console message, ${colorScheme}`, odd.join('; '));
     await context.close();
   }
 }
@@ -229,6 +238,30 @@ async function walks() {
   await page.goto(`${base}/alerts`);
   const why = page.locator('a[href^="/alerts/why/"]');
   if (await why.count()) await quiets(page, why.first());
+  await page.goto(`${base}/alerts`);
+  const alert = page.locator('.alert a.name');
+  if (await alert.count()) {
+    await alert.first().click();
+    check((await page.locator('svg.pl .bf').count()) > 0, 'the page of an alert shows when it fires', page.url());
+    const records = await page.locator('.logs > details').count();
+    await page.locator('#take input[name=by]').fill('anna');
+    await page.locator('#take input[name=comment]').fill('looking');
+    await page.locator('#take button', { hasText: 'Acknowledge' }).click();
+    check((await page.locator('button', { hasText: 'Give it back' }).count()) === 1, 'an alert is acknowledged in one form', page.url());
+    if (records) {
+      await page.locator('.logs summary').first().click();
+      const trace = page.locator('.logs a[href^="/logs/trace"]');
+      if (await trace.count()) {
+        await trace.first().click();
+        check((await page.locator('.logs > details').count()) > 0, 'an alert leads to a trace over its records', page.url());
+      }
+    }
+  }
+  await page.goto(`${base}/`);
+  check((await page.locator('.top nav a:visible').count()) === 5, 'the bar of a phone holds five entries in one line');
+  await page.locator('.top nav .more').click();
+  await page.locator('#more a', { hasText: 'Silences' }).click();
+  check(page.url().endsWith('/silences'), 'the other pages are behind More', page.url());
   await page.goto(`${base}/notifications`);
   const test = page.locator('form[action="/notifications/test"] button');
   if (await test.count()) {
@@ -266,6 +299,29 @@ async function walks() {
   }
   check(complaints.length === 0, 'the script of the logs page has no error', complaints.join('; '));
   await scripted.close();
+
+  const chart = await (await browser.newContext({ viewport: { width: 1366, height: 900 } })).newPage();
+  await chart.goto(`${base}/explore?q=binnacle_store_active_series`);
+  const plot = chart.locator('svg.pl');
+  if (await plot.count()) {
+    const box = await plot.boundingBox();
+    await chart.mouse.move(box.x + box.width * 0.98, box.y + 50);
+    const told = await chart.locator('.readout').innerText();
+    check(/UTC · .*\d/.test(told), 'the crosshair tells time and value', told);
+    await chart.mouse.move(box.x + box.width * 0.5, box.y + 50);
+    await chart.mouse.down();
+    await chart.mouse.move(box.x + box.width * 0.9, box.y + 60, { steps: 5 });
+    await Promise.all([chart.waitForURL(/from=\d{4}-.*to=\d{4}-/), chart.mouse.up()]);
+    check(chart.url().includes('q=binnacle_store_active_series'), 'dragging over a chart zooms into it', chart.url());
+    await chart.keyboard.press('g');
+    await chart.keyboard.press('a');
+    await chart.waitForURL(/\/alerts$/);
+    await chart.keyboard.press('j');
+    check(await chart.evaluate(() => document.activeElement.matches('a.name')), 'j goes to the next alert');
+    await chart.locator('#fresh').click();
+    check((await chart.locator('#fresh').getAttribute('aria-pressed')) === 'true', 'a page keeps itself fresh when asked to');
+  }
+  await chart.context().close();
 
   const keys = await (await browser.newContext()).newPage();
   await keys.goto(`${base}/`);

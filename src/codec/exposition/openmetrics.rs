@@ -65,7 +65,8 @@ fn comment<'a>(cursor: &mut Cursor<'a>) -> Read<Option<Entry<'a>>> {
 fn sample<'a>(cursor: &mut Cursor<'a>) -> Read<Entry<'a>> {
     let series = scan(cursor, GRAMMAR, |_, _| {})?;
     let value = number(cursor, "the metric")?;
-    let mut line = Line { series, numbers: Numbers::None, value, at_ms: None, exemplar: None };
+    let series = series.into();
+    let mut line = Line { series, numbers: Numbers::None, value, at_ms: None, start_ms: None, exemplar: None };
     if !is_at_exemplar(cursor) && cursor.peek() == Some(b' ') {
         line.at_ms = Some(seconds(cursor, "timestamp")?);
     }

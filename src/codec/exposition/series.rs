@@ -6,7 +6,7 @@ use model::labels::METRIC_NAME;
 
 use super::cursor::{Cursor, Read};
 use super::number::{float_text, parse_float};
-use super::{Numbers, ParseError};
+use super::{Numbers, ParseError, wrong_line};
 
 /// What the two formats do differently here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,34 @@ pub fn series_labels(series: &[u8], numbers: Numbers) -> Result<Vec<(String, Str
     });
     match read {
         Ok(_) => Ok(out),
-        Err(reason) => Err(ParseError { line: cursor.line(), reason }),
+        Err(reason) => Err(wrong_line(&cursor, reason)),
+    }
+}
+
+/// A series in the words that [`series_labels`] reads, every name in quotes.
+pub(super) fn written<'a>(name: [&str; 2], labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let mut out = String::from("{\"");
+    name.iter().for_each(|part| push_escaped(part, &mut out));
+    out.push('"');
+    for (name, value) in labels {
+        out.push_str(",\"");
+        push_escaped(name, &mut out);
+        out.push_str("\"=\"");
+        push_escaped(value, &mut out);
+        out.push('"');
+    }
+    out.push('}');
+    out.into_bytes()
+}
+
+fn push_escaped(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
     }
 }
 

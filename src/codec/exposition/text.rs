@@ -69,5 +69,6 @@ fn sample<'a>(cursor: &mut Cursor<'a>) -> Read<Entry<'a>> {
     if !cursor.is_at_end() && !cursor.eat(b'\n') {
         return Err(format!("a timestamp in ms or the end of the line expected, found {}", cursor.found()));
     }
-    Ok(Entry::Sample(Line { series, numbers: Numbers::None, value, at_ms, exemplar: None }))
+    let series = series.into();
+    Ok(Entry::Sample(Line { series, numbers: Numbers::None, value, at_ms, start_ms: None, exemplar: None }))
 }

@@ -126,8 +126,9 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// The message of the length that stands before it.
     #[inline]
-    fn delimited(&mut self) -> Read<Message<'a>> {
+    pub(crate) fn delimited(&mut self) -> Read<Message<'a>> {
         let length = self.varint()?;
         match usize::try_from(length) {
             Ok(length) if length <= self.end - self.at => {

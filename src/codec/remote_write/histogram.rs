@@ -18,6 +18,9 @@ use crate::wire::unzigzag;
 /// down to it.
 const SCHEMA_RESERVED_MAX: i32 = 52;
 
+/// Of a side's buckets one more is read than is stored, so that too many can be told from just enough.
+pub(crate) const KEPT_MAX: usize = BUCKETS_MAX + 1;
+
 /// Memory of a histogram in bytes besides its buckets.
 pub(super) const HISTOGRAM_BYTES: usize = 192;
 /// Bytes of one bucket in memory.
@@ -25,32 +28,32 @@ pub(super) const BUCKET_BYTES: usize = size_of::<(i32, f64)>();
 
 /// A histogram as sent. Kept from one to the next for its buffers.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     pub(super) at_ms: i64,
     /// Since when it counts, in ms; 0 when its sender does not say.
     pub(super) start_ms: i64,
-    count: Number,
-    zero_count: Number,
-    sum: f64,
-    schema: i32,
-    zero_threshold: f64,
-    negative: Side,
-    positive: Side,
-    reset: u64,
+    pub(crate) count: Number,
+    pub(crate) zero_count: Number,
+    pub(crate) sum: f64,
+    pub(crate) schema: i32,
+    pub(crate) zero_threshold: f64,
+    pub(crate) negative: Side,
+    pub(crate) positive: Side,
+    pub(crate) reset: u64,
     custom_values: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Side {
+pub(crate) struct Side {
     /// Gap to the span before (to zero for the first), and how many buckets.
     spans: Vec<(i32, u32)>,
-    deltas: Vec<u64>,
-    counts: Vec<u64>,
+    pub(crate) deltas: Vec<u64>,
+    pub(crate) counts: Vec<u64>,
 }
 
 /// Which of the oneof came.
 #[derive(Debug, Default, Clone, Copy)]
-enum Number {
+pub(crate) enum Number {
     #[default]
     Absent,
     Int(u64),
@@ -58,7 +61,7 @@ enum Number {
 }
 
 impl Number {
-    fn value(self) -> f64 {
+    pub(crate) fn value(self) -> f64 {
         match self {
             Number::Absent => 0.0,
             Number::Int(count) => count as f64,
@@ -68,7 +71,7 @@ impl Number {
 }
 
 impl Sent {
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         let Sent { negative, positive, mut custom_values, .. } = std::mem::take(self);
         custom_values.clear();
         self.custom_values = custom_values;
@@ -89,8 +92,6 @@ impl Sent {
 
     /// Reads a message over the buffers. Of more buckets than can be stored only enough is kept to know that they are too many.
     pub(super) fn read(&mut self, mut message: Message<'_>) -> Read<()> {
-        /// One more, so that too many can be told from just enough.
-        const KEPT_MAX: usize = BUCKETS_MAX + 1;
         self.clear();
         while let Some(field) = message.field()? {
             match field.number {
@@ -118,7 +119,7 @@ impl Sent {
     }
 
     /// The histogram in absolute counts, empty buckets left out.
-    pub(super) fn histogram(&self) -> Result<Histogram, Refusal> {
+    pub(crate) fn histogram(&self) -> Result<Histogram, Refusal> {
         if is_stale(self.sum) {
             return Ok(Histogram::stale());
         }
@@ -217,7 +218,11 @@ impl Side {
         self.spans.is_empty() && self.deltas.is_empty() && self.counts.is_empty()
     }
 
-    fn span(&mut self, field: &Field<'_>, name: &str) -> Read<()> {
+    pub(crate) fn has_spans(&self) -> bool {
+        !self.spans.is_empty()
+    }
+
+    pub(crate) fn span(&mut self, field: &Field<'_>, name: &str) -> Read<()> {
         let (mut offset, mut length) = (0, 0);
         let mut message = field.message(name)?;
         while let Some(field) = message.field()? {

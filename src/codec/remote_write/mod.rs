@@ -6,7 +6,7 @@
 //! any order, and NaNs and stale markers stay bit for bit. Start and created timestamps are handed to the store as OTLP's are.
 
 mod family;
-mod histogram;
+pub(crate) mod histogram;
 mod labels;
 mod rows;
 mod v1;

@@ -1,12 +1,21 @@
 //! Expositions entry by entry: what each format lets pass and what it refuses, and bytes that are neither.
 
-use codec::exposition::{Entry, Format, Line, Parser, series_labels};
+#[path = "support/client_model.rs"]
+mod client_model;
+#[path = "exposition/protobuf.rs"]
+mod protobuf;
+
+use codec::exposition::{Buckets, Entry, Format, Line, LineExemplar, Native, Numbers, Parser, series_labels};
 use model::Labels;
 use proptest::prelude::*;
 
 /// One line an entry; a refusal last.
 fn told(body: &[u8], format: Format) -> Vec<String> {
-    let mut parser = Parser::new(body, format);
+    told_with(body, format, Buckets::Both)
+}
+
+fn told_with(body: &[u8], format: Format, buckets: Buckets) -> Vec<String> {
+    let mut parser = Parser::new(body, format, buckets);
     let mut out = Vec::new();
     loop {
         out.push(match parser.next_entry() {
@@ -15,6 +24,7 @@ fn told(body: &[u8], format: Format) -> Vec<String> {
             Ok(Some(Entry::Help { family, help })) => format!("HELP {family} {help:?}"),
             Ok(Some(Entry::Unit { family, unit })) => format!("UNIT {family} {unit:?}"),
             Ok(Some(Entry::Sample(line))) => sample(&line),
+            Ok(Some(Entry::Histogram(native))) => histogram(&native),
             Err(error) => {
                 out.push(error.to_string());
                 return out;
@@ -24,17 +34,34 @@ fn told(body: &[u8], format: Format) -> Vec<String> {
 }
 
 fn sample(line: &Line<'_>) -> String {
-    let pairs = series_labels(line.series, line.numbers).unwrap();
+    let pairs = series_labels(&line.series, line.numbers).unwrap();
     let mut text = format!("{} {}", Labels::from_pairs(pairs), line.value);
     if let Some(at_ms) = line.at_ms {
         text += &format!(" @{at_ms}");
     }
-    if let Some(exemplar) = &line.exemplar {
-        text += &format!(" # {} {}", Labels::from_pairs(exemplar.labels.clone()), exemplar.value);
-        if let Some(at_ms) = exemplar.at_ms {
-            text += &format!(" @{at_ms}");
-        }
-    }
+    text += &since(line.start_ms);
+    line.exemplar.iter().for_each(|one| text += &exemplar(one));
+    text
+}
+
+fn since(start_ms: Option<i64>) -> String {
+    start_ms.map(|start_ms| format!(" since {start_ms}")).unwrap_or_default()
+}
+
+fn exemplar(exemplar: &LineExemplar) -> String {
+    let at_ms = exemplar.at_ms.map(|at_ms| format!(" @{at_ms}")).unwrap_or_default();
+    format!(" # {} {}{at_ms}", Labels::from_pairs(exemplar.labels.clone()), exemplar.value)
+}
+
+fn histogram(native: &Native<'_>) -> String {
+    let labels = Labels::from_pairs(series_labels(&native.series, Numbers::None).unwrap());
+    let h = &native.histogram;
+    let mut text = format!(
+        "{labels} native count {} sum {} zero {}/{} schema {} {:?} {:?} {:?}",
+        h.count, h.sum, h.zero_count, h.zero_threshold, h.schema, h.positive, h.negative, h.reset
+    );
+    text += &since(native.start_ms);
+    native.exemplars.iter().for_each(|one| text += &exemplar(one));
     text
 }
 
@@ -255,7 +282,8 @@ fn content_types_name_the_format() {
         ("Text/Plain;version=1.0.0;escaping=allow-utf-8", Some(Format::Text)),
         ("application/openmetrics-text; version=1.0.0", Some(Format::OpenMetrics)),
         ("text/html", None),
-        ("application/vnd.google.protobuf", None),
+        (client_model::CONTENT_TYPE, Some(Format::Protobuf)),
+        ("application/json", None),
         ("", None),
     ] {
         assert_eq!(Format::of_content_type(said), expected, "{said}");
@@ -292,11 +320,11 @@ proptest! {
         let labels: String = names.iter().map(|(name, value)| format!(",\"{}\"=\"{}\"", escape(name), escape(value))).collect();
         let value = if value.is_finite() { value } else { 0.5 };
         let line = format!("{{\"the name\"{labels}}} {value:e} {at}\n");
-        let mut parser = Parser::new(line.as_bytes(), Format::Text);
+        let mut parser = Parser::new(line.as_bytes(), Format::Text, Buckets::Classic);
         let Ok(Some(Entry::Sample(read))) = parser.next_entry() else { panic!("{line}") };
         let mut expected = vec![("__name__".to_owned(), "the name".to_owned())];
         expected.extend(names);
-        prop_assert_eq!(series_labels(read.series, read.numbers).unwrap(), expected);
+        prop_assert_eq!(series_labels(&read.series, read.numbers).unwrap(), expected);
         prop_assert_eq!((read.value, read.at_ms), (value, Some(at)));
     }
 }

@@ -3,14 +3,13 @@
 use model::{Labels, NsRange};
 use store::Snapshot;
 
-use super::aggregate;
-use super::ast::{Expr, Metric, RangeOp, VectorOp};
-use super::binary::{self, Operation};
+use super::ast::{Expr, Metric, VectorOp};
 use super::context::Context;
-use super::range as windows;
+use super::nodes::evaluate;
+use super::parts;
 use super::value::{Grid, Series, Val, is_absent};
 use crate::logs::{SearchStats, damage};
-use crate::{Budget, QueryError, made_label};
+use crate::{Budget, QueryError};
 
 const NS_PER_MS: i64 = 1_000_000;
 
@@ -61,8 +60,32 @@ pub fn instant_of(
     at_ns: i64,
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
+    at_instant(snapshot, metric, at_ns, budget, false)
+}
+
+/// As [`instant_of`] by way of Loki's frontend, as its API answers and its ruler does not: a query that is asked for in parts may have no
+/// more than 500 series in each of them.
+///
+/// # Errors
+/// As [`instant_of`].
+pub fn instant_by_parts(
+    snapshot: Option<&Snapshot>,
+    metric: &Metric,
+    at_ns: i64,
+    budget: &Budget,
+) -> Result<MetricAnswer, QueryError> {
+    at_instant(snapshot, metric, at_ns, budget, parts::has_parts(metric))
+}
+
+fn at_instant(
+    snapshot: Option<&Snapshot>,
+    metric: &Metric,
+    at_ns: i64,
+    budget: &Budget,
+    by_parts: bool,
+) -> Result<MetricAnswer, QueryError> {
     let grid = Grid::instant(at_ns);
-    let (context, found) = evaluated(snapshot, metric, grid, budget)?;
+    let (context, found) = evaluated(snapshot, metric, grid, budget, by_parts)?;
     let value = match found {
         Val::Scalar(value) => Value::Scalar(value),
         Val::Vector(series) => {
@@ -94,12 +117,36 @@ pub fn range(
     step_ns: i64,
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
+    over_steps(snapshot, metric, Grid::range(start_ns, end_ns, step_ns), budget, false)
+}
+
+/// As [`range`], and [`instant_by_parts`].
+///
+/// # Errors
+/// As [`instant_of`].
+pub fn range_by_parts(
+    snapshot: Option<&Snapshot>,
+    metric: &Metric,
+    start_ns: i64,
+    end_ns: i64,
+    step_ns: i64,
+    budget: &Budget,
+) -> Result<MetricAnswer, QueryError> {
+    over_steps(snapshot, metric, Grid::range(start_ns, end_ns, step_ns), budget, parts::has_parts(metric))
+}
+
+fn over_steps(
+    snapshot: Option<&Snapshot>,
+    metric: &Metric,
+    grid: Grid,
+    budget: &Budget,
+    by_parts: bool,
+) -> Result<MetricAnswer, QueryError> {
     if is_approximate(metric) {
         let reason = "count min sketches are only supported on instant queries: approx_topk has no range query".into();
         return Err(QueryError::Evaluation { reason });
     }
-    let grid = Grid::range(start_ns, end_ns, step_ns);
-    let (context, found) = evaluated(snapshot, metric, grid, budget)?;
+    let (context, found) = evaluated(snapshot, metric, grid, budget, by_parts)?;
     let series = match found {
         Val::Scalar(value) => vec![Series { labels: Labels::default(), values: vec![value; grid.count] }],
         Val::Vector(series) => series,
@@ -154,10 +201,11 @@ fn evaluated<'a>(
     metric: &Metric,
     grid: Grid,
     budget: &'a Budget,
+    by_parts: bool,
 ) -> Result<(Context<'a>, Val), QueryError> {
     let view = snapshot.map(Snapshot::logs);
     let run = || {
-        let mut context = Context::new(view, budget);
+        let mut context = Context::new(view, budget, by_parts);
         let value = evaluate(&mut context, metric, grid, true)?;
         Ok((context, value))
     };
@@ -166,67 +214,6 @@ fn evaluated<'a>(
         Some(view) => damage::around(view, NsRange::ALL, budget, run),
         None => run(),
     }
-}
-
-/// `is_answer` when each series of this part is one of the answer.
-fn evaluate(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: bool) -> Result<Val, QueryError> {
-    context.budget.check()?;
-    Ok(match metric {
-        Metric::Literal(value) => Val::Scalar(*value),
-        Metric::VectorLiteral(value) => {
-            Val::Vector(vec![Series { labels: Labels::default(), values: vec![*value; grid.count] }])
-        }
-        Metric::Range(aggregation) => Val::Vector(windows::evaluate(context, aggregation, grid, is_answer)?),
-        Metric::Vector(aggregation) => {
-            if let Metric::Range(inner) = &*aggregation.inner
-                && aggregate::folds(aggregation.op)
-            {
-                // A sum needs no more of what it sums than its own groups have: Loki's samples are grouped before they are summed,
-                // so a label that the grouping leaves out is never parsed.
-                let is_grouped = aggregation.op == VectorOp::Sum && sums_up(inner.op) && inner.grouping.is_none();
-                return Ok(Val::Vector(windows::folded(context, aggregation, inner, is_grouped, grid)?));
-            }
-            let inner = match evaluate(context, &aggregation.inner, grid, is_answer && keeps_all(aggregation.op))? {
-                Val::Vector(series) => series,
-                Val::Scalar(_) => return Err(no_vector(aggregation.op.as_str())),
-            };
-            context.budget.check()?;
-            Val::Vector(aggregate::apply(aggregation, inner, grid.count))
-        }
-        Metric::Binary(found) => {
-            let lhs = evaluate(context, &found.lhs, grid, false)?;
-            let rhs = evaluate(context, &found.rhs, grid, false)?;
-            let operation = Operation { op: found.op, return_bool: found.return_bool, matching: &found.matching };
-            binary::apply(&operation, lhs, rhs, grid.count)?
-        }
-        Metric::LabelReplace(replace) => {
-            let mut series = match evaluate(context, &replace.inner, grid, is_answer)? {
-                Val::Vector(series) => series,
-                Val::Scalar(_) => return Err(no_vector("label_replace")),
-            };
-            for one in &mut series {
-                let source = one.labels.value(&replace.src);
-                let Some(captures) = replace.regex.captures(source) else { continue };
-                let value = made_label::replaced(&captures, &replace.replacement, source)?;
-                context.kept.spend(value.len() as u64)?;
-                one.labels = one.labels.with(&replace.dst, &value);
-            }
-            Val::Vector(series)
-        }
-    })
-}
-
-/// Loki's grammar takes a number there, its evaluator does not.
-fn no_vector(function: &str) -> QueryError {
-    QueryError::Evaluation { reason: format!("{function} needs series, not a number; vector() makes one of it") }
-}
-
-fn keeps_all(op: VectorOp) -> bool {
-    matches!(op, VectorOp::Sort | VectorOp::SortDesc)
-}
-
-fn sums_up(op: RangeOp) -> bool {
-    matches!(op, RangeOp::Count | RangeOp::Rate | RangeOp::Bytes | RangeOp::BytesRate | RangeOp::Sum)
 }
 
 #[cfg(test)]

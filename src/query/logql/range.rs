@@ -11,9 +11,11 @@ use super::collect::{Collector, Part};
 use super::collected::{Collected, Found, Samples};
 use super::context::Context;
 use super::narrow;
+use super::parts;
 use super::sampler::Sampler;
 use super::scan::Scan;
 use super::twins::Twins;
+use super::units;
 use super::value::{Grid, Series, absent};
 use super::window::{self, Sample};
 use crate::QueryError;
@@ -29,7 +31,7 @@ fn too_many_samples(samples_max: u64) -> QueryError {
     }
 }
 
-/// `is_answer` when each series is one of the answer.
+/// `is_answer` when each series counts against the limit of an answer.
 pub(crate) fn evaluate(
     context: &mut Context<'_>,
     aggregation: &RangeAggregation,
@@ -56,7 +58,8 @@ pub(crate) fn folded(
 ) -> Result<Vec<Series>, QueryError> {
     let mut folder = Folder::new(aggregation, grid.count);
     let outer = is_grouped.then_some(&aggregation.grouping);
-    each_series(context, inner, outer, grid, false, &mut |series| folder.add(&series))?;
+    let is_part = context.by_parts && parts::can_be_split(inner);
+    each_series(context, inner, outer, grid, is_part, &mut |series| folder.add(&series))?;
     Ok(folder.finish())
 }
 
@@ -152,7 +155,7 @@ fn read<'a: 'm, 'm>(
 }
 
 fn sums(op: RangeOp, steps: &[(i64, i64)], window_ns: i64, count: usize) -> Vec<f64> {
-    let seconds = window_ns as f64 / 1e9;
+    let seconds = units::seconds(window_ns);
     let (mut sum, mut lines) = (0i64, 0i64);
     let value = |(value, line): &(i64, i64)| {
         sum += value;

@@ -84,6 +84,12 @@ pub fn go_duration(text: &str) -> Result<i64, String> {
     }
 }
 
+/// Seconds as Go's `Duration.Seconds` counts them: whole ones and the rest are rounded apart, so `1.118s` is 1.1179999999999999.
+pub fn seconds(ns: i64) -> f64 {
+    const NS_PER_S: i64 = 1_000_000_000;
+    (ns / NS_PER_S) as f64 + (ns % NS_PER_S) as f64 / NS_PER_S as f64
+}
+
 /// Writes nanoseconds as Go does: `1h30m0s`, `1.5ms`, `0s`.
 pub fn go_duration_text(ns: i64) -> String {
     if ns == 0 {

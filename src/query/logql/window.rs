@@ -1,6 +1,7 @@
 //! Values of one window of samples: the range aggregations that look at each sample, with Loki's arithmetic.
 
 use super::ast::RangeOp;
+use super::units;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
@@ -10,12 +11,10 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-const NS_PER_S: f64 = 1e9;
-
 /// The value of a window, which is never empty and in order of time and stream.
 pub(crate) fn value(op: RangeOp, quantile: Option<f64>, window_ns: i64, samples: &[Sample]) -> f64 {
     let values = || samples.iter().map(|sample| sample.value);
-    let seconds = window_ns as f64 / NS_PER_S;
+    let seconds = units::seconds(window_ns);
     match op {
         RangeOp::Count => samples.len() as f64,
         RangeOp::Sum | RangeOp::Bytes => sum(values()),
@@ -108,7 +107,7 @@ fn rate_counter(samples: &[Sample], window_ns: i64) -> f64 {
     let mut reached = sampled;
     reached += if to_start < threshold { to_start } else { between / 2.0 };
     reached += if 0.0 < threshold { 0.0 } else { between / 2.0 };
-    increase * (reached / sampled) / (window_ns as f64 / NS_PER_S)
+    increase * (reached / sampled) / units::seconds(window_ns)
 }
 
 #[cfg(test)]
@@ -130,6 +129,20 @@ mod tests {
             let samples: Vec<Sample> = samples.iter().map(of).collect();
             let found = value(RangeOp::RateCounter, None, window_s * S, &samples);
             assert!((found - expected).abs() < 1e-12, "{samples:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn windows_of_odd_lengths_divide_as_lokis_do() {
+        for (window_ms, expected) in [
+            (1_118, 0.894_454_382_826_475_9),
+            (1_235, 0.809_716_599_190_283_5),
+            (1_128, 0.886_524_822_695_035_4),
+            (1_500, 0.666_666_666_666_666_6),
+            (100, 10.0),
+        ] {
+            let one = [Sample { time_ns: 0, stream: 0, value: 1.0 }];
+            assert_eq!(value(RangeOp::Rate, None, window_ms * 1_000_000, &one), expected, "{window_ms}");
         }
     }
 

@@ -8,6 +8,7 @@ use model::{Histogram, Labels};
 use super::ast::{Aggregate, Aggregator, Node};
 use super::engine::{Engine, wrong};
 use super::fold;
+use super::format::quoted_bytes;
 use super::functions::math;
 use super::functions::mixed::native_mix;
 use super::functions::special::note_quantiles;
@@ -15,8 +16,8 @@ use super::lexer::Span;
 use super::native::{self, Mixed, Remarks};
 use super::number;
 use super::pick;
-use super::select::Pick;
 use super::value::{Column, Grid, Point, Val, is_absent};
+use super::worker::Pick;
 use crate::QueryError;
 
 /// Series that aggregate together.
@@ -29,7 +30,7 @@ pub(crate) struct Group {
 pub(crate) fn eval(engine: &mut Engine<'_>, aggregate: &Aggregate, grid: Grid) -> Result<Val, QueryError> {
     let op = aggregate.op;
     let param = match (&aggregate.param, op) {
-        (Some(param), Aggregator::CountValues) => Param::Label(engine.text(param, grid)?),
+        (Some(param), Aggregator::CountValues) => Param::Label(label_of(engine, param, grid)?),
         (Some(param), _) => Param::Numbers(param, engine.scalars(param, grid)?.to_vec()),
         (None, _) => Param::None,
     };
@@ -42,18 +43,20 @@ pub(crate) fn eval(engine: &mut Engine<'_>, aggregate: &Aggregate, grid: Grid) -
         return Ok(Val::Vector(count_values(engine, aggregate, groups, label, grid)?));
     }
     let mut out = Vec::with_capacity(groups.len());
-    if let Param::Numbers(node, numbers) = &param
-        && op == Aggregator::Quantile
-    {
-        note_quantiles(engine, node, numbers);
+    if let Param::Numbers(node, numbers) = &param {
+        if op == Aggregator::Quantile {
+            note_quantiles(engine, node, numbers);
+        } else if !pick::check(engine, op, node, numbers)? {
+            return Ok(Val::Vector(out));
+        }
     }
     for group in groups {
         engine.meter.check()?;
         match (op, &param) {
             (
                 Aggregator::Topk | Aggregator::Bottomk | Aggregator::Limitk | Aggregator::LimitRatio,
-                Param::Numbers(node, numbers),
-            ) => pick::from_group(engine, aggregate, node, numbers, group, grid, &mut out)?,
+                Param::Numbers(_, numbers),
+            ) => pick::from_group(engine, aggregate, numbers, group, grid, &mut out)?,
             (Aggregator::Quantile, Param::Numbers(_, numbers)) => {
                 let mut scratch = Vec::new();
                 out.push(each_step(engine, aggregate, group, grid, |step, values| {
@@ -249,6 +252,16 @@ enum Written {
     Histogram(String),
 }
 
+/// The label that `count_values` sets.
+fn label_of(engine: &mut Engine<'_>, param: &Node, grid: Grid) -> Result<String, QueryError> {
+    let label = engine.text(param, grid)?;
+    let bytes = param.not_utf8().unwrap_or(label.as_bytes());
+    if label.is_empty() || param.not_utf8().is_some() {
+        return Err(wrong(format!("invalid label name {}", quoted_bytes(bytes))));
+    }
+    Ok(label)
+}
+
 /// How often each value occurs, under the label. The label is set before series are grouped, so groups that it makes
 /// alike count together.
 fn count_values(
@@ -258,9 +271,6 @@ fn count_values(
     label: &str,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
-    if label.is_empty() {
-        return Err(wrong(format!("invalid label name {label}")));
-    }
     let left_out = aggregate.without && aggregate.grouping.iter().any(|name| name == label);
     let mut out: Vec<Column> = Vec::new();
     let mut places: HashMap<Labels, usize> = HashMap::new();

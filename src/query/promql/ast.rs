@@ -53,6 +53,11 @@ pub(crate) enum Kind {
         duration: bool,
     },
     Text(String),
+    /// A string that is not UTF-8: as such it is no label's name, and shown with U+FFFD it is a value like others.
+    Bytes {
+        bytes: Vec<u8>,
+        shown: String,
+    },
     Paren(Box<Node>),
     Negate(Box<Node>),
     /// Unary plus: changes nothing, and is kept for the canonical text.
@@ -301,12 +306,22 @@ impl Node {
     /// The nodes right below, from left to right.
     pub(crate) fn children(&self) -> Vec<&Node> {
         match &self.kind {
-            Kind::Number { .. } | Kind::Text(_) | Kind::Select(_) | Kind::Range { .. } => Vec::new(),
+            Kind::Number { .. } | Kind::Text(_) | Kind::Bytes { .. } | Kind::Select(_) | Kind::Range { .. } => {
+                Vec::new()
+            }
             Kind::Paren(inner) | Kind::Negate(inner) | Kind::Plus(inner) => vec![inner],
             Kind::Binary(binary) => vec![&binary.lhs, &binary.rhs],
             Kind::Call { args, .. } => args.iter().collect(),
             Kind::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
             Kind::Subquery(subquery) => vec![&subquery.expr],
+        }
+    }
+
+    /// The bytes of a string that is not UTF-8.
+    pub(crate) fn not_utf8(&self) -> Option<&[u8]> {
+        match &self.bare().kind {
+            Kind::Bytes { bytes, .. } => Some(bytes),
+            _ => None,
         }
     }
 

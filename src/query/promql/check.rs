@@ -150,7 +150,7 @@ pub(crate) fn needs_stats(node: &mut Node, stats: bool) {
             needs_stats(&mut aggregate.expr, stats);
             aggregate.param.iter_mut().for_each(|param| needs_stats(param, stats));
         }
-        Kind::Subquery(_) | Kind::Number { .. } | Kind::Text(_) => {}
+        Kind::Subquery(_) | Kind::Number { .. } | Kind::Text(_) | Kind::Bytes { .. } => {}
     }
 }
 

@@ -13,9 +13,10 @@ use super::meter::Meter;
 use super::native;
 use super::notes::Notes;
 use super::report::{Explainer, Tally};
-use super::select::{Pick, Take};
+use super::select::Take;
 use super::shared::Shared;
 use super::value::{Column, Grid, Point, Steps, Val};
+use super::worker::Pick;
 use super::{Expr, Options, Source};
 use crate::QueryError;
 
@@ -112,7 +113,7 @@ impl<'a> Engine<'a> {
     fn eval_at(&mut self, node: &Node, grid: Grid) -> Result<Val, QueryError> {
         match &node.kind {
             Kind::Number { value, .. } => self.scalar(grid, |_| *value),
-            Kind::Text(text) => Ok(Val::Text(text.clone())),
+            Kind::Text(text) | Kind::Bytes { shown: text, .. } => Ok(Val::Text(text.clone())),
             Kind::Paren(inner) | Kind::Plus(inner) => self.eval(inner, grid),
             Kind::Negate(inner) => self.negate(inner, grid),
             Kind::Binary(_) => self.chain(node, grid),

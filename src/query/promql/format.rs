@@ -1,4 +1,4 @@
-//! A tree back to text: Prometheus' canonical form, on one line. What it writes parses to the same tree.
+//! A tree back to text: Prometheus' canonical form, on one line ([`pretty`](super::pretty) has it over several). What it writes parses to the same tree.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use model::labels::{METRIC_NAME, is_label_name};
 use model::time::format_duration_ms;
 use model::{MatchOp, Matcher};
 
-use super::ast::{Aggregate, At, Binary, Cardinality, Edges, Kind, Node, Selector};
+use super::ast::{Aggregate, At, Binary, Cardinality, Edges, Kind, Node, Selector, Subquery};
 use super::duration::{Duration, DurationOp};
 use super::number;
 
@@ -21,6 +21,7 @@ fn write_node(out: &mut String, node: &Node) {
         Kind::Number { value, duration: true } => out.push_str(&seconds(*value)),
         Kind::Number { value, duration: false } => out.push_str(&number::plain(*value)),
         Kind::Text(text) => out.push_str(&quoted(text)),
+        Kind::Bytes { bytes, .. } => out.push_str(&quoted_bytes(bytes)),
         Kind::Paren(inner) => {
             out.push('(');
             write_node(out, inner);
@@ -57,17 +58,22 @@ fn write_node(out: &mut String, node: &Node) {
         }
         Kind::Subquery(subquery) => {
             write_node(out, &subquery.expr);
-            out.push('[');
-            write_duration(out, &subquery.range);
-            out.push(':');
-            if let Some(step) = &subquery.step {
-                write_duration(out, step);
-            }
-            out.push(']');
-            write_at(out, subquery.at);
-            write_offset(out, subquery.offset.as_ref());
+            write_steps(out, subquery);
         }
     }
+}
+
+/// What follows the expression of a subquery.
+pub(super) fn write_steps(out: &mut String, subquery: &Subquery) {
+    out.push('[');
+    write_duration(out, &subquery.range);
+    out.push(':');
+    if let Some(step) = &subquery.step {
+        write_duration(out, step);
+    }
+    out.push(']');
+    write_at(out, subquery.at);
+    write_offset(out, subquery.offset.as_ref());
 }
 
 fn write_edges(out: &mut String, edges: Edges) {
@@ -102,6 +108,13 @@ fn label_name(label: &str) -> String {
 fn write_binary(out: &mut String, binary: &Binary) {
     write_node(out, &binary.lhs);
     out.push(' ');
+    write_operator(out, binary);
+    out.push(' ');
+    write_node(out, &binary.rhs);
+}
+
+/// An operator with all that modifies it.
+pub(super) fn write_operator(out: &mut String, binary: &Binary) {
     out.push_str(binary.op.text());
     if binary.return_bool {
         out.push_str(" bool");
@@ -132,18 +145,21 @@ fn write_binary(out: &mut String, binary: &Binary) {
             }
         }
     }
-    out.push(' ');
-    write_node(out, &binary.rhs);
 }
 
 fn write_aggregate(out: &mut String, aggregate: &Aggregate) {
+    write_aggregator(out, aggregate);
+    write_args(out, aggregate.param.iter().chain([&aggregate.expr]));
+}
+
+/// An aggregation up to its parenthesis.
+pub(super) fn write_aggregator(out: &mut String, aggregate: &Aggregate) {
     out.push_str(aggregate.op.text());
     if aggregate.without || !aggregate.grouping.is_empty() {
         out.push_str(if aggregate.without { " without " } else { " by " });
         write_labels(out, &aggregate.grouping);
         out.push(' ');
     }
-    write_args(out, aggregate.param.iter().chain([&aggregate.expr]));
 }
 
 /// A name before the brace if it was written there; all matchers in the order of their texts.
@@ -230,13 +246,28 @@ fn write_arithmetic(out: &mut String, duration: &Duration) {
 
 /// `5m` for what whole milliseconds hold, the plain number of seconds otherwise.
 fn seconds(value: f64) -> String {
-    let ms = value * 1e3;
-    if ms.fract() == 0.0 && ms.abs() < 9e15 { format_duration_ms(ms as i64) } else { number::general(value) }
+    let ms = (value * 1e3).round();
+    // Seconds are rounded from milliseconds: what gives them again is whole.
+    if ms / 1e3 == value && ms.abs() < 9e15 { format_duration_ms(ms as i64) } else { number::general(value) }
 }
 
 /// As Go quotes: what the lexer reads back.
 fn quoted(text: &str) -> String {
+    quoted_bytes(text.as_bytes())
+}
+
+/// As [`quoted`], what is not UTF-8 byte by byte.
+pub(super) fn quoted_bytes(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        push_escaped(&mut out, chunk.valid());
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    out.push('"');
+    out
+}
+
+fn push_escaped(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -244,10 +275,13 @@ fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            '\x0b' => out.push_str("\\v"),
+            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
             c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => out.push(c),
         }
     }
-    out.push('"');
-    out
 }

@@ -5,6 +5,7 @@
 use model::time::parse_duration_ms;
 
 use super::ast::Aggregator;
+use super::scan;
 
 /// A half-open span of bytes in the query's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +39,8 @@ pub(crate) enum Token {
     /// A number written with units (`1h30m`), in milliseconds.
     Duration(i64),
     Text(String),
+    /// A string that is not UTF-8.
+    Bytes(Vec<u8>),
     Name(String),
     Symbol(&'static str),
     End,
@@ -51,7 +54,7 @@ impl Token {
         match self {
             Token::Number(_) => format!("number {}", short(written)),
             Token::Duration(_) => format!("duration {}", short(written)),
-            Token::Text(_) => format!("string {}", short(written)),
+            Token::Text(_) | Token::Bytes(_) => format!("string {}", short(written)),
             Token::Name(name) => describe_name(name),
             Token::Symbol(symbol) if OPERATORS.contains(symbol) => format!("<op:{symbol}>"),
             Token::Symbol(symbol) => format!("{symbol:?}"),
@@ -255,7 +258,7 @@ fn number(rest: &str) -> Result<(Token, usize), String> {
         None => None,
     };
     let value = value.filter(|_| !written.ends_with('_'));
-    let value = value.ok_or_else(|| format!("bad number or duration syntax: {written:?}"))?;
+    let value = value.ok_or_else(|| scan::wrong_number(rest, written))?;
     // Infinity has a name; digits that come to it are a mistake.
     if value.is_infinite() {
         return Err(format!("error parsing number: strconv.ParseFloat: parsing {written:?}: value out of range"));
@@ -291,8 +294,11 @@ fn string(rest: &str) -> Result<(Token, usize), String> {
             }
         }
     }
-    let text = String::from_utf8(out).map_err(|_| "the string is not valid UTF-8")?;
-    Ok((Token::Text(text), i + 1))
+    let token = match String::from_utf8(out) {
+        Ok(text) => Token::Text(text),
+        Err(error) => Token::Bytes(error.into_bytes()),
+    };
+    Ok((token, i + 1))
 }
 
 fn wrong_escape(after: &str) -> String {
@@ -376,13 +382,14 @@ mod tests {
             (".5", Token::Number(0.5)),
             ("1h30m", Token::Duration(5_400_000)),
             (r#""a\n\x41\u00e9\101""#, Token::Text("a\nAéA".into())),
+            (r#""a\xffb""#, Token::Bytes(b"a\xffb".into())),
             (r"'it\'s'", Token::Text("it's".into())),
             (r"`a\n`", Token::Text("a\\n".into())),
             ("a:b", Token::Name("a:b".into())),
         ] {
             assert_eq!(one(text), Ok(token), "{text}");
         }
-        for wrong in ["1x", "5m5m", "1__", r#""\xff""#, "\"abc", "`abc", r#""\q""#, "&", "é", "1e", "0x"] {
+        for wrong in ["1x", "5m5m", "1__", "\"abc", "`abc", r#""\q""#, "&", "é", "1e", "0x"] {
             assert!(one(wrong).is_err(), "{wrong}");
         }
     }

@@ -25,13 +25,16 @@ pub(crate) mod number;
 pub(crate) mod parallel;
 mod parser;
 mod pick;
+mod pretty;
 mod raw;
 mod report;
+mod scan;
 mod select;
 mod selector;
 mod shared;
 mod tree;
 pub(crate) mod value;
+mod worker;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -148,6 +151,11 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
 /// The expression in Prometheus' canonical form, on one line; parses to the same expression.
 pub fn format(expr: &Expr) -> String {
     format::node(&expr.root)
+}
+
+/// As [`format()`], over several lines where one would be long.
+pub fn pretty(expr: &Expr) -> String {
+    pretty::node(&expr.root)
 }
 
 /// The matchers of every selector in the expression, from left to right.
@@ -316,7 +324,7 @@ fn answer(
 }
 
 fn parse_error(text: &str, fault: lexer::Fault) -> QueryError {
-    let (line, column) = notes::line_and_column(text, fault.span.start);
+    let (line, column) = if text.is_empty() { (0, 0) } else { notes::line_and_column(text, fault.span.start) };
     QueryError::Parse { start: fault.span.start, end: fault.span.end, line, column, reason: fault.reason }
 }
 

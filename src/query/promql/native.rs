@@ -6,7 +6,9 @@ pub(crate) mod reset;
 pub(crate) mod sum;
 pub(crate) mod trim;
 
-use model::histogram::SCHEMA_CUSTOM;
+use std::sync::LazyLock;
+
+use model::histogram::{SCHEMA_CUSTOM, SCHEMA_MAX};
 use model::{CounterReset, Histogram};
 
 use super::number::compact;
@@ -52,15 +54,22 @@ pub(crate) fn samples(histogram: &Histogram) -> u64 {
     (bytes as u64 + 8) / 16
 }
 
-/// Buckets that hold anything, from the lowest value to the highest.
+/// Buckets that hold anything, from the lowest value to the highest; the zero bucket, as Prometheus has it, only if it holds more than
+/// nothing.
 pub fn buckets(histogram: &Histogram) -> Vec<Bucket> {
+    buckets_with(histogram, histogram.zero_count > 0.0)
+}
+
+fn buckets_with(histogram: &Histogram, zero: bool) -> Vec<Bucket> {
     let mut all = Vec::with_capacity(histogram.negative.len() + histogram.positive.len() + 1);
     for (index, count) in histogram.negative.iter().rev() {
         let (lower, upper) = limits(histogram, *index);
         all.push(Bucket { lower: -upper, upper: -lower, count: *count, side: Side::Negative });
     }
     let threshold = histogram.zero_threshold;
-    all.push(Bucket { lower: -threshold, upper: threshold, count: histogram.zero_count, side: Side::Zero });
+    if zero {
+        all.push(Bucket { lower: -threshold, upper: threshold, count: histogram.zero_count, side: Side::Zero });
+    }
     for (index, count) in &histogram.positive {
         let (lower, upper) = limits(histogram, *index);
         let side = if lower == f64::NEG_INFINITY { Side::Zero } else { Side::Positive };
@@ -94,13 +103,44 @@ fn bound(index: i32, schema: i32) -> f64 {
         return f64::MAX;
     }
     // Apart, so that powers of two are exact.
-    fraction.exp2() * (exponent as f64).exp2()
+    let fraction = match usize::try_from((fraction * BOUNDS as f64) as i64) {
+        Ok(place) if schema <= SCHEMA_MAX => FRACTIONS[place],
+        _ => fraction.exp2(),
+    };
+    fraction * (exponent as f64).exp2()
 }
+
+/// Buckets between two powers of two at the finest schema.
+const BOUNDS: usize = 1 << SCHEMA_MAX;
+
+/// The bounds from 1 up to 2 as Prometheus has them in a table (model/histogram/generic.go, `exponentialBounds`), to the last bit: each
+/// schema's new ones are those of the schema before times one factor, 2^(2^-schema) as Go works it out.
+static FRACTIONS: LazyLock<[f64; BOUNDS]> = LazyLock::new(|| {
+    const FACTORS: [f64; SCHEMA_MAX as usize] = [
+        1.414213562373095,
+        1.189207115002721,
+        1.0905077326652577,
+        1.0442737824274138,
+        1.0218971486541166,
+        1.0108892860517005,
+        1.0054299011128027,
+        1.0027112750502025,
+    ];
+    let mut bounds = [1.0; BOUNDS];
+    let mut distance = BOUNDS;
+    for factor in FACTORS {
+        for place in (0..BOUNDS).step_by(distance) {
+            bounds[place + distance / 2] = bounds[place] * factor;
+        }
+        distance /= 2;
+    }
+    bounds
+});
 
 /// Prometheus' notation: `{count:2, sum:3, [-2,-1):1, (1,2]:1}`.
 pub fn text(histogram: &Histogram) -> String {
     let mut text = format!("{{count:{}, sum:{}", compact(histogram.count), compact(histogram.sum));
-    for Bucket { lower, upper, count, side } in buckets(histogram) {
+    for Bucket { lower, upper, count, side } in buckets_with(histogram, histogram.zero_count != 0.0) {
         let open = if side == Side::Positive { '(' } else { '[' };
         let close = if side == Side::Negative { ')' } else { ']' };
         text += &format!(", {open}{},{}{close}:{}", compact(lower), compact(upper), compact(count));

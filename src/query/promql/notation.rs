@@ -1,10 +1,9 @@
 //! The notation of series in tests of queries and rules: `name{label="value"} 0+10x5 _ stale NaN {{schema:1 count:2}}`
 //! (promtool's and promqltest's).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::parse_selector;
+use super::{native, parse_selector};
 use model::metric::stale_marker;
 use model::{CounterReset, Histogram, Labels};
 
@@ -103,25 +102,16 @@ fn histograms<'t>(text: &'t str, out: &mut Vec<Point>) -> Result<&'t str, String
         Some(times) => count(times)?,
         None => 0,
     };
+    let mut next = Arc::new(first);
     for i in 0..=times {
-        let mut next = first.clone();
-        if let Some((change, factor)) = &change {
-            let by = factor * i as f64;
-            next.count += by * change.count;
-            next.sum += by * change.sum;
-            next.zero_count += by * change.zero_count;
-            next.positive = plus(&first.positive, &change.positive, by);
-            next.negative = plus(&first.negative, &change.negative, by);
+        if let Some((change, sign)) = change.as_ref().filter(|_| i > 0) {
+            let (sum, _) = native::plus(&next, change, *sign)
+                .map_err(|_| "a histogram with custom buckets and one with exponential ones have no sum")?;
+            next = Arc::new(sum);
         }
-        out.push(Some(Value::Histogram(Arc::new(next))));
+        out.push(Some(Value::Histogram(next.clone())));
     }
     Ok(&rest[end..])
-}
-
-fn plus(a: &[(i32, f64)], b: &[(i32, f64)], by: f64) -> Vec<(i32, f64)> {
-    let mut sums: BTreeMap<i32, f64> = a.iter().copied().collect();
-    b.iter().for_each(|(index, count)| *sums.entry(*index).or_default() += by * count);
-    sums.into_iter().collect()
 }
 
 /// `schema:1 sum:3 count:2 offset:1 buckets:[1 0 1] …`: an offset is the index of the first bucket.

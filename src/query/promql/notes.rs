@@ -1,6 +1,6 @@
 //! What the engine has to say about an answer: warnings and infos, in Prometheus' words.
 //!
-//! Each text is said once, where it was first meant. One kind adds up what it saw: counts of classic histograms that
+//! Each text is said once, where it was meant last, as in Prometheus. One kind adds up what it saw: counts of classic histograms that
 //! fell from bucket to bucket.
 
 use model::time::rfc3339_ms;
@@ -66,7 +66,9 @@ struct Kept {
 impl Kept {
     fn add(&mut self, text: String, place: usize, fall: Option<Fall>) {
         if let Some(known) = self.places.get(&text) {
-            if let (Some(known), Some(fall)) = (&mut self.notes[*known].fall, fall) {
+            let known = &mut self.notes[*known];
+            known.place = place;
+            if let (Some(known), Some(fall)) = (&mut known.fall, fall) {
                 known.add(fall);
             }
         } else if self.notes.len() < TEXTS_MAX {

@@ -32,7 +32,8 @@ pub(crate) struct Parser<'a> {
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
     let mut parser = Parser::new(text)?;
     if parser.peek() == &Token::End {
-        return Err(Fault::new(parser.span(), "no expression found in input"));
+        // It is nowhere in particular.
+        return Err(Fault::new(Span::default(), "no expression found in input"));
     }
     let node = parser.expr(0)?;
     match parser.peek() {
@@ -240,6 +241,11 @@ impl<'a> Parser<'a> {
             }
             Token::Text(text) => {
                 let kind = Kind::Text(text.clone());
+                self.next();
+                Ok(literal(kind, Type::Text))
+            }
+            Token::Bytes(bytes) => {
+                let kind = Kind::Bytes { bytes: bytes.clone(), shown: String::from_utf8_lossy(bytes).into_owned() };
                 self.next();
                 Ok(literal(kind, Type::Text))
             }

@@ -10,10 +10,47 @@ use super::number;
 use super::value::{Column, Grid};
 use crate::QueryError;
 
+/// What there is to say of the parameter, whatever series there are. False when it picks none at any step.
+pub(crate) fn check(engine: &mut Engine<'_>, op: Aggregator, node: &Node, numbers: &[f64]) -> Result<bool, QueryError> {
+    let has_nan = numbers.iter().any(|number| number.is_nan());
+    let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if op == Aggregator::LimitRatio {
+        if has_nan {
+            return Err(wrong("Ratio value is NaN"));
+        }
+        for (ratio, cap, is_beyond) in [(greatest, 1.0, greatest > 1.0), (least, -1.0, least < -1.0)] {
+            if is_beyond {
+                let text = format!(
+                    "ratio value should be between -1 and 1, got {}, capping to {}",
+                    number::compact(ratio),
+                    number::compact(cap)
+                );
+                engine.notes.warn(node, &text);
+            }
+        }
+        return Ok(least != 0.0 || greatest != 0.0);
+    }
+    if has_nan {
+        return Err(wrong("Parameter value is NaN"));
+    }
+    if greatest < 1.0 {
+        return Ok(false);
+    }
+    // Above 2^63 - 1 by as much as the next float is.
+    for (k, is_beyond, how) in
+        [(least, least <= -INT64_END, "underflows"), (greatest, greatest >= INT64_END, "overflows")]
+    {
+        if is_beyond {
+            return Err(wrong(format!("Scalar value {} {how} int64", number::general(k))));
+        }
+    }
+    Ok(true)
+}
+
 pub(crate) fn from_group(
     engine: &mut Engine<'_>,
     aggregate: &Aggregate,
-    node: &Node,
     numbers: &[f64],
     group: Group,
     grid: Grid,
@@ -33,17 +70,16 @@ pub(crate) fn from_group(
         ranked.extend((0..columns.len()).filter(|i| columns[*i].steps.has(step)));
         match op {
             Aggregator::LimitRatio => {
-                let ratio = ratio(engine, node, *number)?;
+                let ratio = number.clamp(-1.0, 1.0);
                 ranked.retain(|i| sampled(ratio, &columns[*i].labels));
             }
             _ => {
-                let most = most(*number)?;
                 if by_value {
                     // Stable: of equal values the first ones stay.
                     let value = |i: &usize| columns[*i].steps[step];
                     ranked.sort_by(|a, b| nan_last(value(a), value(b), op == Aggregator::Topk));
                 }
-                ranked.truncate(most);
+                ranked.truncate(if *number < 1.0 { 0 } else { *number as usize });
             }
         }
         picked.fill(false);
@@ -64,35 +100,6 @@ pub(crate) fn from_group(
 }
 
 const INT64_END: f64 = (1_u64 << 63) as f64;
-
-fn most(k: f64) -> Result<usize, QueryError> {
-    if k.is_nan() {
-        return Err(wrong("Parameter value is NaN"));
-    }
-    // Above 2^63 - 1 by as much as the next float is.
-    for (beyond, how) in [(k <= -INT64_END, "underflows"), (k >= INT64_END, "overflows")] {
-        if beyond {
-            return Err(wrong(format!("Scalar value {} {how} int64", number::general(k))));
-        }
-    }
-    Ok(if k < 1.0 { 0 } else { k as usize })
-}
-
-fn ratio(engine: &mut Engine<'_>, node: &Node, ratio: f64) -> Result<f64, QueryError> {
-    if ratio.is_nan() {
-        return Err(wrong("Ratio value is NaN"));
-    }
-    let capped = ratio.clamp(-1.0, 1.0);
-    if capped != ratio {
-        let text = format!(
-            "ratio value should be between -1 and 1, got {}, capping to {}",
-            number::compact(ratio),
-            number::compact(capped)
-        );
-        engine.notes.warn(node, &text);
-    }
-    Ok(capped)
-}
 
 /// Whether a series is in the sample: by its labels alone, so the same ones are picked at every step, and a negative
 /// ratio picks exactly what its complement leaves.

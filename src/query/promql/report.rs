@@ -183,7 +183,7 @@ fn shown(text: &str, node: &Node) -> String {
 fn kind(node: &Node) -> &'static str {
     match &node.kind {
         Kind::Number { .. } => "number",
-        Kind::Text(_) => "string",
+        Kind::Text(_) | Kind::Bytes { .. } => "string",
         Kind::Paren(inner) => kind(inner),
         Kind::Negate(_) | Kind::Plus(_) => "unary",
         Kind::Binary(_) => "binary",

@@ -11,13 +11,12 @@ use super::ast::{At, Edges, Kind, Node, Selector, Subquery};
 use super::engine::{Engine, wrong};
 use super::functions::columnar::Columnar;
 use super::functions::window::Window;
-use super::looks::{Looks, Plan};
+use super::looks::Looks;
 use super::meter::{Meter, Reading, SAMPLE_BYTES};
-use super::native;
 use super::notes::Notes;
 use super::parallel;
-use super::report::Tally;
 use super::value::{Column, Grid, Point, Val, bytes_of_histogram, is_absent};
+use super::worker::{Compute, Found, Pick, Worker, seen, without_markers};
 use crate::QueryError;
 
 /// Most series read at a time: enough to share the store's work.
@@ -33,47 +32,8 @@ const BATCHES_PER_THREAD: usize = 4;
 /// The step of a subquery that names none: Prometheus' default evaluation interval.
 const SUBQUERY_STEP_MS: i64 = 60_000;
 
-/// What one thread has at hand while it makes columns.
-pub(crate) struct Worker<'m, 'a> {
-    pub(crate) meter: &'m Meter<'a>,
-    pub(crate) notes: Notes<'a>,
-    tally: Tally,
-    plan: Plan,
-}
-
-/// A series that is about to become a column.
-struct Found<'s> {
-    labels: &'s Labels,
-    drop_name: bool,
-    samples: Samples,
-}
-
-impl Found<'_> {
-    /// Where the statistics of histograms are asked for, each says whether a reset lies before it.
-    fn tell_resets(&mut self, selector: &Selector) {
-        if selector.stats {
-            native::tell_resets(&mut self.samples.histograms);
-        }
-    }
-}
-
 /// Takes columns in the order of their series.
 pub(crate) type Take<'t> = dyn FnMut(&Meter<'_>, Column) -> Result<(), QueryError> + 't;
-
-/// One value a window.
-pub(crate) type Compute<'c> = dyn Fn(&mut Notes<'_>, &Labels, usize, &Window<'_>) -> Option<Point> + Sync + 'c;
-
-/// What an instant selector gives of a sample.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pick {
-    Value,
-    /// Any number for a float: only that there is one counts.
-    Presence,
-    /// Seconds, of floats and histograms alike.
-    Time,
-    /// Milliseconds of a float; a histogram stays one.
-    FloatTimeMs,
-}
 
 /// What is read of days that are rolled up.
 #[derive(Clone, Copy)]
@@ -161,7 +121,7 @@ impl<'a> Engine<'a> {
         parallel::in_order(
             threads,
             batches.len(),
-            || Worker { meter, notes: empty_notes.fork(), tally: empty_tally.fork(), plan: Plan::default() },
+            || Worker::new(meter, empty_notes.fork(), empty_tally.fork()),
             |worker, index| {
                 let batch = batches[index];
                 let mut made = Vec::with_capacity(batch.len());
@@ -264,7 +224,7 @@ impl<'a> Engine<'a> {
             Kind::Subquery(subquery) => {
                 let (looks, columns, inner) = self.explained(node, grid, |engine| engine.subquery(subquery, grid))?;
                 let (notes, tally) = (self.notes.fork(), self.tally.fork());
-                let mut worker = Worker { meter: &self.meter, notes, tally, plan: Plan::default() };
+                let mut worker = Worker::new(&self.meter, notes, tally);
                 for Column { labels, drop_name, steps } in columns {
                     self.meter.check()?;
                     let present = (0..inner.count).filter(|step| !is_absent(steps[*step]));
@@ -384,112 +344,4 @@ impl<'a> Engine<'a> {
         })?;
         Ok(rows)
     }
-}
-
-impl Worker<'_, '_> {
-    fn column(&self, found: &Found<'_>, drop_name: bool, grid: Grid) -> Result<Column, QueryError> {
-        Ok(Column { labels: found.labels.clone(), drop_name, steps: self.meter.steps(grid.count)? })
-    }
-
-    /// The newest sample of each window, unless it is a stale marker.
-    fn newest(&mut self, looks: &Looks, pick: Pick, found: &Found<'_>) -> Result<Option<Column>, QueryError> {
-        let mut column = self.column(found, false, looks.grid)?;
-        let mut present = 0;
-        let Samples { at_ms, values, histograms } = &found.samples;
-        if histograms.is_empty() && matches!(pick, Pick::Value | Pick::Presence) {
-            self.plan.fit(looks, at_ms, self.meter)?;
-            for (value, span) in column.steps.iter_mut().zip(self.plan.spans()) {
-                if span.from < span.to {
-                    *value = values[span.to as usize - 1];
-                    present += u64::from(!is_absent(*value));
-                }
-            }
-            if self.tally.by_step() {
-                let seen = column.steps.iter().enumerate().filter(|(_, value)| !is_absent(**value));
-                seen.for_each(|(step, _)| self.tally.add(step, 1));
-            } else {
-                self.tally.add(0, present);
-            }
-            return Ok((present > 0).then_some(column));
-        }
-        let tally = &mut self.tally;
-        looks.each(self.meter, &found.samples, |step, window| {
-            let Some((at_ms, point)) = window.last() else { return };
-            let size = match &point {
-                Point::Float(value) if is_absent(*value) => return,
-                Point::Histogram(histogram) if histogram.is_stale() => return,
-                Point::Float(_) => 1,
-                Point::Histogram(histogram) => native::samples(histogram),
-            };
-            tally.add(step, size);
-            present += 1;
-            let point = match (pick, point) {
-                (Pick::Time, _) => Point::Float(at_ms as f64 / 1e3),
-                (Pick::FloatTimeMs, Point::Float(_)) => Point::Float(at_ms as f64),
-                (_, point) => point,
-            };
-            column.steps.put(step, Some(point));
-        })?;
-        Ok((present > 0).then_some(column))
-    }
-
-    /// All windows of floats at once.
-    fn whole(
-        &mut self,
-        looks: &Looks,
-        found: &Found<'_>,
-        drop_name: bool,
-        columnar: Columnar,
-    ) -> Result<Option<Column>, QueryError> {
-        let mut column = self.column(found, drop_name, looks.grid)?;
-        self.plan.fit(looks, &found.samples.at_ms, self.meter)?;
-        if self.tally.by_step() {
-            let tally = &mut self.tally;
-            self.plan.spans().iter().enumerate().for_each(|(step, span)| tally.add(step, span.len() as u64));
-        } else {
-            self.tally.add(0, self.plan.looked());
-        }
-        columnar(looks, &mut self.plan, &found.samples.values, &mut column.steps);
-        let is_empty = column.steps.iter().all(|value| is_absent(*value));
-        Ok((!is_empty).then_some(column))
-    }
-
-    fn each(
-        &mut self,
-        looks: &Looks,
-        found: &Found<'_>,
-        drop_name: bool,
-        compute: &Compute<'_>,
-    ) -> Result<Option<Column>, QueryError> {
-        let mut column = self.column(found, drop_name, looks.grid)?;
-        let mut any = false;
-        let (tally, notes) = (&mut self.tally, &mut self.notes);
-        looks.each(self.meter, &found.samples, |step, window| {
-            if window.values.is_empty() && window.histograms.is_empty() {
-                return;
-            }
-            tally.add(step, seen(window));
-            if let Some(point) = compute(notes, found.labels, step, window) {
-                column.steps.put(step, Some(point));
-                any = true;
-            }
-        })?;
-        Ok(any.then_some(column))
-    }
-}
-
-/// Samples in a window, as the statistics count them.
-fn seen(window: &Window<'_>) -> u64 {
-    let histograms = window.histograms.iter().map(|(_, histogram)| native::samples(histogram));
-    window.values.len() as u64 + histograms.sum::<u64>()
-}
-
-/// A range vector ignores stale markers.
-fn without_markers(mut samples: Samples) -> Samples {
-    samples.histograms.retain(|(_, histogram)| !histogram.is_stale());
-    if samples.values.iter().any(|value| is_absent(*value)) {
-        let kept = samples.at_ms.into_iter().zip(samples.values).filter(|(_, value)| !is_absent(*value));
-        (samples.at_ms, samples.values) = kept.unzip();
-    }
-    samples
 }

@@ -1,6 +1,7 @@
 //! Parsing of selectors and of what may follow them: ranges, subqueries, `offset`, `@`, and duration expressions.
 
 use model::labels::METRIC_NAME;
+use model::matcher::BadRegex;
 use model::{MatchOp, Matcher};
 
 use super::ast::{At, Edges, Kind, Node, Selector, Subquery, Type};
@@ -70,24 +71,30 @@ impl Parser<'_> {
             _ => return Err(self.unexpected("label matching", "label matching operator")),
         };
         self.next();
-        let Token::Text(value) = self.peek().clone() else {
-            return Err(self.unexpected("label matching", "string"));
+        let value = match self.peek() {
+            Token::Text(value) => value.clone(),
+            // No label has such a value.
+            Token::Bytes(value) => String::from_utf8_lossy(value).into_owned(),
+            _ => return Err(self.unexpected("label matching", "string")),
         };
         let value_span = self.next().1;
         let span = label_span.to(value_span);
-        matchers.push(Matcher::new(label, op, value).map_err(|error| Fault::new(span, error.to_string()))?);
+        let refused = |error: BadRegex| Fault::new(span, format!("error parsing regexp: {}", error.reason));
+        matchers.push(Matcher::new(label, op, value).map_err(refused)?);
         Ok(())
     }
 
     pub(crate) fn range_or_subquery(&mut self, mut node: Node) -> Result<Node, Fault> {
         let open = self.expect_symbol("[", "range")?;
+        let begin = self.span();
         let range = self.duration_expr(0)?;
-        must_be_positive(&range, self.last_span())?;
+        must_be_positive(&range, begin.to(self.last_span()))?;
         if self.take_symbol(":") {
             let mut step = None;
             if !self.is_symbol("]") {
+                let begin = self.span();
                 let given = self.duration_expr(0)?;
-                must_be_positive(&given, self.last_span())?;
+                must_be_positive(&given, begin.to(self.last_span()))?;
                 step = Some(given);
             }
             let span = node.span.to(self.expect_symbol("]", "subquery selector")?);

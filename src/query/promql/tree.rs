@@ -113,7 +113,7 @@ impl<'e> Tree<'e> {
     pub fn kind(self) -> TreeKind<'e> {
         match &self.0.kind {
             Kind::Number { value, .. } => TreeKind::Number(*value),
-            Kind::Text(text) => TreeKind::Text(text),
+            Kind::Text(text) | Kind::Bytes { shown: text, .. } => TreeKind::Text(text),
             Kind::Paren(inner) => TreeKind::Paren(Tree(inner)),
             Kind::Negate(inner) => TreeKind::Unary { op: "-", expr: Tree(inner) },
             Kind::Plus(inner) => TreeKind::Unary { op: "+", expr: Tree(inner) },

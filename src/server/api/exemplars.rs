@@ -9,7 +9,7 @@ use model::{Exemplar, Labels, SeriesId, TenantId};
 use query::promql::{self, Source};
 
 use super::envelope::push_object;
-use super::params::{Params, bad_query};
+use super::params::Params;
 use super::pieces::Pieces;
 use super::view::View;
 use crate::error::Fault;
@@ -32,7 +32,8 @@ pub(super) async fn query_exemplars(
         let text = params.query().to_owned();
         let queries = state.queries.clone();
         let answered = queries.run(params.timeout()?, move |budget| {
-            let expr = promql::parse(&text).map_err(bad_query)?;
+            // Prometheus does not name the parameter here.
+            let expr = promql::parse(&text).map_err(|error| Fault::invalid(error.to_string()))?;
             let selectors = promql::selectors(&expr);
             state.asked_metrics.note(&tenant, &selectors, clock::now_ms());
             let view = View::of(&state.store, &tenant)?;

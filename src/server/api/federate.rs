@@ -70,7 +70,7 @@ impl Names {
 
     fn content_type(self) -> &'static str {
         match self {
-            Names::Escaped => "text/plain; version=0.0.4; charset=utf-8",
+            Names::Escaped => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
             Names::Quoted => "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
         }
     }

@@ -9,12 +9,12 @@ use super::envelope::{self, Notes, push_array, push_strings};
 use super::params::{Params, bad_query};
 use crate::number::{push_finite, push_fixed};
 
-/// An expression in its canonical form.
+/// An expression in its canonical form, over several lines where it is long.
 pub(super) async fn format_query(params: Params) -> Response {
     super::answer("format_query", async {
         let expr = promql::parse(params.query()).map_err(bad_query)?;
         let mut data = String::new();
-        json_string(&promql::format(&expr), &mut data);
+        json_string(&promql::pretty(&expr), &mut data);
         Ok(envelope::success(&data, &Notes::default()))
     })
     .await

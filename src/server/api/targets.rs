@@ -28,7 +28,7 @@ pub(super) async fn targets(
         let mut known = state.targets.of(&tenant);
         let mut dropped = state.targets.dropped_of(&tenant);
         let of_pool = |known: &str| pool.is_none_or(|pool| pool == known);
-        // Counted by pool whatever was asked for.
+        // Counted by pool whatever pool was asked for.
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         dropped.iter().for_each(|target| *counts.entry(target.pool.clone()).or_default() += 1);
         dropped.retain(|target| matches!(&*wanted, "any" | "dropped") && of_pool(&target.pool));
@@ -43,16 +43,25 @@ pub(super) async fn targets(
             json_string(&target.pool, out);
             out.push('}');
         });
-        out.push_str(",\"droppedTargetCounts\":{");
-        for (index, (pool, count)) in counts.iter().enumerate() {
-            out.push_str(if index == 0 { "" } else { "," });
-            json_string(pool, &mut out);
-            write!(out, ":{count}").expect("a String takes everything");
+        out.push_str(",\"droppedTargetCounts\":");
+        if matches!(&*wanted, "any" | "dropped") {
+            push_counts(&counts, &mut out);
+        } else {
+            out.push_str("null");
         }
-        out.push_str("}}");
+        out.push('}');
         Ok(envelope::success(&out, &Notes::default()))
     })
     .await
+}
+
+fn push_counts(counts: &BTreeMap<String, u64>, out: &mut String) {
+    for (index, (pool, count)) in counts.iter().enumerate() {
+        out.push(if index == 0 { '{' } else { ',' });
+        json_string(pool, out);
+        write!(out, ":{count}").expect("a String takes everything");
+    }
+    out.push_str(if counts.is_empty() { "{}" } else { "}" });
 }
 
 pub(super) async fn scrape_pools(Shared(state): Shared<State>, Extension(tenant): Extension<TenantId>) -> Response {

@@ -1,10 +1,10 @@
-//! `/patterns`: templates of lines with their counts, for Logs Drilldown.
+//! `/patterns`: templates of lines with their counts, level by level, for Logs Drilldown.
 
 use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::Response;
 use model::any::json_string;
-use model::{NsRange, TenantId};
+use model::{NsRange, Severity, TenantId};
 use query::logs::patterns::{Patterns, Selection, patterns as find};
 
 use super::labels::selector;
@@ -43,11 +43,13 @@ pub(super) async fn patterns(
         };
         let found = state.queries.run(None, work).await?;
         let mut out = String::from("{\"status\":\"success\",\"data\":");
-        push_array(found.patterns.iter().take(PATTERNS_MAX), &mut out, |pattern, out| {
+        let most = found.patterns.iter().take(PATTERNS_MAX);
+        let by_level = most.flat_map(|pattern| pattern.by_severity.iter().map(|of| (&pattern.template, of)));
+        push_array(by_level, &mut out, |(template, (severity, steps)), out| {
             out.push_str("{\"pattern\":");
-            json_string(&pattern.template, out);
-            out.push_str(",\"samples\":");
-            push_array(&pattern.steps, out, |(start_ns, count), out| {
+            json_string(template, out);
+            out.push_str(&format!(",\"level\":\"{}\",\"samples\":", level(*severity)));
+            push_array(steps, out, |(start_ns, count), out| {
                 out.push_str(&format!("[{},{count}]", start_ns.div_euclid(NS_PER_S)));
             });
             out.push('}');
@@ -56,4 +58,17 @@ pub(super) async fn patterns(
         Ok(json(out))
     })
     .await
+}
+
+/// A severity in the words of `detected_level`.
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Unspecified => "unknown",
+        Severity::Trace => "trace",
+        Severity::Debug => "debug",
+        Severity::Info => "info",
+        Severity::Warn => "warn",
+        Severity::Error => "error",
+        Severity::Fatal => "fatal",
+    }
 }

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use model::{NsRange, TenantId};
 use query::logql::{self, Expr};
 
-use super::params::{aligned, at, bounds, check_lines, direction, interval, limit, step};
+use super::params::{Bounds, aligned, at, bounds, check_lines, direction, interval, limit, step};
 use super::result_json::{self, Cost};
 use super::{answer, fault, json};
 use crate::api::params::Params;
@@ -45,7 +45,7 @@ pub(super) async fn instant(
                 ));
             };
             let view = View::of(&store, &tenant)?;
-            let found = logql::instant_of(view.snapshot(), &metric, at_ns, budget).map_err(fault)?;
+            let found = logql::instant_by_parts(view.snapshot(), &metric, at_ns, budget).map_err(fault)?;
             let warnings = budget.damage.warnings();
             let cost = Cost { stats: found.stats, took: begun.elapsed(), queued, entries: 0, warnings };
             Ok(result_json::metric(&found.value, at_ns.div_euclid(NS_PER_MS), &cost))
@@ -87,8 +87,8 @@ pub(super) async fn range(
                     Ok(result_json::streams(&found.entries, direction, categorize, &cost))
                 }
                 Expr::Metric(metric) => {
-                    let grid = aligned(asked, step_ns);
-                    let found = logql::range(view.snapshot(), &metric, grid.start_ns, grid.end_ns, step_ns, budget)
+                    let Bounds { start_ns, end_ns } = aligned(asked, step_ns);
+                    let found = logql::range_by_parts(view.snapshot(), &metric, start_ns, end_ns, step_ns, budget)
                         .map_err(fault)?;
                     let cost = Cost {
                         stats: found.stats,

@@ -220,6 +220,23 @@ fn push_stats(cost: &Cost, out: &mut String) {
     .expect("a String takes everything");
 }
 
+/// What Loki tells of its other kind of chunks; there are none here.
+const DATA_OBJECTS: [&str; 13] = [
+    "prePredicateDecompressedRows",
+    "prePredicateDecompressedBytes",
+    "prePredicateDecompressedStructuredMetadataBytes",
+    "postPredicateRows",
+    "postPredicateDecompressedBytes",
+    "postPredicateStructuredMetadataBytes",
+    "postFilterRows",
+    "pagesScanned",
+    "pagesDownloaded",
+    "pagesDownloadedBytes",
+    "pageBatches",
+    "totalRowsAvailable",
+    "totalPageDownloadTime",
+];
+
 /// Chunks known and read; lines, bytes and lines that passed.
 fn push_store(known: u64, read: u64, [lines, bytes, passed]: [u64; 3], out: &mut String) {
     write!(
@@ -228,9 +245,14 @@ fn push_store(known: u64, read: u64, [lines, bytes, passed]: [u64; 3], out: &mut
          \"queryReferencedStructuredMetadata\":false,\"chunk\":{{\"headChunkBytes\":0,\"headChunkLines\":0,\
          \"decompressedBytes\":{bytes},\"decompressedLines\":{lines},\"compressedBytes\":{bytes},\"totalDuplicates\":0,\
          \"postFilterLines\":{passed},\"headChunkStructuredMetadataBytes\":0,\"decompressedStructuredMetadataBytes\":0}},\
-         \"chunkRefsFetchTime\":0,\"congestionControlLatency\":0,\"pipelineWrapperFilteredLines\":0}}"
+         \"chunkRefsFetchTime\":0,\"congestionControlLatency\":0,\"pipelineWrapperFilteredLines\":0,\"dataobj\":{{"
     )
     .expect("a String takes everything");
+    for (at, name) in DATA_OBJECTS.iter().enumerate() {
+        let comma = if at > 0 { "," } else { "" };
+        write!(out, "{comma}\"{name}\":0").expect("a String takes everything");
+    }
+    out.push_str("}}");
 }
 
 /// `{"status":"success","data":[…]}`; without anything to list there is no `data`, as in Loki.

@@ -34,6 +34,11 @@ static BYTES: Counter = Counter::new(
 static DURATION: Timing =
     Timing::new("binnacle_ingest_duration_seconds", "From the request's last byte to its answer.", &["signal"]);
 
+/// Where Prometheus takes OTLP metrics, on the port of its API.
+pub(crate) const PROMETHEUS_METRICS: &str = "/api/v1/otlp/v1/metrics";
+/// Where senders that are set up for a Loki push OTLP; taken on the listener for queries too, as Loki has one for all.
+pub(crate) const LOKIS_LOGS: &str = "/otlp/v1/logs";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Metrics,
@@ -51,8 +56,8 @@ impl Signal {
     /// The signal of an OTLP/HTTP path or a gRPC method.
     pub(crate) fn of_path(path: &str) -> Option<Signal> {
         match path {
-            "/v1/metrics" | grpc::METRICS_EXPORT => Some(Signal::Metrics),
-            "/v1/logs" | grpc::LOGS_EXPORT => Some(Signal::Logs),
+            "/v1/metrics" | PROMETHEUS_METRICS | grpc::METRICS_EXPORT => Some(Signal::Metrics),
+            "/v1/logs" | LOKIS_LOGS | grpc::LOGS_EXPORT => Some(Signal::Logs),
             _ => None,
         }
     }

@@ -88,10 +88,21 @@ impl Deliveries {
 
     /// With what is known of silences, inhibitions and acknowledgements.
     pub(crate) fn with_statuses(mut self, statuses: &[AlertStatus]) -> Deliveries {
+        // What inhibits is known by a fingerprint, which says nothing to people.
+        let names: HashMap<&str, &str> =
+            statuses.iter().map(|status| (&*status.fingerprint, status.instance.labels.value("alertname"))).collect();
+        let name = |fingerprint: &String| {
+            names.get(fingerprint.as_str()).map_or_else(|| fingerprint.clone(), |name| (*name).to_owned())
+        };
         for status in statuses {
             let mut notes: Vec<String> = Vec::new();
             notes.extend(status.silenced_by.iter().map(|id| format!("silenced by {id}")));
-            notes.extend(status.inhibited_by.iter().map(|source| format!("inhibited by {source}")));
+            notes.extend(
+                status
+                    .inhibited_by
+                    .iter()
+                    .map(|source| one_line(&format!("not told, since {} fires for the same", name(source)), WORDS_MAX)),
+            );
             notes.extend(
                 status
                     .ack

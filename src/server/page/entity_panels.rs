@@ -82,24 +82,25 @@ const SERVICE: [Question; 6] = [
     ("Memory of its processes", Unit::Bytes, None, "sum by (instance) (process_memory_usage_bytes{SEL})"),
 ];
 
+/// Recorded and raw values are one series: `max by` takes the names away in which they differ.
 const HOST: [Question; 6] = [
     (
         "CPU in use",
         Unit::Ratio,
         Some(0.9),
-        r#"binnacle:host_cpu_busy:ratio{SEL} or 1 - sum by (host_name) (rate(system_cpu_time_seconds_total{SEL,state=~"idle|wait"}[RATE])) / sum by (host_name) (rate(system_cpu_time_seconds_total{SEL,state!=""}[RATE])) or 1 - sum by (host_name) (rate(system_cpu_time_seconds_total{SEL,cpu_mode=~"idle|iowait"}[RATE])) / sum by (host_name) (rate(system_cpu_time_seconds_total{SEL,cpu_mode!=""}[RATE]))"#,
+        r#"max by (host_name) (binnacle:host_cpu_busy:ratio{SEL} or 1 - sum by (host_name) (rate(system_cpu_time_seconds_total{SEL,state=~"idle|wait"}[RATE])) / sum by (host_name) (rate(system_cpu_time_seconds_total{SEL,state!=""}[RATE])) or 1 - sum by (host_name) (rate(system_cpu_time_seconds_total{SEL,cpu_mode=~"idle|iowait"}[RATE])) / sum by (host_name) (rate(system_cpu_time_seconds_total{SEL,cpu_mode!=""}[RATE])))"#,
     ),
     (
         "Memory in use",
         Unit::Ratio,
         Some(0.95),
-        r#"binnacle:host_memory_used:ratio{SEL} or sum by (host_name) (system_memory_usage_bytes{SEL,state="used"}) / sum by (host_name) (system_memory_usage_bytes{SEL,state=~"used|free|cached|buffered"}) or sum by (host_name) (system_memory_usage_bytes{SEL,system_memory_state="used"}) / sum by (host_name) (system_memory_usage_bytes{SEL,system_memory_state=~"used|free|cached|buffers"})"#,
+        r#"max by (host_name) (binnacle:host_memory_used:ratio{SEL} or sum by (host_name) (system_memory_usage_bytes{SEL,state="used"}) / sum by (host_name) (system_memory_usage_bytes{SEL,state=~"used|free|cached|buffered"}) or sum by (host_name) (system_memory_usage_bytes{SEL,system_memory_state="used"}) / sum by (host_name) (system_memory_usage_bytes{SEL,system_memory_state=~"used|free|cached|buffers"}))"#,
     ),
     (
         "Disks in use",
         Unit::Ratio,
         Some(0.85),
-        r#"binnacle:fs_used:ratio{SEL} or sum by (mountpoint) (system_filesystem_usage_bytes{SEL,state="used",type!~"tmpfs|devtmpfs|overlay|squashfs|iso9660|autofs|nsfs"}) / (sum by (mountpoint) (system_filesystem_usage_bytes{SEL,state=~"used|free",type!~"tmpfs|devtmpfs|overlay|squashfs|iso9660|autofs|nsfs"}) > 0)"#,
+        r#"max by (mountpoint) (binnacle:fs_used:ratio{SEL} or sum by (mountpoint) (system_filesystem_usage_bytes{SEL,state="used",type!~"tmpfs|devtmpfs|overlay|squashfs|iso9660|autofs|nsfs"}) / (sum by (mountpoint) (system_filesystem_usage_bytes{SEL,state=~"used|free",type!~"tmpfs|devtmpfs|overlay|squashfs|iso9660|autofs|nsfs"}) > 0))"#,
     ),
     ("Load", Unit::Number, None, r#"{__name__=~"system_cpu_load_average_(1|5|15)m",SEL}"#),
     (

@@ -90,13 +90,16 @@ fn build(asked: &Asked) -> Result<IngestPage, Failure> {
     let (senders, troubles) = Senders::ask(&metrics, asked.now_ms);
     page.troubles.extend(troubles);
     page.show_senders(&senders, asked.now_ms);
+    if senders.is_alone() {
+        page.empty = Some(Empty::of(&asked.state.settings));
+    }
     page.show_cardinality(&snapshot, asked.now_ms)?;
     Ok(page)
 }
 
-/// Bytes that the data files grow in a day, as the last day went; `None` where that is not known.
+/// Bytes that the data files grow in a day, as the last day went; `None` in the first day, when nobody can tell.
 fn growth_a_day(metrics: &Metrics<'_>, is_own: bool, now_ms: i64) -> Option<f64> {
-    let growth = "sum(delta(binnacle_store_disk_bytes[1d]))";
+    let growth = "sum(binnacle_store_disk_bytes) - sum(binnacle_store_disk_bytes offset 1d)";
     let found = metrics.vector(growth, now_ms).ok().filter(|_| is_own)?;
     found.first().map(|(_, value)| *value).filter(|value| value.is_finite())
 }
@@ -174,9 +177,9 @@ impl IngestPage {
         let end_ms = now_ms.div_euclid(SPARK_STEP_MS) * SPARK_STEP_MS;
         let hour = MsRange { start_ms: end_ms - HOUR_MS, end_ms };
         for (what, unit, query) in [
-            ("metric points/s", Unit::Number, r#"sum(rate(binnacle_ingest_items_total{signal="metrics"}[5m]))"#),
-            ("log records/s", Unit::Number, r#"sum(rate(binnacle_ingest_items_total{signal="logs"}[5m]))"#),
-            ("bytes/s", Unit::Bytes, "sum(rate(binnacle_ingest_bytes_total[5m]))"),
+            ("metric points a second", Unit::Number, r#"sum(rate(binnacle_ingest_items_total{signal="metrics"}[5m]))"#),
+            ("log records a second", Unit::Number, r#"sum(rate(binnacle_ingest_items_total{signal="logs"}[5m]))"#),
+            ("of requests a second", Unit::Bytes, "sum(rate(binnacle_ingest_bytes_total[5m]))"),
         ] {
             match metrics.rows(query, hour, SPARK_STEP_MS) {
                 Ok(rows) => {

@@ -71,14 +71,26 @@ fn way_out(reason: &str) -> &'static str {
         (Reason::BadName, "Rename it, or choose another metrics.translation."),
         (Reason::BadTime, "The sender sends no time, or one that is none: look at its clock and its code."),
         (Reason::TooOld, "Older than the retention: raise retention.metrics or retention.logs, or stop the replay."),
-        (Reason::TooNew, "The sender's clock is ahead: set it (NTP)."),
-        (Reason::LabelLimit, "Send fewer or shorter attributes, or raise the limits on labels."),
+        (Reason::TooNew, "The sender's clock is ahead: set it (NTP). limits.future says how far it may be."),
+        (
+            Reason::LabelLimit,
+            "Send fewer or shorter attributes, or raise limits.labels, label_name_bytes, label_value_bytes.",
+        ),
         (Reason::SeriesLimit, "Find the label that grows, below, and drop it at the sender; or raise limits.series."),
-        (Reason::SeriesPerDayLimit, "Something makes new series all day, such as an id in a label; find it below."),
-        (Reason::RecordLimit, "Split or shorten the records, or raise the limits on records."),
+        (
+            Reason::SeriesPerDayLimit,
+            "Something makes new series all day, such as an id in a label; find it below. limits.series_per_day.",
+        ),
+        (
+            Reason::RecordLimit,
+            "Split or shorten the records, or raise limits.log_record_bytes, log_attributes, log_attribute_bytes.",
+        ),
         (Reason::OutOfOrder, "Deltas of one stream overlap: two senders share an identity, or one sends twice."),
-        (Reason::DeltaLimit, "Send cumulative sums instead, or raise the limit on delta streams."),
-        (Reason::StreamLimit, "Resource attributes differ too much, such as by an id of each request."),
+        (Reason::DeltaLimit, "Send cumulative sums instead, or raise limits.delta_series."),
+        (
+            Reason::StreamLimit,
+            "Resource attributes differ too much, such as by an id of each request. limits.log_streams_per_day.",
+        ),
     ];
     REASONS.iter().find(|(known, _)| known.as_str() == reason).map_or("", |(_, words)| words)
 }

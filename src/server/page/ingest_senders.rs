@@ -16,6 +16,9 @@ use crate::chart::Unit;
 /// Rows of the table.
 const ROWS_MAX: usize = 100;
 
+/// As the appliance names itself in its own metrics.
+const OWN_SERVICE: &str = "binnacle";
+
 const METRICS_SEEN: &str = "ts_of_last_over_time(target_info[6h])";
 const LOGS_SEEN: &str = "max by (service_name, host_name) (ts_of_last_over_time(binnacle_log_records_total[6h]))";
 const LOGS_RATE: &str = "sum by (service_name, host_name) (rate(binnacle_log_records_total[5m]))";
@@ -74,6 +77,11 @@ impl Senders {
         each(LOGS_SEEN, &mut |sender, _, value| sender.logs_seen_ms = ms(value));
         each(LOGS_RATE, &mut |sender, _, value| sender.logs_per_s = Some(value));
         (senders, troubles)
+    }
+
+    /// Whether nobody sends but this appliance itself.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.by_name.keys().all(|(service, _)| service == OWN_SERVICE)
     }
 
     /// The longest unheard first, at most [`ROWS_MAX`]; and how many there are.
@@ -157,7 +165,7 @@ mod tests {
             shown,
             [
                 ["silent for 15 min", "batch", "b", "15 min ago", "-", "-"],
-                ["sends", "api", "a", "5 s ago", "2 s ago", "2"],
+                ["sends", "api", "a", "5 s ago", "2 s ago", "1.91"],
             ]
         );
         assert_eq!(all, 2);

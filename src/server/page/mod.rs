@@ -9,6 +9,7 @@ mod alerts;
 mod asked;
 mod assets;
 mod badge;
+mod changes;
 mod empty;
 mod entity;
 mod entity_panels;
@@ -45,6 +46,7 @@ mod settings;
 mod silences;
 mod text;
 mod threshold;
+mod what_if;
 mod window;
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use rules::GroupView;
 use store::TenantStats;
 
 use super::alert_view::{AlertView, Deliveries};
-use super::alerts::{deliveries, of_state, severity_rank, statuses};
+use super::alerts::{deliveries, of_state, severity_rank, statuses, transitions};
 use super::asked::{Asked, Asking, firing, instances};
 use super::badge::Badge;
+use super::changes::{Change, changes};
 use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
@@ -22,6 +23,8 @@ use super::text::{counted, span};
 const ALERTS_MAX: usize = 10;
 /// Rows of each table; the worst come first.
 const ROWS_MAX: usize = 50;
+/// Changes of alerts that are looked through for those of the last hour.
+const TRANSITIONS_MAX: usize = 200;
 /// Without a point for this long a host or service has no data: the host-down rule's own limit.
 pub(crate) const STALE_MS: i64 = 180_000;
 
@@ -36,6 +39,7 @@ pub(crate) struct OverviewPage {
     pub(crate) empty: Option<Empty>,
     pub(crate) alerts: Vec<AlertView>,
     pub(crate) alerts_more: String,
+    pub(crate) changes: Vec<Change>,
     pub(crate) services: Vec<ServiceRow>,
     pub(crate) services_note: String,
     pub(crate) services_more: String,
@@ -68,7 +72,10 @@ fn build(asked: &Asked) -> Result<OverviewPage, Failure> {
     let snapshot = tenant.snapshot()?;
     let (hosts, hosts_troubles) = Hosts::ask(&asked.metrics(&snapshot), asked.now_ms);
     let (services, services_troubles) = Services::ask(&snapshot, asked);
-    page.troubles.extend(hosts_troubles.into_iter().chain(services_troubles));
+    let (changes, changes_trouble) =
+        changes(&asked.metrics(&snapshot), &transitions(asked, i64::MAX, TRANSITIONS_MAX)?, asked.now_ms);
+    page.changes = changes;
+    page.troubles.extend(hosts_troubles.into_iter().chain(services_troubles).chain(changes_trouble));
     page.show_tables(&hosts, &services, &groups, asked.now_ms);
     Ok(page)
 }
@@ -130,6 +137,7 @@ impl OverviewPage {
                 .map(|(instance, rule)| AlertView::new(instance, rule, &mut deliveries, now_ms))
                 .collect(),
             alerts_more,
+            changes: Vec::new(),
             services: Vec::new(),
             services_note: String::new(),
             services_more: String::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use askama::Template;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use model::alert::{Attempt, Transition};
 use model::{AlertState, MsRange, alert};
@@ -20,6 +20,7 @@ use super::history_view::{AttemptRow, ROWS_MAX, TransitionRow, attempt_rows, tra
 use super::link::link;
 use super::rule_chart::{Course, RuleChart, bands_between};
 use super::text::{counted, one_line, shown, span};
+use super::what_if::{self, WhatIf};
 use crate::chart::{Band, Unit};
 
 /// What the chart looks back on.
@@ -41,6 +42,7 @@ pub(crate) struct RulePage {
     pub(crate) explore_href: String,
     pub(crate) trouble: Option<Trouble>,
     pub(crate) chart: Option<Graph>,
+    pub(crate) what_if: Option<WhatIf>,
     pub(crate) alerting: bool,
     pub(crate) alerts: Vec<AlertView>,
     pub(crate) rows: Vec<TransitionRow>,
@@ -48,11 +50,15 @@ pub(crate) struct RulePage {
     pub(crate) history_looked_at: usize,
 }
 
-pub(super) async fn page(asking: Asking, Path(id): Path<String>) -> Result<Response, Failure> {
-    show(&asking.answer(move |asked| build(asked, &id)).await?)
+pub(super) async fn page(
+    asking: Asking,
+    Path(id): Path<String>,
+    Query(what_if): Query<what_if::Parameters>,
+) -> Result<Response, Failure> {
+    show(&asking.answer(move |asked| build(asked, &id, &what_if)).await?)
 }
 
-fn build(asked: &Asked, id: &str) -> Result<RulePage, Failure> {
+fn build(asked: &Asked, id: &str, what_if: &what_if::Parameters) -> Result<RulePage, Failure> {
     let groups = asked.groups();
     let found = groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
     let Some((group, rule)) = found.into_iter().find(|(_, rule)| rule.id == id) else {
@@ -70,6 +76,10 @@ fn build(asked: &Asked, id: &str) -> Result<RulePage, Failure> {
     page.attempts = attempt_rows(&attempts, asked.now_ms);
     let bands = bands_between(&changes, asked.now_ms);
     page.show_chart(RuleChart::ask(asked, id, &course(bands, asked.now_ms))?);
+    let kept = asked.alerting().and_then(|alerting| alerting.rules.rule(id));
+    if let (Some(tenant), Some(kept)) = (asked.store()?, kept) {
+        page.what_if = WhatIf::ask(asked, &tenant.snapshot()?, group, &kept, what_if);
+    }
     Ok(page)
 }
 
@@ -119,6 +129,7 @@ impl RulePage {
             explore_href: link("/explore", &[("q", &rule.expr), ("from", "now-6h")]),
             trouble: None,
             chart: None,
+            what_if: None,
             alerting: matches!(rule.kind, RuleKind::Alerting { .. }),
             alerts: instances
                 .into_iter()

@@ -14,6 +14,39 @@ const OPERATORS: [&str; 6] = [">=", "<=", "==", "!=", ">", "<"];
 /// Finds the comparison with a number at the outermost level. Of `a > 1 and b > 2` the first part counts; `None` where no number
 /// stands on the right.
 pub(crate) fn threshold(expr: &str) -> Option<Threshold> {
+    let found = comparison(expr)?;
+    let chars: Vec<char> = expr.chars().collect();
+    let text = |from: usize, to: usize| chars[from..to].iter().collect::<String>().trim().to_owned();
+    let limit = number(text(found.limit_at, found.end).trim_start_matches("bool").trim())?;
+    let value = text(0, found.at);
+    (!value.is_empty()).then_some(Threshold { value, operator: found.operator, limit })
+}
+
+/// The expression with another number in place of its threshold; `None` where it has none.
+pub(crate) fn with_limit(expr: &str, limit: f64) -> Option<String> {
+    threshold(expr)?;
+    let found = comparison(expr)?;
+    let chars: Vec<char> = expr.chars().collect();
+    let text = |chars: &[char]| chars.iter().collect::<String>();
+    let rest = text(&chars[found.limit_at..found.end]);
+    let bool_word = if rest.trim().starts_with("bool") { " bool" } else { "" };
+    let limit = model::any::double_text(limit);
+    Some(
+        format!("{}{bool_word} {limit} {}", text(&chars[..found.limit_at]), text(&chars[found.end..]))
+            .trim_end()
+            .into(),
+    )
+}
+
+/// Where a comparison stands, in chars: its operator, what follows it, and where the part that counts ends.
+struct Comparison {
+    at: usize,
+    operator: &'static str,
+    limit_at: usize,
+    end: usize,
+}
+
+fn comparison(expr: &str) -> Option<Comparison> {
     let outer = outermost(expr);
     let text: String = expr.chars().zip(&outer).map(|(c, outer)| if *outer { c } else { ' ' }).collect();
     // Both texts have as many chars, but not as many bytes, hence positions in chars below.
@@ -26,9 +59,7 @@ pub(crate) fn threshold(expr: &str) -> Option<Threshold> {
     let at = if at > 0 && outer[at - 1] && matches!(chars[at - 1], '>' | '<' | '=' | '!') { at - 1 } else { at };
     let rest: String = chars[at..].iter().collect();
     let operator = OPERATORS.into_iter().find(|operator| rest.starts_with(operator))?;
-    let limit = number(rest[operator.len()..].trim().trim_start_matches("bool").trim())?;
-    let value: String = chars[..at].iter().collect::<String>().trim().into();
-    (!value.is_empty()).then_some(Threshold { value, operator, limit })
+    Some(Comparison { at, operator, limit_at: at + operator.len(), end: chars.len() })
 }
 
 /// A number, or a product of numbers (`14 * 86400`).
@@ -84,6 +115,19 @@ fn word_at(text: &str, word: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threshold_is_replaced_in_its_place() {
+        for (expr, expected) in [
+            ("cpu > 0.80", Some("cpu > 0.9")),
+            ("x{a=\"ä > 1\"} >= bool 14 * 86400", Some("x{a=\"ä > 1\"} >= bool 0.9")),
+            ("err > 0.05 and req > 0.2", Some("err > 0.9 and req > 0.2")),
+            ("a > b", None),
+            ("up", None),
+        ] {
+            assert_eq!(with_limit(expr, 0.9).as_deref(), expected, "{expr}");
+        }
+    }
 
     #[test]
     fn thresholds_are_found_at_the_outermost_level() {

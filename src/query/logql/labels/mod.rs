@@ -7,6 +7,7 @@ pub(crate) mod level;
 pub(crate) mod name;
 mod record;
 pub(crate) mod text;
+mod weight;
 
 use std::sync::Arc;
 

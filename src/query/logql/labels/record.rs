@@ -114,23 +114,6 @@ impl Rows {
         })
     }
 
-    /// What the record weighs beside others of its source, in bytes: its line and its own attributes.
-    pub(crate) fn weight(&self, at: usize) -> Result<u64, BlockError> {
-        if let Rows::Head(part) = self {
-            return Ok(part.record(at).raw_bytes());
-        }
-        let mut bytes = self.line(at)?.len();
-        self.own_attributes(at, |key, value| {
-            bytes += key.len()
-                + match value {
-                    ValueRef::Str(text) => text.len(),
-                    ValueRef::Int(_) | ValueRef::Double(_) => size_of::<u64>(),
-                    ValueRef::Other(value) => value.to_text().len(),
-                };
-        })?;
-        Ok(bytes as u64)
-    }
-
     /// Indexes of its resource and scope among those of the same source.
     pub(crate) fn place(&self, at: usize) -> Result<(usize, usize), BlockError> {
         match self {
@@ -143,7 +126,11 @@ impl Rows {
     }
 
     /// Shows the record's own attributes in the order sent.
-    fn own_attributes<'r>(&'r self, at: usize, mut show: impl FnMut(&'r Key, ValueRef<'r>)) -> Result<(), BlockError> {
+    pub(super) fn own_attributes<'r>(
+        &'r self,
+        at: usize,
+        mut show: impl FnMut(&'r Key, ValueRef<'r>),
+    ) -> Result<(), BlockError> {
         match self {
             Rows::Block { block, .. } => block.attributes()?.of(at).for_each(|(key, value)| show(key, value)),
             Rows::Head(part) => {

@@ -199,9 +199,7 @@ impl Extractor {
                 let converted = match conversion {
                     Conversion::Float => units::float(text),
                     Conversion::Bytes => units::bytes(text).map(|bytes| bytes as f64),
-                    Conversion::Duration | Conversion::DurationSeconds => {
-                        units::go_duration(text).map(|ns| ns as f64 / 1e9)
-                    }
+                    Conversion::Duration | Conversion::DurationSeconds => units::go_duration(text).map(units::seconds),
                 };
                 let value = converted.unwrap_or_else(|reason| {
                     labels.set_error(SAMPLE_ERROR);

@@ -129,6 +129,13 @@ fn logfmt() {
             // What is wrong is passed over, up to the next blank.
             ("| logfmt", "=x a=1 \"b\"=2 c=d=e f=\"g", "{a=1}"),
             ("| logfmt", "a=b\"c d=1", "{d=1}"),
+            // A quote ends its pair wherever it is closed.
+            ("| logfmt", "a=\"x\"b c=1", "{a=x c=1}"),
+            ("| logfmt --keep-empty", "a=\"x\"b c=1", "{a=x b= c=1}"),
+            ("| logfmt", "a=\"x\"=1 c=2", "{a=x c=2}"),
+            ("| logfmt", "m=\"he \"ann\" left now\" s=2", "{m=he  s=2}"),
+            ("| logfmt --keep-empty", "m=\"he \"ann\" left now\" s=2", "{left= m=he  s=2}"),
+            ("| logfmt", "t=\"10:00\"l=info m=ok", "{l=info m=ok t=10:00}"),
             ("| logfmt", "plain text here", "{}"),
             ("| logfmt", "", "{}"),
             ("| logfmt", "a=\"\\q\" b=1", "{b=1}"),

@@ -26,6 +26,12 @@ fn values() {
                 "a=250ms",
                 "0.25 {app=x pod=p1 size=12KB}",
             ),
+            // As Go counts seconds.
+            (
+                r#"sum(sum_over_time({app="x"} | logfmt | unwrap duration(a) [5m]))"#,
+                "a=1.118s",
+                "1.1179999999999999 {}",
+            ),
             // No label, no sample; a wrong value is an error.
             (r#"sum_over_time({app="x"} | logfmt | unwrap a [5m])"#, "b=2", "-"),
             (r#"sum_over_time({app="x"} | logfmt --keep-empty | unwrap a [5m])"#, "a=", "-"),

@@ -54,10 +54,18 @@ fn ones(engine: &mut Engine<'_>, arg: &Node, present: &[bool]) -> Result<Vec<Col
     Ok(vec![column])
 }
 
-/// Labels that the first equality tells and no later matcher speaks of, as Prometheus has it.
+/// Labels that the first equality tells and no later matcher speaks of, as Prometheus has it: later in the order in which its index
+/// reads them, where those that only take series away come last (tsdb.PostingsForMatchers sorts them in place).
 fn known(matchers: &[Matcher]) -> Labels {
     let (mut told, mut builder) = (BTreeSet::new(), LabelsBuilder::default());
-    for matcher in matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
+    let demanded: BTreeSet<&str> =
+        matchers.iter().filter(|matcher| !matcher.matches_empty()).map(|matcher| matcher.name.as_str()).collect();
+    let takes_away = |matcher: &&Matcher| {
+        let is_negative = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex);
+        !demanded.contains(matcher.name.as_str()) || is_negative && matcher.matches_empty()
+    };
+    let (last, first): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(takes_away);
+    for matcher in first.into_iter().chain(last).filter(|matcher| matcher.name != METRIC_NAME) {
         let first = matcher.op == MatchOp::Equal && told.insert(&matcher.name);
         builder.push(matcher.name.as_str(), if first { matcher.value.as_str() } else { "" });
     }

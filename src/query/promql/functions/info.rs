@@ -9,8 +9,8 @@ use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 use crate::QueryError;
 use crate::promql::ast::{Edges, Kind, Node, Selector};
 use crate::promql::engine::{Engine, SAME_LABELSET, wrong};
-use crate::promql::select::Pick;
 use crate::promql::value::{Column, Grid, is_absent};
+use crate::promql::worker::Pick;
 
 const TARGET_INFO: &str = "target_info";
 const ANY_INFO: &str = ".+_info";

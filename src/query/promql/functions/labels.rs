@@ -17,7 +17,7 @@ pub(crate) fn replace(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Res
     let pattern = engine.text(&args[4], grid)?;
     let regex = go_regex::compile_whole(&pattern)
         .map_err(|_| wrong(format!("invalid regular expression in label_replace(): {pattern}")))?;
-    valid_destination(&destination, "label_replace")?;
+    valid_destination(&args[1], &destination, "label_replace")?;
     let mut columns = engine.vector(&args[0], grid)?;
     for column in &mut columns {
         let source = column.labels.value(&source);
@@ -33,10 +33,11 @@ pub(crate) fn join(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result
     let destination = engine.text(&args[1], grid)?;
     let separator = engine.text(&args[2], grid)?;
     let sources = args[3..].iter().map(|arg| engine.text(arg, grid)).collect::<Result<Vec<_>, _>>()?;
-    if sources.iter().any(String::is_empty) {
-        return Err(wrong("invalid source label name in label_join(): "));
+    let is_no_name = |(arg, source): (&Node, &String)| source.is_empty() || arg.not_utf8().is_some();
+    if let Some(place) = args[3..].iter().zip(&sources).position(is_no_name) {
+        return Err(wrong(format!("invalid source label name in label_join(): {}", sources[place])));
     }
-    valid_destination(&destination, "label_join")?;
+    valid_destination(&args[1], &destination, "label_join")?;
     let mut columns = engine.vector(&args[0], grid)?;
     for column in &mut columns {
         let values: Vec<&str> = sources.iter().map(|source| column.labels.value(source)).collect();
@@ -47,8 +48,8 @@ pub(crate) fn join(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result
     merge_same(columns)
 }
 
-fn valid_destination(name: &str, function: &str) -> Result<(), QueryError> {
-    if name.is_empty() {
+fn valid_destination(arg: &Node, name: &str, function: &str) -> Result<(), QueryError> {
+    if name.is_empty() || arg.not_utf8().is_some() {
         return Err(wrong(format!("invalid destination label name in {function}(): {name}")));
     }
     Ok(())

@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use model::Labels;
 
 use super::window::Window;
-use super::{Call, Function, absent, columnar, edges, histogram, info, labels, math, mixed, order, regression, rolled};
+use super::{
+    Call, Function, absent, columnar, date, edges, histogram, info, labels, math, mixed, order, regression, rolled,
+};
 use crate::QueryError;
 use crate::promql::ast::{Edges, Kind, Node};
 use crate::promql::engine::{Engine, wrong};
 use crate::promql::meter::Meter;
 use crate::promql::notes::Notes;
 use crate::promql::number;
-use crate::promql::select::{Pick, Take};
+use crate::promql::select::Take;
 use crate::promql::value::{Column, Grid, Point, Val, is_absent};
+use crate::promql::worker::Pick;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Special {
@@ -87,7 +90,7 @@ pub(crate) fn call(
                 Some(arg) => engine.vector(arg, grid)?,
                 None => times(engine, grid)?,
             };
-            map(&mut columns, |_, value| Some(compute(value as i64)));
+            map(&mut columns, |_, value| Some(compute(date::seconds(value))));
             columns
         }
         Call::Special(special) => return special_call(engine, special, node, args, grid),

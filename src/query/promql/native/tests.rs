@@ -8,7 +8,10 @@ fn bounds_are_powers_and_end_at_the_largest_float() {
         (0, 0, 1.0),
         (3, 0, 8.0),
         (-2, 0, 0.25),
-        (1, 1, 2_f64.sqrt()),
+        // As in Prometheus' table: what rounds best is 2e-16 above.
+        (1, 1, 1.414213562373095),
+        (3, 1, 2.82842712474619),
+        (-1, 8, 0.9972960560854698),
         (-4, 2, 0.5),
         (1, -2, 16.0),
         (1024, 0, f64::MAX),

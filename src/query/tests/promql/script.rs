@@ -48,7 +48,8 @@ pub(crate) fn run(text: &str) -> Outcome {
         }
         let mut block = Vec::new();
         if line.starts_with("load") || line.starts_with("eval") {
-            while i < lines.len() && !lines[i].is_empty() {
+            // A command without an empty line before it is one all the same.
+            while i < lines.len() && !lines[i].is_empty() && !is_command(lines[i]) {
                 if !lines[i].starts_with('#') {
                     block.push(lines[i]);
                 }
@@ -75,6 +76,15 @@ pub(crate) fn run(text: &str) -> Outcome {
         }
     }
     outcome
+}
+
+/// Whether a line begins something, an empty line before it or not.
+fn is_command(line: &str) -> bool {
+    let word = line.split_whitespace().next().unwrap_or_default();
+    matches!(
+        word,
+        "load" | "load_with_nhcb" | "clear" | "eval" | "eval_fail" | "eval_warn" | "eval_info" | "eval_ordered"
+    )
 }
 
 /// Whether an `eval` may see series that were left out: by name, or by a selector without one.

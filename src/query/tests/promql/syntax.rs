@@ -16,7 +16,16 @@ fn wrong(text: &str, place: (usize, usize), span: &str, reason: &str) {
 
 #[test]
 fn errors_tell_where_and_why() {
-    wrong("", (1, 1), "", "no expression found in input");
+    wrong("", (0, 0), "", "no expression found in input");
+    assert_eq!(
+        promql::parse("").unwrap_err().to_string(),
+        "unknown position: parse error: no expression found in input"
+    );
+    wrong("# nothing\n\n", (1, 1), "", "no expression found in input");
+    wrong("foo[5m1h]", (1, 5), "5m1h]", "not a valid duration string: \"5m1h\"");
+    wrong("foo[5y1hs]", (1, 5), "5y1hs]", "unknown unit \"hs\" in duration \"5y1hs\"");
+    wrong("foo[5mx]", (1, 5), "5mx]", "bad number or duration syntax: \"5mx\"");
+    wrong("foo[-1]", (1, 5), "-1", "duration must be greater than 0");
     wrong("1 +", (1, 4), "", "unexpected end of input");
     wrong("foo\n  bar", (2, 3), "bar", "unexpected identifier \"bar\"");
     wrong("sum(foo", (1, 8), "", "unclosed left parenthesis");
@@ -28,7 +37,7 @@ fn errors_tell_where_and_why() {
     wrong("foo ! bar", (1, 5), "! bar", "unexpected character after '!': ' '");
     wrong("foo{", (1, 5), "", "unexpected end of input inside braces");
     wrong("foo{!x}", (1, 5), "!x}", "unexpected character after '!' inside braces: 'x'");
-    wrong("foo{a=~\"(\"}", (1, 5), "a=~\"(\"", "bad regular expression \"(\": unclosed group");
+    wrong("foo{a=~\"(\"}", (1, 5), "a=~\"(\"", "error parsing regexp: missing closing ): `(`");
     wrong("foo[5m", (1, 7), "", "unclosed left bracket");
     wrong("foo[", (1, 5), "", "unexpected end of input in duration expression");
     wrong("foo + *", (1, 7), "*", "unexpected <op:*>");
@@ -121,6 +130,8 @@ fn canonical_forms() {
         ("a + fill(0) b", "a + fill (0) b"),
         ("a + on(x) fill_left(1) b", "a + on (x) fill_left (1) b"),
         ("`a\\`", "\"a\\\\\""),
+        (r#"'\a\b\f\v\x01\u0085\xff'"#, r#""\a\b\f\v\x01\u0085\xff""#),
+        ("a[1001ms]", "a[1s1ms]"),
         ("foo # comment\n + 1", "foo + 1"),
         ("a</b >/on(x)c", "a </ b >/ on (x) c"),
         ("a smoothed offset 5m @ 1", "a @ 1.000 smoothed offset 5m"),
@@ -133,6 +144,29 @@ fn canonical_forms() {
         let expr = promql::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(promql::format(&expr), canonical);
         assert_eq!(promql::format(&promql::parse(canonical).unwrap()), canonical);
+    }
+}
+
+#[test]
+fn long_expressions_are_split_at_their_outermost_node() {
+    let long = "a_name_of_a_metric_that_is_long{label=\"value\",other=\"value of some length\"}";
+    for (text, pretty) in [
+        ("sum by(x) (rate(a[5m]))>0", "sum by (x) (rate(a[5m])) > 0".to_owned()),
+        (&format!("{long}*on(job)group_left(b)up"), format!("  {long}\n* on (job) group_left (b)\n  up")),
+        (&format!("{long} + bool_value_of_it"), format!("{long} + bool_value_of_it")),
+        (
+            &format!("-sum without(x)({long} / on(job) group_left(b) {long})"),
+            format!("-sum without (x) (\n    {long}\n  / on (job) group_left (b)\n    {long}\n)"),
+        ),
+        (
+            &format!("(max_over_time(({long} > 1)[5m:1m] @ end()) + topk(3, {long}))"),
+            format!("(\n    max_over_time(\n({long} > 1)[5m:1m] @ end()\n    )\n  +\n    topk(3, {long})\n)"),
+        ),
+    ] {
+        let expr = promql::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(promql::pretty(&expr), pretty, "{text}");
+        let again = promql::parse(&pretty).unwrap();
+        assert_eq!(promql::format(&again), promql::format(&expr), "{text}");
     }
 }
 
@@ -150,7 +184,7 @@ fn selectors_are_found_and_parsed_alone() {
         ("up offset 5m", "1:4: parse error: unexpected <offset>"),
         ("up @ 5", "1:4: parse error: unexpected <op:@>"),
         ("1", "1:1: parse error: unexpected number \"1\""),
-        ("", "1:1: parse error: unexpected end of input"),
+        ("", "unknown position: parse error: unexpected end of input"),
     ] {
         assert_eq!(promql::parse_selector(text).unwrap_err().to_string(), reason, "{text}");
     }

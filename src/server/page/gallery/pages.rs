@@ -11,9 +11,9 @@ use store::TenantStats;
 use super::super::alert_view::Deliveries;
 use super::super::metric_list::MetricList;
 use super::super::{
-    alert_logs, alert_trace, alerts, empty, entity, entity_panels, explore, history_view, ingest, ingest_refused,
-    ingest_senders, log_around, log_facets, log_patterns, logs, notifications, overview, rule, rule_chart, text,
-    threshold,
+    alert_logs, alert_trace, alerts, changes, empty, entity, entity_panels, explore, history_view, ingest,
+    ingest_refused, ingest_senders, log_around, log_facets, log_patterns, logs, notifications, overview, rule,
+    rule_chart, text, threshold, what_if,
 };
 use super::content::*;
 
@@ -26,6 +26,13 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut page = overview::OverviewPage::new(frame("/"), &groups, deliveries(), NOW_MS);
     page.show_ingest(&TenantStats { newest_sample_ms: Some(NOW_MS - 4_000), ..TenantStats::default() }, NOW_MS);
     page.show_tables(&hosts(), &services(), &groups, NOW_MS);
+    page.changes = vec![changes::Change {
+        at: text::Stamp::of_ms(NOW_MS, NOW_MS),
+        state: None,
+        name: text::one_line(HOSTILE, 120),
+        href: entity::href(entity_panels::Subject::Service, HOSTILE),
+        words: text::one_line(HOSTILE, 120),
+    }];
     out.push(("index", html(&page)));
     let mut page = overview::OverviewPage::new(frame("/"), &[], Deliveries::new(&[], false, NOW_MS), NOW_MS);
     page.empty = Some(empty::Empty::new("127.0.0.1:4318", "127.0.0.1:4317", true));
@@ -168,6 +175,8 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     ));
     page.rows = history_view::transition_rows(&transitions(), &groups, NOW_MS);
     page.attempts = history_view::attempt_rows(&attempts(), NOW_MS);
+    let typed = what_if::Parameters { limit: HOSTILE.into(), wait: HOSTILE.into() };
+    page.what_if = Some(what_if::WhatIf::new(&groups[0].rules[0].expr, 30_000, &typed));
     out.push(("rule", html(&page)));
 
     let (fired, rule_of_it) = (&groups[0].rules[0].instances[0], &groups[0].rules[0]);

@@ -167,3 +167,25 @@ async fn tenants_and_tokens_hold_for_pushes() {
         assert_eq!(reply.status, status, "{}", reply.text());
     }
 }
+
+#[tokio::test]
+async fn otlp_is_taken_where_a_loki_takes_it() {
+    let house = House::open(settings()).await;
+    let record = |n: i64| {
+        json!({"resourceLogs": [{
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "api"}}]},
+            "scopeLogs": [{"logRecords": [{"timeUnixNano": (now_ns() - n).to_string(), "body": {"stringValue": "hi"}}]}],
+        }]})
+    };
+    for (n, address) in [house.http, house.otlp].into_iter().enumerate() {
+        let url = format!("http://{address}/otlp/v1/logs");
+        let body = record(n as i64).to_string();
+        let reply = client::send("POST", &url, &[("content-type", JSON)], body.into()).await;
+        assert_eq!((reply.status, reply.json()), (200, json!({})), "{url}");
+        let refused = client::send("POST", &url, &[("content-type", JSON)], b"{".to_vec()).await;
+        assert_eq!((refused.status, &refused.json()["code"]), (400, &json!(3)), "{url}");
+    }
+    let reply =
+        house.get("/loki/api/v1/query?query=sum(count_over_time(%7Bservice_name%3D%22api%22%7D%5B1m%5D))", &[]).await;
+    assert_eq!(reply.json()["data"]["result"][0]["value"][1], "2", "{}", reply.text());
+}

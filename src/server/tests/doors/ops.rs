@@ -8,11 +8,13 @@ use crate::payload::gauge;
 #[tokio::test]
 async fn health_readiness_and_metrics() {
     let house = House::open(settings()).await;
-    for path in ["/health", "/healthz"] {
+    for path in ["/health", "/healthz", "/-/healthy"] {
         let reply = house.get(path, &[]).await;
         assert_eq!((reply.status, reply.text().trim()), (200, "ok"), "{path}");
     }
-    assert_eq!(house.get("/ready", &[]).await.status, 200);
+    for (path, status) in [("/ready", 200), ("/-/ready", 200), ("/-/reload", 403), ("/-/quit", 403)] {
+        assert_eq!(house.get(path, &[]).await.status, status, "{path}");
+    }
 
     let body = gauge("up", &[(now_ms(), Some(1.0)), (now_ms(), None)]).encode_to_vec();
     let headers = [("content-type", "application/x-protobuf"), ("x-scope-orgid", "ops")];

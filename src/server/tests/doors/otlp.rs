@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::client;
 use crate::house::{House, now_ms, settings};
 use crate::payload::{self, gauge};
 
@@ -60,6 +61,16 @@ async fn a_point_arrives_in_every_encoding_and_packing() {
         let labels = json!({"__name__": "queue_depth", "job": "api", "service_name": "api", "zone": "a"});
         assert_eq!((&found[0]["metric"], &found[0]["value"][1]), (&labels, &json!("7.5")), "{content_type} {packing}");
     }
+}
+
+#[tokio::test]
+async fn metrics_are_taken_where_prometheus_takes_them() {
+    let house = House::open(settings()).await;
+    let url = format!("http://{}/api/v1/otlp/v1/metrics", house.http);
+    let body = gauge("queue.depth", &[(now_ms(), Some(7.5))]).encode_to_vec();
+    assert_eq!(client::send("POST", &url, &[PROTOBUF], body).await.status, 200);
+    assert_eq!(value_of(&house, "default", "queue_depth").await[0]["value"][1], "7.5");
+    assert_eq!(house.get("/api/v1/otlp/v1/metrics", &[]).await.status, 405);
 }
 
 #[tokio::test]

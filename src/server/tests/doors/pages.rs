@@ -161,7 +161,7 @@ async fn records_are_found_filtered_and_paged() {
     let next = attribute(&first.text(), "class=\"btn\"", "href").replace("&#38;", "&").replace("&amp;", "&");
     let second = house.get(&next, &[]).await;
     holds(&second, &["payment 3", "payment 5", "Back to newest"]);
-    holds(&page, &["id=\"facets\"", "title=\"Only service.name checkout\"", "<script type=\"module\" src=\"/-/logs."]);
+    holds(&page, &["id=\"facets\"", "title=\"Only service.name checkout\"", "<script type=\"module\" src=\"/-/app."]);
     let script = house.get(attribute(&page.text(), "<script", "src"), &[]).await;
     assert_eq!((script.status, script.header("content-type")), (200, "text/javascript; charset=utf-8"));
     let columns = house.get("/logs?q=payment&cols=http.route&col=nothing", &[]).await;
@@ -258,4 +258,105 @@ async fn alerts_of_other_programs_stand_among_ours() {
     let rules = house.get("/alerts?tab=rules", &[]).await.text();
     assert!(!rules.contains("BackupLate"), "{rules}");
     holds(&house.get("/", &[]).await, &["1 firing"]);
+}
+
+#[tokio::test]
+async fn an_alert_has_a_page_with_its_records_and_one_form_for_both_ways_out() {
+    let house = House::open(settings()).await;
+    let record =
+        json!({"timeUnixNano": ns(now_ms() - 5_000), "severityNumber": 17, "body": {"stringValue": "disk <full>"}});
+    let body = json!({"resourceLogs": [{"resource": {"attributes": attributes(&[("service.name", "backup")])},
+        "scopeLogs": [{"logRecords": [record]}]}]});
+    assert_eq!(house.post("/v1/logs", &JSON, body.to_string().into_bytes()).await.status, 200);
+    let alert = json!([{"labels": {"alertname": "BackupLate", "service_name": "backup"},
+        "startsAt": model::time::rfc3339_ms(now_ms() - 60_000), "endsAt": model::time::rfc3339_ms(now_ms() + 600_000)}]);
+    let url = format!("http://{}/api/v2/alerts", house.http);
+    assert_eq!(client::send("POST", &url, &JSON, alert.to_string().into_bytes()).await.status, 200);
+
+    let path = attribute(&house.get("/alerts", &[]).await.text(), "class=\"name\"", "href").to_owned();
+    let page = house.get(&path, &[]).await;
+    holds(
+        &page,
+        &[
+            "BackupLate",
+            "service_name=backup",
+            "href=\"/s/backup\"",
+            "disk &#60;full&#62;",
+            "1 record, warning or worse.",
+        ],
+    );
+    let matchers = attribute(&page.text(), "name=\"matchers\"", "value").replace("&#34;", "\"");
+    assert_eq!(matchers, "alertname=\"BackupLate\", service_name=\"backup\"");
+    let words = "by=anna&comment=cleaning&lasts=";
+    let reply = send_form(&house, &format!("{path}/ack"), words, "same-origin").await;
+    assert_eq!((reply.status, reply.header("location")), (303, path.as_str()), "{}", reply.text());
+    holds(&house.get(&path, &[]).await, &["Give it back (anna has it)"]);
+    let silence = url::form_urlencoded::Serializer::new(words.to_owned()).append_pair("matchers", &matchers).finish();
+    let reply = send_form(&house, "/silences", &silence, "same-origin").await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    holds(
+        &house.get("/silences", &[]).await,
+        &["alertname=&#34;BackupLate&#34;", "holds back 1 alert", "anna: cleaning"],
+    );
+    holds(&house.get("/settings", &[]).await, &["alert acknowledged", "silence created", "anna"]);
+    assert_eq!(house.get("/alerts/why/0000000000000000", &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_service_and_a_host_have_all_their_signals_on_a_page() {
+    let house = House::open(settings()).await;
+    let now = now_ms();
+    let points: Vec<_> = (0..40).map(|n| (&[("state", "used")][..], now - 10_000 - n * 15_000, 3e9)).collect();
+    let free: Vec<_> = (0..40).map(|n| (&[("state", "free")][..], now - 10_000 - n * 15_000, 1e9)).collect();
+    let memory = metric("system.memory.usage", "By", false, &[points, free].concat());
+    push_metrics(&house, &[("service.name", "agent"), ("host.name", "a/b <c>")], vec![memory]).await;
+    holds(&house.get("/", &[]).await, &["href=\"/h/a%2Fb%20%3Cc%3E\""]);
+    let page = house.get("/h/a%2Fb%20%3Cc%3E", &[]).await;
+    holds(&page, &["a/b &#60;c&#62;", "Memory in use", "75 %", "Nothing in this window of: CPU in use"]);
+    holds(
+        &house.get("/s/nobody?from=yesterday", &[]).await,
+        &["The time window cannot be read", "No metric that these pages know"],
+    );
+}
+
+#[tokio::test]
+async fn the_intake_page_tells_who_sends_and_who_holds_the_series() {
+    let house = House::open(settings()).await;
+    holds(&house.get("/ingest", &[]).await, &["No data has been received yet"]);
+    let resource = [("service.name", "checkout"), ("service.instance.id", "c-1"), ("host.name", "borea")];
+    push_metrics(&house, &resource, vec![metric("queue.depth", "1", false, &[(&[], now_ms() - 1_000, 4.0)])]).await;
+    holds(
+        &house.get("/ingest", &[]).await,
+        &["checkout", "borea", "c-1", "sends", "queue_depth", "Who holds the series", "retention"],
+    );
+    holds(&house.get("/settings", &[]).await, &["retention.metrics", "default", "binnacle token create"]);
+}
+
+#[tokio::test]
+async fn a_browser_gets_refusals_as_pages_and_a_script_as_a_sentence() {
+    let house = House::open(settings()).await;
+    let page = house.get("/nothing", &[("accept", "text/html,*/*")]).await;
+    assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
+    assert!(page.text().contains("nothing at /nothing") && page.text().contains("<nav"), "{}", page.text());
+    let text = house.get("/nothing", &[]).await;
+    assert_eq!((text.status, text.text().as_str()), (404, "nothing at /nothing; start at /\n"));
+}
+
+#[tokio::test]
+async fn a_rule_tells_how_often_it_would_have_fired() {
+    let house = House::open(settings()).await;
+    let now = now_ms();
+    let points: Vec<_> = (0..40).map(|n| (&[][..], now - 10_000 - n * 15_000, 0.0)).collect();
+    push_metrics(&house, &[("service.name", "api")], vec![metric("up", "", false, &points)]).await;
+    let rules = house.get("/alerts?tab=rules", &[]).await.text();
+    let from = rules.find(">Down</a>").expect("the rule is listed");
+    let start = rules[..from].rfind("href=\"").expect("it is a link") + 6;
+    let path = &rules[start..from - 1];
+    holds(&house.get(path, &[]).await, &["How often in the last 7 d?", "name=\"for\" value=\"1m\""]);
+    let asked = house.get(&format!("{path}?limit=-1&for=2m"), &[]).await;
+    holds(
+        &asked,
+        &["As it is it would have fired once in the last 7 d", "Like this it would have fired never", "value=\"-1\""],
+    );
+    holds(&house.get(&format!("{path}?for=soon"), &[]).await, &["is no duration"]);
 }

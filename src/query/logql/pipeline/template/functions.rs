@@ -68,7 +68,7 @@ pub(super) fn call(name: &str, arguments: &[Value], around: &mut Around<'_>) -> 
         ("b64enc", [Text(of)]) => text(base64_encoded(of)),
         ("b64dec", [Text(of)]) => text(base64_decoded(of)),
         ("bytes", [Text(of)]) => Ok(Value::Float(units::bytes(of)? as f64)),
-        ("duration" | "duration_seconds", [Text(of)]) => Ok(Value::Float(units::go_duration(of)? as f64 / 1e9)),
+        ("duration" | "duration_seconds", [Text(of)]) => Ok(Value::Float(units::seconds(units::go_duration(of)?))),
         ("int", [of]) => Ok(Int(integer(of))),
         ("float64", [of]) => Ok(Value::Float(float(of))),
         ("add", all) => Ok(Int(all.iter().map(integer).fold(0, i64::wrapping_add))),

@@ -1,17 +1,15 @@
 //! Seeded series, as remote write requests.
 //!
-//! No sample lies on a multiple of [`AWAY_FROM_MS`] and every query's time, range and offset is one, so that it makes no difference
-//! that Prometheus 3 leaves the left end of a range out and Prometheus 2 did not. Values are multiples of 1/64 below 2^26, so that
-//! their sums are exact in any order. Where a rate is cut off at zero has changed too, for
-//! a window that begins well before its first sample: counters stay far from zero, and begin anew only where no window reaches
-//! beyond the start of their samples.
+//! Values are multiples of 1/64 below 2^26, so that their sums are exact in any order. Native histograms stay far from zero, where rates
+//! of them are cut off otherwise since Prometheus 3.5.
+
+mod histograms;
 
 use prost::Message as _;
 
-use crate::prompb::{self, BucketSpan, v1};
+use crate::prompb::{self, v1};
 use crate::rng::Rng;
 
-pub(crate) const AWAY_FROM_MS: i64 = 250;
 /// How long the series are.
 pub(crate) const SPAN_S: i64 = 7_200;
 /// Time in one request: Prometheus takes what is up to an hour older than its newest sample, so all series go forward together.
@@ -37,9 +35,6 @@ enum Rhythm {
     /// Now and then nothing for up to eleven minutes, sometimes after a stale marker.
     Broken,
 }
-
-/// No counter begins anew before that many samples, ten seconds or more apart: the longest window and the longest offset are an hour.
-const UNBROKEN_SAMPLES: usize = 400;
 
 /// All series, from `start_ms` on for [`SPAN_S`].
 pub(crate) fn series(seed: u64, start_ms: i64) -> Vec<Series> {
@@ -68,8 +63,14 @@ pub(crate) fn series(seed: u64, start_ms: i64) -> Vec<Series> {
             }
             all.push(Series { labels: base("level"), points: floats(&mut rng, start_ms, Rhythm::Jittered, level) });
             all.push(Series { labels: base("odd"), points: floats(&mut rng, start_ms, Rhythm::Jittered, odd) });
-            all.extend(classic_histogram(&mut rng, start_ms, &base));
-            all.push(Series { labels: base("size"), points: native_histogram(&mut rng, start_ms) });
+            all.push(Series {
+                labels: base("joules.used"),
+                points: floats(&mut rng, start_ms, Rhythm::Jittered, counter(0.5, true)),
+            });
+            all.extend(histograms::classic(&mut rng, start_ms, &base));
+            all.push(Series { labels: base("size"), points: histograms::exponential(&mut rng, start_ms) });
+            all.push(Series { labels: base("spread"), points: histograms::custom(&mut rng, start_ms) });
+            all.push(Series { labels: base("mixed"), points: histograms::mixed(&mut rng, start_ms) });
             if rng.below(4) > 0 {
                 let version = format!("v{}", rng.below(3));
                 let points = floats(&mut rng, start_ms, Rhythm::Even, |_, _| 1.0);
@@ -83,13 +84,17 @@ pub(crate) fn series(seed: u64, start_ms: i64) -> Vec<Series> {
     all
 }
 
-/// Rises by up to `most` a sample; if it `resets`, now and then from a value far from zero again.
+/// Rises by up to `most` a sample; if it `resets`, now and then from zero again, or from a value far from it.
 fn counter(most: f64, resets: bool) -> impl FnMut(&mut Rng, f64) -> f64 {
     let mut samples = 0;
     move |rng, before| {
         samples += 1;
-        let begins = samples == 1 || resets && samples > UNBROKEN_SAMPLES && rng.below(60) == 0;
-        let from = if begins { 1e6 + sixtyfourths(rng, 1e5) } else { before };
+        let begins = samples == 1 || resets && rng.below(60) == 0;
+        let from = match (begins, rng.below(2)) {
+            (false, _) => before,
+            (true, 0) => 0.0,
+            (true, _) => 1e6 + sixtyfourths(rng, 1e5),
+        };
         from + sixtyfourths(rng, most)
     }
 }
@@ -104,7 +109,9 @@ fn level(rng: &mut Rng, before: f64) -> f64 {
 }
 
 fn odd(rng: &mut Rng, _: f64) -> f64 {
-    *rng.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1.0, -2.5, 1e300, 1e-300, 3.0])
+    // A NaN that is neither the ordinary one nor a stale marker is one all the same.
+    let payload = f64::from_bits(0x7ff8_0000_0000_1234);
+    *rng.pick(&[f64::NAN, payload, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1.0, -2.5, 1e300, 1e-300, 3.0, 5e-324])
 }
 
 fn sixtyfourths(rng: &mut Rng, most: f64) -> f64 {
@@ -116,7 +123,9 @@ fn times(rng: &mut Rng, start_ms: i64, rhythm: Rhythm) -> Vec<(i64, bool)> {
     let interval_ms = *rng.pick(&[10_000, 15_000, 30_000]);
     let jitter_ms = if matches!(rhythm, Rhythm::Even) { 1 } else { 4_000 };
     let mut times = Vec::new();
-    let mut at_ms = start_ms + rng.below(20_000) as i64;
+    // Often where windows and steps begin and end.
+    let first_ms = rng.below(20_000) as i64;
+    let mut at_ms = start_ms + if rng.below(2) == 0 { first_ms } else { first_ms / 5_000 * 5_000 };
     while at_ms < start_ms + SPAN_S * 1000 {
         let mut is_stale = false;
         let mut gap_ms = 0;
@@ -124,8 +133,7 @@ fn times(rng: &mut Rng, start_ms: i64, rhythm: Rhythm) -> Vec<(i64, bool)> {
             is_stale = rng.below(2) == 0;
             gap_ms = rng.below(660_000) as i64;
         }
-        let on_the_line = at_ms % AWAY_FROM_MS == 0;
-        times.push((at_ms + i64::from(on_the_line), is_stale));
+        times.push((at_ms, is_stale));
         at_ms += interval_ms + gap_ms + rng.below(jitter_ms) as i64;
     }
     times
@@ -142,75 +150,6 @@ fn floats(
     for (at_ms, is_stale) in times(rng, start_ms, rhythm) {
         value = next(rng, value);
         points.push((at_ms, Point::Float(if is_stale { f64::from_bits(STALE) } else { value })));
-    }
-    points
-}
-
-/// Buckets that rise together, as one exposition has them.
-fn classic_histogram(rng: &mut Rng, start_ms: i64, base: &dyn Fn(&str) -> Vec<(&'static str, String)>) -> Vec<Series> {
-    const BOUNDS: [&str; 6] = ["0.1", "0.25", "0.5", "1", "2.5", "+Inf"];
-    let mut counts = [1_000_000.0; BOUNDS.len()];
-    let mut sum = 1e6;
-    let mut buckets = vec![Vec::new(); BOUNDS.len()];
-    let mut sums = Vec::new();
-    for (at_ms, _) in times(rng, start_ms, Rhythm::Jittered) {
-        for _ in 0..rng.below(30) {
-            let bucket = rng.below(BOUNDS.len());
-            counts[bucket..].iter_mut().for_each(|count| *count += 1.0);
-            sum += sixtyfourths(rng, 3.0);
-        }
-        for (points, count) in buckets.iter_mut().zip(counts) {
-            points.push((at_ms, Point::Float(count)));
-        }
-        sums.push((at_ms, Point::Float(sum)));
-    }
-    let mut all = vec![
-        Series { labels: base("latency_sum"), points: sums },
-        Series { labels: base("latency_count"), points: buckets[BOUNDS.len() - 1].clone() },
-    ];
-    for (bound, points) in BOUNDS.into_iter().zip(buckets) {
-        let mut labels = base("latency_bucket");
-        labels.push(("le", bound.into()));
-        all.push(Series { labels, points });
-    }
-    all
-}
-
-fn native_histogram(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
-    let (mut positive, mut negative) = ([5_i64; 6], [3_i64; 2]);
-    let mut zero = 2_u64;
-    let mut sum = 1000.0;
-    let mut points = Vec::new();
-    for (at_ms, _) in times(rng, start_ms, Rhythm::Jittered) {
-        if rng.below(50) == 0 {
-            (positive, negative, zero, sum) = ([1; 6], [1; 2], 1, 10.0);
-        }
-        for count in positive.iter_mut().chain(&mut negative) {
-            *count += rng.below(5) as i64;
-        }
-        zero += rng.below(2) as u64;
-        sum += sixtyfourths(rng, 20.0);
-        let count = positive.iter().chain(&negative).sum::<i64>() as u64 + zero;
-        let deltas = |counts: &[i64]| {
-            let before = std::iter::once(0).chain(counts.iter().copied());
-            counts.iter().zip(before).map(|(count, before)| count - before).collect()
-        };
-        points.push((
-            at_ms,
-            Point::Histogram(Box::new(prompb::Histogram {
-                count_int: Some(count),
-                zero_count_int: Some(zero),
-                zero_threshold: 0.001,
-                schema: 1,
-                sum,
-                positive_spans: vec![BucketSpan { offset: -1, length: 4 }, BucketSpan { offset: 2, length: 2 }],
-                positive_deltas: deltas(&positive),
-                negative_spans: vec![BucketSpan { offset: 0, length: 2 }],
-                negative_deltas: deltas(&negative),
-                timestamp: at_ms,
-                ..Default::default()
-            })),
-        ));
     }
     points
 }
@@ -247,7 +186,7 @@ pub(crate) fn requests(series: &[Series]) -> Vec<Vec<u8>> {
     bodies
 }
 
-/// As agents send it; Prometheus 2 reads past it.
+/// As agents send it; Prometheus reads past it.
 fn metadata() -> Vec<v1::MetricMetadata> {
     let family = |name: &str, kind, help: &str| v1::MetricMetadata {
         r#type: kind,

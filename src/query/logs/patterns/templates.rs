@@ -1,20 +1,12 @@
-//! Templates of lines: what lines have in common, with how often each came and when.
-//!
-//! After Drain (He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017): lines with the same number of
-//! words, the same separators and the same first word are compared word by word; what differs becomes `<_>`, as Loki writes it.
+//! Lines cut into words, and the templates that those of a kind share.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
-use model::{Matcher, NsRange};
-use store::Snapshot;
+use model::Severity;
 
-use super::expr::Expr;
-use super::guard::{Guard, Source};
-use super::row::Rows;
-use super::{Partial, Search, judge};
-use crate::logql::{labels, narrow};
-use crate::{Budget, QueryError};
+use super::{PLACEHOLDER, Pattern, Patterns};
 
 /// Words of a line that are compared; the rest of the line is one more.
 const WORDS_MAX: usize = 80;
@@ -24,158 +16,8 @@ const LINE_BYTES_MAX: usize = 2_048;
 const TEMPLATES_MAX: usize = 2_000;
 /// Share of words that must be equal for a line to belong to a template.
 const LIKENESS_MIN: f64 = 0.5;
-/// Lines looked at; of more records only every nth is.
-const LINES_MAX: u64 = 200_000;
-/// Steps a template's counts are told for.
-const STEPS_MAX: i64 = 11_000;
 /// Of a template's own memory beside its text, in bytes.
 const TEMPLATE_BYTES: u64 = 256;
-/// What stands for a word that differs.
-pub const PLACEHOLDER: &str = "<_>";
-
-/// Whose lines.
-#[derive(Debug, Clone, Copy)]
-pub enum Selection<'a> {
-    Search(&'a Search),
-    /// Matchers on the stream labels that Loki makes.
-    Streams(&'a [Matcher]),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pattern {
-    /// Text with [`PLACEHOLDER`] where lines differ.
-    pub template: String,
-    /// Lines; estimated where only every nth was looked at.
-    pub count: u64,
-    pub first_ns: i64,
-    pub last_ns: i64,
-    /// Start of each step that has lines, in ns, and their count; oldest first.
-    pub steps: Vec<(i64, u64)>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Patterns {
-    /// Most frequent first.
-    pub patterns: Vec<Pattern>,
-    /// Lines of templates too rare to be kept.
-    pub other: u64,
-    /// Every how many lines one was looked at.
-    pub sampled_every: u64,
-    /// Set when the budget ended before the lines did.
-    pub partial: Option<Partial>,
-}
-
-/// The templates of the lines in a range, counted in steps aligned to multiples of `step_ns`. The newest blocks are read first; where the
-/// budget's time or memory ends before them, what was found until then.
-///
-/// # Errors
-/// `Evaluation` for a step below 1; `TooMuch` for more than 11,000 steps; `Cancelled`.
-pub fn patterns(
-    snapshot: &Snapshot,
-    selection: Selection<'_>,
-    range: NsRange,
-    step_ns: i64,
-    budget: &Budget,
-) -> Result<Patterns, QueryError> {
-    if step_ns < 1 {
-        return Err(QueryError::Evaluation { reason: format!("steps cannot be {step_ns} ns wide") });
-    }
-    if range.start_ns >= range.end_ns {
-        return Ok(Patterns { sampled_every: 1, ..Patterns::default() });
-    }
-    let steps = i128::from(range.end_ns) / i128::from(step_ns) - i128::from(range.start_ns) / i128::from(step_ns);
-    if steps > i128::from(STEPS_MAX) {
-        return Err(QueryError::TooMuch {
-            message: format!("patterns would be counted in {steps} steps, at most {STEPS_MAX} are; use a larger step"),
-        });
-    }
-    let all;
-    let expr = match selection {
-        Selection::Search(search) => &search.expr,
-        Selection::Streams(matchers) => {
-            all = narrow::expr(matchers);
-            &all
-        }
-    };
-    let mut guard = Guard::new(budget);
-    let covering = |error: QueryError, start_ns: i64| match error {
-        QueryError::Timeout { .. } | QueryError::TooMuch { .. } => {
-            let covered = NsRange { start_ns: start_ns.clamp(range.start_ns, range.end_ns), end_ns: range.end_ns };
-            Ok(Some(Partial { reason: error.to_string(), covered }))
-        }
-        error => Err(error),
-    };
-    let mut sources = match guard.sources(snapshot.logs(), expr, range) {
-        Ok(sources) => sources,
-        Err(error) => {
-            return Ok(Patterns { sampled_every: 1, partial: covering(error, range.end_ns)?, ..Patterns::default() });
-        }
-    };
-    sources.sort_by_key(|source| std::cmp::Reverse(source.max_ns()));
-    let records = |source: &Source| match source {
-        Source::Block(block) => block.records(),
-        Source::Head(part) => part.len() as u64,
-    };
-    let every = (sources.iter().map(records).sum::<u64>() / LINES_MAX).max(1);
-    let mut found = Templates { step_ns, every, ..Templates::default() };
-    let mut nth = 0u64;
-    for source in sources {
-        let edge_ns = source.max_ns();
-        if let Err(error) = add(&mut found, &mut guard, source, (selection, expr), range, &mut nth) {
-            let partial = covering(error, edge_ns.saturating_add(1))?;
-            return Ok(Patterns { partial, ..found.finish() });
-        }
-    }
-    Ok(found.finish())
-}
-
-/// Adds the lines of a source; `nth` counts the records of all of them.
-fn add(
-    found: &mut Templates,
-    guard: &mut Guard<'_>,
-    source: Source,
-    (selection, expr): (Selection<'_>, &Expr),
-    range: NsRange,
-    nth: &mut u64,
-) -> Result<(), QueryError> {
-    let Some(rows) = guard.read(source)? else { return Ok(()) };
-    let mut selected: HashMap<(usize, usize), bool, RandomState> = HashMap::default();
-    for at in 0..rows.count() {
-        guard.tick()?;
-        let time_ns = rows.time(at)?;
-        if !range.contains(time_ns) {
-            continue;
-        }
-        *nth += 1;
-        if !nth.is_multiple_of(found.every) {
-            continue;
-        }
-        let wanted = match selection {
-            Selection::Search(_) => judge::matches(expr, &rows, at)?,
-            Selection::Streams(matchers) => is_selected(&rows, at, matchers, &mut selected)?,
-        };
-        if wanted {
-            guard.spend(found.add(&rows.line(at)?, time_ns))?;
-        }
-    }
-    Ok(())
-}
-
-fn is_selected(
-    rows: &Rows,
-    at: usize,
-    matchers: &[Matcher],
-    known: &mut HashMap<(usize, usize), bool, RandomState>,
-) -> Result<bool, QueryError> {
-    let place = rows.place(at)?;
-    if let Some(selected) = known.get(&place) {
-        return Ok(*selected);
-    }
-    let labels = labels::stream_labels(rows.resource(at)?, |_, _| {});
-    let selected = matchers.iter().all(|matcher| matcher.matches_labels(&labels));
-    known.insert(place, selected);
-    Ok(selected)
-}
 
 /// Lines that are alike.
 struct Template {
@@ -186,11 +28,11 @@ struct Template {
     count: u64,
     first_ns: i64,
     last_ns: i64,
-    steps: BTreeMap<i64, u64>,
+    steps: BTreeMap<(Severity, i64), u64>,
 }
 
-#[derive(Default)]
-struct Templates {
+/// The templates of the lines that were added.
+pub(super) struct Templates {
     all: Vec<Template>,
     /// By separators and first word.
     alike: HashMap<u64, Vec<usize>, RandomState>,
@@ -236,8 +78,17 @@ fn cut(line: &str) -> Cut<'_> {
 }
 
 impl Templates {
+    /// Counts in steps aligned to multiples of `step_ns`; each line stands for `every`.
+    pub(super) fn new(step_ns: i64, every: u64) -> Templates {
+        Templates { all: Vec::new(), alike: HashMap::default(), other: 0, step_ns, every }
+    }
+
+    pub(super) fn every(&self) -> u64 {
+        self.every
+    }
+
     /// Adds a line; the bytes of memory that it took.
-    fn add(&mut self, line: &str, time_ns: i64) -> u64 {
+    pub(super) fn add(&mut self, line: &str, time_ns: i64, severity: Severity) -> u64 {
         let line = cut(line);
         let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
         line.separators.iter().for_each(|separator| {
@@ -286,7 +137,7 @@ impl Templates {
         template.count += self.every;
         template.first_ns = template.first_ns.min(time_ns);
         template.last_ns = template.last_ns.max(time_ns);
-        *template.steps.entry(step_ns).or_insert(0) += self.every;
+        *template.steps.entry((severity, step_ns)).or_insert(0) += self.every;
         spent
     }
 
@@ -317,27 +168,24 @@ impl Templates {
         self.alike.retain(|_, places| !places.is_empty());
     }
 
-    fn finish(self) -> Patterns {
+    pub(super) fn finish(self) -> Patterns {
         // Templates that became equal by what they lost are one.
-        let mut by_text: BTreeMap<String, Pattern> = BTreeMap::new();
+        let mut by_text: BTreeMap<String, Template> = BTreeMap::new();
         for template in self.all {
-            let text = template.text();
-            let steps = template.steps;
-            let one = by_text.entry(text.clone()).or_insert_with(|| Pattern {
-                template: text,
-                count: 0,
-                first_ns: template.first_ns,
-                last_ns: template.last_ns,
-                steps: Vec::new(),
-            });
-            one.count += template.count;
-            one.first_ns = one.first_ns.min(template.first_ns);
-            one.last_ns = one.last_ns.max(template.last_ns);
-            let mut both: BTreeMap<i64, u64> = one.steps.iter().copied().collect();
-            steps.into_iter().for_each(|(step, count)| *both.entry(step).or_insert(0) += count);
-            one.steps = both.into_iter().collect();
+            match by_text.entry(template.text()) {
+                Entry::Vacant(place) => {
+                    place.insert(template);
+                }
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.count += template.count;
+                    known.first_ns = known.first_ns.min(template.first_ns);
+                    known.last_ns = known.last_ns.max(template.last_ns);
+                    template.steps.into_iter().for_each(|(step, count)| *known.steps.entry(step).or_insert(0) += count);
+                }
+            }
         }
-        let mut patterns: Vec<Pattern> = by_text.into_values().collect();
+        let mut patterns: Vec<Pattern> = by_text.into_iter().map(|(text, template)| template.pattern(text)).collect();
         patterns.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.template.cmp(&right.template)));
         Patterns { patterns, other: self.other, sampled_every: self.every, partial: None }
     }
@@ -353,6 +201,20 @@ fn likeness(template: &[Option<Box<str>>], line: &[Option<&str>]) -> Option<usiz
 }
 
 impl Template {
+    fn pattern(self, template: String) -> Pattern {
+        let mut steps: BTreeMap<i64, u64> = BTreeMap::new();
+        let mut by_severity: Vec<(Severity, Vec<(i64, u64)>)> = Vec::new();
+        let Template { count: lines, first_ns, last_ns, steps: counts, .. } = self;
+        for ((severity, step_ns), count) in counts {
+            *steps.entry(step_ns).or_insert(0) += count;
+            match by_severity.last_mut().filter(|(known, _)| *known == severity) {
+                Some((_, of)) => of.push((step_ns, count)),
+                None => by_severity.push((severity, vec![(step_ns, count)])),
+            }
+        }
+        Pattern { template, count: lines, first_ns, last_ns, steps: steps.into_iter().collect(), by_severity }
+    }
+
     fn text(&self) -> String {
         let mut out = String::new();
         for (at, separator) in self.separators.iter().enumerate() {
@@ -373,7 +235,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_alike_share_a_template() {
-        let mut found = Templates { step_ns: 10, every: 1, ..Templates::default() };
+        let mut found = Templates::new(10, 1);
         for (line, at) in [
             ("GET /users 200 in 5ms", 1),
             ("GET /orders 200 in 17ms", 12),
@@ -384,7 +246,7 @@ mod tests {
             ("", 7),
             ("größe überall", 8),
         ] {
-            found.add(line, at);
+            found.add(line, at, if at < 10 { Severity::Info } else { Severity::Error });
         }
         let found = found.finish();
         let shown: Vec<(&str, u64, i64, i64)> =
@@ -400,15 +262,17 @@ mod tests {
             ]
         );
         assert_eq!(found.patterns[0].steps, [(0, 1), (10, 1)]);
+        let by_severity = [(Severity::Info, vec![(0, 1)]), (Severity::Error, vec![(10, 1)])];
+        assert_eq!(found.patterns[0].by_severity, by_severity);
     }
 
     #[test]
     fn rare_templates_make_room() {
-        let mut found = Templates { step_ns: 10, every: 1, ..Templates::default() };
+        let mut found = Templates::new(10, 1);
         let word = |n: usize| -> String { format!("{n:05}").bytes().map(|digit| char::from(digit + 49)).collect() };
         for n in 0..3 * TEMPLATES_MAX {
-            found.add(&word(n), 1);
-            found.add("often", 1);
+            found.add(&word(n), 1, Severity::Info);
+            found.add("often", 1, Severity::Info);
         }
         assert!(found.all.len() <= TEMPLATES_MAX);
         let found = found.finish();

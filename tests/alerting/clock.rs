@@ -23,7 +23,7 @@ const RULES: &str = "
 const HOUR_S: i64 = 3_600;
 const DAY_S: i64 = 86_400;
 
-fn library() -> Option<PathBuf> {
+pub(crate) fn library() -> Option<PathBuf> {
     let home = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/faketime");
     let found = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
         .map(|machine| home.join(format!("usr/lib/{machine}/faketime/libfaketimeMT.so.1")));

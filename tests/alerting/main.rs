@@ -5,13 +5,14 @@
 //! Each scenario is an appliance of its own with four receivers; an oracle that knows the true episodes counts what was lost,
 //! left open, doubled or out of order, and what a human saw. All of them take some minutes. From the environment:
 //! `BINNACLE_SCENARIOS=1,4` picks, `BINNACLE_BIN` plays them against another build, `BINNACLE_KILL_ROUNDS` sets how often scenario
-//! 8 kills, `BINNACLE_SOAK_S` how many seconds scenario 27 lasts, `BINNACLE_LONG` makes
+//! 8 kills, `BINNACLE_SOAK_S` how many seconds scenario 27 lasts and `BINNACLE_SOAK_HOURS` how many hours of a fast clock 27d, `BINNACLE_LONG` makes
 //! outages as long as the plan has them, `BINNACLE_PEERS` plays the same rules at Prometheus and Alertmanager, and `SEED` repeats a
-//! run's chances. `setup` fetches what scenario 15 needs.
+//! run's chances. `setup` fetches what scenarios 7h, 15 and 27d need.
 
 mod api;
 mod beside;
 mod clock;
+mod days;
 mod disk;
 mod hurdles;
 mod knobs;

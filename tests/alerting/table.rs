@@ -7,7 +7,7 @@ use std::pin::Pin;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::oracle::Counts;
-use crate::{clock, disk, hurdles, logs, noise, outages, quiet, restarts, silent, soak, watches};
+use crate::{clock, days, disk, hurdles, logs, noise, outages, quiet, restarts, silent, soak, watches};
 
 type Played = Pin<Box<dyn Future<Output = Row>>>;
 
@@ -56,6 +56,7 @@ const SCENARIOS: &[Scenario] = &[
     ("25", "token revoked, key wrong, then put right", || Box::pin(outages::refused())),
     ("26", "the data disk is full", || Box::pin(disk::disk_full())),
     ("27", "a while with faulty receivers", || Box::pin(soak::faulty_receivers())),
+    ("27d", "days by a fast clock", || Box::pin(days::go_by())),
     ("D", "dead man's switch and a heartbeat", || Box::pin(watches::dead_man_and_heartbeat())),
     ("E", "escalation over a restart", || Box::pin(watches::escalation())),
     ("T", "binnacle notify test", || Box::pin(watches::test_of_a_receiver())),

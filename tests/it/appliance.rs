@@ -19,6 +19,8 @@ pub(crate) struct Appliance {
     pub(crate) otlp_http: String,
     pub(crate) otlp_grpc: String,
     client: reqwest::Client,
+    /// How often a request is made again whose connection was closed.
+    retries: usize,
     log: PathBuf,
 }
 
@@ -68,6 +70,7 @@ impl Appliance {
             otlp_grpc: format!("http://{}", field("otlp_grpc=")),
             child,
             client: client(),
+            retries: 0,
             log,
         }
     }
@@ -100,13 +103,30 @@ impl Appliance {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// For a server whose clock goes fast, which soon gives up on a slow client: each request takes a connection of its own, and some
+    /// are made again.
+    pub(crate) fn goes_fast(&mut self) {
+        self.client = client_builder().pool_max_idle_per_host(0).build().unwrap();
+        self.retries = 20;
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
+        for _ in 0..self.retries {
+            let again = request.try_clone().expect("its body is at hand");
+            if let Ok(reply) = again.send().await {
+                return Ok(reply);
+            }
+        }
+        request.send().await
+    }
+
     pub(crate) fn client(&self) -> &reqwest::Client {
         &self.client
     }
 
     /// `GET` of a path of the UI and query address: status and body.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let reply = self.client.get(format!("{}{path}", self.http)).send().await.unwrap();
+        let reply = self.send(self.client.get(format!("{}{path}", self.http))).await.unwrap();
         (reply.status().as_u16(), reply.text().await.unwrap())
     }
 
@@ -148,7 +168,8 @@ impl Appliance {
     /// Pushes an OTLP/HTTP protobuf body; the status.
     pub(crate) async fn push(&self, path: &str, body: Vec<u8>) -> reqwest::Result<u16> {
         let url = format!("{}{path}", self.otlp_http);
-        let reply = self.client.post(url).header("content-type", "application/x-protobuf").body(body).send().await?;
+        let request = self.client.post(url).header("content-type", "application/x-protobuf").body(body);
+        let reply = self.send(request).await?;
         Ok(reply.status().as_u16())
     }
 }
@@ -164,7 +185,7 @@ impl Drop for Appliance {
 pub(crate) fn client() -> reqwest::Client {
     // Installed by whichever test comes first.
     drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+    client_builder().build().unwrap()
 }
 
 /// The last lines of a log, for a failure's message.
@@ -172,4 +193,8 @@ fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+fn client_builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60))
 }

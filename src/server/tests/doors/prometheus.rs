@@ -227,7 +227,7 @@ async fn others_scrape_and_read_what_is_stored() {
         (scraped.status, scraped.header("content-type"), scraped.text()),
         (
             200,
-            "text/plain; version=0.0.4; charset=utf-8",
+            "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
             format!(
                 "# TYPE up untyped\nup{{job=\"api\",service_name=\"api\",zone=\"a\",instance=\"\"}} 0.25 {at_ms}\n"
             )

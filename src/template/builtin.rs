@@ -16,15 +16,17 @@ pub(crate) fn exists(name: &str) -> bool {
 }
 
 /// `None` when there is no such function.
-pub(crate) fn call(name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
-    exists(name).then(|| answer(name, arguments))
+pub(crate) fn call(name: &str, arguments: &[Value], mixed_numbers: bool) -> Option<Result<Value, String>> {
+    exists(name).then(|| answer(name, arguments, mixed_numbers))
 }
 
-fn answer(name: &str, arguments: &[Value]) -> Result<Value, String> {
+fn answer(name: &str, arguments: &[Value], mixed: bool) -> Result<Value, String> {
+    let order = |left, right| order(left, right, mixed);
     let text = |text: String| Ok(Value::Text(text));
     match (name, arguments) {
         ("not", [value]) => Ok(Value::Bool(!truth(value))),
         ("len", [value]) => length(value),
+        ("index", [Value::Nil, ..]) => Err("index of untyped nil".into()),
         ("index", [of, keys @ ..]) => keys.iter().try_fold(of.clone(), |of, key| index(&of, key)),
         ("slice", [of, bounds @ ..]) => slice(of, bounds),
         ("print", values) => text(print(values)),
@@ -36,11 +38,11 @@ fn answer(name: &str, arguments: &[Value]) -> Result<Value, String> {
         ("eq", [left, rest @ ..]) if !rest.is_empty() => {
             let mut equal = false;
             for right in rest {
-                equal = equal || order(left, right)? == Some(Ordering::Equal);
+                equal = equal || equals(left, right, mixed)?;
             }
             Ok(Value::Bool(equal))
         }
-        ("ne", [left, right]) => Ok(Value::Bool(order(left, right)? != Some(Ordering::Equal))),
+        ("ne", [left, right]) => Ok(Value::Bool(!equals(left, right, mixed)?)),
         ("lt", [left, right]) => Ok(Value::Bool(order(left, right)?.is_some_and(Ordering::is_lt))),
         ("le", [left, right]) => Ok(Value::Bool(order(left, right)?.is_some_and(Ordering::is_le))),
         ("gt", [left, right]) => Ok(Value::Bool(order(left, right)?.is_some_and(Ordering::is_gt))),
@@ -52,21 +54,45 @@ fn answer(name: &str, arguments: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// `None` when a NaN is among them. Unlike Go, an int and a float compare as numbers: `gt $value 10` is what people write.
-fn order(left: &Value, right: &Value) -> Result<Option<Ordering>, String> {
+fn equals(left: &Value, right: &Value, mixed: bool) -> Result<bool, String> {
     match (left, right) {
+        (Value::Bool(left), Value::Bool(right)) => Ok(left == right),
+        (Value::Nil, right) | (right, Value::Nil) => Ok(matches!(right, Value::Nil)),
+        (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_)) => {
+            Err(format!("non-comparable type {}: {}", printf("%s", std::slice::from_ref(right))?, kind(right)))
+        }
+        (left, right) => Ok(order(left, right, mixed)? == Some(Ordering::Equal)),
+    }
+}
+
+/// `None` when a NaN is among them. `mixed` is whether an int and a float compare.
+fn order(left: &Value, right: &Value, mixed: bool) -> Result<Option<Ordering>, String> {
+    match (&beneath(left), &beneath(right)) {
         (Value::Int(left), Value::Int(right)) => Ok(Some(left.cmp(right))),
         (Value::Float(left), Value::Float(right)) => Ok(left.partial_cmp(right)),
-        (Value::Float(left), Value::Int(right)) => Ok(left.partial_cmp(&(*right as f64))),
-        (Value::Int(left), Value::Float(right)) => Ok((*left as f64).partial_cmp(right)),
+        (Value::Float(left), Value::Int(right)) if mixed => Ok(left.partial_cmp(&(*right as f64))),
+        (Value::Int(left), Value::Float(right)) if mixed => Ok((*left as f64).partial_cmp(right)),
         (Value::Text(left), Value::Text(right)) => Ok(Some(left.cmp(right))),
-        (Value::Bool(left), Value::Bool(right)) => Ok(Some(left.cmp(right))),
-        (Value::Nil, Value::Nil) => Ok(Some(Ordering::Equal)),
-        (left, right) => Err(format!("incompatible types for comparison: {} and {}", kind(left), kind(right))),
+        (Value::Nil | Value::List(_) | Value::Map(_), _) | (_, Value::Nil | Value::List(_) | Value::Map(_)) => {
+            Err("invalid type for comparison".into())
+        }
+        (Value::Bool(_), Value::Bool(_)) => Err("invalid type for comparison".into()),
+        _ => Err(format!("incompatible types for comparison: {} and {}", kind(left), kind(right))),
+    }
+}
+
+/// A number with a name compares as what it is beneath.
+fn beneath(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => object.number().map_or_else(|| value.clone(), Value::Int),
+        value => value.clone(),
     }
 }
 
 fn length(value: &Value) -> Result<Value, String> {
+    if let Value::Nil = value {
+        return Err("reflect: call of reflect.Value.Type on zero Value".into());
+    }
     let length = match value {
         Value::Text(text) => Some(text.len()),
         Value::List(list) => Some(list.len()),
@@ -90,17 +116,28 @@ fn index(of: &Value, key: &Value) -> Result<Value, String> {
             found.map(|byte| Value::Int(i64::from(*byte))).ok_or_else(|| format!("index out of range: {at}"))
         }
         (Value::Object(object), key) => object.index(key),
+        (Value::Nil, _) => Err("index of nil pointer".into()),
+        (Value::Map(_), Value::Nil) => Err("value is nil; should be of type string".into()),
+        (Value::Map(_), key) => Err(format!("value has type {}; should be string", kind(key))),
+        (Value::List(_) | Value::Text(_), Value::Nil) => Err("cannot index slice/array with nil".into()),
+        (Value::List(_) | Value::Text(_), key) => Err(format!("cannot index slice/array with type {}", kind(key))),
         (of, _) => Err(format!("can't index item of type {}", kind(of))),
     }
 }
 
-/// `slice x 1 2` is `x[1:2]`, of a text by bytes.
+/// `slice x 1 2` is `x[1:2]`, of a text by bytes; a third bound is that of the capacity, which no list shows.
 fn slice(of: &Value, bounds: &[Value]) -> Result<Value, String> {
     let length = match of {
         Value::Text(text) => text.len(),
         Value::List(list) => list.len(),
+        Value::Nil => return Err("slice of untyped nil".into()),
         other => return Err(format!("can't slice item of type {}", kind(other))),
     };
+    match (of, bounds.len()) {
+        (_, 0..3) | (Value::List(_), 3) => {}
+        (_, 3) => return Err("cannot 3-index slice a string".into()),
+        (_, count) => return Err(format!("too many slice indexes: {count}")),
+    }
     let bound = |at: usize, missing: usize| match bounds.get(at) {
         None => Ok(missing),
         Some(Value::Int(value)) => {
@@ -109,9 +146,12 @@ fn slice(of: &Value, bounds: &[Value]) -> Result<Value, String> {
         }
         Some(other) => Err(format!("cannot index slice/array with type {}", kind(other))),
     };
-    let (start, end) = (bound(0, 0)?, bound(1, length)?);
-    if bounds.len() > 2 || start > end {
+    let (start, end, capacity) = (bound(0, 0)?, bound(1, length)?, bound(2, length)?);
+    if start > end {
         return Err(format!("invalid slice index: {start} > {end}"));
+    }
+    if end > capacity {
+        return Err(format!("invalid slice index: {end} > {capacity}"));
     }
     Ok(match of {
         Value::List(list) => Value::List(list[start..end].to_vec()),

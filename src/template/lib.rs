@@ -70,6 +70,8 @@ pub struct Language<'a> {
     pub functions: &'a dyn Fn(&str) -> bool,
     /// Variables set before every run, without their `$`.
     pub variables: &'a [&'a str],
+    /// Whether an int and a float compare as numbers: Go refuses `gt $value 10`, which is what people write.
+    pub mixed_numbers: bool,
 }
 
 /// Named templates (`{{ define }}`) that others call: those of all template files together.
@@ -83,6 +85,7 @@ pub struct Set {
 pub struct Template {
     body: Vec<parse::Node>,
     defined: Arc<BTreeMap<String, Vec<parse::Node>>>,
+    mixed_numbers: bool,
 }
 
 /// Why a function has no answer.
@@ -127,7 +130,7 @@ impl Template {
             }
         };
         check_calls(&parsed.calls, &defined)?;
-        Ok(Template { body: parsed.body, defined })
+        Ok(Template { body: parsed.body, defined, mixed_numbers: language.mixed_numbers })
     }
 
     /// Runs it. `root` is what `.` and `$` stand for at the start; `variables` are those of the language, with their values.

@@ -128,7 +128,19 @@ fn digits(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Option
 }
 
 fn verb_text(verb: char, value: &Value, flags: &Flags) -> String {
+    let inner = |value: &Value| match value {
+        Value::Nil => "<nil>".into(),
+        value => verb_text(verb, value, flags),
+    };
     let text = match (verb, value) {
+        ('T', Value::Nil) => "<nil>".into(),
+        ('T', value) => kind(value).into(),
+        // Each item is printed by itself, with its own width.
+        (_, Value::List(list)) => return format!("[{}]", list.iter().map(inner).collect::<Vec<_>>().join(" ")),
+        (_, Value::Map(map)) => {
+            let pair = |(name, value): (&String, &Value)| format!("{}:{}", inner(&name.as_str().into()), inner(value));
+            return format!("map[{}]", map.iter().map(pair).collect::<Vec<_>>().join(" "));
+        }
         ('v', Value::Float(value)) => signed(number::format(*value, 'g', flags.precision), flags),
         ('v', Value::Int(value)) => signed(value.to_string(), flags),
         ('v' | 's', Value::Text(text)) => cut(text, flags),
@@ -155,8 +167,11 @@ fn verb_text(verb: char, value: &Value, flags: &Flags) -> String {
             signed(number::format(*value, verb, Some(flags.precision.unwrap_or(6))), flags)
         }
         ('g' | 'G', Value::Float(value)) => signed(number::format(*value, verb, flags.precision), flags),
-        // What is made of texts prints as `%v` under `%s`.
-        ('s', value @ (Value::List(_) | Value::Map(_) | Value::Object(_))) => shown(value),
+        ('s', Value::Object(object)) => object.show(),
+        ('q', Value::Object(object)) => quoted(&object.show()),
+        (verb, Value::Object(object)) if let Some(number) = object.number() => {
+            return verb_text(verb, &Value::Int(number), flags);
+        }
         (verb, Value::Nil) => return format!("%!{verb}(<nil>)"),
         (verb, value) => return format!("%!{verb}({}={})", kind(value), shown(value)),
     };

@@ -133,7 +133,15 @@ impl Run<'_, '_> {
             Node::Range { key, item, over, body, otherwise } => {
                 let scope = self.variables.len();
                 let over_value = self.pipeline(over, dot)?;
-                let items = self.items(over_value).map_err(|reason| TemplateError::new(over.line, reason))?;
+                let counted = matches!(over_value, Value::Int(_)) && key.is_some();
+                let items = match counted {
+                    true => Err(format!("can't use {} to iterate over more than one variable", shown(&over_value))),
+                    false => self.items(over_value),
+                };
+                let items = items.map_err(|reason| {
+                    let error = TemplateError::new(over.line, reason);
+                    over.commands.last().map_or(error.clone(), |call| error.of(call.last_word()))
+                })?;
                 if items.is_empty() {
                     return self.nodes(otherwise, dot);
                 }
@@ -204,6 +212,9 @@ impl Run<'_, '_> {
         let operands = &command.operands[1..];
         let name = match &command.operands[0] {
             Operand::Function(name) => name,
+            Operand::Nil if operands.is_empty() => {
+                return Err(TemplateError::new(line, "nil is not a command").of(&command.words[0]));
+            }
             Operand::Fields(of, names) if !operands.is_empty() || piped.is_some() => {
                 let found = self.method(of, names, operands, dot, piped, line);
                 return found.map_err(|error| error.of(&command.words[0]));
@@ -285,7 +296,7 @@ impl Run<'_, '_> {
                 Some(items) => Ok(Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
                 None => Err(CallError::Failed(format!("len of type {}", self.root.kind()))),
             },
-            _ => match builtin::call(name, arguments) {
+            _ => match builtin::call(name, arguments, self.template.mixed_numbers) {
                 Some(answer) => answer.map_err(CallError::from),
                 None => (self.functions)(name, arguments),
             },
@@ -311,7 +322,18 @@ impl Run<'_, '_> {
             Operand::Inner(pipeline) => self.pipeline(pipeline, dot)?,
             Operand::Fields(of, names) => {
                 let mut value = self.operand(of, dot, line)?;
+                let mut in_map = false;
                 for name in names {
+                    if in_map && matches!(value, Value::Nil) {
+                        let error = TemplateError::new(line, format!("nil pointer evaluating interface {{}}.{name}"));
+                        return Err(match &**of {
+                            Operand::Inner(inner) => {
+                                inner.commands.last().map_or(error.clone(), |call| error.of(call.last_word()))
+                            }
+                            _ => error,
+                        });
+                    }
+                    in_map = matches!(value, Value::Map(_));
                     value = self.field(value, name).map_err(|reason| TemplateError::new(line, reason))?;
                 }
                 value
@@ -361,7 +383,7 @@ impl Run<'_, '_> {
             }
             _ => None,
         };
-        found.ok_or_else(|| format!("range can't iterate over {}", kind(&value)))
+        found.ok_or_else(|| format!("range can't iterate over {}", self.shown(&value)))
     }
 
     fn write(&mut self, text: &str) -> Result<(), TemplateError> {

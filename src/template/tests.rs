@@ -19,6 +19,7 @@ impl Object for Ship {
         match name {
             "Name" => Ok("Beagle".into()),
             "Self" => Ok(Value::object(Ship)),
+            "Rank" => Ok(Value::object(Rank)),
             "Crew" => Ok(Value::List(vec!["Ann".into(), "Bo".into()])),
             other => Err(format!("can't evaluate field {other} in type {}", self.kind())),
         }
@@ -37,8 +38,30 @@ impl Object for Ship {
     }
 }
 
+/// A number with a name.
+#[derive(Debug)]
+struct Rank;
+
+impl Object for Rank {
+    fn kind(&self) -> &'static str {
+        "rank"
+    }
+
+    fn show(&self) -> String {
+        "mate".into()
+    }
+
+    fn number(&self) -> Option<i64> {
+        Some(12)
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
 fn run(text: &str, others: &[&str]) -> Result<String, TemplateError> {
-    let language = Language { functions: &|name| name == "shout", variables: &["loud"] };
+    let language = Language { functions: &|name| name == "shout", variables: &["loud"], mixed_numbers: true };
     let set = Set::parse(others, &language).map_err(|(_, error)| error)?;
     let mut functions = |_: &str, arguments: &[Value]| match arguments {
         [Value::Text(text)] => Ok(Value::Text(text.to_uppercase())),
@@ -65,6 +88,29 @@ fn fields_methods_and_functions() {
     check("{{ range $i, $of := .Crew }}{{ $i }}{{ $of }}{{ end }}", "0Ann1Bo");
     check("{{ js \"a<'b'\" }} {{ html \"<b>\" }} {{ urlquery \"a b&c\" }}", "a\\u003C\\'b\\' &lt;b&gt; a+b%26c");
     check("{{ with .Self }}{{ .Name }}{{ end }}", "Beagle");
+    check("{{ slice .Crew 0 1 2 }} {{ eq nil .Name }} {{ ne nil nil }} {{ eq true true }}", "[Ann] false false true");
+}
+
+#[test]
+fn verbs_print_the_items_of_lists_and_numbers_with_names() {
+    check("{{ printf \"%q %5s\" .Crew .Crew }}", "[\"Ann\" \"Bo\"] [  Ann    Bo]");
+    check("{{ printf \"%d\" .Crew }}", "[%!d(string=Ann) %!d(string=Bo)]");
+    check("{{ printf \"%T %T %T %T\" .Name 1 1.5 nil }}", "string int float64 <nil>");
+    check("{{ printf \"%v %s %d %q %x\" .Rank .Rank .Rank .Rank .Rank }}", "mate mate 12 \"mate\" c");
+    check("{{ if .Rank }}{{ gt .Rank 11 }} {{ eq .Rank 12 }}{{ end }}", "true true");
+}
+
+/// What Go refuses is refused where the language does not say otherwise.
+#[test]
+fn numbers_of_two_kinds_compare_where_the_language_lets_them() {
+    let compared = |mixed_numbers: bool| {
+        let language = Language { functions: &|_| false, variables: &[], mixed_numbers };
+        let template = Template::parse("{{ eq 1 1.0 }} {{ gt 1.5 1 }}", &language, &Set::default()).unwrap();
+        let mut functions = |_: &str, _: &[Value]| Err(CallError::Failed("there are none".into()));
+        template.run(&Ship, Vec::new(), &mut functions).map_err(|error| error.reason)
+    };
+    assert_eq!(compared(true).as_deref(), Ok("true true"));
+    assert_eq!(compared(false).unwrap_err(), "error calling eq: incompatible types for comparison: int and float64");
 }
 
 #[test]
@@ -80,7 +126,21 @@ fn what_is_wrong_is_said_with_its_line() {
         ("{{ template \"nope\" . }}", "template \"nope\" is not defined"),
         ("{{ index .Crew 7 }}", "index out of range: 7"),
         ("{{ slice .Name 3 1 }}", "invalid slice index"),
-        ("{{ range .Name }}{{ end }}", "range can't iterate over string"),
+        ("{{ range .Name }}{{ end }}", "range can't iterate over Beagle"),
+        ("{{ range $i, $of := 3 }}{{ end }}", "can't use 3 to iterate over more than one variable"),
+        ("{{ slice .Crew 0 2 1 }}", "invalid slice index: 2 > 1"),
+        ("{{ slice .Crew 0 1 3 }}", "index out of range: 3"),
+        ("{{ slice .Name 0 1 2 }}", "cannot 3-index slice a string"),
+        ("{{ slice nil 0 }}", "slice of untyped nil"),
+        ("{{ index .Crew .Name }}", "cannot index slice/array with type string"),
+        ("{{ index .Crew nil }}", "cannot index slice/array with nil"),
+        ("{{ index nil 1 }}", "index of untyped nil"),
+        ("{{ len nil }}", "reflect: call of reflect.Value.Type on zero Value"),
+        ("{{ nil }}", "nil is not a command"),
+        ("{{ lt true false }}", "invalid type for comparison"),
+        ("{{ ge .Crew .Crew }}", "invalid type for comparison"),
+        ("{{ eq .Crew .Crew }}", "non-comparable type [Ann Bo]: []interface {}"),
+        ("{{ eq 1 .Name }}", "incompatible types for comparison: int and string"),
         ("{{ if true }}", "without {{end}}"),
         ("{{ 1 | 2 }}", "only a function can take what stands before |"),
     ] {

@@ -43,6 +43,11 @@ pub trait Object: Debug {
         }
     }
 
+    /// The number that a type of Go's is beneath its name, such as a month or a duration.
+    fn number(&self) -> Option<i64> {
+        None
+    }
+
     fn index(&self, _key: &Value) -> Result<Value, String> {
         Err(format!("can't index item of type {}", self.kind()))
     }
@@ -54,7 +59,7 @@ pub trait Object: Debug {
 
     /// Go's truth: not zero, not empty.
     fn truth(&self) -> bool {
-        self.items().is_none_or(|items| !items.is_empty())
+        self.number() != Some(0) && self.items().is_none_or(|items| !items.is_empty())
     }
 
     /// Itself, for the caller's functions to find the type they know.

@@ -336,7 +336,8 @@ fn string(rest: &str, place: Place) -> Result<(String, usize), ParseError> {
             Some(b'\\') => {
                 let unknown = || place.error("invalid char escape");
                 let after = &bytes[at + 1..];
-                let (value, length) = escape(after).filter(|_| after[0] != b'\'').ok_or_else(unknown)?;
+                let (value, length) =
+                    escape(after).filter(|_| after[0] != b'\'').or_else(|| surrogate(after)).ok_or_else(unknown)?;
                 match value {
                     Escape::Byte(byte) => out.push(byte),
                     Escape::Char(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -351,4 +352,16 @@ fn string(rest: &str, place: Place) -> Result<(String, usize), ParseError> {
     }
     let text = String::from_utf8(out).map_err(|_| place.error("invalid UTF-8 rune"))?;
     Ok((text, at + 1))
+}
+
+/// Half of a surrogate pair is no character, and Loki reads it as the one that stands for such.
+fn surrogate(after: &[u8]) -> Option<(Escape, usize)> {
+    let digits = match after.first()? {
+        b'u' => 4,
+        b'U' => 8,
+        _ => return None,
+    };
+    let code = std::str::from_utf8(after.get(1..=digits)?).ok()?;
+    let half = matches!(u32::from_str_radix(code, 16).ok()?, 0xd800..0xe000);
+    half.then_some((Escape::Char(char::REPLACEMENT_CHARACTER), 1 + digits))
 }

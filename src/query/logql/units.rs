@@ -13,7 +13,7 @@ const DAY: u64 = 24 * HOUR;
 /// # Errors
 /// Go's own words.
 pub fn go_duration(text: &str) -> Result<i64, String> {
-    let invalid = || format!("time: invalid duration {}", quote(text));
+    let invalid = || format!("time: invalid duration {}", time_quote(text));
     let (negative, mut rest) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
         Some(b'+') => (false, &text[1..]),
@@ -62,14 +62,14 @@ pub fn go_duration(text: &str) -> Result<i64, String> {
         let length = rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len());
         let (unit, after) = rest.split_at(length);
         let unit = match unit {
-            "" => return Err(format!("time: missing unit in duration {}", quote(text))),
+            "" => return Err(format!("time: missing unit in duration {}", time_quote(text))),
             "ns" => NANOSECOND,
             "us" | "µs" | "μs" => MICROSECOND,
             "ms" => MILLISECOND,
             "s" => SECOND,
             "m" => MINUTE,
             "h" => HOUR,
-            _ => return Err(format!("time: unknown unit {} in duration {}", quote(unit), quote(text))),
+            _ => return Err(format!("time: unknown unit {} in duration {}", time_quote(unit), time_quote(text))),
         };
         rest = after;
         let mut part = whole.checked_mul(unit).filter(|part| *part <= MAX).ok_or_else(invalid)?;
@@ -82,6 +82,21 @@ pub fn go_duration(text: &str) -> Result<i64, String> {
         true => Ok((total as i64).wrapping_neg()),
         false => i64::try_from(total).map_err(|_| invalid()),
     }
+}
+
+/// A text in quotes as Go's `time` package shows it: what is not plain ASCII by its bytes.
+fn time_quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..0x80 => out.push(char::from(byte)),
+            byte => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// Seconds as Go's `Duration.Seconds` counts them: whole ones and the rest are rounded apart, so `1.118s` is 1.1179999999999999.

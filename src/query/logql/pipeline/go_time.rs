@@ -2,10 +2,12 @@
 
 use std::any::Any;
 
-use jiff::civil::{Date, Time as Clock, Weekday};
+use jiff::civil::{Date, DateTime, Time as Clock, Weekday};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Span, Timestamp, Zoned};
 use template::{Object, Value};
+
+use super::go_types::{Duration, Location, Named};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -173,7 +175,7 @@ pub(super) fn format(at: &Zoned, layout: &str) -> String {
             Piece::Year => out.push_str(&format!("{:02}", at.year().rem_euclid(100))),
             Piece::Pm => out.push_str(if at.hour() >= 12 { "PM" } else { "AM" }),
             Piece::LowerPm => out.push_str(if at.hour() >= 12 { "pm" } else { "am" }),
-            Piece::Zone => out.push_str(at.time_zone().to_offset_info(at.timestamp()).abbreviation()),
+            Piece::Zone => abbreviation(&mut out, at),
             Piece::Offset { groups, colons, z } => offset(&mut out, at.offset().seconds(), groups, colons, z),
             Piece::Fraction { point, digits, trimmed } => {
                 let nanos = format!("{:09}", at.subsec_nanosecond());
@@ -187,6 +189,15 @@ pub(super) fn format(at: &Zoned, layout: &str) -> String {
         }
     }
     out
+}
+
+/// An offset without a name shows as itself, with hours and minutes.
+fn abbreviation(out: &mut String, at: &Zoned) {
+    let zone = at.time_zone();
+    match zone.to_fixed_offset() {
+        Ok(of) if *zone != TimeZone::UTC && zone.iana_name().is_none() => offset(out, of.seconds(), 2, false, false),
+        _ => out.push_str(zone.to_offset_info(at.timestamp()).abbreviation()),
+    }
 }
 
 fn weekday(day: Weekday) -> &'static str {
@@ -269,8 +280,10 @@ pub(super) fn parse(layout: &str, text: &str, zone: &TimeZone) -> Option<Zoned> 
                 if !(3..=5).contains(&length) {
                     return None;
                 }
-                // Go knows no other abbreviations than its own zone's either: they are read as UTC.
-                found_zone = Some(TimeZone::UTC);
+                // Go knows no other abbreviations than its own zone's either: they are read as UTC, and keep their name.
+                let (name, _) = rest.split_at(length);
+                found_zone =
+                    TimeZone::posix(&format!("{name}0")).ok().filter(|_| name != "UTC").or(Some(TimeZone::UTC));
                 rest = &rest[length..];
             }
             Piece::Offset { groups, colons, z } => {
@@ -301,7 +314,14 @@ pub(super) fn parse(layout: &str, text: &str, zone: &TimeZone) -> Option<Zoned> 
         None => Date::new(year, month, day).ok()?,
     };
     let clock = Clock::new(hour, minute, second, nanos).ok()?;
-    date.to_datetime(clock).to_zoned(found_zone.unwrap_or_else(|| zone.clone())).ok()
+    in_zone(date.to_datetime(clock), &found_zone.unwrap_or_else(|| zone.clone()))
+}
+
+/// What a clock shows in a zone, as Go finds it: of a time that is there twice the later one, of one that is not there the one after the gap.
+fn in_zone(shown: DateTime, zone: &TimeZone) -> Option<Zoned> {
+    let as_utc = shown.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let without = |at: Timestamp| as_utc.checked_sub(SignedDuration::from(zone.to_offset(at))).ok();
+    Some(without(without(as_utc)?)?.to_zoned(zone.clone()))
 }
 
 /// A blank in a layout stands for any number of them.
@@ -399,6 +419,17 @@ impl Time {
         Some(Time(date.to_datetime(at.time()).to_zoned(at.time_zone().clone()).ok()?))
     }
 
+    /// Nanoseconds to the multiple of `unit` since year 1 that is before it, or nearest to it; 0 where there is no unit.
+    fn to_multiple(&self, unit: i64, nearest: bool) -> i128 {
+        if unit <= 0 {
+            return 0;
+        }
+        let unit = i128::from(unit);
+        let since = self.0.timestamp().as_nanosecond() - Time::zero().0.timestamp().as_nanosecond();
+        let rest = since.rem_euclid(unit);
+        if nearest && rest * 2 >= unit { unit - rest } else { -rest }
+    }
+
     pub(super) fn value(self) -> Value {
         Value::object(self)
     }
@@ -421,16 +452,27 @@ impl Object for Time {
             "UnixMicro" => Value::Int(at.timestamp().as_microsecond()),
             "UnixNano" => Value::Int(i64::try_from(at.timestamp().as_nanosecond()).unwrap_or(i64::MAX)),
             "Year" => Value::Int(at.year().into()),
-            "Month" => Value::Text(format(at, "January")),
+            "Month" => Value::object(Named {
+                kind: "time.Month",
+                name: MONTHS.get(usize::try_from(at.month() - 1).unwrap_or(0)).copied().unwrap_or_default(),
+                number: at.month().into(),
+            }),
             "Day" => Value::Int(at.day().into()),
             "Hour" => Value::Int(at.hour().into()),
             "Minute" => Value::Int(at.minute().into()),
             "Second" => Value::Int(at.second().into()),
             "Nanosecond" => Value::Int(at.subsec_nanosecond().into()),
             "YearDay" => Value::Int(at.day_of_year().into()),
-            "Weekday" => Value::Text(weekday(at.weekday()).into()),
+            "Weekday" => Value::object(Named {
+                kind: "time.Weekday",
+                name: weekday(at.weekday()),
+                number: at.weekday().to_sunday_zero_offset().into(),
+            }),
+            "IsDST" => Value::Bool(at.time_zone().to_offset_info(at.timestamp()).dst().is_dst()),
+            "Location" => Value::object(Location(at.time_zone().clone())),
             "IsZero" => Value::Bool(at.timestamp() == Time::zero().0.timestamp()),
-            "UTC" => Time(at.timestamp().to_zoned(TimeZone::UTC)).value(),
+            // The server's own zone is UTC.
+            "UTC" | "Local" => Time(at.timestamp().to_zoned(TimeZone::UTC)).value(),
             "String" => Value::Text(self.show()),
             _ => return Err(format!("can't evaluate field {name} in type time.Time")),
         })
@@ -443,10 +485,27 @@ impl Object for Time {
                 let time = self.add_date(*years, *months, *days).ok_or("the time is beyond the year 9999")?;
                 Ok(time.value())
             }
-            ("Add", [Value::Int(ns)]) => {
-                let at = self.0.checked_add(SignedDuration::from_nanos(*ns));
+            ("Add" | "Truncate" | "Round", [duration]) => {
+                let ns = Duration::ns(duration).ok_or("wrong type for value; expected time.Duration")?;
+                let more = match name {
+                    "Add" => i128::from(ns),
+                    _ => self.to_multiple(ns, name == "Round"),
+                };
+                let at = self.0.checked_add(SignedDuration::from_nanos_i128(more));
                 Ok(Time(at.map_err(|_| "the time is beyond the year 9999")?).value())
             }
+            ("Sub", [other]) => {
+                let Some(Time(other)) = other.downcast() else {
+                    return Err("wrong type for value; expected time.Time".into());
+                };
+                let ns = self.0.timestamp().as_nanosecond() - other.timestamp().as_nanosecond();
+                let far = if ns < 0 { i64::MIN } else { i64::MAX };
+                Ok(Value::object(Duration(i64::try_from(ns).unwrap_or(far))))
+            }
+            ("In", [zone]) => match zone.downcast::<Location>() {
+                Some(Location(zone)) => Ok(Time(self.0.with_time_zone(zone.clone())).value()),
+                None => Err("wrong type for value; expected *time.Location".into()),
+            },
             ("Before" | "After" | "Equal" | "Compare", [other]) => {
                 let Some(Time(other)) = other.downcast() else {
                     return Err("wrong type for value; expected time.Time".into());

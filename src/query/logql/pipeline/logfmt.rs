@@ -165,28 +165,36 @@ fn hex(text: &str) -> Option<u32> {
     digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Reads the path of `| logfmt name="path"`: one key, perhaps in quotes.
+/// Reads the path of `| logfmt name="path"`: a key, then any texts in quotes, joined with a blank. No line has a key of several parts.
 ///
 /// # Errors
 /// What is unexpected in it.
 pub(super) fn path(text: &str) -> Result<String, String> {
-    let trimmed = text.trim_matches([' ', '\t', '\n']);
-    if let Some(quoted) = trimmed.strip_prefix('"') {
-        let end = quoted.find(['"', ']']).unwrap_or(quoted.len());
-        return match quoted.get(end + 1..) {
-            None | Some("") => Ok(quoted[..end].into()),
-            Some(rest) => Err(format!("unexpected char {}", rest.chars().next().unwrap_or('"'))),
-        };
-    }
     let is_key = |at: usize, c: char| c.is_ascii_alphabetic() || c == '_' || at > 0 && c.is_ascii_digit();
-    match trimmed.char_indices().find(|(at, c)| !is_key(*at, *c)) {
-        Some((at, c)) => Err(match (c, trimmed[at..].trim_start().chars().next()) {
-            (' ' | '\t' | '\n', Some(next)) if is_key(0, next) => "syntax error: unexpected KEY".into(),
-            (' ' | '\t' | '\n', Some('"')) => "syntax error: unexpected STRING".into(),
-            (' ' | '\t' | '\n', Some(next)) => format!("unexpected char {next}"),
-            (c, _) => format!("unexpected char {c}"),
-        }),
-        None if trimmed.is_empty() => Err("syntax error: unexpected $end".into()),
-        None => Ok(trimmed.into()),
+    let mut parts: Vec<&str> = Vec::new();
+    let mut rest = text.trim_start_matches(BLANKS);
+    while let Some(c) = rest.chars().next() {
+        let length = match c {
+            // The end of a text may be left out.
+            '"' => {
+                let quoted = &rest[1..];
+                let end = quoted.find(['"', ']']).unwrap_or(quoted.len());
+                parts.push(&quoted[..end]);
+                (end + 2).min(rest.len())
+            }
+            c if is_key(0, c) && parts.is_empty() => {
+                let end = rest.char_indices().find(|(at, c)| !is_key(*at, *c)).map_or(rest.len(), |(at, _)| at);
+                parts.push(&rest[..end]);
+                end
+            }
+            c if is_key(0, c) => return Err("syntax error: unexpected KEY".into()),
+            _ if parts.is_empty() => break,
+            c => return Err(format!("unexpected char {c}")),
+        };
+        rest = rest[length..].trim_start_matches(BLANKS);
     }
+    if parts.is_empty() { Err("syntax error: unexpected $end".into()) } else { Ok(parts.join(" ")) }
 }
+
+/// What may stand between the parts of a path.
+const BLANKS: [char; 3] = [' ', '\t', '\n'];

@@ -5,6 +5,7 @@
 
 mod decimal;
 mod go_time;
+mod go_types;
 mod hints;
 mod ip;
 mod json_path;

@@ -256,6 +256,12 @@ fn templates() {
                 "",
                 "! template: line:1:18: executing \"line\" at <(__timestamp__).Nope>: can't evaluate field Nope in type time.Time}",
             ),
+            ("{{mod -9223372036854775808 -1}} {{div -9223372036854775808 -1}}", "", "0 -9223372036854775808"),
+            (
+                "{{printf \"%s|%T\" (fromJson .j) (fromJson .j).f}}",
+                "",
+                "map[f:%!s(float64=1.5) k:[%!s(float64=1) map[x:y]] n:<nil>]|float64",
+            ),
             ("{{len .m}} {{not .none}} {{index . \"pod\"}}", "", "11 true p1"),
             ("{{range $k, $v := .}}{{$k}},{{end}}", "", "a,app,b,d,j,m,n,pod,size,"),
             (
@@ -267,6 +273,100 @@ fn templates() {
         ],
         line,
     );
+}
+
+#[test]
+fn times_and_durations() {
+    check_all(
+        &[
+            ("{{$t := __timestamp__}}{{$t.Sub ($t.Add -5400000000000)}} {{($t.Sub $t).Seconds}}", "", "1h30m0s 0"),
+            (
+                "{{$t := __timestamp__}}{{with $t.Sub ($t.AddDate 0 0 -1)}}{{.Hours}} {{.Abs}} {{.Truncate 7200000000001}}{{end}}",
+                "",
+                "24 24h0m0s 22h0m0.000000011s",
+            ),
+            ("{{if gt (__timestamp__.Sub (unixToTime \"19000\")) 1}}later{{end}}", "", "later"),
+            (
+                "{{(__timestamp__.Truncate 3600000000000).Format \"15:04\"}} {{(__timestamp__.Round 3600000000000).Format \"15:04\"}}",
+                "",
+                "12:00 13:00",
+            ),
+            (
+                "{{__timestamp__.Truncate 0}} {{__timestamp__.Location}} {{__timestamp__.Local.IsDST}}",
+                "",
+                "2026-11-21 12:34:56.789 +0000 UTC UTC false",
+            ),
+            (
+                "{{__timestamp__.Month}} {{printf \"%02d\" __timestamp__.Month}} {{eq __timestamp__.Weekday 6}} {{__timestamp__.Weekday.String}}",
+                "",
+                "November 11 true Saturday",
+            ),
+            (
+                "{{$z := (toDateInZone \"2006\" \"Europe/Oslo\" \"2024\").Location}}{{__timestamp__.In $z}} {{$z}}",
+                "",
+                "2026-11-21 13:34:56.789 +0100 CET Europe/Oslo",
+            ),
+            // A clock that is shown twice is the later one, one that is skipped is after the gap.
+            (
+                "{{toDateInZone \"2006-01-02 15:04\" \"Europe/Oslo\" \"2024-10-27 02:15\"}}",
+                "",
+                "2024-10-27 02:15:00 +0100 CET",
+            ),
+            (
+                "{{toDateInZone \"2006-01-02 15:04\" \"Europe/Oslo\" \"2024-03-31 02:15\"}}",
+                "",
+                "2024-03-31 03:15:00 +0200 CEST",
+            ),
+            (
+                "{{toDate \"2006-01-02 -0700\" \"2024-05-06 -0330\"}} {{toDate \"2006 MST\" \"2024 NZST\"}}",
+                "",
+                "2024-05-06 00:00:00 -0330 -0330 2024-01-01 00:00:00 +0000 NZST",
+            ),
+        ],
+        line,
+    );
+}
+
+#[test]
+fn what_templates_refuse_is_worded_as_in_go() {
+    let failed = |at: usize, what: &str, reason: &str| {
+        format!("! template: line:1:{at}: executing \"line\" at <{what}>: {reason}}}")
+    };
+    let cases = [
+        ("{{gt .n 1}}", failed(2, "gt .n 1", "error calling gt: incompatible types for comparison: string and int")),
+        (
+            "{{gt (float64 .n) 1}}",
+            failed(2, "gt (float64 .n) 1", "error calling gt: incompatible types for comparison: float64 and int"),
+        ),
+        ("{{range .m}}{{end}}", failed(8, ".m", "range can't iterate over Hello World")),
+        ("{{range $i, $x := (int .a)}}{{end}}", failed(23, ".a", "can't use 1 to iterate over more than one variable")),
+        (
+            "{{index (fromJson .j) 2}}",
+            failed(2, "index (fromJson .j) 2", "error calling index: value has type int; should be string"),
+        ),
+        (
+            "{{index (fromJson .j) \"n\" 0}}",
+            failed(2, "index (fromJson .j) \"n\" 0", "error calling index: index of nil pointer"),
+        ),
+        (
+            "{{duration \"7½h\"}}",
+            failed(
+                2,
+                "duration \"7½h\"",
+                "error calling duration: time: unknown unit \"\\xc2\\xbdh\" in duration \"7\\xc2\\xbdh\"",
+            ),
+        ),
+        (
+            "{{mulf 2 (float64 \"-Inf\")}}",
+            failed(2, "mulf 2 (float64 \"-Inf\")", "error calling mulf: Cannot create a Decimal from -Inf"),
+        ),
+        (
+            "{{repeat 6000000000000000000 .m}}",
+            failed(2, "repeat 6000000000000000000 .m", "error calling repeat: strings: Repeat output length overflow"),
+        ),
+    ];
+    let cases: Vec<_> = cases.iter().map(|(template, expected)| (*template, "", expected.as_str())).collect();
+    check_all(&cases, line);
 }
 
 #[test]
@@ -283,6 +383,11 @@ fn lines_and_labels() {
                 "| json | line_format `{{.__error__}} {{.__error_details__ | trunc 5}}` | drop __error__,__error_details__",
                 "l",
                 "JSONParserErr Value {}",
+            ),
+            (
+                "| line_format `{{(fromJson __line__).n.x}}`",
+                r#"{"n":null}"#,
+                r#"{"n":null} {__error__=TemplateFormatErr __error_details__=template: line:1:12: executing "line" at <__line__>: nil pointer evaluating interface {}.x}"#,
             ),
             ("| label_format a=`{{.pod}}-{{.app}}`", "l", "l {a=p1-x}"),
             ("| label_format a=pod", "l", "l {!pod a=p1}"),

@@ -168,6 +168,9 @@ fn logfmt() {
             ("| logfmt pod, x=\"app\"", "pod=1 app=2", "{pod_extracted=1 x=2}"),
             ("| logfmt a=\"x\", a=\"y\"", "x=1 y=2", "{a=2}"),
             ("| logfmt a=\"\\\"x\\\"\"", "x=1", "{a=1}"),
+            // No key has several parts.
+            ("| logfmt a=\"x \\\"y\\\"\"", "x=1 y=2", "{a=}"),
+            ("| logfmt a=\"\\\"x\\\"  \\\"y\"", "x=1 y=2", "{a=}"),
             ("| logfmt a", "a=x\u{fffd}y", "{a=}"),
             (
                 "| logfmt --strict a",

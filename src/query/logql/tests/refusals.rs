@@ -280,7 +280,10 @@ fn paths_say_what_is_unexpected() {
         ("json u=\"\"", "syntax error: unexpected $end, expecting LSB or FIELD"),
         ("json u=\"a-b\"", "unexpected char -"),
         ("logfmt u=\"a b\"", "syntax error: unexpected KEY"),
-        ("logfmt u=\"a \\\"b\\\"\"", "syntax error: unexpected STRING"),
+        ("logfmt u=\"\\\"a\\\" b\"", "syntax error: unexpected KEY"),
+        ("logfmt u=\"\\\"a]b\\\"\"", "syntax error: unexpected KEY"),
+        ("logfmt u=\"5a\"", "syntax error: unexpected $end"),
+        ("logfmt u=\"a]\"", "unexpected char ]"),
         ("logfmt u=\"a.b\"", "unexpected char ."),
     ] {
         let query = format!("{{a=\"b\"}} | {path}");

@@ -74,8 +74,8 @@ pub(super) fn call(name: &str, arguments: &[Value], around: &mut Around<'_>) -> 
         ("add", all) => Ok(Int(all.iter().map(integer).fold(0, i64::wrapping_add))),
         ("mul", [first, rest @ ..]) => Ok(Int(rest.iter().map(integer).fold(integer(first), i64::wrapping_mul))),
         ("sub", [left, right]) => Ok(Int(integer(left).wrapping_sub(integer(right)))),
-        ("div", [left, right]) => divided(integer(left), integer(right), i64::checked_div),
-        ("mod", [left, right]) => divided(integer(left), integer(right), i64::checked_rem),
+        ("div", [left, right]) => divided(integer(left), integer(right), i64::wrapping_div),
+        ("mod", [left, right]) => divided(integer(left), integer(right), i64::wrapping_rem),
         ("max", [first, rest @ ..]) => Ok(Int(rest.iter().map(integer).fold(integer(first), i64::max))),
         ("min", [first, rest @ ..]) => Ok(Int(rest.iter().map(integer).fold(integer(first), i64::min))),
         ("maxf", [first, rest @ ..]) => {

@@ -5,15 +5,19 @@ use template::Value;
 use super::super::super::units;
 use super::super::decimal::{self, Op};
 
-pub(super) fn divided(left: i64, right: i64, divide: impl Fn(i64, i64) -> Option<i64>) -> Result<Value, String> {
+pub(super) fn divided(left: i64, right: i64, divide: impl Fn(i64, i64) -> i64) -> Result<Value, String> {
     match right {
         0 => Err("runtime error: integer divide by zero".into()),
-        right => Ok(Value::Int(divide(left, right).unwrap_or(left))),
+        right => Ok(Value::Int(divide(left, right))),
     }
 }
 
 pub(super) fn decimals(op: Op, all: &[Value]) -> Result<Value, String> {
-    let mut all = all.iter().map(float);
+    let numbers: Vec<f64> = all.iter().map(float).collect();
+    if let Some(wrong) = numbers.iter().find(|number| !number.is_finite()) {
+        return Err(format!("Cannot create a Decimal from {}", template::number::shortest(*wrong)));
+    }
+    let mut all = numbers.into_iter();
     let first = all.next().unwrap_or(0.0);
     all.try_fold(first, |sum, next| decimal::apply(op, sum, next)).map(Value::Float)
 }

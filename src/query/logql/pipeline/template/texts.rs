@@ -75,9 +75,11 @@ pub(super) fn substring(start: i64, end: i64, of: &str) -> Result<String, String
 
 pub(super) fn repeat(count: i64, of: &str) -> Result<String, String> {
     let count = usize::try_from(count).map_err(|_| "strings: negative Repeat count".to_string())?;
-    match of.len().checked_mul(count).filter(|length| *length <= OUTPUT_BYTES_MAX) {
-        Some(_) => Ok(of.repeat(count)),
-        None => Err(too_long()),
+    // Go counts in signed numbers.
+    match of.len().checked_mul(count).filter(|length| isize::try_from(*length).is_ok()) {
+        Some(0..=OUTPUT_BYTES_MAX) => Ok(of.repeat(count)),
+        Some(_) => Err(too_long()),
+        None => Err("strings: Repeat output length overflow".into()),
     }
 }
 

@@ -42,7 +42,7 @@ async fn a_second_server_on_the_same_data_is_refused_with_the_reason() {
         .unwrap();
     assert!(!second.status.success());
     let said = String::from_utf8_lossy(&second.stderr);
-    assert!(said.contains("already open"), "{said}");
+    assert!(said.contains("in use by another binnacle"), "{said}");
     assert_eq!(appliance.get("/ready").await.0, 200);
 }
 

@@ -327,7 +327,7 @@ async fn the_intake_page_tells_who_sends_and_who_holds_the_series() {
     push_metrics(&house, &resource, vec![metric("queue.depth", "1", false, &[(&[], now_ms() - 1_000, 4.0)])]).await;
     holds(
         &house.get("/ingest", &[]).await,
-        &["checkout", "borea", "c-1", "sends", "queue_depth", "Who holds the series", "retention"],
+        &["checkout", "borea", "c-1", "sends", "queue_depth", "Who holds the series", "kept for"],
     );
     holds(&house.get("/settings", &[]).await, &["retention.metrics", "default", "binnacle token create"]);
 }

@@ -38,6 +38,11 @@ fn visit_to_depth<'a>(path: &mut String, value: ValueRef<'a>, show: &mut dyn FnM
     }
 }
 
+/// Whether a value of this key can have the path in it, or is at its end.
+pub fn leads_to(key: &str, path: &str) -> bool {
+    path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Finds the values at a path among attributes: of two of the same key the last. Elements of an array are shown after the array.
 pub fn lookup<'a>(
     attributes: impl DoubleEndedIterator<Item = (&'a Key, ValueRef<'a>)> + Clone,

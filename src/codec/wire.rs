@@ -60,6 +60,36 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub fn varint(&mut self) -> Result<u64, BadBytes> {
+        match self.0 {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(*byte))
+            }
+            bytes => match bytes.first_chunk::<8>() {
+                Some(word) => self.short_varint(u64::from_le_bytes(*word)),
+                None => self.any_varint(),
+            },
+        }
+    }
+
+    /// One of at most eight bytes, which `word` begins with; its length is known at once, and the groups of seven bits are put together
+    /// in three steps.
+    #[inline]
+    fn short_varint(&mut self, word: u64) -> Result<u64, BadBytes> {
+        const LAST: u64 = 0x8080_8080_8080_8080;
+        let last = !word & LAST;
+        if last == 0 {
+            return self.any_varint();
+        }
+        let bits = last.trailing_zeros() + 1;
+        let groups = word & (u64::MAX >> (u64::BITS - bits)) & !LAST;
+        let pairs = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
+        let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+        self.0 = &self.0[(bits / 8) as usize..];
+        Ok(fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4)
+    }
+
+    fn any_varint(&mut self) -> Result<u64, BadBytes> {
         let mut value = 0u64;
         for (index, byte) in self.0.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f) << (7 * index);
@@ -74,6 +104,7 @@ impl<'a> Reader<'a> {
         Err(BadBytes("a number ends too early or is too long"))
     }
 
+    #[inline]
     pub fn signed(&mut self) -> Result<i64, BadBytes> {
         Ok(unzigzag(self.varint()?))
     }
@@ -110,6 +141,20 @@ mod tests {
             let mut reader = Reader(&out);
             assert_eq!((reader.varint(), reader.signed()), (Ok(value), Ok(unzigzag(value))));
             assert!(reader.is_empty());
+        }
+        for bits in 0..u64::BITS {
+            for value in [u64::MAX >> bits, 1 << bits, 0x9e37_79b9_7f4a_7c15 >> bits] {
+                let mut out = Vec::new();
+                put_varint(&mut out, value);
+                // With nothing behind it, and with more.
+                let end = out.len();
+                out.extend_from_slice(&[0xff; 9]);
+                for bytes in [&out[..end], &out] {
+                    let mut reader = Reader(bytes);
+                    assert_eq!(reader.varint(), Ok(value));
+                    assert_eq!(reader.0.len(), bytes.len() - end, "{value:x}");
+                }
+            }
         }
         for bad in [&[][..], &[0x80], &[0xff; 10], &[0xff; 11]] {
             assert!(Reader(bad).varint().is_err(), "{bad:?}");

@@ -85,7 +85,7 @@ pub(crate) async fn go_by() -> Row {
             let host = hosts(next..next + 1);
             next += 1;
             world.fire(&host).await;
-            let lasts_s = 60 * (5 + i64::try_from(random.below(100)).unwrap_or(0));
+            let lasts_s = 60 * (5 + random.below(100_i64));
             open.push((world.now_s() + lasts_s, host[0].clone()));
         }
         let now_s = world.now_s();

@@ -11,7 +11,7 @@ use crate::wire::Reader;
 pub(super) fn times(records: usize, bytes: &[u8]) -> Result<Vec<i64>, BlockError> {
     let mut reader = Reader(bytes);
     let mut before = 0i64;
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(records.min(bytes.len()));
     for _ in 0..records {
         before = before.wrapping_add(reader.signed()?);
         out.push(before);
@@ -43,7 +43,7 @@ impl Severities {
             let range = Severity::of_sent(number, &text);
             entries.push((number, text, range));
         }
-        let mut of_record = Vec::new();
+        let mut of_record = Vec::with_capacity(records.min(bytes.len()));
         for _ in 0..records {
             let index = reader.varint()?;
             if index >= entries.len() as u64 {
@@ -62,7 +62,7 @@ pub(super) fn order(records: usize, bytes: &[u8]) -> Result<Vec<(u64, u32)>, Blo
     }
     let mut reader = Reader(bytes);
     let mut seq = 0u64;
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(records.min(bytes.len()));
     for _ in 0..records {
         seq = seq.wrapping_add(reader.signed()? as u64);
         out.push((seq, 0));

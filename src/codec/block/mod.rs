@@ -20,7 +20,7 @@ pub use encode::{Row, decode_resource, encode, encode_resource, encode_with, str
 pub use meta::{KEYS_MAX, Meta, MinuteCount, RESOURCES_MAX};
 pub use read::Block;
 pub use section::Effort;
-pub use templates::{HOLE, Templates, can_be_hole};
+pub use templates::{HOLE, HoleTexts, Templates, can_be_hole};
 
 use crate::wire::BadBytes;
 

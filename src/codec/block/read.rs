@@ -8,7 +8,7 @@ use super::attributes::Attributes;
 use super::columns::{self, Bodies, Body, Ids, Severities, Streams};
 use super::section::{Effort, Section, Table};
 use super::strings::{Strings, StringsReader};
-use super::templates::Templates;
+use super::templates::{HoleTexts, Templates};
 use super::{BlockError, RECORDS_MAX, SECTION_BYTES_MAX};
 
 /// A block whose frame and checksum were found good. Columns are decoded lazily, so any of them can still be an error.
@@ -223,9 +223,9 @@ impl Block {
         }
     }
 
-    /// The text in a hole of a record's template. `record` has a template with more than `hole` holes.
-    pub fn hole(&self, templates: &Templates, record: usize, hole: usize) -> Result<&str, BlockError> {
-        Ok(templates.hole(self.holes(templates)?, record, hole))
+    /// The texts in a hole of a template's records. `templates` are the block's, and the template has more than `hole` holes.
+    pub fn hole_texts(&self, templates: &Templates, template: usize, hole: usize) -> Result<HoleTexts<'_>, BlockError> {
+        Ok(templates.hole_texts(self.holes(templates)?, template, hole))
     }
 
     /// Shows what stands in the holes of all records, each text at least once.

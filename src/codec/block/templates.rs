@@ -5,152 +5,24 @@
 //! looks for can mostly be decided once a template. Holes of one template at one place are one column; those of rare templates
 //! share one.
 
-use std::collections::HashMap;
+mod writer;
+
 use std::ops::Range;
 
-use foldhash::fast::RandomState;
-
-use super::strings::{Strings, StringsReader, StringsWriter};
+use super::strings::{Strings, StringsReader};
 use super::{BlockError, SECTION_BYTES_MAX};
-use crate::wire::{Reader, put_varint};
+use crate::wire::Reader;
+
+pub(super) use writer::{TemplateSections, TemplatesWriter};
 
 /// Stands for a hole: no byte of UTF-8.
 pub const HOLE: u8 = 0xff;
-/// Most holes of a template; further words that would be one stay as they are.
-const HOLES_MAX: usize = 48;
 /// Records of a template from which its holes have columns of their own: a column costs some bytes.
 const OWN_COLUMNS_MIN: u32 = 8;
-
-const OTHER: u8 = 0;
-const LETTER: u8 = 1;
-const HEX_LETTER: u8 = 2;
-const DIGIT: u8 = 3;
-const BEYOND_ASCII: u8 = 4;
-
-const CLASSES: [u8; 256] = {
-    let mut classes = [OTHER; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'0'..=b'9' => DIGIT,
-            b'a'..=b'f' | b'A'..=b'F' => HEX_LETTER,
-            b'g'..=b'z' | b'G'..=b'Z' | b'_' => LETTER,
-            0x80.. => BEYOND_ASCII,
-            _ => OTHER,
-        };
-        byte += 1;
-    }
-    classes
-};
 
 /// Whether a word of letters, digits and `_` can be a hole.
 pub fn can_be_hole(word: &str) -> bool {
     word.bytes().any(|byte| byte.is_ascii_digit()) || word.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Splits a text: appends its template and its holes.
-fn split<'a>(text: &'a [u8], template: &mut Vec<u8>, holes: &mut Vec<&'a [u8]>) {
-    let most = holes.len() + HOLES_MAX;
-    let class = |at: usize| CLASSES[usize::from(text[at])];
-    let mut copied = 0;
-    let mut at = 0;
-    while at < text.len() {
-        if !matches!(class(at), LETTER | HEX_LETTER | DIGIT) {
-            at += 1;
-            continue;
-        }
-        let start = at;
-        let mut seen = 0u8;
-        while at < text.len() && matches!(class(at), LETTER | HEX_LETTER | DIGIT) {
-            seen |= 1 << class(at);
-            at += 1;
-        }
-        let has_digit = seen & (1 << DIGIT) != 0;
-        let beside = |byte: u8| (start > 0 && text[start - 1] == byte) || (at < text.len() && text[at] == byte);
-        if !(has_digit || (seen == 1 << HEX_LETTER && beside(b'-'))) || holes.len() == most {
-            continue;
-        }
-        let touches = (start > 0 && class(start - 1) == BEYOND_ASCII) || (at < text.len() && class(at) == BEYOND_ASCII);
-        if touches {
-            continue;
-        }
-        template.extend_from_slice(&text[copied..start]);
-        template.push(HOLE);
-        holes.push(&text[start..at]);
-        copied = at;
-    }
-    template.extend_from_slice(&text[copied..]);
-}
-
-#[derive(Default)]
-pub(super) struct TemplatesWriter<'a> {
-    known: HashMap<Vec<u8>, u32, RandomState>,
-    /// In the order found: holes, records.
-    templates: Vec<(usize, u32)>,
-    lengths: Vec<u8>,
-    texts: Vec<u8>,
-    /// Of each record its template from 1, and where its holes start.
-    rows: Vec<(u32, usize)>,
-    holes: Vec<&'a [u8]>,
-    scratch: Vec<u8>,
-}
-
-/// Templates, template of each record, columns of holes.
-pub(super) type TemplateSections = (Vec<u8>, Vec<u8>, super::strings::Streams);
-
-impl<'a> TemplatesWriter<'a> {
-    pub(super) fn text(&mut self, text: &'a str) {
-        self.scratch.clear();
-        let start = self.holes.len();
-        split(text.as_bytes(), &mut self.scratch, &mut self.holes);
-        let number = match self.known.get(&self.scratch[..]) {
-            Some(number) => *number,
-            None => {
-                let number = self.templates.len() as u32;
-                put_varint(&mut self.lengths, self.scratch.len() as u64);
-                self.texts.extend_from_slice(&self.scratch);
-                self.known.insert(self.scratch.clone(), number);
-                self.templates.push((self.holes.len() - start, 0));
-                number
-            }
-        };
-        self.templates[number as usize].1 += 1;
-        self.rows.push((number + 1, start));
-    }
-
-    /// A record whose body is no text.
-    pub(super) fn other(&mut self) {
-        self.rows.push((0, self.holes.len()));
-    }
-
-    pub(super) fn finish(self) -> TemplateSections {
-        let mut templates = Vec::with_capacity(self.texts.len() + self.lengths.len() + 4);
-        put_varint(&mut templates, self.templates.len() as u64);
-        templates.extend_from_slice(&self.lengths);
-        templates.extend_from_slice(&self.texts);
-        let mut rows = Vec::with_capacity(self.rows.len());
-        self.rows.iter().for_each(|(template, _)| put_varint(&mut rows, u64::from(*template)));
-        if self.rows.iter().all(|(template, _)| *template == 0) {
-            rows.clear();
-        }
-        let mut starts: Vec<Vec<usize>> = vec![Vec::new(); self.templates.len()];
-        let mut shared: Vec<&[u8]> = Vec::new();
-        for (template, start) in self.rows.iter().filter(|(template, _)| *template > 0) {
-            let (holes, records) = self.templates[*template as usize - 1];
-            match records >= OWN_COLUMNS_MIN {
-                true => starts[*template as usize - 1].push(*start),
-                false => shared.extend_from_slice(&self.holes[*start..start + holes]),
-            }
-        }
-        let mut columns = StringsWriter::default();
-        columns.texts(shared.iter().copied());
-        for ((holes, _), starts) in self.templates.iter().zip(&starts).filter(|(_, starts)| !starts.is_empty()) {
-            for hole in 0..*holes {
-                columns.texts(starts.iter().map(|start| self.holes[start + hole]));
-            }
-        }
-        (templates, rows, columns.finish())
-    }
 }
 
 #[derive(Debug)]
@@ -206,7 +78,7 @@ impl Templates {
             template.holes = holes - 1;
         }
         let mut reader = Reader(rows);
-        let mut rows = Vec::new();
+        let mut rows = Vec::with_capacity(records.min(rows.len()));
         for _ in 0..records {
             let number = reader.varint()?;
             let Some(before) = number.checked_sub(1) else {
@@ -269,11 +141,15 @@ impl Templates {
         (self.rows[record].0 as usize).checked_sub(1)
     }
 
-    /// Where a hole of a record stands: column and cell.
-    fn cell(&self, template: usize, record: usize, hole: usize) -> (usize, usize) {
+    /// Where a record stands among those of its template, for [`HoleTexts`].
+    pub fn place(&self, record: usize) -> usize {
+        self.rows[record].1 as usize
+    }
+
+    /// The column of a hole, and what is added to a record's place to get its cell.
+    fn column(&self, template: usize, hole: usize) -> (usize, usize) {
         let known = &self.templates[template];
-        let place = self.rows[record].1 as usize;
-        if known.records >= OWN_COLUMNS_MIN { (known.column + hole, place) } else { (0, place + hole) }
+        if known.records >= OWN_COLUMNS_MIN { (known.column + hole, 0) } else { (0, hole) }
     }
 
     /// Appends the body of a record that has a template.
@@ -281,8 +157,8 @@ impl Templates {
         let Some(template) = self.of_record(record) else { return };
         for (at, piece) in self.text(template).split(|byte| *byte == HOLE).enumerate() {
             if let Some(hole) = at.checked_sub(1) {
-                let (column, cell) = self.cell(template, record, hole);
-                holes.write(column, cell, out);
+                let (column, first) = self.column(template, hole);
+                holes.write(column, first + self.place(record), out);
             }
             // Every piece was found to be UTF-8 when it was read.
             out.push_str(std::str::from_utf8(piece).unwrap_or_default());
@@ -304,9 +180,44 @@ impl Templates {
         self.columns.len()
     }
 
-    pub(super) fn hole<'a>(&self, holes: &'a Strings, record: usize, hole: usize) -> &'a str {
-        let template = self.of_record(record).unwrap_or(0);
-        let (column, cell) = self.cell(template, record, hole);
-        holes.get(column, cell)
+    pub(super) fn hole_texts<'a>(&self, holes: &'a Strings, template: usize, hole: usize) -> HoleTexts<'a> {
+        let (column, first) = self.column(template, hole);
+        HoleTexts { holes, column, first }
+    }
+}
+
+/// What stands in one hole of a template's records, by [`Templates::place`].
+#[derive(Debug, Clone, Copy)]
+pub struct HoleTexts<'a> {
+    holes: &'a Strings,
+    column: usize,
+    first: usize,
+}
+
+impl<'a> HoleTexts<'a> {
+    /// Stands for the text where few texts repeat: equal for equal ones. `None` where most differ.
+    pub fn code(&self, place: usize) -> Option<u8> {
+        self.holes.few(self.column, self.first + place)
+    }
+
+    /// Appends the text.
+    pub fn write(&self, place: usize, out: &mut String) {
+        self.holes.write(self.column, self.first + place, out);
+    }
+
+    /// The text, in `scratch` unless it lies in the block as it is.
+    pub fn text<'b>(&self, place: usize, scratch: &'b mut String) -> &'b str
+    where
+        'a: 'b,
+    {
+        let cell = self.first + place;
+        match self.holes.lying(self.column, cell) {
+            Some(text) => text,
+            None => {
+                scratch.clear();
+                self.write(place, scratch);
+                scratch
+            }
+        }
     }
 }

@@ -42,9 +42,16 @@ fn read_all(bytes: Vec<u8>) -> Result<LogBatch, BlockError> {
         }
         for record in 0..block.count() {
             block.body(record, &mut scratch)?;
-            for hole in 0..templates.of_record(record).map_or(0, |template| templates.holes(template)) {
-                block.hole(templates, record, hole)?;
+            let Some(template) = templates.of_record(record) else { continue };
+            let mut put_together = Vec::new();
+            for (at, piece) in templates.text(template).split(|byte| *byte == HOLE).enumerate() {
+                if let Some(hole) = at.checked_sub(1) {
+                    let texts = block.hole_texts(templates, template, hole)?;
+                    put_together.extend_from_slice(texts.text(templates.place(record), &mut String::new()).as_bytes());
+                }
+                put_together.extend_from_slice(piece);
             }
+            assert_eq!(put_together, scratch.as_bytes());
         }
     }
     for key in block.attributes()?.keys() {
@@ -237,12 +244,16 @@ fn templates_have_a_hole_for_each_new_word() {
         let templates = block.templates().unwrap().unwrap();
         let shown = templates.text(0).iter().map(|byte| if *byte == HOLE { b'#' } else { *byte }).collect();
         assert_eq!(String::from_utf8(shown).unwrap(), expected, "{text}");
-        let holes: Vec<&str> = (0..templates.holes(0)).map(|hole| block.hole(templates, 0, hole).unwrap()).collect();
+        let text_of = |hole: usize| {
+            let texts = block.hole_texts(templates, 0, hole).unwrap();
+            texts.text(templates.place(0), &mut String::new()).to_owned()
+        };
+        let holes: Vec<String> = (0..templates.holes(0)).map(text_of).collect();
         assert!(holes.iter().all(|hole| can_be_hole(hole)), "{holes:?}");
         let mut holes = holes.into_iter();
         let filled: String = expected.split('#').enumerate().fold(String::new(), |mut out, (at, piece)| {
             if at > 0 {
-                out.push_str(holes.next().unwrap());
+                out.push_str(&holes.next().unwrap());
             }
             out.push_str(piece);
             out

@@ -153,7 +153,7 @@ pub fn decode_logs(
     received_ns: i64,
     accept: MsRange,
 ) -> Result<(PackedLogs, Rejected), DecodeError> {
-    let mut records = Records::new(settings, received_ns, accept);
+    let mut records = Records::new(settings, received_ns, accept, body.len());
     let read = match encoding {
         Encoding::Protobuf => protobuf::logs::read(body, &mut records),
         Encoding::Json => json::logs::read(body, &mut records),

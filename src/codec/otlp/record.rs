@@ -42,12 +42,13 @@ pub(crate) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    pub(crate) fn new(settings: &'a LogsSettings, received_ns: i64, accept: MsRange) -> Records<'a> {
+    /// `body_bytes` is how long the request is.
+    pub(crate) fn new(settings: &'a LogsSettings, received_ns: i64, accept: MsRange, body_bytes: usize) -> Records<'a> {
         Records {
             settings,
             received_ns,
             accept,
-            packer: Packer::default(),
+            packer: Packer::for_text(body_bytes),
             rejected: Rejected::default(),
             resource: Resource::default(),
             scope: Scope::default(),
@@ -76,6 +77,12 @@ impl<'a> Records<'a> {
     #[inline]
     pub(crate) fn key(&mut self, text: &str, place: usize) -> u32 {
         self.packer.key(text, place)
+    }
+
+    /// The number of the key that is most likely at this place, if it is this one.
+    #[inline]
+    pub(crate) fn expected_key(&self, key: &[u8], place: usize) -> Option<u32> {
+        self.packer.expected_key(key, place)
     }
 
     /// Whether a record of so many attributes is refused whatever they are, so that their keys need not be kept.
@@ -227,7 +234,7 @@ pub struct LogRows<'a>(Records<'a>);
 impl<'a> LogRows<'a> {
     /// `received_ns` stands in where a record has no time of its own; `accept` bounds its time.
     pub fn new(settings: &'a LogsSettings, received_ns: i64, accept: MsRange) -> LogRows<'a> {
-        LogRows(Records::new(settings, received_ns, accept))
+        LogRows(Records::new(settings, received_ns, accept, 0))
     }
 
     /// Takes a record, or counts why not. Its event time counts as sent unless `time_is_derived`.

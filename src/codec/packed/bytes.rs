@@ -3,6 +3,7 @@
 //! Written once an acknowledgement and read at a start only, so cheap to write comes before small.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use model::{AnyValue, Resource, Scope};
 
@@ -19,6 +20,16 @@ const ZSTD_LEVEL: i32 = -5;
 const PLAIN_BELOW_BYTES: usize = 512;
 /// Most bytes of one batch before compression; far above a request's limit.
 const PLAIN_BYTES_MAX: u64 = 1 << 30;
+
+/// Largest batch that is compressed with the state that its thread keeps: the state grows with it, and what making it costs is lost in
+/// what a larger one takes.
+const KEPT_STATE_BYTES_MAX: usize = 64 << 10;
+const ROOMY: &str = "its buffer has room for what does not shrink";
+
+thread_local! {
+    /// Making zstd's state takes longer than compressing a few records with it.
+    static SQUEEZE: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
 
 const TRACE_ID: u8 = 1;
 const SPAN_ID: u8 = 2;
@@ -43,9 +54,8 @@ impl PackedLogs {
     /// The checksum is that of the record around.
     pub fn encode(&self) -> Vec<u8> {
         let plain = self.plain();
-        let packed = (plain.len() >= PLAIN_BELOW_BYTES)
-            .then(|| zstd::bulk::compress(&plain, ZSTD_LEVEL).expect("its buffer has room for what does not shrink"))
-            .filter(|packed| packed.len() < plain.len());
+        let packed =
+            (plain.len() >= PLAIN_BELOW_BYTES).then(|| squeeze(&plain)).filter(|packed| packed.len() < plain.len());
         let mut out = Vec::with_capacity(packed.as_ref().map_or(plain.len(), Vec::len) + 12);
         out.push(VERSION);
         put_varint(&mut out, packed.as_ref().map_or(0, |_| plain.len() as u64));
@@ -161,6 +171,17 @@ impl PackedLogs {
             .ok_or(BlockError::Damaged("records do not decompress"))?;
         read(Reader(&unpacked))
     }
+}
+
+fn squeeze(plain: &[u8]) -> Vec<u8> {
+    if plain.len() > KEPT_STATE_BYTES_MAX {
+        return zstd::bulk::compress(plain, ZSTD_LEVEL).expect(ROOMY);
+    }
+    SQUEEZE.with_borrow_mut(|kept| {
+        let compressor =
+            kept.get_or_insert_with(|| zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("zstd knows its levels"));
+        compressor.compress(plain).expect(ROOMY)
+    })
 }
 
 fn put_resource(out: &mut Vec<u8>, resource: &Resource) {

@@ -150,6 +150,17 @@ impl PackedLogs {
         &self.scopes
     }
 
+    /// Distinct keys of the records' attributes.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Lets equal resources and scopes of several requests be one: each may be replaced by an equal one.
+    pub fn share(&mut self, resource: impl FnMut(&mut Arc<Resource>), scope: impl FnMut(&mut Arc<Scope>)) {
+        self.resources.iter_mut().for_each(resource);
+        self.scopes.iter_mut().for_each(scope);
+    }
+
     /// Memory it takes, in bytes, but for nested values.
     pub fn memory_bytes(&self) -> usize {
         size_of::<PackedLogs>()

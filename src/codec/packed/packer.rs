@@ -108,6 +108,13 @@ pub struct Packer {
 }
 
 impl Packer {
+    /// With room for so many bytes of text; what stays unused is given back in the end.
+    pub fn for_text(bytes: usize) -> Packer {
+        let mut packer = Packer::default();
+        packer.logs.text.reserve(bytes);
+        packer
+    }
+
     /// The number of a resource; the same for an equal one that was named just before.
     pub fn resource(&mut self, resource: Resource) -> u32 {
         if self.logs.resources.last().is_none_or(|last| **last != resource) {
@@ -138,14 +145,19 @@ impl Packer {
         (resource as usize) < self.logs.resources.len() && (scope as usize) < self.logs.scopes.len()
     }
 
+    /// The number of the key that stood at this place of the record before, if it is this one.
+    #[inline]
+    pub fn expected_key(&self, key: &[u8], place: usize) -> Option<u32> {
+        let expected = *self.expected.get(place)?;
+        (self.logs.keys[expected as usize].as_bytes() == key).then_some(expected)
+    }
+
     /// The number of an attribute's key, which stands at this place of its record.
     pub fn key(&mut self, text: &str, place: usize) -> u32 {
-        if let Some(expected) = self.expected.get(place)
-            && *self.logs.keys[*expected as usize] == *text
-        {
-            return *expected;
+        match self.expected_key(text.as_bytes(), place) {
+            Some(expected) => expected,
+            None => self.other_key(text, place),
         }
-        self.other_key(text, place)
     }
 
     fn other_key(&mut self, text: &str, place: usize) -> u32 {

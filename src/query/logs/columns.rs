@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use codec::block::{Block, Values};
+use codec::field::leads_to;
 use foldhash::fast::RandomState;
-use model::{Key, Severity};
+use model::Severity;
 
 use super::expr::{Field, Phrase, Test};
 use super::judge;
@@ -42,10 +43,7 @@ impl<'a> Column<'a> {
             Field::Resource(_) | Field::Scope(_) | Field::ScopeName | Field::ScopeVersion => None,
             Field::Any(path) | Field::Record(path) => {
                 let attributes = block.attributes()?;
-                let leads_there = |key: &&Key| {
-                    path.strip_prefix(&***key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-                };
-                let mut keys = attributes.keys().iter().filter(leads_there);
+                let mut keys = attributes.keys().iter().filter(|key| leads_to(key, path));
                 match (keys.next(), keys.next()) {
                     (None, _) => None,
                     (Some(key), None) if **key == **path => match attributes.values_of(path) {

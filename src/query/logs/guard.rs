@@ -9,6 +9,7 @@ use store::{BlockRef, HeadPart, LogView, StoreError};
 
 use super::SearchStats;
 use super::expr::{Expr, index_query, severities};
+use super::heads::Heads;
 use super::row::Rows;
 use crate::memory::Account;
 use crate::{Budget, QueryError};
@@ -89,7 +90,8 @@ impl<'a> Guard<'a> {
         let before = blocks.len();
         let mut out: Vec<Source> = blocks.into_iter().filter(has_any).map(Source::Block).collect();
         self.stats.blocks_skipped += ruled_out + (before - out.len()) as u64;
-        out.extend(view.head(range).cloned().map(Source::Head));
+        let mut heads = Heads::default();
+        out.extend(view.head(range).filter(|part| heads.may_match(expr, part)).cloned().map(Source::Head));
         self.budget.progress.expect(out.iter().map(Source::bytes).sum());
         Ok(out)
     }

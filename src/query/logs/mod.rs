@@ -13,6 +13,7 @@ mod few_bodies;
 mod fields;
 mod follow;
 pub(crate) mod guard;
+mod heads;
 mod judge;
 mod lines;
 mod logql;

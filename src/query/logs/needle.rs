@@ -2,8 +2,12 @@
 //! its holes, or the records have to be looked at. A word of a body is in its template or is one hole as a whole (see
 //! `codec::block::Templates`), so only the words at the ends of what is looked for can be parts of a hole.
 
-use codec::block::{Block, BlockError, Body, HOLE, Templates, can_be_hole};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use codec::block::{Block, BlockError, Body, HOLE, HoleTexts, Templates, can_be_hole};
 use codec::words::{fold, in_word, words};
+use foldhash::fast::RandomState;
 
 use super::expr::{Phrase, Word};
 use super::mask::Mask;
@@ -55,6 +59,33 @@ enum Verdict {
     Holes,
     /// It may stand across holes.
     Texts,
+}
+
+/// One hole of a template's records.
+struct Hole<'a> {
+    texts: HoleTexts<'a>,
+    /// What is known of texts that repeat.
+    by_code: Vec<Option<bool>>,
+}
+
+impl Hole<'_> {
+    /// Whether what is looked for is in the hole of the record at this place.
+    fn has(&mut self, needle: &Needle<'_>, place: usize, scratch: &mut String) -> bool {
+        let code = self.texts.code(place).map(usize::from);
+        if let Some(known) = code.and_then(|code| *self.by_code.get(code)?) {
+            return known;
+        }
+        scratch.clear();
+        self.texts.write(place, scratch);
+        let found = needle.is_in(scratch);
+        if let Some(code) = code {
+            if self.by_code.len() <= code {
+                self.by_code.resize(code + 1, None);
+            }
+            self.by_code[code] = Some(found);
+        }
+        found
+    }
 }
 
 pub(super) struct Looking<'a> {
@@ -123,6 +154,11 @@ impl<'a> Looking<'a> {
         Ok(if self.fixed.iter().all(|word| scratch.contains(word)) { Verdict::Texts } else { Verdict::None })
     }
 
+    fn holes(&self, template: usize) -> Result<Vec<Hole<'a>>, BlockError> {
+        let texts = |hole| self.block.hole_texts(self.templates, template, hole);
+        (0..self.templates.holes(template)).map(|hole| Ok(Hole { texts: texts(hole)?, by_code: Vec::new() })).collect()
+    }
+
     /// Leaves the records whose text body has it, and of those with another body what `of_other` leaves.
     pub(super) fn retain(
         &self,
@@ -131,6 +167,7 @@ impl<'a> Looking<'a> {
     ) -> Result<(), QueryError> {
         let mut scratch = String::new();
         let mut verdicts: Vec<Option<Verdict>> = vec![None; self.templates.count()];
+        let mut holes: HashMap<usize, Vec<Hole<'_>>, RandomState> = HashMap::default();
         within.retain(|at| {
             let Some(template) = self.templates.of_record(at) else { return of_other(at) };
             let verdict = match verdicts[template] {
@@ -141,14 +178,12 @@ impl<'a> Looking<'a> {
                 Verdict::All => Ok(true),
                 Verdict::None => Ok(false),
                 Verdict::Holes => {
-                    for hole in 0..self.templates.holes(template) {
-                        scratch.clear();
-                        scratch.push_str(self.block.hole(self.templates, at, hole)?);
-                        if self.needle.is_in(&mut scratch) {
-                            return Ok(true);
-                        }
-                    }
-                    Ok(false)
+                    let holes = match holes.entry(template) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(unknown) => unknown.insert(self.holes(template)?),
+                    };
+                    let place = self.templates.place(at);
+                    Ok(holes.iter_mut().any(|hole| hole.has(&self.needle, place, &mut scratch)))
                 }
                 Verdict::Texts => match self.block.body(at, &mut scratch)? {
                     Body::Text(_) => Ok(self.needle.is_in(&mut scratch)),

@@ -169,9 +169,7 @@ impl Rows {
             Rows::Block { block, .. } => {
                 let attributes = block.attributes()?;
                 // Most blocks do not have most keys: spares a walk a record.
-                let leads_there =
-                    |key: &Key| path.strip_prefix(&**key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-                if attributes.keys().iter().any(leads_there) {
+                if attributes.keys().iter().any(|key| field::leads_to(key, path)) {
                     field::lookup(attributes.of(at), path, found);
                 }
             }

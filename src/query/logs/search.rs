@@ -121,26 +121,43 @@ impl Finder<'_> {
         self.worst().is_some_and(|worst| if self.newest { key < worst } else { key > worst })
     }
 
-    fn one(&mut self, source: Source) -> Result<(), QueryError> {
-        let Some(rows) = self.guard.read(source)? else { return Ok(()) };
-        let mut here = Vec::new();
+    /// Whether it stands where the page before ended, or before that.
+    fn is_before(&self, key: RowKey) -> bool {
+        self.after.is_some_and(|after| if self.newest { key >= after } else { key <= after })
+    }
+
+    /// The records that are in the range and, by their time, not too late. The order of intake is not looked at: it is a column of its
+    /// own, and matters only among records of one time.
+    fn within(&mut self, rows: &Rows) -> Result<Mask, QueryError> {
+        let mut range = self.range;
+        if let Some(worst) = self.worst() {
+            match self.newest {
+                true => range.start_ns = range.start_ns.max(worst.time_ns),
+                false => range.end_ns = range.end_ns.min(worst.time_ns.saturating_add(1)),
+            }
+        }
         let mut within = Mask::none(rows.count());
         for at in 0..rows.count() {
             self.guard.tick()?;
-            if !self.range.contains(rows.time(at)?) {
-                continue;
-            }
-            let key = rows.key(at)?;
-            let is_before = self.after.is_some_and(|after| if self.newest { key >= after } else { key <= after });
-            if !is_before && !self.is_too_late(key) {
+            if range.contains(rows.time(at)?) {
                 within.insert(at);
             }
         }
+        Ok(within)
+    }
+
+    fn one(&mut self, source: Source) -> Result<(), QueryError> {
+        let Some(rows) = self.guard.read(source)? else { return Ok(()) };
+        let mut here = Vec::new();
+        let within = self.within(&rows)?;
         let matching = select::select(self.expr, &rows, &within)?;
         let places: Box<dyn Iterator<Item = usize>> =
             if self.newest { Box::new(matching.iter().rev()) } else { Box::new(matching.iter()) };
         for at in places {
             let key = rows.key(at)?;
+            if self.is_before(key) {
+                continue;
+            }
             if self.is_too_late(key) {
                 match &rows {
                     // Blocks are in order of time: the best come first, and the first that is too late ends it.

@@ -116,6 +116,7 @@ const BOUNDS: usize = 1 << SCHEMA_MAX;
 /// The bounds from 1 up to 2 as Prometheus has them in a table (model/histogram/generic.go, `exponentialBounds`), to the last bit: each
 /// schema's new ones are those of the schema before times one factor, 2^(2^-schema) as Go works it out.
 static FRACTIONS: LazyLock<[f64; BOUNDS]> = LazyLock::new(|| {
+    #[expect(clippy::approx_constant, reason = "the square root of 2 is one bit more")]
     const FACTORS: [f64; SCHEMA_MAX as usize] = [
         1.414213562373095,
         1.189207115002721,

@@ -15,7 +15,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 use super::damage::Damaged;
 use super::day_resources::RESOURCES;
 use super::day_rows::{parse_entry, parse_resource};
-use super::day_tables::{BLOCKS, COVERED, SETTLED, STATE, append, stored};
+use super::day_tables::{BLOCKS, COVERED, SETTLED, STATE, append, stored, stored_bytes};
 use super::seal::Sealed;
 use super::summaries::{Summaries, Summary};
 use crate::StoreError;
@@ -173,8 +173,7 @@ impl DayFile {
     /// The summary of a block; `None` when the day was dropped, or the summary cannot be read: then the block tells.
     pub(super) fn meta(&self, id: u64) -> Result<Option<Summary>, StoreError> {
         let at = usize::try_from(id).unwrap_or(usize::MAX);
-        let Some(of_day) = self.summaries(at)? else { return Ok(None) };
-        Ok(of_day.metas.get(at).is_some_and(Option::is_some).then_some(Summary { of_day, at }))
+        Ok(self.summaries(at)?.and_then(|of_day| of_day.of(id)))
     }
 
     /// The summaries of all blocks up to `at`, and maybe later ones. Very many are read anew each time: who needs many asks once.
@@ -227,8 +226,7 @@ impl DayFile {
     /// # Errors
     /// `Corrupt` for a block that is damaged; that is remembered, and it is not read again.
     pub(super) fn block(&self, id: u64) -> Result<Option<Block>, StoreError> {
-        let parse = |bytes, _| Block::parse(bytes);
-        self.read(id, parse)
+        self.read(id, stored_bytes, Block::parse)
     }
 
     /// A block, and with what it was sealed.
@@ -236,7 +234,7 @@ impl DayFile {
     /// # Errors
     /// As [`DayFile::block`].
     pub(super) fn sealed(&self, id: u64) -> Result<Option<(Block, Sealed)>, StoreError> {
-        self.read(id, |bytes: Vec<u8>, mut meta| {
+        self.read(id, stored, |(bytes, mut meta)| {
             let block = Block::parse(bytes.clone())?;
             if !meta.has_derived {
                 let batch = block.batch()?;
@@ -247,10 +245,11 @@ impl DayFile {
         })
     }
 
-    fn read<T>(
+    fn read<S, T>(
         &self,
         id: u64,
-        parse: impl FnOnce(Vec<u8>, Meta) -> Result<T, BlockError>,
+        load: impl FnOnce(&Database, u64) -> Result<S, redb::Error>,
+        parse: impl FnOnce(S) -> Result<T, BlockError>,
     ) -> Result<Option<T>, StoreError> {
         let standing = self.standing.read();
         if let Some(error) = self.damage(id) {
@@ -258,9 +257,8 @@ impl DayFile {
         }
         let Some(database) = self.opened(&standing)? else { return Ok(None) };
         let read = || {
-            let (bytes, meta) =
-                stored(&database, id).map_err(|error| redb_error("read a log block", &self.path, error))?;
-            parse(bytes, meta).map_err(|error| corrupt(&self.path, error.to_string()))
+            let loaded = load(&database, id).map_err(|error| redb_error("read a log block", &self.path, error))?;
+            parse(loaded).map_err(|error| corrupt(&self.path, error.to_string()))
         };
         match guarded(&self.path, read) {
             Ok(block) => Ok(Some(block)),

@@ -38,15 +38,20 @@ pub(super) fn write_entry(place: Place, meta: &Meta) -> Vec<u8> {
     out
 }
 
-/// What [`write_entry`] wrote, this release's or an earlier one's.
-pub(super) fn parse_entry(bytes: &[u8]) -> Result<(Place, Meta), String> {
+/// Where the block of a row lies, and the rest of the row; its checksum is not looked at.
+pub(super) fn parse_place(bytes: &[u8]) -> Result<(Place, &[u8]), String> {
     let mut reader = Reader(bytes);
     let mut number = || reader.varint().map_err(|error| error.to_string());
     let place = Place { extent: number()?, offset: number()?, bytes: number()? };
     if place.offset >= EXTENT_BYTES as u64 {
         return Err("it starts outside its extent".into());
     }
-    let mut summary = reader.0;
+    Ok((place, reader.0))
+}
+
+/// What [`write_entry`] wrote, this release's or an earlier one's.
+pub(super) fn parse_entry(bytes: &[u8]) -> Result<(Place, Meta), String> {
+    let (place, mut summary) = parse_place(bytes)?;
     if summary.first().is_some_and(|version| *version >= CHECKED_SUMMARY) {
         let (row, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or("its row ends early")?;
         if checksum(row) != *sum {

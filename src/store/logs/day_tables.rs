@@ -5,7 +5,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::day::Info;
 use super::day_resources::Resources;
-use super::day_rows::{EXTENT_BYTES, Place, parse_entry, write_entry};
+use super::day_rows::{EXTENT_BYTES, Place, parse_entry, parse_place, write_entry};
 use super::seal::Sealed;
 
 /// Number of the block → where it lies, then its summary.
@@ -58,14 +58,15 @@ pub(super) fn append(
     Ok(infos)
 }
 
-/// The bytes of a block, and its summary.
-pub(super) fn stored(database: &Database, id: u64) -> Result<(Vec<u8>, Meta), redb::Error> {
+/// The bytes of a block, and its row.
+fn stored_row(database: &Database, id: u64) -> Result<(Vec<u8>, Vec<u8>), redb::Error> {
     let txn = database.begin_read()?;
     let rows = txn.open_table(BLOCKS)?;
     let row = rows.get(id)?.ok_or_else(|| redb::Error::Corrupted("its row is missing".into()))?;
-    let (place, meta) = parse_entry(row.value()).map_err(redb::Error::Corrupted)?;
+    let (place, _) = parse_place(row.value()).map_err(redb::Error::Corrupted)?;
     let table = txn.open_table(EXTENTS)?;
-    let mut out = Vec::new();
+    // A block is some extents at most, whatever its row says.
+    let mut out = Vec::with_capacity(place.bytes.min(4 * EXTENT_BYTES as u64) as usize);
     let mut skip = place.offset as usize;
     let mut extent = place.extent;
     while (out.len() as u64) < place.bytes {
@@ -76,7 +77,19 @@ pub(super) fn stored(database: &Database, id: u64) -> Result<(Vec<u8>, Meta), re
         out.extend_from_slice(&bytes[..bytes.len().min(left)]);
         (skip, extent) = (0, extent + 1);
     }
-    Ok((out, meta))
+    Ok((out, row.value().to_vec()))
+}
+
+/// The bytes of a block, which have a checksum of their own: that of its row, which is as long as a summary is, need not be looked at.
+pub(super) fn stored_bytes(database: &Database, id: u64) -> Result<Vec<u8>, redb::Error> {
+    Ok(stored_row(database, id)?.0)
+}
+
+/// The bytes of a block, and its summary.
+pub(super) fn stored(database: &Database, id: u64) -> Result<(Vec<u8>, Meta), redb::Error> {
+    let (bytes, row) = stored_row(database, id)?;
+    let (_, meta) = parse_entry(&row).map_err(redb::Error::Corrupted)?;
+    Ok((bytes, meta))
 }
 
 /// Marks the first blocks as grouped anew, in one durable commit.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use codec::packed::{PackedLogs, PackedRecord};
 use model::time::Day;
+use model::{Key, Resource, Scope};
 
 /// Memory of a part besides its records, roughly: the part, its lists, its resource and scope.
 const PART_BYTES: u64 = 1_024;
@@ -36,6 +37,21 @@ impl HeadPart {
 
     pub fn records(&self) -> impl Iterator<Item = PackedRecord<'_>> {
         (0..self.len()).map(|at| self.record(at))
+    }
+
+    /// Resources of the request's records, on this day or another. Equal ones of all parts in one view are one.
+    pub fn resources(&self) -> &[Arc<Resource>] {
+        self.logs.resources()
+    }
+
+    /// Scopes of the request's records, as [`HeadPart::resources`].
+    pub fn scopes(&self) -> &[Arc<Scope>] {
+        self.logs.scopes()
+    }
+
+    /// Keys of the attributes of the request's records.
+    pub fn keys(&self) -> &[Key] {
+        self.logs.keys()
     }
 
     /// Memory it takes, roughly; parts of one request share theirs.

@@ -25,6 +25,7 @@ mod regroup;
 mod retention;
 mod seal;
 mod settle;
+mod shared;
 mod stream_retention;
 pub(crate) mod streams;
 mod summaries;
@@ -58,6 +59,7 @@ use day::{DayFile, Info, Loaded};
 use follow::Seal;
 use index::Segment;
 use settle::Settling;
+use shared::Shared;
 use view::DayView;
 
 use crate::StoreError;
@@ -93,6 +95,8 @@ struct State {
     /// The highest sequence number applied.
     applied_seq: u64,
     head_bytes: u64,
+    /// What the heads' records have in common.
+    shared: Shared,
     /// Clock of the last flush, for ages.
     now_ms: i64,
 }
@@ -223,7 +227,7 @@ impl LogStore {
                 None => index::remove_dir(&path)?,
             }
         }
-        let state = State { days, applied_seq: 0, head_bytes: 0, now_ms: 0 };
+        let state = State { days, applied_seq: 0, head_bytes: 0, shared: Shared::default(), now_ms: 0 };
         Ok(LogStore {
             dir: dir.to_owned(),
             files: files.clone(),
@@ -249,8 +253,9 @@ impl LogStore {
 
     /// Takes a durable batch into the head, so that the next snapshot sees it. Called by one thread at a time, with ever
     /// growing `seq`; at replay a `seq` that an earlier flush covered comes again and is ignored.
-    pub(crate) fn apply(&self, seq: u64, logs: PackedLogs) {
+    pub(crate) fn apply(&self, seq: u64, mut logs: PackedLogs) {
         let mut state = self.state.lock();
+        state.shared.take(&mut logs);
         state.applied_seq = state.applied_seq.max(seq);
         let covers = |day: Day| {
             let covered_seq = state.days.get(&day).and_then(|known| known.covered_seq);

@@ -18,6 +18,13 @@ pub(crate) struct Summaries {
 }
 
 impl Summaries {
+    /// That of a block, if it is known.
+    pub(super) fn of(self: &Arc<Self>, id: u64) -> Option<Summary> {
+        let at = usize::try_from(id).ok()?;
+        self.metas.get(at)?.as_ref()?;
+        Some(Summary { of_day: self.clone(), at })
+    }
+
     fn bytes(&self) -> usize {
         let of = |meta: &Meta| {
             let minutes = meta.minutes.as_ref().map_or(0, |minutes| minutes.len() * size_of::<MinuteCount>());
@@ -79,8 +86,8 @@ impl SummaryCache {
 /// The summary of one block, which is known.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    pub(super) of_day: Arc<Summaries>,
-    pub(super) at: usize,
+    of_day: Arc<Summaries>,
+    at: usize,
 }
 
 impl Deref for Summary {

@@ -2,6 +2,7 @@
 //! one without them and takes its name, so the space is free at once. Blocks of which all stay are copied as they are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use codec::block::{self, Block, BlockError, Meta, Row};
 use model::meter::Counter;
@@ -13,6 +14,7 @@ use super::day::{DayFile, Info};
 use super::day_anew::NewDay;
 use super::seal::Sealed;
 use super::stream_retention::{Judge, StreamRetention, ended};
+use super::summaries::Summaries;
 use crate::StoreError;
 use crate::file::corrupt;
 
@@ -91,18 +93,20 @@ impl LogStore {
         let mut gone = 0;
         // What stays of a settled day is settled.
         let (grouped, others) = blocks.split_at(settled.map_or(0, |count| blocks.len().min(count as usize)));
+        let summaries = summaries_of(&file, &blocks)?;
         for info in grouped {
-            gone += copy(&file, info, judge, &mut made)?;
+            gone += copy(&file, info, &summaries, judge, &mut made)?;
         }
         let settled = settled.map(|_| made.count());
         for info in others {
-            gone += copy(&file, info, judge, &mut made)?;
+            gone += copy(&file, info, &summaries, judge, &mut made)?;
         }
         // From here on nothing is added to the old file.
         let writing = self.writing.lock();
         let Some(late) = self.late_blocks(number, &file, blocks.len()) else { return Ok(false) };
+        let summaries = summaries_of(&file, &late)?;
         for info in &late {
-            gone += copy(&file, info, judge, &mut made)?;
+            gone += copy(&file, info, &summaries, judge, &mut made)?;
         }
         self.exchange(number, &file, made, settled, None)?;
         drop(writing);
@@ -117,8 +121,9 @@ impl LogStore {
             // What is left of a damaged day stays as it is, for whoever restores it.
             return Ok(false);
         }
+        let summaries = summaries_of(file, blocks)?;
         for info in blocks {
-            let some = match fate(file, info, judge)? {
+            let some = match fate(&summaries, info, judge) {
                 Fate::Stays => false,
                 Fate::Goes => true,
                 Fate::Read => match file.block(info.id)? {
@@ -146,21 +151,28 @@ fn bad(file: &DayFile, info: &Info, error: &BlockError) -> StoreError {
     corrupt(file.path(), format!("log block {}: {error}", info.id))
 }
 
+/// The summaries of all these blocks, which are in order of their numbers: asked for one by one, those of a day too large to be kept in
+/// memory would be read again for each.
+fn summaries_of(file: &DayFile, blocks: &[Info]) -> Result<Arc<Summaries>, StoreError> {
+    let Some(last) = blocks.last() else { return Ok(Arc::default()) };
+    Ok(file.summaries(usize::try_from(last.id).unwrap_or(usize::MAX))?.unwrap_or_default())
+}
+
 /// As far as the summary tells.
-fn fate(file: &DayFile, info: &Info, judge: &mut Judge<'_>) -> Result<Fate, StoreError> {
-    let Some(summary) = file.meta(info.id)? else { return Ok(Fate::Read) };
-    let Some(resources) = summary.by_resource() else { return Ok(Fate::Read) };
+fn fate(summaries: &Arc<Summaries>, info: &Info, judge: &mut Judge<'_>) -> Fate {
+    let Some(summary) = summaries.of(info.id) else { return Fate::Read };
+    let Some(resources) = summary.by_resource() else { return Fate::Read };
     let (mut none, mut all) = (true, true);
     for (resource, _) in resources {
         let expired = judge.expired(resource) & info.severities;
         none = none && expired == 0;
         all = all && expired == info.severities;
     }
-    Ok(match (none, all) {
+    match (none, all) {
         (true, _) => Fate::Stays,
         (_, true) => Fate::Goes,
         _ => Fate::Read,
-    })
+    }
 }
 
 fn is_expired(block: &Block, at: usize, judge: &mut Judge<'_>) -> Result<bool, BlockError> {
@@ -169,8 +181,14 @@ fn is_expired(block: &Block, at: usize, judge: &mut Judge<'_>) -> Result<bool, B
 }
 
 /// Copies what stays of a block; how many records do not.
-fn copy(file: &DayFile, info: &Info, judge: &mut Judge<'_>, made: &mut NewDay) -> Result<u64, StoreError> {
-    let fate = fate(file, info, judge)?;
+fn copy(
+    file: &DayFile,
+    info: &Info,
+    summaries: &Arc<Summaries>,
+    judge: &mut Judge<'_>,
+    made: &mut NewDay,
+) -> Result<u64, StoreError> {
+    let fate = fate(summaries, info, judge);
     if matches!(fate, Fate::Goes) {
         return Ok(info.records);
     }

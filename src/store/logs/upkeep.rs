@@ -127,6 +127,7 @@ impl LogStore {
             day.head_since_ms = None;
             day.covered_seq = Some(applied_seq);
             state.head_bytes -= bytes;
+            state.shared.forget_unused();
         }
         result
     }

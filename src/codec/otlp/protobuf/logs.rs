@@ -116,26 +116,41 @@ fn log_record<'a>(
 fn attribute<'a>(field: &Field<'a>, records: &mut Records<'_>, keys: &mut Keys, draft: &mut Draft<'a>) -> Read<()> {
     let index = draft.attributes.len();
     check_length(index, "attributes", field)?;
-    let read = field.message("").and_then(|message| key_value(message, keys));
-    let (key, value) = read.within_nth("attributes", index)?;
-    let key = if records.has_too_many(index + 1) { 0 } else { records.key(key, index) };
-    draft.attributes.push((key, value));
+    let read = field.message("").and_then(|message| key_value(message, index, records, keys));
+    draft.attributes.push(read.within_nth("attributes", index)?);
     Ok(())
 }
 
-fn key_value<'a>(mut message: Message<'a>, keys: &mut Keys) -> Read<(&'a str, DraftValue<'a>)> {
-    let mut key = "";
+fn key_value<'a>(
+    mut message: Message<'a>,
+    place: usize,
+    records: &mut Records<'_>,
+    keys: &mut Keys,
+) -> Read<(u32, DraftValue<'a>)> {
+    let mut key = None;
     let mut value = DraftValue::Empty;
     while let Some(field) = message.field()? {
         match field.number {
-            1 => key = field.text("key")?,
+            1 => {
+                // Most records have the keys of the one before: what equals a text is one.
+                let expected = records.expected_key(field.bytes("key")?, place);
+                key = Some(match expected {
+                    Some(number) => number,
+                    None => kept_key(records, field.text("key")?, place),
+                });
+            }
             2 => merge(&mut value, field.message("value")?, keys).within("value")?,
             // key_strindex is for profiles: as good as absent.
             3 => drop(field.varint("key_strindex")?),
             _ => {}
         }
     }
-    Ok((key, value))
+    Ok((key.unwrap_or_else(|| kept_key(records, "", place)), value))
+}
+
+/// The key's number, of a record that is not refused for its number of attributes.
+fn kept_key(records: &mut Records<'_>, key: &str, place: usize) -> u32 {
+    if records.has_too_many(place + 1) { 0 } else { records.key(key, place) }
 }
 
 /// Reads an AnyValue over what was read of it before. The usual one, a single text or number, is not copied.

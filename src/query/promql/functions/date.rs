@@ -10,7 +10,7 @@ const NO_TIME: i64 = i64::MIN;
 /// Whole seconds of a value. Go on amd64 makes one and the same number of all that do not fit.
 pub(crate) fn seconds(value: f64) -> i64 {
     const END: f64 = (1_u64 << 63) as f64;
-    if value >= -END && value < END { value as i64 } else { NO_TIME }
+    if (-END..END).contains(&value) { value as i64 } else { NO_TIME }
 }
 
 /// Days since the epoch, and the seconds of the day.

@@ -1,5 +1,6 @@
 //! `| json name="a.b[0]"`: paths into JSON.
 
+use super::super::units::quote;
 use super::json_scan::{self, Kind, block_end, each_item, text_end, token, unescape, value};
 
 /// A step of a path.
@@ -77,10 +78,15 @@ fn next(text: &str) -> (Token, &str, Option<String>) {
                 Some(c) if !matches!(c, ' ' | '\t' | '\n' | ']') => Some(format!("non-integer value: {c}")),
                 _ => None,
             };
-            match (rest[..length].parse(), wrong) {
+            // Go counts in signed numbers.
+            let index = rest[..length].parse::<i64>().ok().and_then(|index| usize::try_from(index).ok());
+            match (index, wrong) {
                 (_, Some(wrong)) => (Token::End, rest, Some(wrong)),
-                (Ok(index), None) => (Token::Index(index), &rest[length..], None),
-                (Err(error), None) => (Token::End, rest, Some(error.to_string())),
+                (Some(index), None) => (Token::Index(index), &rest[length..], None),
+                (None, None) => {
+                    let wrong = format!("strconv.Atoi: parsing {}: value out of range", quote(&rest[..length]));
+                    (Token::End, rest, Some(wrong))
+                }
             }
         }
         c => (Token::End, rest, Some(format!("unexpected char {c}"))),

@@ -279,6 +279,8 @@ fn paths_say_what_is_unexpected() {
         ("json u=\"]\"", "syntax error: unexpected RSB, expecting LSB or FIELD"),
         ("json u=\"\"", "syntax error: unexpected $end, expecting LSB or FIELD"),
         ("json u=\"a-b\"", "unexpected char -"),
+        ("json u=\"a 9223372036854775808\"", "strconv.Atoi: parsing \"9223372036854775808\": value out of range"),
+        ("json u=\"a[9223372036854775808]\"", "syntax error: unexpected $end, expecting STRING or INDEX"),
         ("logfmt u=\"a b\"", "syntax error: unexpected KEY"),
         ("logfmt u=\"\\\"a\\\" b\"", "syntax error: unexpected KEY"),
         ("logfmt u=\"\\\"a]b\\\"\"", "syntax error: unexpected KEY"),

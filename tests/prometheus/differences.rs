@@ -43,7 +43,7 @@ fn near(ours: &str, theirs: &str) -> bool {
     }
     let (Ok(a), Ok(b)) = (ours.parse::<f64>(), theirs.parse::<f64>()) else { return false };
     let scale = a.abs().max(b.abs());
-    a.is_nan() && b.is_nan() || a == b || (a - b).abs() <= 1e-8 * scale || (a - b).abs() < 1e-7
+    a.is_nan() && b.is_nan() || a == b || (a - b).abs() <= 1e-7 * scale || (a - b).abs() < 1e-7
 }
 
 /// The order of an answer's rows that counts.

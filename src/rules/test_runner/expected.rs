@@ -119,9 +119,9 @@ fn compare(expected: &ExprTest, mut found: Vec<(Labels, Point)>, fuzzy: bool) ->
     }))
 }
 
-/// Equal, both NaN, or with `fuzzy` within a relative 1e-6 (promtool's).
+/// Equal, both NaN, or with `fuzzy` next to each other, as promtool has it.
 fn same_value(a: f64, b: f64, fuzzy: bool) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (fuzzy && (a - b).abs() <= 1e-6 * a.abs().max(b.abs()))
+    a == b || (a.is_nan() && b.is_nan()) || (fuzzy && (a.next_down() == b || a.next_up() == b))
 }
 
 /// Histograms are alike when their counts, sums and buckets are, whatever holds empty ones.

@@ -10,6 +10,7 @@ use crate::alerting::fits;
 use crate::condition::{Condition, first_range};
 use crate::evaluate::Run;
 use crate::file::Rule;
+use crate::ground::Point;
 
 /// Lines that an alert carries.
 pub(crate) const LINES_MAX: usize = 5;
@@ -33,6 +34,12 @@ impl Run<'_> {
             Value::Vector(samples) => samples,
             Value::Matrix(_) => Vec::new(),
         })
+    }
+
+    /// As [`Run::ask_logs`], as points.
+    pub(crate) fn ask_log_points(&self, metric: &ast::Metric) -> Result<Vec<(Labels, Point)>, String> {
+        let found = self.ask_logs(metric)?;
+        Ok(found.into_iter().map(|(labels, value)| (labels, Point::Float(value))).collect())
     }
 
     /// Gives an instance that begins to fire its newest log lines, and says where they come from. Lines that cannot be read are left out:

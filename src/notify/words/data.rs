@@ -4,9 +4,8 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use model::alert::{AlertState, Instance, Intent, label_fingerprint};
-use template::{Object, Value};
+use template::{GoTime, Object, Value};
 
-use super::go_time::GoTime;
 use crate::config::Config;
 
 /// The root.
@@ -47,10 +46,7 @@ impl Data {
         let alerts: Vec<Alert> = intent
             .instances
             .iter()
-            .map(|instance| Alert {
-                generator_url: format!("{external_url}/alerts/rule/{}", instance.rule_id),
-                instance: instance.clone(),
-            })
+            .map(|instance| Alert { generator_url: format!("{external_url}/alerts/rule/{}", instance.rule_id), instance: instance.clone() })
             .collect();
         let firing = alerts.iter().any(|alert| alert.instance.state == AlertState::Firing);
         let group_labels = intent.instances.first().map(|first| {

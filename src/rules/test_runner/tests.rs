@@ -297,8 +297,8 @@ tests:
   - eval_time: 1m
     alertname: Any
     exp_alerts:
-    - {exp_labels: {host: a, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: "0"}}
-    - {exp_labels: {host: b, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: "0"}}
+    - {exp_labels: {host: a, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}}
+    - {exp_labels: {host: b, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}}
   - {eval_time: 4m, alertname: Any}
 "#;
     let failures = run(tests, dir.path(), &nobody).unwrap();

@@ -107,6 +107,11 @@ impl Outbox {
         self.intents.iter()
     }
 
+    fn of_channel(&self, channel: &str) -> impl Iterator<Item = (&Key, &Intent)> {
+        let channel = channel.to_owned();
+        self.intents.range((channel.clone(), String::new())..).take_while(move |(key, _)| key.0 == channel)
+    }
+
     /// Intents to write and keys to remove, not yet written as they are.
     pub(crate) fn unwritten(&self) -> (Vec<Intent>, Vec<Key>) {
         let changed = self.dirty.iter().filter_map(|key| self.intents.get(key)).cloned().collect();
@@ -225,8 +230,9 @@ impl Outbox {
     }
 
     fn end_in(&mut self, key: &Key, instance: &Instance, config: &Config, now_ms: i64) {
-        let Some(mut intent) = self.intents.get(key).cloned() else { return };
-        let Some(at) = position(&intent, instance) else { return };
+        // Taken out and put back: a group may have thousands of alerts.
+        let Some(at) = self.intents.get(key).and_then(|intent| position(intent, instance)) else { return };
+        let Some(mut intent) = self.intents.remove(key) else { return };
         if marks::is_muted(&intent, instance)
             && !marks::is_told(&intent, instance)
             && !matches!(intent.progress, Progress::Sending { .. })
@@ -234,7 +240,8 @@ impl Outbox {
             // It began and ended while it was held back: nobody is to hear of it.
             intent.instances.remove(at);
             if intent.instances.is_empty() {
-                self.remove(key);
+                self.dirty.remove(key);
+                self.gone.insert(key.clone());
             } else {
                 self.put(intent);
             }

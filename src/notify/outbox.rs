@@ -14,6 +14,7 @@ mod escalate;
 mod fallback;
 mod flap;
 mod join;
+mod leaving;
 mod marks;
 mod outcome;
 mod storm;
@@ -141,12 +142,13 @@ impl Outbox {
         self.intents.insert(key, intent);
     }
 
-    /// Puts an episode's present value and annotations where it is known, without telling anyone. Whether it was known.
-    pub(crate) fn refresh(&mut self, instance: &Instance) -> bool {
+    /// Puts an episode's present value and annotations where it is known, without telling anyone. Whether a channel of the
+    /// configuration knows of it.
+    pub(crate) fn refresh(&mut self, instance: &Instance, config: &Config) -> bool {
         let mut known = false;
         for (key, intent) in &mut self.intents {
             let Some(at) = position(intent, instance) else { continue };
-            known = true;
+            known |= config.is_present(&key.0);
             if intent.instances[at].state == AlertState::Firing && intent.instances[at] != *instance {
                 intent.instances[at] = instance.clone();
                 self.dirty.insert(key.clone());

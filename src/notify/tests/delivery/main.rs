@@ -9,5 +9,6 @@ mod email;
 mod faults;
 mod http_config;
 mod journey;
+mod reload;
 mod restart;
 mod world;

@@ -3,6 +3,7 @@
 #[path = "../../../../tests/fakes/mod.rs"]
 mod fakes;
 
+mod answers;
 mod chaos;
 mod charts;
 mod email;

@@ -23,7 +23,7 @@ mod sweep;
 mod undelivered;
 
 pub(crate) use flap::WINDOW_MS as FLAP_WINDOW_MS;
-pub(crate) use marks::{is_acked, is_held, is_muted, is_quiet, is_told};
+pub(crate) use marks::{Marks, is_acked, is_held, is_muted, is_quiet, is_told};
 pub(crate) use outcome::Sent;
 pub(crate) use storm::{is_storm, total as storm_total};
 pub(crate) use suppressed::{HeldBack, visible};

@@ -129,6 +129,23 @@ fn a_told_group_is_told_more_at_its_interval_and_of_critical_at_once() {
 }
 
 #[test]
+fn a_message_says_why_it_comes_in_alertmanagers_words() {
+    let mut bench = Bench::new("{receiver: slack, group_wait: 0s, group_interval: 1m, repeat_interval: 1h}");
+    let reason = |sent: Sent| crate::reason::of(&sent.intent);
+    let (a, b) = (firing("a", "warning", 0), firing("b", "warning", MINUTE));
+    bench.take(&a, 0);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 0, Verdict::Accepted)), "first notification");
+    bench.take(&b, MINUTE);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 2 * MINUTE, Verdict::Accepted)), "new alerts added");
+    bench.take(&ended(&a, 3 * MINUTE), 3 * MINUTE);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 4 * MINUTE, Verdict::Accepted)), "some alerts resolved");
+    bench.sweep(64 * MINUTE);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 64 * MINUTE, Verdict::Accepted)), "repeat interval elapsed");
+    bench.take(&ended(&b, 65 * MINUTE), 65 * MINUTE);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 65 * MINUTE, Verdict::Accepted)), "all alerts resolved");
+}
+
+#[test]
 fn the_same_notice_twice_changes_nothing() {
     let mut bench = Bench::new("{receiver: slack, routes: [{receiver: pd, continue: true}, {receiver: slack}]}");
     let alert = firing("a", "warning", 0);

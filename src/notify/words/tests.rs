@@ -108,6 +108,7 @@ fn functions_give_what_alertmanagers_give() {
     };
     for (text, expected) in [
         ("abc", "abc"),
+        ("{{ .NotificationReason }}", "first notification"),
         ("{{ \"abc\" | toUpper }}{{ \"ABC\" | toLower }}{{ \"abc\" | title }}", "ABCabcAbc"),
         ("{{ \" a b c \" | trimSpace }}", "a b c"),
         ("{{ if match \"^a\" \"abc\" }}yes{{ end }}{{ if match \"abcd\" \"abc\" }}no{{ end }}", "yes"),

@@ -78,6 +78,8 @@ pub(crate) struct Engine {
     speaker: Speaker,
     timing: Timing,
     undelivered: Vec<Undelivered>,
+    /// Interval of the tests that nobody asks for, and the number of the one that was due last.
+    own_test: Option<(i64, i64)>,
     /// Takes messages in place of the network.
     script: Option<Script>,
 }
@@ -117,6 +119,7 @@ impl Engine {
             speaker: Speaker { tenant: tenant.into(), external_url: options.external_url },
             timing: options.timing,
             undelivered: Vec::new(),
+            own_test: None,
             script: None,
         })
     }
@@ -146,8 +149,9 @@ impl Engine {
         for (receiver, id) in orders.tests {
             self.begin_test(&receiver, &id, now_ms);
         }
+        self.begin_own_tests(now_ms);
         let done = match self.work(now_ms).await {
-            Ok(()) => self.next_ms(now_ms).min(self.hold_next_ms(now_ms)),
+            Ok(()) => self.next_ms(now_ms).min(self.hold_next_ms(now_ms)).min(self.own_test_ms()),
             Err(error) => {
                 tracing::error!(tenant = self.speaker.tenant, %error, "notifications wait: the store takes nothing");
                 now_ms + STORE_RETRY_MS

@@ -14,7 +14,6 @@ mod cli;
 mod crash;
 mod nasty;
 mod otlp;
-mod random;
 mod ready;
 mod remote_write;
 mod rule_tests;

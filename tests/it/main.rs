@@ -11,6 +11,7 @@ mod appliance;
 mod auth;
 mod bad_input;
 mod cli;
+mod collector;
 mod crash;
 mod nasty;
 mod otlp;
@@ -20,6 +21,7 @@ mod rule_tests;
 mod scrape;
 mod scrape_native;
 mod sdk;
+mod senders;
 mod tenants;
 mod until;
 

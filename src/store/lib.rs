@@ -28,6 +28,7 @@ mod intake;
 mod keys;
 mod layouts;
 mod migrate;
+mod pieces;
 mod prewrite;
 mod queue;
 mod rate;

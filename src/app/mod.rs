@@ -192,9 +192,9 @@ impl App {
         let control_socket =
             control::listen(&config.data).map_err(|source| AppError::Io { what: "control socket", source })?;
         {
-            let (accounts, stopped) = (store.accounts().clone(), loops_stopped.clone());
+            let (all, stopped) = (store.clone(), loops_stopped.clone());
             loops.spawn(async move {
-                control::serve(control_socket, accounts, stopped).await;
+                control::serve(control_socket, all, stopped).await;
                 "control socket"
             });
             let of_all = std::iter::once(&alerting).chain(&watched);

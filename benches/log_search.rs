@@ -128,7 +128,8 @@ fn measure(what: &str, snapshot: &Snapshot, threads: usize, only: &str) {
         });
         time(&format!("histogram of {text:?}"), &|| {
             let (buckets, _) =
-                logs::histogram(snapshot, &search, everything, 60_000_000_000, &budget()).expect("an answer");
+                logs::histogram(snapshot, &search, everything, 60_000_000_000, logql::Limited::Answer, &budget())
+                    .expect("an answer");
             buckets.iter().flat_map(|bucket| bucket.counts).sum()
         });
     }
@@ -152,7 +153,15 @@ fn measure(what: &str, snapshot: &Snapshot, threads: usize, only: &str) {
             }
             Expr::Metric(metric) => {
                 let (start_ns, end_ns) = (everything.start_ns, everything.end_ns);
-                let found = logql::range(Some(snapshot), &metric, start_ns, end_ns, 60_000_000_000, &budget());
+                let found = logql::range(
+                    Some(snapshot),
+                    &metric,
+                    start_ns,
+                    end_ns,
+                    60_000_000_000,
+                    logql::Limited::Answer,
+                    &budget(),
+                );
                 match found.expect("an answer").value {
                     Value::Matrix(series) => series.iter().map(|(_, points)| points.len() as u64).sum(),
                     _ => 0,

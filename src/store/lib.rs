@@ -30,6 +30,7 @@ mod keys;
 mod layouts;
 mod manifest;
 mod migrate;
+mod pieces;
 mod prewrite;
 mod queue;
 mod rate;

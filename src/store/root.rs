@@ -9,10 +9,10 @@ use model::TenantId;
 use model::time::Day;
 use parking_lot::RwLock;
 
+use crate::error::describe;
 use crate::file::{Files, io_error, make_dir, make_whole};
 use crate::limits::{REPLAY_BYTES_MAX, SETTLE_AT_CLOSE_MAX_BYTES};
 use crate::queue::closed;
-use crate::writer::describe;
 use crate::{Accounts, Options, StoreError, StoreStats, Tenant};
 
 /// The file of API tokens, in the data folder.

@@ -11,10 +11,12 @@ use serde::Deserialize;
 
 use super::alert_view::value_unit;
 use super::asked::{Asked, Asking, firing};
+use super::assets::SUGGEST_JS_HREF;
 use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::graph::{Drawing, Graph, POINTS_MAX, aligned, auto_step_ms};
+use super::heatmap::Spread;
 use super::link::link;
 use super::metric_list::MetricList;
 use super::text::{Stamp, counted, grouped, one_line};
@@ -22,6 +24,9 @@ use super::window::{When, Window};
 use crate::api::view::View;
 use crate::chart::Unit;
 
+/// Views beside the graph, as they stand in the address.
+const TABLE: &str = "table";
+const HEATMAP: &str = "heatmap";
 /// Rows of an instant query's table.
 const TABLE_ROWS_MAX: usize = 500;
 /// Samples shown of each series of a range vector.
@@ -34,7 +39,7 @@ pub(crate) struct Parameters {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) step: String,
-    /// `table` for an instant query at the window's end; a graph otherwise.
+    /// `table` for an instant query at the window's end, `heatmap` for how a histogram spreads; a graph otherwise.
     pub(crate) view: String,
     /// Filter of the list of metrics.
     pub(crate) find: String,
@@ -56,15 +61,18 @@ pub(crate) struct Tab {
 pub(crate) struct ExplorePage {
     pub(crate) frame: Frame,
     pub(crate) q: String,
+    /// The script that the query box loads when somebody types in it.
+    pub(crate) suggest_href: &'static str,
     pub(crate) bad_query: bool,
     pub(crate) when: When,
     pub(crate) step_text: String,
     pub(crate) step_auto: String,
-    pub(crate) table_view: bool,
+    pub(crate) view: &'static str,
     pub(crate) tabs: Vec<Tab>,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) warnings: Vec<String>,
     pub(crate) chart: Option<Graph>,
+    pub(crate) heatmap: Option<Spread>,
     pub(crate) table: Option<Table>,
     pub(crate) cost: String,
     pub(crate) metrics: Option<MetricList>,
@@ -87,7 +95,7 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<ExplorePage, Failure>
         return Ok(page);
     }
     let metrics = asked.metrics(&view);
-    if page.table_view {
+    if page.view == TABLE {
         let at_ms = page.when.window.end_ms;
         let answer = metrics.instant(&page.q, at_ms);
         page.show_table(answer, asked.now_ms);
@@ -126,30 +134,31 @@ fn step_ms(text: &str, window: &Window) -> Result<i64, Trouble> {
 impl ExplorePage {
     pub(crate) fn new(frame: Frame, parameters: &Parameters, now_ms: i64) -> ExplorePage {
         let q = parameters.q.trim().to_string();
-        let table_view = parameters.view == "table";
-        let view = if table_view { "table" } else { "" };
+        let view = [TABLE, HEATMAP].into_iter().find(|view| *view == parameters.view).unwrap_or_default();
         let kept = [("q", q.as_str()), ("step", parameters.step.as_str()), ("view", view)];
         let (when, trouble) = When::parse("/explore", &kept, &parameters.from, &parameters.to, now_ms);
-        let tab = |name, view: &str, current| {
+        let tab = |name, of: &'static str| {
             let parts = [
                 ("q", q.as_str()),
                 ("from", &when.window.from),
                 ("to", &when.window.to),
                 ("step", &parameters.step),
-                ("view", view),
+                ("view", of),
             ];
-            Tab { name, href: link("/explore", &parts), current }
+            Tab { name, href: link("/explore", &parts), current: of == view }
         };
         ExplorePage {
             frame,
+            suggest_href: &SUGGEST_JS_HREF,
             bad_query: false,
-            tabs: vec![tab("Graph", "", !table_view), tab("Table", "table", table_view)],
+            tabs: vec![tab("Graph", ""), tab("Table", TABLE), tab("Heatmap", HEATMAP)],
             step_text: parameters.step.trim().into(),
             step_auto: format_duration_ms(auto_step_ms(when.window.length_ms())),
-            table_view,
+            view,
             troubles: trouble.into_iter().collect(),
             warnings: Vec::new(),
             chart: None,
+            heatmap: None,
             table: None,
             cost: String::new(),
             metrics: None,
@@ -179,7 +188,32 @@ impl ExplorePage {
             Err(error) => return self.fail(&error),
         };
         self.note(&answer);
-        let Value::Matrix(rows) = answer.value else { return };
+        let drawing = Drawing {
+            range: aligned(self.when.window.ms(), step_ms),
+            step_ms,
+            unit: value_unit(&self.q),
+            limit: None,
+            bands: &[],
+            from: &self.when.window.from,
+            to: &self.when.window.to,
+            now_ms,
+        };
+        let Value::Matrix(rows) = &answer.value else { return };
+        // Native histograms have no line to draw.
+        if self.view == HEATMAP || (rows.is_empty() && !answer.histograms.is_empty()) {
+            self.heatmap = Spread::of(rows, &answer.histograms, &drawing);
+            if self.heatmap.is_some() {
+                return;
+            }
+            let nothing = rows.is_empty() && answer.histograms.is_empty();
+            if !nothing {
+                self.warnings.push(
+                    "There are no buckets in this answer, so it has no heatmap. Ask for sum by (le) (rate(NAME_bucket[5m])), or for rate(NAME[5m]) of a native histogram."
+                        .into(),
+                );
+                return;
+            }
+        }
         if rows.is_empty() {
             self.warnings.push(
                 "No series matches in this window. Check names and labels in the list of metrics, or widen the window."
@@ -187,19 +221,7 @@ impl ExplorePage {
             );
             return;
         }
-        self.chart = Some(Graph::new(
-            &rows,
-            &Drawing {
-                range: aligned(self.when.window.ms(), step_ms),
-                step_ms,
-                unit: value_unit(&self.q),
-                limit: None,
-                bands: &[],
-                from: &self.when.window.from,
-                to: &self.when.window.to,
-                now_ms,
-            },
-        ));
+        self.chart = Some(Graph::new(rows, &drawing));
     }
 
     pub(crate) fn show_table(&mut self, answer: Result<Answer, QueryError>, now_ms: i64) {

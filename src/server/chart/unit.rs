@@ -97,11 +97,7 @@ fn scaled(value: f64, digits: i32, base: f64, prefixes: &[&str]) -> String {
     format!("{}{}", rounded(rest, digits), prefixes[place])
 }
 
-/// Three significant digits without trailing zeros; exponents only where a plain number would be unreadable.
-pub(crate) fn significant(value: f64) -> String {
-    rounded(value, DIGITS)
-}
-
+/// So many significant digits without trailing zeros; exponents only where a plain number would be unreadable.
 fn rounded(value: f64, digits: i32) -> String {
     if value == 0.0 {
         return "0".into();

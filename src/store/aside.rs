@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use model::time::Day;
 
 use crate::StoreError;
+use crate::error::describe;
 use crate::file::{disk_bytes, io_error, make_dir, sync_dir};
-use crate::writer::describe;
 
 pub(crate) const DIRECTORY: &str = "set-aside";
 /// Files of one day that are kept; one more means that the disk is failing, and the day is left as it is.

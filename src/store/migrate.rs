@@ -6,9 +6,9 @@ use migrations::v1;
 use redb::Database;
 
 use crate::StoreError;
+use crate::error::describe;
 use crate::file::{Files, guarded, redb_error};
 use crate::intake::path_in;
-use crate::writer::describe;
 
 /// Brings a tenant of version 1 to version 2: first its days, which get the names of their series, then its intake log. Broken off, it
 /// begins again and leaves out the days that are done.

@@ -5,9 +5,9 @@ use model::time::{Day, MS_PER_DAY};
 use model::{Labels, MetricKind};
 
 use crate::StoreError;
+use crate::error::describe;
 use crate::limits::SETTLE_QUIET_MS;
 use crate::tenant::Inner;
-use crate::writer::describe;
 
 static ROLLED_UP: Counter =
     Counter::new("binnacle_store_rolled_up_days_total", "Days of metrics rolled up to five minutes.", &["result"]);

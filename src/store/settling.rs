@@ -8,9 +8,9 @@ use model::time::Day;
 
 use crate::StoreError;
 use crate::days::Unsettled;
+use crate::error::describe;
 use crate::limits::{FLUSHES_MAX, SETTLE_AGAIN_MS, SETTLE_AGAIN_SHARE, SETTLE_AT_CLOSE_MIN_BYTES, SETTLE_QUIET_MS};
 use crate::tenant::Inner;
-use crate::writer::describe;
 
 static SETTLED: Counter = Counter::new("binnacle_store_settled_days_total", "Days of metrics settled.", &["result"]);
 static SETTLED_SAMPLES: Counter =

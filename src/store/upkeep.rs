@@ -15,6 +15,7 @@ use roaring::RoaringBitmap;
 
 use crate::columns::Columns;
 use crate::days::{DayRows, NewRun};
+use crate::error::describe;
 use crate::exemplars::Row;
 use crate::file::disk_bytes;
 use crate::head::Head;
@@ -25,7 +26,6 @@ use crate::limits::{
 };
 use crate::tenant::Inner;
 use crate::view::Frozen;
-use crate::writer::describe;
 use crate::{Samples, StoreError};
 
 static FLUSH_FAILURES: Counter =

@@ -31,7 +31,7 @@ impl ReadGuard for Counting<'_> {
     }
 
     fn damaged(&mut self, error: StoreError) -> Result<(), StoreError> {
-        self.0.damage.push(crate::writer::describe(&error));
+        self.0.damage.push(crate::error::describe(&error));
         Ok(())
     }
 }

@@ -8,10 +8,10 @@ use model::Labels;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 use roaring::RoaringBitmap;
 
-use crate::intake::pieces;
 use crate::limits::{
     INDEX_BLOCK_BYTES, INDEX_BLOCK_VALUES, INDEX_GROUP_BYTES, INDEX_GROUP_SERIES, INDEX_SEGMENT_SERIES,
 };
+use crate::pieces::pieces;
 
 /// Tells the label sets of some series, as far as they are known.
 pub(crate) type LabelsOf<'a> = dyn Fn(&[u32]) -> Vec<(u32, Labels)> + 'a;

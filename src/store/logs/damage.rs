@@ -9,8 +9,8 @@ use model::meter::Counter;
 use super::day::DayFile;
 use super::{LogStore, LogView};
 use crate::StoreError;
+use crate::error::describe;
 use crate::file::corrupt;
-use crate::writer::describe;
 
 static DAMAGED: Counter = Counter::new(
     "binnacle_store_damaged_log_blocks_total",

@@ -6,8 +6,8 @@ use model::time::Day;
 
 use super::{LogStore, index};
 use crate::StoreError;
+use crate::error::describe;
 use crate::verify::Verified;
-use crate::writer::describe;
 
 impl LogStore {
     /// Reads every block and checks every segment of the index, and adds to `found`. With `rebuild` the index is made anew before.

@@ -1,0 +1,77 @@
+//! Records counted as a metric of their own.
+
+use super::*;
+
+/// Records by service and severity, as the tenant's newest samples count them.
+fn log_totals(tenant: &Tenant) -> Vec<(String, f64)> {
+    let snapshot = tenant.snapshot().unwrap();
+    let matchers = [Matcher::equal("__name__", "binnacle_log_records_total")];
+    let series = snapshot.select(&matchers, MsRange::ALL, 100).unwrap();
+    let ids: Vec<_> = series.iter().map(|series| series.id).collect();
+    let samples = snapshot.read(&ids, MsRange::ALL, &mut NoLimit).unwrap();
+    let mut totals: Vec<(String, f64)> = series
+        .iter()
+        .zip(samples)
+        .filter_map(|(series, samples)| {
+            let name = format!("{} {}", series.labels.value("service_name"), series.labels.value("severity"));
+            Some((name, *samples.values.last()?))
+        })
+        .collect();
+    totals.sort_by(|one, other| one.0.cmp(&other.0));
+    totals
+}
+
+#[test]
+fn log_records_are_counted_once_over_restarts() {
+    let logs = |service: &str, severities: &[i32]| {
+        let record = |number: &i32| model::LogRecord {
+            time_ns: NOON_MS * 1_000_000,
+            severity_number: *number,
+            ..model::LogRecord::default()
+        };
+        let service = vec![("service.name".into(), model::AnyValue::Str(service.into()))];
+        model::LogBatch {
+            resources: vec![model::Resource { attributes: service, ..model::Resource::default() }],
+            scopes: vec![model::Scope::default()],
+            records: severities.iter().map(|number| (0, 0, record(number))).collect(),
+        }
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let push = |tenant: &Tenant, batch| block_on(tenant.submit_logs(batch)).unwrap();
+    let report = |tenant: &Tenant, at_ms| block_on(tenant.report_log_counts(at_ms)).unwrap();
+    let expected = |a_info: f64, a_error: f64, b_info: f64| {
+        let all = [("a error", a_error), ("a info", a_info), ("b info", b_info)];
+        all.into_iter()
+            .filter(|(_, count)| *count > 0.0)
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect::<Vec<_>>()
+    };
+
+    let store = Store::open(options(dir.path()), NOON_MS).unwrap();
+    let first = tenant(&store);
+    report(&first, NOON_MS);
+    assert_eq!(log_totals(&first), expected(0.0, 0.0, 0.0));
+    push(&first, logs("a", &[9, 9, 17]));
+    report(&first, NOON_MS + 1);
+    push(&first, logs("b", &[9]));
+    push(&first, logs("a", &[9]));
+    assert_eq!(log_totals(&first), expected(2.0, 1.0, 0.0), "as of the last report");
+    // Ends without another report; the intake log has all of it.
+    drop((first, store));
+
+    let store = Store::open(options(dir.path()), NOON_MS).unwrap();
+    let second = tenant(&store);
+    push(&second, logs("b", &[9]));
+    report(&second, NOON_MS + 2);
+    assert_eq!(log_totals(&second), expected(3.0, 1.0, 2.0));
+    report(&second, NOON_MS + 3);
+    flush(&store, NOON_MS + 4);
+    store.close().unwrap();
+    drop((second, store));
+
+    let store = Store::open(options(dir.path()), NOON_MS).unwrap();
+    let third = tenant(&store);
+    push(&third, logs("a", &[17]));
+    report(&third, NOON_MS + 5);
+    assert_eq!(log_totals(&third), expected(3.0, 2.0, 2.0));
+}

@@ -165,6 +165,7 @@ impl App {
             })?
         };
         let watched = tenants::open(&config, &store, &groups, &limits, &rule_options).await?;
+        let left = tenants::open_left(&config, &store, &limits, &rule_options).await?;
         let ready_line = format!(
             "ready http={} otlp_http={} otlp_grpc={}",
             local(&listeners.http)?,
@@ -223,7 +224,7 @@ impl App {
                 notifier.run(stopped).await;
                 "notifications"
             });
-            watched.iter().for_each(|tenant| tenants::spawn(tenant, &mut loops, &loops_stopped));
+            watched.iter().chain(&left).for_each(|tenant| tenants::spawn(tenant, &mut loops, &loops_stopped));
             loops.spawn(loops::upkeep(store.clone(), loops_stopped.clone()));
             let interval = config.host_metrics.interval.std();
             loops.spawn(loops::log_counts(store.clone(), interval, loops_stopped.clone()));

@@ -248,6 +248,12 @@ impl Tenant {
         self.0.logs.arrivals()
     }
 
+    /// As [`Tenant::alerts`], where there is any; asking makes none.
+    pub fn existing_alerts(&self) -> Result<Option<Alerts>, StoreError> {
+        let is_there = self.0.alerts.lock().is_some() || self.0.dir.join("alerts.redb").exists();
+        if is_there { self.alerts().map(Some) } else { Ok(None) }
+    }
+
     /// The tenant's alert state; its file is opened at first use.
     pub fn alerts(&self) -> Result<Alerts, StoreError> {
         let mut alerts = self.0.alerts.lock();

@@ -101,4 +101,16 @@ async fn each_tenant_that_is_named_has_its_own_alerts() {
         found["data"]["result"].as_array().unwrap().len()
     };
     assert_eq!((of(TENANT.1).await, of("default").await), (1, 0));
+    // Named no more: what was told to fire is told to be over.
+    appliance.terminate();
+    let ends = |seen: &crate::fakes::webhook::Seen| {
+        let alerts = seen.calls.iter().flat_map(|call| call.body["alerts"].as_array().into_iter().flatten());
+        alerts.filter(|alert| alert["labels"]["alertname"] == "Hot" && alert["status"] == "resolved").count()
+    };
+    hook.seen.see(|seen| assert_eq!(ends(seen), 0));
+    write("binnacle.toml", "[rules]\nbuiltin = false\n[host_metrics]\nenabled = false\ninterval = \"1s\"\n");
+    let appliance = Appliance::start(home.path());
+    until("its end at the webhook", FIRES_WITHIN, || async { hook.seen.see(|seen| (ends(seen) == 1).then_some(())) })
+        .await;
+    appliance.terminate();
 }

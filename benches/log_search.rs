@@ -152,7 +152,15 @@ fn measure(what: &str, snapshot: &Snapshot, threads: usize, only: &str) {
             }
             Expr::Metric(metric) => {
                 let (start_ns, end_ns) = (everything.start_ns, everything.end_ns);
-                let found = logql::range(Some(snapshot), &metric, start_ns, end_ns, 60_000_000_000, &budget());
+                let found = logql::range(
+                    Some(snapshot),
+                    &metric,
+                    start_ns,
+                    end_ns,
+                    60_000_000_000,
+                    logql::Limited::Answer,
+                    &budget(),
+                );
                 match found.expect("an answer").value {
                     Value::Matrix(series) => series.iter().map(|(_, points)| points.len() as u64).sum(),
                     _ => 0,

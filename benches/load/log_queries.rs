@@ -205,7 +205,15 @@ impl Asked {
                 (found.entries.len() as u64, found.stats.blocks_scanned)
             }
             (logql::Expr::Metric(metric), _) => {
-                let found = logql::range(Some(snapshot), &metric, range.start_ns, range.end_ns, MINUTE_NS, budget);
+                let found = logql::range(
+                    Some(snapshot),
+                    &metric,
+                    range.start_ns,
+                    range.end_ns,
+                    MINUTE_NS,
+                    logql::Limited::Answer,
+                    budget,
+                );
                 let found = found.expect("it is answered");
                 let points = match &found.value {
                     logql::Value::Matrix(series) => series.iter().map(|(_, points)| points.len()).sum(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use model::alert::{self, Evidence};
 use model::{AlertState, Instance, Labels, LabelsBuilder, NsRange};
-use query::logql::{self, LogEntry, TakenIn, Value, ast};
+use query::logql::{self, Limited, LogEntry, TakenIn, Value, ast};
 use query::logs::Direction;
 
 use crate::alerting::{Stepped, fits};
@@ -80,7 +80,8 @@ impl Run<'_> {
         let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
         let budget = self.settings.query_limits.start();
         let at_ns = self.query_at_ms.saturating_mul(NS_PER_MS);
-        let answer = logql::instant_of(Some(&snapshot), metric, at_ns, &budget).map_err(|error| error.to_string())?;
+        let answer = logql::instant_of(Some(&snapshot), metric, at_ns, Limited::Answer, &budget)
+            .map_err(|error| error.to_string())?;
         whole(&budget)?;
         Ok(match answer.value {
             Value::Scalar(value) => vec![(Labels::default(), value)],

@@ -3,6 +3,7 @@
 /// Name and text of each built-in rule file.
 pub fn builtin() -> &'static [(&'static str, &'static str)] {
     &[
+        ("alerts/collector.yml", include_str!("../../alerts/collector.yml")),
         ("alerts/heartbeat.yml", include_str!("../../alerts/heartbeat.yml")),
         ("alerts/host.yml", include_str!("../../alerts/host.yml")),
         ("alerts/logs.yml", include_str!("../../alerts/logs.yml")),

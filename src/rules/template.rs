@@ -40,7 +40,7 @@ pub type Query<'a> = dyn FnMut(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
 impl Template {
     /// Parses and checks that every function and variable exists.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
-        let language = Language { functions: &functions::exists, variables: &VARIABLES, mixed_numbers: true };
+        let language = Language { functions: &functions::exists, variables: &VARIABLES, strict: false };
         template::Template::parse(text, &language, &Set::default()).map(Template)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::data::{self, SPAN_S};
 use crate::differences::{self, Order};
-use crate::peer::{Pair, Reply, variable};
+use crate::peer::{Pair, Reply};
 
 /// The first difference between two replies, if any.
 fn difference(ours: &Reply, theirs: &Reply) -> Option<String> {
@@ -28,7 +28,7 @@ fn difference(ours: &Reply, theirs: &Reply) -> Option<String> {
 async fn requests_have_the_same_replies() {
     let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
     let start_s = (now_s - SPAN_S - 1_800) / 3_600 * 3_600;
-    let Some(pair) = Pair::with(&data::series(variable("SEED", 1), start_s * 1000)).await else { return };
+    let Some(pair) = Pair::with(&data::series(chance::seed(1), start_s * 1000)).await else { return };
     let words = BTreeMap::from([
         ("$start", start_s.to_string()),
         ("$middle", (start_s + SPAN_S / 2).to_string()),

@@ -20,8 +20,5 @@ mod appliance;
 mod prom_chunks;
 #[path = "../../src/codec/tests/support/prompb.rs"]
 mod prompb;
-#[path = "../../src/demo/rng.rs"]
-#[allow(dead_code)]
-mod rng;
 #[path = "../it/until.rs"]
 mod until;

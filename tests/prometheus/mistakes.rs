@@ -5,8 +5,8 @@ use futures_util::StreamExt as _;
 use crate::data::{self, SPAN_S};
 use crate::differences;
 use crate::grammar::Grammar;
-use crate::peer::{Pair, variable};
-use crate::rng::Rng;
+use crate::peer::Pair;
+use chance::Random;
 
 /// Requests under way at a time.
 const AT_ONCE: usize = 6;
@@ -43,12 +43,12 @@ const WORDS: [&str; 26] = [
 ];
 
 /// A query as it would be typed, one word of it left out, doubled, replaced or moved.
-fn mistaken(rng: &mut Rng, grammar: &Grammar) -> String {
+fn mistaken(rng: &mut Random, grammar: &Grammar) -> String {
     let depth = rng.below(3);
     let text = grammar.vector(rng, depth).text;
     let mut words = words(&text);
     let place = rng.below(words.len());
-    let word = *rng.pick(&WORDS);
+    let word = rng.pick(&WORDS);
     match rng.below(5) {
         0 => drop(words.remove(place)),
         1 => words.insert(place, words[place]),
@@ -74,13 +74,13 @@ fn words(text: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn mistakes_are_refused_alike() {
-    let (seed, count) = (variable("SEED", 1), variable("QUERIES", 2_000));
+    let (seed, count) = (chance::seed(1), chance::from_env("QUERIES").unwrap_or(2_000));
     let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
     let start_s = (now_s - SPAN_S - 1_800) / 3_600 * 3_600;
     let Some(pair) = Pair::with(&data::series(seed, start_s * 1000)).await else { return };
     let grammar = Grammar { middle_s: start_s + SPAN_S / 2, pins: true };
     let at = grammar.middle_s.to_string();
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let asked: Vec<String> = (0..count).map(|_| mistaken(&mut rng, &grammar)).collect();
     let (pair, at) = (&pair, &at);
     let mut replies = futures_util::stream::iter(asked)
@@ -94,6 +94,10 @@ async fn mistakes_are_refused_alike() {
         let [our_reply, their_reply] = [ours.json(), theirs.json()].map(differences::comparable);
         let [our_error, their_error] =
             [&our_reply, &their_reply].map(|reply| reply["error"].as_str().unwrap_or_default().to_owned());
+        // Of a range in parentheses that is the same at every step 3.5 makes a mistake of its own.
+        if their_error == "unexpected number of samples" {
+            continue;
+        }
         if (ours.status, &our_reply["errorType"]) != (theirs.status, &their_reply["errorType"]) {
             told.push(format!("{text}\n    {} {our_error}\n    {} {their_error}", ours.status, theirs.status));
         } else if theirs.status == 400 {

@@ -29,11 +29,6 @@ const FEATURES: &str =
 /// A request may hold a series' floats before its histograms.
 const CONFIG: &str = "global: {evaluation_interval: 1m}\nstorage: {tsdb: {out_of_order_time_window: 1d}}\n";
 
-/// A number from the environment, or the one given.
-pub(crate) fn variable(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
 pub(crate) struct Prometheus {
     child: Child,
     pub(crate) http: String,

@@ -5,8 +5,8 @@ use futures_util::StreamExt as _;
 use crate::data::{self, SPAN_S};
 use crate::differences::{self, Order};
 use crate::grammar::Grammar;
-use crate::peer::{Pair, variable};
-use crate::rng::Rng;
+use crate::peer::Pair;
+use chance::Random;
 
 /// Requests under way at a time.
 const AT_ONCE: usize = 6;
@@ -22,16 +22,16 @@ struct Query {
 
 /// A query and when to ask it: mostly inside the data, sometimes beyond its ends.
 fn query(seed: u64, start_s: i64) -> Query {
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let rng = &mut rng;
     let text = Grammar { middle_s: start_s + SPAN_S / 2, pins: true }.query(rng).text;
     let from_s = start_s + rng.below(SPAN_S as usize + 900) as i64 - 300;
-    let fraction = *rng.pick(&["", "", "", ".25"]);
+    let fraction = rng.pick(&["", "", "", ".25"]);
     if rng.below(2) == 0 {
         return Query { seed, text, path: "/api/v1/query", times: vec![("time", format!("{from_s}{fraction}"))] };
     }
-    let step_s = *rng.pick(&[1, 15, 30, 60, 77, 300]);
-    let end_s = from_s + step_s * rng.below(20) as i64 + rng.below(2) as i64;
+    let step_s = rng.pick(&[1, 15, 30, 60, 77, 300]);
+    let end_s = from_s + step_s * rng.below(20) + rng.below(2);
     let times = vec![
         ("start", format!("{from_s}{fraction}")),
         ("end", format!("{end_s}{fraction}")),
@@ -42,7 +42,7 @@ fn query(seed: u64, start_s: i64) -> Query {
 
 #[tokio::test]
 async fn random_queries_have_the_same_answers() {
-    let (seed, count) = (variable("SEED", 1), variable("QUERIES", 2_000));
+    let (seed, count) = (chance::seed(1), chance::from_env("QUERIES").unwrap_or(2_000));
     let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
     let start_s = (now_s - SPAN_S - 1_800) / 3_600 * 3_600;
     let Some(pair) = Pair::with(&data::series(seed, start_s * 1000)).await else { return };

@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use crate::data::{self, SPAN_S};
 use crate::differences::{Order, of_answers};
-use crate::peer::{Pair, Prometheus, READY_WITHIN, WRITTEN, variable};
+use crate::peer::{Pair, Prometheus, READY_WITHIN, WRITTEN};
 use crate::prom_chunks;
 use crate::prompb::v1;
 use crate::until::until;
@@ -137,7 +137,7 @@ fn rows(result: &wire::QueryResult) -> Vec<String> {
 async fn remote_read_gives_the_same_samples() {
     let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
     let start_s = (now_s - SPAN_S - 1_800) / 3_600 * 3_600;
-    let Some(pair) = Pair::with(&data::series(variable("SEED", 1), start_s * 1000)).await else { return };
+    let Some(pair) = Pair::with(&data::series(chance::seed(1), start_s * 1000)).await else { return };
     let body = request(&[
         (start_s, start_s + SPAN_S, &[(0, "__name__", "temperature"), (1, "job", "web")]),
         (start_s + 600, start_s + 1_200, &[(2, "__name__", "requests_.*|odd"), (3, "instance", "a.*")]),
@@ -166,7 +166,7 @@ async fn remote_read_gives_the_same_samples() {
 async fn a_prometheus_that_reads_here_answers_as_one_that_was_written_to() {
     let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
     let start_s = (now_s - SPAN_S - 1_800) / 3_600 * 3_600;
-    let series = data::series(variable("SEED", 3), start_s * 1000);
+    let series = data::series(chance::seed(3), start_s * 1000);
     let Some(pair) = Pair::with(&series).await else { return };
     let home = tempfile::tempdir().unwrap();
     let config = |_: &str| format!("remote_read: [{{url: '{}/api/v1/read', read_recent: true}}]\n", pair.ours.http);
@@ -249,7 +249,7 @@ fn streamed(mut stream: &[u8], range_ms: std::ops::RangeInclusive<i64>) -> Vec<S
 async fn streams_of_chunks_hold_the_same_samples() {
     let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
     let start_s = (now_s - SPAN_S - 1_800) / 3_600 * 3_600;
-    let Some(pair) = Pair::with(&data::series(variable("SEED", 4), start_s * 1000)).await else { return };
+    let Some(pair) = Pair::with(&data::series(chance::seed(4), start_s * 1000)).await else { return };
     let (from_s, until_s) = (start_s + 300, start_s + SPAN_S - 300);
     let range_ms = from_s * 1000..=until_s * 1000;
     let asked = |name: &str| [(from_s, until_s, vec![(2, "__name__".to_owned(), name.to_owned())])];
@@ -305,7 +305,7 @@ impl Pair {
 async fn federation_shows_the_same_newest_samples() {
     let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
     // Beyond now at its end: what is newest is in the middle.
-    let series = data::series(variable("SEED", 2), (now_s - SPAN_S + 240) * 1000);
+    let series = data::series(chance::seed(2), (now_s - SPAN_S + 240) * 1000);
     let Some(pair) = Pair::with(&series).await else { return };
     for params in [
         &[("match[]", "{__name__=~\"requests_total|spoken|build\",job!=\"web\"}")][..],

@@ -42,11 +42,20 @@ pub fn instant(snapshot: &Snapshot, text: &str, at_ns: i64, budget: &Budget) -> 
             reason: "a log query gives lines, not samples; count them: count_over_time({…}[5m])".into(),
         });
     };
-    Ok(match instant_of(Some(snapshot), &metric, at_ns, budget)?.value {
+    Ok(match instant_of(Some(snapshot), &metric, at_ns, Limited::Answer, budget)?.value {
         Value::Scalar(value) => vec![(Labels::default(), value)],
         Value::Vector(samples) => samples,
         Value::Matrix(_) => Vec::new(),
     })
+}
+
+/// Which series count against the limit of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// Those that are the answer, as by Loki's ruler.
+    Answer,
+    /// Also those of each part that Loki's frontend asks for by itself, as by its API.
+    Parts,
 }
 
 /// Evaluates at an instant; without a snapshot there is no data.
@@ -58,34 +67,11 @@ pub fn instant_of(
     snapshot: Option<&Snapshot>,
     metric: &Metric,
     at_ns: i64,
+    limited: Limited,
     budget: &Budget,
-) -> Result<MetricAnswer, QueryError> {
-    at_instant(snapshot, metric, at_ns, budget, false)
-}
-
-/// As [`instant_of`] by way of Loki's frontend, as its API answers and its ruler does not: a query that is asked for in parts may have no
-/// more than 500 series in each of them.
-///
-/// # Errors
-/// As [`instant_of`].
-pub fn instant_by_parts(
-    snapshot: Option<&Snapshot>,
-    metric: &Metric,
-    at_ns: i64,
-    budget: &Budget,
-) -> Result<MetricAnswer, QueryError> {
-    at_instant(snapshot, metric, at_ns, budget, parts::has_parts(metric))
-}
-
-fn at_instant(
-    snapshot: Option<&Snapshot>,
-    metric: &Metric,
-    at_ns: i64,
-    budget: &Budget,
-    by_parts: bool,
 ) -> Result<MetricAnswer, QueryError> {
     let grid = Grid::instant(at_ns);
-    let (context, found) = evaluated(snapshot, metric, grid, budget, by_parts)?;
+    let (context, found) = evaluated(snapshot, metric, grid, limited, budget)?;
     let value = match found {
         Val::Scalar(value) => Value::Scalar(value),
         Val::Vector(series) => {
@@ -115,38 +101,15 @@ pub fn range(
     start_ns: i64,
     end_ns: i64,
     step_ns: i64,
+    limited: Limited,
     budget: &Budget,
-) -> Result<MetricAnswer, QueryError> {
-    over_steps(snapshot, metric, Grid::range(start_ns, end_ns, step_ns), budget, false)
-}
-
-/// As [`range`], and [`instant_by_parts`].
-///
-/// # Errors
-/// As [`instant_of`].
-pub fn range_by_parts(
-    snapshot: Option<&Snapshot>,
-    metric: &Metric,
-    start_ns: i64,
-    end_ns: i64,
-    step_ns: i64,
-    budget: &Budget,
-) -> Result<MetricAnswer, QueryError> {
-    over_steps(snapshot, metric, Grid::range(start_ns, end_ns, step_ns), budget, parts::has_parts(metric))
-}
-
-fn over_steps(
-    snapshot: Option<&Snapshot>,
-    metric: &Metric,
-    grid: Grid,
-    budget: &Budget,
-    by_parts: bool,
 ) -> Result<MetricAnswer, QueryError> {
     if is_approximate(metric) {
         let reason = "count min sketches are only supported on instant queries: approx_topk has no range query".into();
         return Err(QueryError::Evaluation { reason });
     }
-    let (context, found) = evaluated(snapshot, metric, grid, budget, by_parts)?;
+    let grid = Grid::range(start_ns, end_ns, step_ns);
+    let (context, found) = evaluated(snapshot, metric, grid, limited, budget)?;
     let series = match found {
         Val::Scalar(value) => vec![Series { labels: Labels::default(), values: vec![value; grid.count] }],
         Val::Vector(series) => series,
@@ -200,10 +163,11 @@ fn evaluated<'a>(
     snapshot: Option<&'a Snapshot>,
     metric: &Metric,
     grid: Grid,
+    limited: Limited,
     budget: &'a Budget,
-    by_parts: bool,
 ) -> Result<(Context<'a>, Val), QueryError> {
     let view = snapshot.map(Snapshot::logs);
+    let by_parts = limited == Limited::Parts && parts::has_parts(metric);
     let run = || {
         let mut context = Context::new(view, budget, by_parts);
         let value = evaluate(&mut context, metric, grid, true)?;
@@ -227,7 +191,8 @@ mod tests {
     fn check(query: &str, expected: Result<&[(&str, &[f64])], &str>) {
         let Expr::Metric(metric) = crate::logql::parse(query).unwrap() else { panic!("{query} is no metric query") };
         let budget = Budget::starting_now(Duration::from_secs(60));
-        let found = range(None, &metric, 0, 1_000_000_000, 1_000_000_000, &budget).map(|answer| answer.value);
+        let found =
+            range(None, &metric, 0, 1_000_000_000, 1_000_000_000, Limited::Answer, &budget).map(|answer| answer.value);
         match (found, expected) {
             (Ok(Value::Matrix(rows)), Ok(expected)) => {
                 let shown: Vec<(String, Vec<f64>)> = rows

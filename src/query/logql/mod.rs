@@ -40,7 +40,7 @@ mod window;
 pub use ast::Expr;
 pub use detected::{DetectedField, detected_fields};
 pub use error::ParseError;
-pub use eval::{MetricAnswer, Points, Value, instant, instant_by_parts, instant_of, range, range_by_parts};
+pub use eval::{Limited, MetricAnswer, Points, Value, instant, instant_of, range};
 pub use labels::level::LEVEL_NAMES;
 pub use labels::name::SERVICE_LABELS;
 pub use parse::{parse, parse_log, parse_selector};

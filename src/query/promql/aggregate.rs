@@ -167,7 +167,7 @@ fn with_histograms(
     let histograms = at_step(native, step);
     match aggregate.op {
         Aggregator::Sum | Aggregator::Avg if float.is_some() => {
-            engine.notes.warn(&aggregate.expr, "encountered a mix of histograms and floats for aggregation");
+            engine.notes.warn_at(aggregate.expr.span, "encountered a mix of histograms and floats for aggregation");
             None
         }
         Aggregator::Sum | Aggregator::Avg => {
@@ -216,15 +216,15 @@ fn of_histograms(
 ) -> Option<Histogram> {
     let all = histograms.iter().copied();
     let found = if aggregate.op == Aggregator::Avg { native::mean(all) } else { native::total(all) };
-    let node = &aggregate.expr;
+    let place = aggregate.expr.span;
     match found {
         Ok(found) => {
             let (whole, Remarks { collision, reconciled }) = found?;
             if collision {
-                engine.notes.warn(node, "conflicting counter resets during histogram aggregation");
+                engine.notes.warn_at(place, "conflicting counter resets during histogram aggregation");
             }
             if reconciled {
-                engine.notes.info(node, "mismatched custom buckets were reconciled during aggregation");
+                engine.notes.info_at(place, "mismatched custom buckets were reconciled during aggregation");
             }
             Some(whole)
         }
@@ -235,7 +235,7 @@ fn of_histograms(
                 column.steps.histogram(step).is_some_and(|found| native::is_custom(found.schema) != custom)
             };
             let name = columns.iter().find(is_other).map_or("", |column| column.labels.metric_name());
-            engine.notes.warn(node, &native_mix(name));
+            engine.notes.warn_at(place, &native_mix(name));
             None
         }
     }

@@ -141,6 +141,7 @@ impl Op {
 #[derive(Debug)]
 pub(crate) struct Binary {
     pub(crate) op: Op,
+    pub(crate) op_span: Span,
     pub(crate) lhs: Node,
     pub(crate) rhs: Node,
     pub(crate) return_bool: bool,

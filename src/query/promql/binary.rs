@@ -96,7 +96,7 @@ fn points(engine: &mut Engine<'_>, binary: &Binary, a: Point, b: Point) -> Optio
         _ => {
             let (op, a, b) = (op.text(), a.kind(), b.kind());
             let text = format!("incompatible sample types encountered for binary operator {op:?}: {a} {op} {b}");
-            engine.notes.info(&binary.lhs, &text);
+            engine.notes.info_at(binary.lhs.span, &text);
             return None;
         }
     };
@@ -106,17 +106,17 @@ fn points(engine: &mut Engine<'_>, binary: &Binary, a: Point, b: Point) -> Optio
 /// The sum or difference of two histograms, and what there is to say of it.
 fn sum(engine: &mut Engine<'_>, binary: &Binary, a: &Histogram, b: &Histogram) -> Option<Histogram> {
     let (sign, what) = if binary.op == Op::Add { (1.0, "addition") } else { (-1.0, "subtraction") };
-    let node = &binary.lhs;
+    let place = binary.lhs.span;
     let Ok((mut histogram, Remarks { collision, reconciled })) = native::plus(a, b, sign) else {
         let op = binary.op.text();
-        engine.notes.warn(node, &format!("incompatible bucket layout encountered for binary operator {op}"));
+        engine.notes.warn_at(place, &format!("incompatible bucket layout encountered for binary operator {op}"));
         return None;
     };
     if reconciled {
-        engine.notes.info(node, &format!("mismatched custom buckets were reconciled during {what}"));
+        engine.notes.info_at(place, &format!("mismatched custom buckets were reconciled during {what}"));
     }
     if collision {
-        engine.notes.warn(node, &format!("conflicting counter resets during histogram {what}"));
+        engine.notes.warn_at(place, &format!("conflicting counter resets during histogram {what}"));
     }
     if binary.op == Op::Sub {
         histogram.reset = CounterReset::Gauge;

@@ -1,10 +1,123 @@
-//! Type checks, each made as its node is built, with Prometheus' wording.
+//! Builds nodes with their types; and once a text has parsed, checks the types of the whole tree, in Prometheus' order and wording
+//! (promql/parser/parse.go, `checkAST`): a mistake of syntax is told before any of types.
 
-use super::ast::{Aggregate, Binary, Cardinality, Edges, Kind, Node, Op, Type};
+use model::Matcher;
+use model::labels::METRIC_NAME;
+
+use super::ast::{Aggregate, Binary, Cardinality, Edges, Kind, Node, Op, Selector, Type};
 use super::functions::{Arity, Function, edges};
 use super::lexer::{Fault, Span};
 
+pub(crate) fn binary(binary: Binary) -> Node {
+    let Binary { lhs, rhs, .. } = &binary;
+    let scalars = lhs.ty == Type::Scalar && rhs.ty == Type::Scalar;
+    let ty = if scalars { Type::Scalar } else { Type::Vector };
+    let (span, fixed) = (lhs.span.to(rhs.span), lhs.fixed && rhs.fixed);
+    Node { kind: Kind::Binary(Box::new(binary)), span, ty, fixed }
+}
+
+pub(crate) fn unary(minus: bool, span: Span, operand: Node) -> Node {
+    let span = span.to(operand.span);
+    let (ty, fixed) = (operand.ty, operand.fixed);
+    let kind = match operand.kind {
+        Kind::Number { value, duration } => Kind::Number { value: if minus { -value } else { value }, duration },
+        _ if minus => Kind::Negate(Box::new(operand)),
+        _ => Kind::Plus(Box::new(operand)),
+    };
+    Node { kind, span, ty, fixed }
+}
+
+pub(crate) fn call(function: &'static Function, mut args: Vec<Node>, span: Span) -> Node {
+    match function.name {
+        "histogram_count" | "histogram_sum" | "histogram_avg" => args.iter_mut().for_each(|arg| needs_stats(arg, true)),
+        "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
+            args.iter_mut().for_each(|arg| needs_stats(arg, false));
+        }
+        _ => {}
+    }
+    let fixed = function.call.is_fixed() && args.iter().all(|arg| arg.fixed);
+    Node { kind: Kind::Call { function, args }, span, ty: function.returns, fixed }
+}
+
+pub(crate) fn aggregate(aggregate: Aggregate) -> Node {
+    let span = aggregate.span;
+    let fixed = aggregate.expr.fixed && aggregate.param.as_ref().is_none_or(|param| param.fixed);
+    Node { kind: Kind::Aggregate(Box::new(aggregate)), span, ty: Type::Vector, fixed }
+}
+
+/// Marks the selectors below whose histograms are read for count and sum alone; not below a subquery, whose steps may
+/// jump over resets.
+pub(crate) fn needs_stats(node: &mut Node, stats: bool) {
+    match &mut node.kind {
+        Kind::Select(selector) | Kind::Range { selector, .. } => selector.stats = stats,
+        Kind::Paren(inner) | Kind::Negate(inner) | Kind::Plus(inner) => needs_stats(inner, stats),
+        Kind::Binary(binary) => {
+            let stats = stats && !binary.op.is_trim();
+            needs_stats(&mut binary.lhs, stats);
+            needs_stats(&mut binary.rhs, stats);
+        }
+        Kind::Call { function, args } => {
+            let whole = matches!(function.name, "histogram_quantile" | "histogram_quantiles" | "histogram_fraction");
+            args.iter_mut().filter(|_| !whole).for_each(|arg| needs_stats(arg, stats));
+        }
+        Kind::Aggregate(aggregate) => {
+            needs_stats(&mut aggregate.expr, stats);
+            aggregate.param.iter_mut().for_each(|param| needs_stats(param, stats));
+        }
+        Kind::Subquery(_) | Kind::Number { .. } | Kind::Text(_) | Kind::Bytes { .. } => {}
+    }
+}
+
+/// Checks the types of a tree.
+///
+/// # Errors
+/// The fault that Prometheus names first.
+pub(crate) fn tree(node: &Node) -> Result<(), Fault> {
+    match &node.kind {
+        Kind::Number { .. } | Kind::Text(_) | Kind::Bytes { .. } => Ok(()),
+        Kind::Select(selector) | Kind::Range { selector, .. } => selected(selector, node.span),
+        Kind::Paren(inner) => tree(inner),
+        Kind::Negate(inner) | Kind::Plus(inner) => {
+            tree(inner)?;
+            if matches!(inner.ty, Type::Scalar | Type::Vector) {
+                return Ok(());
+            }
+            let got = inner.ty.name();
+            let reason =
+                format!("unary expression only allowed on expressions of type scalar or instant vector, got {got:?}");
+            Err(Fault::new(node.span, reason))
+        }
+        Kind::Binary(_) => chain(node),
+        Kind::Call { function, args } => arguments(function, args, node.span),
+        Kind::Aggregate(aggregate) => {
+            expect(&aggregate.expr, Type::Vector, "aggregation expression")?;
+            match (&aggregate.param, aggregate.op.parameter()) {
+                (Some(param), Some(ty)) => expect(param, ty, "aggregation parameter"),
+                _ => Ok(()),
+            }
+        }
+        Kind::Subquery(subquery) => tree(&subquery.expr),
+    }
+}
+
+/// Binary operators, the left-hand chain in a loop: `a + b + c + …` is as deep as it is long.
+fn chain(node: &Node) -> Result<(), Fault> {
+    let mut links = Vec::new();
+    let mut leftmost = node;
+    while let Kind::Binary(binary) = &leftmost.kind {
+        links.push((binary, leftmost.span));
+        leftmost = &binary.lhs;
+    }
+    tree(leftmost)?;
+    for (link, span) in links.into_iter().rev() {
+        tree(&link.rhs)?;
+        operands(link, span)?;
+    }
+    Ok(())
+}
+
 fn expect(node: &Node, ty: Type, context: &str) -> Result<(), Fault> {
+    tree(node)?;
     if node.ty == ty {
         return Ok(());
     }
@@ -12,10 +125,26 @@ fn expect(node: &Node, ty: Type, context: &str) -> Result<(), Fault> {
     Err(Fault::new(node.span, reason))
 }
 
-pub(crate) fn binary(binary: Binary, op_span: Span) -> Result<Node, Fault> {
-    let Binary { op, lhs, rhs, return_bool, matching } = &binary;
-    let span = lhs.span.to(rhs.span);
-    let fault = |reason: String| Err(Fault::new(op_span, reason));
+fn selected(selector: &Selector, span: Span) -> Result<(), Fault> {
+    if let Some(name) = &selector.bare_name {
+        // The last one is the name that stands before the brace.
+        let written = selector.matchers.split_last().map_or(&[][..], |(_, written)| written);
+        return match written.iter().find(|matcher| matcher.name == METRIC_NAME) {
+            Some(other) => {
+                Err(Fault::new(span, format!("metric name must not be set twice: {name:?} or {:?}", other.value)))
+            }
+            None => Ok(()),
+        };
+    }
+    if selector.matchers.iter().all(Matcher::matches_empty) {
+        return Err(Fault::new(span, "vector selector must contain at least one non-empty matcher"));
+    }
+    Ok(())
+}
+
+fn operands(binary: &Binary, span: Span) -> Result<(), Fault> {
+    let Binary { op, op_span, lhs, rhs, return_bool, matching } = binary;
+    let fault = |reason: String| Err(Fault::new(*op_span, reason));
     let whole = |reason: String| Err(Fault::new(span, reason));
     if *return_bool && !op.is_comparison() {
         return fault("bool modifier can only be used on comparison operators".into());
@@ -50,30 +179,10 @@ pub(crate) fn binary(binary: Binary, op_span: Span) -> Result<Node, Fault> {
     if !vectors && op.is_set() {
         return whole(format!("set operator {:?} not allowed in binary scalar expression", op.text()));
     }
-    let ty = if scalars { Type::Scalar } else { Type::Vector };
-    let fixed = lhs.fixed && rhs.fixed;
-    Ok(Node { kind: Kind::Binary(Box::new(binary)), span, ty, fixed })
+    Ok(())
 }
 
-pub(crate) fn unary(minus: bool, span: Span, operand: Node) -> Result<Node, Fault> {
-    let span = span.to(operand.span);
-    if !matches!(operand.ty, Type::Scalar | Type::Vector) {
-        let reason = format!(
-            "unary expression only allowed on expressions of type scalar or instant vector, got {:?}",
-            operand.ty.name()
-        );
-        return Err(Fault::new(span, reason));
-    }
-    let (ty, fixed) = (operand.ty, operand.fixed);
-    let kind = match operand.kind {
-        Kind::Number { value, duration } => Kind::Number { value: if minus { -value } else { value }, duration },
-        _ if minus => Kind::Negate(Box::new(operand)),
-        _ => Kind::Plus(Box::new(operand)),
-    };
-    Ok(Node { kind, span, ty, fixed })
-}
-
-pub(crate) fn call(function: &'static Function, mut args: Vec<Node>, span: Span) -> Result<Node, Fault> {
+fn arguments(function: &Function, args: &[Node], span: Span) -> Result<(), Fault> {
     let declared = function.args.len();
     let (least, most) = match function.arity {
         Arity::Exact => (declared, Some(declared)),
@@ -90,10 +199,15 @@ pub(crate) fn call(function: &'static Function, mut args: Vec<Node>, span: Span)
         _ if got < least => return wrong(format!("at least {least}")),
         _ => {}
     }
-    if function.name == "info" {
+    let is_info = function.name == "info";
+    if is_info {
         label_selector(args.get(1))?;
     }
     for (i, arg) in args.iter().enumerate() {
+        // What `info` looks for may be anything.
+        if is_info && i == 1 {
+            continue;
+        }
         let ty = function.args[i.min(declared - 1)];
         expect(arg, ty, &format!("call to function {:?}", function.name))?;
         if let Kind::Range { edges, .. } = &arg.bare().kind
@@ -102,15 +216,7 @@ pub(crate) fn call(function: &'static Function, mut args: Vec<Node>, span: Span)
             edges::find(function.name, *edges).map_err(|reason| Fault::new(arg.span, reason))?;
         }
     }
-    match function.name {
-        "histogram_count" | "histogram_sum" | "histogram_avg" => args.iter_mut().for_each(|arg| needs_stats(arg, true)),
-        "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
-            args.iter_mut().for_each(|arg| needs_stats(arg, false));
-        }
-        _ => {}
-    }
-    let fixed = function.call.is_fixed() && args.iter().all(|arg| arg.fixed);
-    Ok(Node { kind: Kind::Call { function, args }, span, ty: function.returns, fixed })
+    Ok(())
 }
 
 /// The second argument of `info`: labels to look for, and no name before the brace.
@@ -129,39 +235,6 @@ fn label_selector(arg: Option<&Node>) -> Result<(), Fault> {
         _ => "expected label selectors only",
     };
     Err(Fault::new(arg.span, reason))
-}
-
-/// Marks the selectors below whose histograms are read for count and sum alone; not below a subquery, whose steps may
-/// jump over resets.
-pub(crate) fn needs_stats(node: &mut Node, stats: bool) {
-    match &mut node.kind {
-        Kind::Select(selector) | Kind::Range { selector, .. } => selector.stats = stats,
-        Kind::Paren(inner) | Kind::Negate(inner) | Kind::Plus(inner) => needs_stats(inner, stats),
-        Kind::Binary(binary) => {
-            let stats = stats && !binary.op.is_trim();
-            needs_stats(&mut binary.lhs, stats);
-            needs_stats(&mut binary.rhs, stats);
-        }
-        Kind::Call { function, args } => {
-            let whole = matches!(function.name, "histogram_quantile" | "histogram_quantiles" | "histogram_fraction");
-            args.iter_mut().filter(|_| !whole).for_each(|arg| needs_stats(arg, stats));
-        }
-        Kind::Aggregate(aggregate) => {
-            needs_stats(&mut aggregate.expr, stats);
-            aggregate.param.iter_mut().for_each(|param| needs_stats(param, stats));
-        }
-        Kind::Subquery(_) | Kind::Number { .. } | Kind::Text(_) | Kind::Bytes { .. } => {}
-    }
-}
-
-pub(crate) fn aggregate(aggregate: Aggregate) -> Result<Node, Fault> {
-    let span = aggregate.span;
-    expect(&aggregate.expr, Type::Vector, "aggregation expression")?;
-    if let (Some(param), Some(ty)) = (&aggregate.param, aggregate.op.parameter()) {
-        expect(param, ty, "aggregation parameter")?;
-    }
-    let fixed = aggregate.expr.fixed && aggregate.param.as_ref().is_none_or(|param| param.fixed);
-    Ok(Node { kind: Kind::Aggregate(Box::new(aggregate)), span, ty: Type::Vector, fixed })
 }
 
 impl Op {

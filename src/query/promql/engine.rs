@@ -69,9 +69,9 @@ impl<'a> Engine<'a> {
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Val, QueryError> {
         self.meter.check()?;
         if node.fixed && grid.count > 1 {
-            let before = self.tally.total;
+            let before = self.tally.counted();
             let once = self.eval(node, grid.first())?;
-            self.tally.spread(self.tally.total - before, grid);
+            self.tally.spread(self.tally.counted() - before, grid);
             return self.repeat(once, grid.count);
         }
         let Some(key) = self.shared.key(node).filter(|_| !self.tally.by_step()) else {
@@ -81,13 +81,13 @@ impl<'a> Engine<'a> {
             self.tally.add(0, samples);
             return self.explained(node, grid, |_| Ok(Val::Vector(columns)));
         }
-        let (before, notes_before) = (self.tally.total, self.notes.count());
+        let (before, notes_before) = (self.tally.counted(), self.notes.count());
         let value = self.explained(node, grid, |engine| engine.eval_at(node, grid))?;
         // What was noted has a position, which differs from place to place.
         if let Val::Vector(columns) = &value
             && self.notes.count() == notes_before
         {
-            self.shared.keep(&key, grid, columns, self.tally.total - before, &self.meter);
+            self.shared.keep(&key, grid, columns, self.tally.counted() - before, &self.meter);
         }
         Ok(value)
     }

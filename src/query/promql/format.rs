@@ -252,7 +252,7 @@ fn seconds(value: f64) -> String {
 }
 
 /// As Go quotes: what the lexer reads back.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     quoted_bytes(text.as_bytes())
 }
 

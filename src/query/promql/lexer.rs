@@ -5,7 +5,7 @@
 use model::time::parse_duration_ms;
 
 use super::ast::Aggregator;
-use super::scan;
+use super::{format, scan};
 
 /// A half-open span of bytes in the query's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,7 +68,7 @@ impl Token {
 const OPERATORS: [&str; 17] =
     ["==", "!=", ">=", "<=", "</", ">/", "=~", "!~", "+", "-", "*", "/", "%", "^", ">", "<", "@"];
 /// Words that mean something of their own, outside braces.
-const KEYWORDS: [&str; 16] = [
+const KEYWORDS: [&str; 12] = [
     "offset",
     "smoothed",
     "anchored",
@@ -79,13 +79,11 @@ const KEYWORDS: [&str; 16] = [
     "group_left",
     "group_right",
     "bool",
-    "start",
-    "end",
-    "step",
-    "range",
     "fill_left",
     "fill_right",
 ];
+/// Words of a query's times, which Prometheus counts for no keywords.
+const PREPROCESSORS: [&str; 4] = ["start", "end", "step", "range"];
 /// Written text of more characters than this is cut in messages.
 const SHOWN_CHARS: usize = 10;
 
@@ -106,6 +104,10 @@ fn describe_name(name: &str) -> String {
         format!("<{name}>")
     } else if matches!(&*lower, "inf" | "nan") {
         format!("number {name:?}")
+    } else if PREPROCESSORS.contains(&&*lower) {
+        format!("{name:?}")
+    } else if name.contains(':') {
+        format!("metric identifier {name:?}")
     } else {
         format!("identifier {name:?}")
     }
@@ -123,6 +125,10 @@ struct Open {
     parentheses: usize,
     /// Inside brackets a colon stands alone (`[5m:step()]`), and inside braces it belongs to no label's name.
     bracket: bool,
+    /// Inside brackets, before the first number: nothing but a duration may begin there.
+    duration: bool,
+    /// Inside brackets, after the colon.
+    colon: bool,
     brace: bool,
 }
 
@@ -134,7 +140,7 @@ pub(crate) fn lex(text: &str) -> Vec<(Token, Span)> {
     let last = loop {
         let rest = &text[at..];
         let Some(first) = rest.chars().next() else {
-            break end(&open, tokens.last().map(|(token, _)| token));
+            break end(&open);
         };
         if first.is_ascii_whitespace() {
             at += 1;
@@ -156,8 +162,14 @@ pub(crate) fn lex(text: &str) -> Vec<(Token, Span)> {
                 break Token::Wrong("unexpected right parenthesis ')'".into());
             }
             Token::Symbol(")") => open.parentheses -= 1,
-            Token::Symbol("[") => open.bracket = true,
-            Token::Symbol("]") => open.bracket = false,
+            Token::Symbol("[") => (open.bracket, open.duration, open.colon) = (true, true, false),
+            Token::Symbol("]") => (open.bracket, open.duration) = (false, false),
+            Token::Symbol(":") if open.duration => {
+                at += 1;
+                break Token::Wrong("unexpected colon before duration in duration expression".into());
+            }
+            Token::Symbol(":") if open.bracket => open.colon = true,
+            Token::Number(_) | Token::Duration(_) => open.duration = false,
             Token::Symbol("{") => open.brace = true,
             Token::Symbol("}") => open.brace = false,
             _ => {}
@@ -169,12 +181,11 @@ pub(crate) fn lex(text: &str) -> Vec<(Token, Span)> {
     tokens
 }
 
-fn end(open: &Open, before: Option<&Token>) -> Token {
+fn end(open: &Open) -> Token {
     let wrong = |reason: &str| Token::Wrong(reason.into());
-    let in_duration = open.bracket && matches!(before, Some(Token::Symbol(symbol)) if !matches!(*symbol, ":" | ")"));
     match open {
         Open { brace: true, .. } => wrong("unexpected end of input inside braces"),
-        _ if in_duration => wrong("unexpected end of input in duration expression"),
+        Open { duration: true, .. } => wrong("unexpected end of input in duration expression"),
         Open { parentheses: 1.., .. } => wrong("unclosed left parenthesis"),
         Open { bracket: true, .. } => wrong("unclosed left bracket"),
         _ => Token::End,
@@ -185,6 +196,9 @@ fn end(open: &Open, before: Option<&Token>) -> Token {
 fn token(rest: &str, first: char, open: &Open) -> Result<(Token, usize), String> {
     if !open.brace && (first.is_ascii_digit() || first == '.' && starts_number(&rest[1..])) {
         return number(rest);
+    }
+    if open.duration && !"]:()+-*/%^,".contains(first) && !starts_duration_word(rest) {
+        return Err(format!("unexpected character in duration expression: {}", quoted_char(first)));
     }
     if matches!(first, '"' | '\'' | '`') {
         return string(rest);
@@ -201,22 +215,41 @@ fn token(rest: &str, first: char, open: &Open) -> Result<(Token, usize), String>
         ('!', second) if second != Some('=') && !(open.brace && second == Some('~')) => {
             let inside = if open.brace { " inside braces" } else { "" };
             return Err(match second {
-                Some(second) => format!("unexpected character after '!'{inside}: {second:?}"),
-                None => format!("unexpected end of input after '!'{inside}"),
+                Some(second) => format!("unexpected character after '!'{inside}: {}", quoted_char(second)),
+                // The end of the input is Go's character -1.
+                None => format!("unexpected character after '!'{inside}: '\u{fffd}'"),
             });
         }
         ('=', Some('~')) if !open.brace => return Err("unexpected character after '=': '~'".into()),
         ('[', _) if open.bracket => return Err("unexpected left bracket '['".into()),
+        (':', _) if open.colon => return Err("unexpected colon ':'".into()),
         (']', _) if !open.bracket && !open.brace => return Err("unexpected right bracket ']'".into()),
         ('=' | '!' | ',' | '}', _) if open.brace => {}
-        (other, _) if open.brace => return Err(format!("unexpected character inside braces: {other:?}")),
+        (other, _) if open.brace => return Err(format!("unexpected character inside braces: {}", quoted_char(other))),
         ('}', _) => return Err("unexpected character: '}'".into()),
         _ => {}
     }
     // Inside braces `==` is `=` twice.
     let is_symbol = |symbol: &&&str| rest.starts_with(**symbol) && !(open.brace && **symbol == "==");
-    let symbol = SYMBOLS.iter().find(is_symbol).ok_or_else(|| format!("unexpected character: {first:?}"))?;
+    let symbol =
+        SYMBOLS.iter().find(is_symbol).ok_or_else(|| format!("unexpected character: {}", quoted_char(first)))?;
     Ok((Token::Symbol(symbol), symbol.len()))
+}
+
+/// Words that stand for a duration, or make one of two.
+fn starts_duration_word(rest: &str) -> bool {
+    let word = &rest[..rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len())];
+    ["step", "range", "min_of", "max_of", "min", "max"].iter().any(|known| known.eq_ignore_ascii_case(word))
+}
+
+/// As Go quotes a character (`%q`).
+fn quoted_char(c: char) -> String {
+    match c {
+        '\'' => "'\\''".into(),
+        '"' => "'\"'".into(),
+        c if c.is_control() => format!("'{}'", format::quoted(c.encode_utf8(&mut [0; 4])).trim_matches('"')),
+        c => format!("{c:?}"),
+    }
 }
 
 fn is_name_start(c: char) -> bool {
@@ -257,7 +290,7 @@ fn number(rest: &str) -> Result<(Token, usize), String> {
         }
         None => None,
     };
-    let value = value.filter(|_| !written.ends_with('_'));
+    let value = value.filter(|_| scan::is_number(rest, written));
     let value = value.ok_or_else(|| scan::wrong_number(rest, written))?;
     // Infinity has a name; digits that come to it are a mistake.
     if value.is_infinite() {

@@ -23,7 +23,7 @@ impl Parser<'_> {
                 }
             }
         } else if self.is_keyword("group_left") || self.is_keyword("group_right") {
-            return Err(self.unexpected("binary expression", "\"on\" or \"ignoring\" before it"));
+            return Err(self.unexpected("", ""));
         }
         // A metric may be called `fill` too: only the parenthesis makes it a modifier.
         while self.peek_second() == &Token::Symbol("(") {
@@ -90,7 +90,7 @@ impl Parser<'_> {
     pub(crate) fn aggregate(&mut self, op: Aggregator, span: Span) -> Result<Node, Fault> {
         let mut grouping = self.grouping()?;
         self.aggregations += 1;
-        let (mut args, mut end) = self.arguments(false)?;
+        let (mut args, mut end) = self.arguments()?;
         self.aggregations -= 1;
         if grouping.is_none() {
             grouping = self.grouping()?;
@@ -111,7 +111,7 @@ impl Parser<'_> {
         let Some(expr) = args.pop() else { return Err(self.unexpected("aggregation", "expression")) };
         let param = args.pop();
         let (without, grouping) = grouping.unwrap_or_default();
-        check::aggregate(Aggregate { op, expr, param, without, grouping, span: span.to(end) })
+        Ok(check::aggregate(Aggregate { op, expr, param, without, grouping, span: span.to(end) }))
     }
 
     /// `by (…)` or `without (…)`; `true` for `without`.

@@ -119,12 +119,18 @@ impl<'a> Notes<'a> {
         self.infos.join(other.infos);
     }
 
+    /// Of an argument or a parameter: its place is inside the parentheses around it, as in Prometheus, which takes them off.
     pub(crate) fn warn(&mut self, node: &Node, text: &str) {
-        self.warnings.add(text.to_owned(), node.span.start, None);
+        self.warn_at(node.bare().span, text);
     }
 
+    pub(crate) fn warn_at(&mut self, place: Span, text: &str) {
+        self.warnings.add(text.to_owned(), place.start, None);
+    }
+
+    /// As [`Notes::warn`].
     pub(crate) fn info(&mut self, node: &Node, text: &str) {
-        self.info_at(node.span, text);
+        self.info_at(node.bare().span, text);
     }
 
     pub(crate) fn info_at(&mut self, place: Span, text: &str) {
@@ -133,7 +139,7 @@ impl<'a> Notes<'a> {
 
     /// An info that adds up what it tells of.
     pub(crate) fn fall(&mut self, node: &Node, text: &str, fall: Fall) {
-        self.infos.add(text.to_owned(), node.span.start, Some(fall));
+        self.infos.add(text.to_owned(), node.bare().span.start, Some(fall));
     }
 
     /// How many there are.

@@ -23,8 +23,6 @@ pub(crate) struct Parser<'a> {
     at: usize,
     depth: usize,
     operators: usize,
-    /// Inside the second argument of `info`, and in a selector alone: it may select everything.
-    pub(crate) any_labels: bool,
     /// Aggregations around this place, which messages name.
     pub(crate) aggregations: usize,
 }
@@ -36,16 +34,16 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
         return Err(Fault::new(Span::default(), "no expression found in input"));
     }
     let node = parser.expr(0)?;
-    match parser.peek() {
-        Token::End => Ok(node),
-        _ => Err(parser.unexpected("", "")),
+    if parser.peek() != &Token::End {
+        return Err(parser.unexpected("", ""));
     }
+    check::tree(&node)?;
+    Ok(node)
 }
 
 /// A selector and nothing else; it may select everything.
 pub(crate) fn parse_selector(text: &str) -> Result<Node, Fault> {
     let mut parser = Parser::new(text)?;
-    parser.any_labels = true;
     let name = match parser.peek() {
         Token::Symbol("{") => None,
         Token::Name(name) if named_number(name).is_none() => Some((name.clone(), parser.next().1)),
@@ -64,7 +62,7 @@ impl<'a> Parser<'a> {
             let span = Span { start: LENGTH_MAX, end: text.len() };
             return Err(Fault::new(span, format!("the query is longer than {LENGTH_MAX} bytes")));
         }
-        Ok(Parser { text, tokens: lex(text), at: 0, depth: 0, operators: 0, any_labels: false, aggregations: 0 })
+        Ok(Parser { text, tokens: lex(text), at: 0, depth: 0, operators: 0, aggregations: 0 })
     }
 
     pub(crate) fn peek(&self) -> &Token {
@@ -178,8 +176,7 @@ impl<'a> Parser<'a> {
                 let (return_bool, matching) = parser.modifiers()?;
                 // Only `^` is right associative.
                 let rhs = parser.expr(if op == Op::Pow { binding } else { binding + 1 })?;
-                let binary = Binary { op, lhs, rhs, return_bool, matching };
-                lhs = check::binary(binary, op_span)?;
+                lhs = check::binary(Binary { op, op_span, lhs, rhs, return_bool, matching });
             }
             Ok(lhs)
         })
@@ -222,7 +219,7 @@ impl<'a> Parser<'a> {
         }
         let span = self.next().1;
         let operand = self.expr(UNARY_OPERAND)?;
-        check::unary(minus, span, operand)
+        Ok(check::unary(minus, span, operand))
     }
 
     fn primary(&mut self) -> Result<Node, Fault> {
@@ -271,6 +268,11 @@ impl<'a> Parser<'a> {
         if reserved.iter().any(|word| word.eq_ignore_ascii_case(&name)) {
             return Err(self.unexpected("", ""));
         }
+        if let Some(value) = named_number(&name) {
+            self.next();
+            let kind = Kind::Number { value, duration: false };
+            return Ok(Node { kind, span, ty: Type::Scalar, fixed: true });
+        }
         let before_parenthesis = self.peek_second() == &Token::Symbol("(");
         let aggregator = Aggregator::ALL.into_iter().find(|op| op.text().eq_ignore_ascii_case(&name));
         if let Some(op) = aggregator {
@@ -284,11 +286,6 @@ impl<'a> Parser<'a> {
         if before_parenthesis {
             self.next();
             return self.call(&name, span);
-        }
-        if let Some(value) = named_number(&name) {
-            self.next();
-            let kind = Kind::Number { value, duration: false };
-            return Ok(Node { kind, span, ty: Type::Scalar, fixed: true });
         }
         self.next();
         self.selector(Some((name, span)))
@@ -304,11 +301,11 @@ impl<'a> Parser<'a> {
             }
             return Err(Fault::new(span, reason));
         };
-        let (args, end) = self.arguments(function.name == "info")?;
-        check::call(function, args, span.to(end))
+        let (args, end) = self.arguments()?;
+        Ok(check::call(function, args, span.to(end)))
     }
 
-    pub(crate) fn arguments(&mut self, of_info: bool) -> Result<(Vec<Node>, Span), Fault> {
+    pub(crate) fn arguments(&mut self) -> Result<(Vec<Node>, Span), Fault> {
         if !self.take_symbol("(") {
             return Err(self.unexpected("aggregation", ""));
         }
@@ -317,16 +314,14 @@ impl<'a> Parser<'a> {
             return Ok((args, self.next().1));
         }
         loop {
-            let outside = std::mem::replace(&mut self.any_labels, of_info && args.len() == 1);
             args.push(self.expr(0)?);
-            self.any_labels = outside;
             if self.is_symbol(")") {
                 return Ok((args, self.next().1));
             }
             if !self.take_symbol(",") {
                 return Err(self.unexpected("", ""));
             }
-            if self.is_symbol(")") {
+            if self.is_symbol(")") || self.is_symbol(",") {
                 return Err(Fault::new(self.last_span(), "trailing commas not allowed in function call args"));
             }
         }

@@ -66,23 +66,26 @@ pub struct Explain {
 pub(crate) struct Tally {
     pub(crate) total: u64,
     per_step: Option<Vec<u64>>,
-    /// Inside a subquery nothing counts: its values do, when they are looked at.
-    off: bool,
+    /// Subqueries around the node: inside them nothing counts, their values do, when they are looked at.
+    subqueries: u32,
+    /// What was seen inside a subquery that is inside no other one.
+    inside: u64,
 }
 
 impl Tally {
     pub(crate) fn new(per_step: bool, steps: usize) -> Tally {
-        Tally { total: 0, per_step: per_step.then(|| vec![0; steps]), off: false }
+        Tally { per_step: per_step.then(|| vec![0; steps]), ..Tally::default() }
     }
 
     /// An empty one of the same kind.
     pub(crate) fn fork(&self) -> Tally {
         let per_step = self.per_step.as_ref().map(|per_step| vec![0; per_step.len()]);
-        Tally { total: 0, per_step, off: self.off }
+        Tally { per_step, subqueries: self.subqueries, ..Tally::default() }
     }
 
     pub(crate) fn join(&mut self, other: &Tally) {
         self.total += other.total;
+        self.inside += other.inside;
         for (own, other) in self.per_step.iter_mut().flatten().zip(other.per_step.iter().flatten()) {
             *own += other;
         }
@@ -90,12 +93,17 @@ impl Tally {
 
     /// Whether it wants to hear of each step, and not of all together.
     pub(crate) fn by_step(&self) -> bool {
-        self.per_step.is_some() && !self.off
+        self.per_step.is_some() && self.subqueries == 0
     }
 
     pub(crate) fn add(&mut self, step: usize, samples: u64) {
-        if self.off {
-            return;
+        match self.subqueries {
+            0 => {}
+            1 => {
+                self.inside += samples;
+                return;
+            }
+            _ => return,
         }
         self.total += samples;
         if let Some(slot) = self.per_step.as_mut().and_then(|per_step| per_step.get_mut(step)) {
@@ -108,13 +116,25 @@ impl Tally {
         (1..grid.count).for_each(|step| self.add(step, samples));
     }
 
-    /// Stops counting; returns whether it did, for [`Tally::set_on`].
-    pub(crate) fn set_off(&mut self) -> bool {
-        !std::mem::replace(&mut self.off, true)
+    pub(crate) fn enter_subquery(&mut self) {
+        self.subqueries += 1;
+        if self.subqueries == 1 {
+            self.inside = 0;
+        }
     }
 
-    pub(crate) fn set_on(&mut self, on: bool) {
-        self.off = !on;
+    pub(crate) fn leave_subquery(&mut self) {
+        self.subqueries -= 1;
+    }
+
+    /// What the last subquery saw that was inside no other one.
+    pub(crate) fn inside(&self) -> u64 {
+        self.inside
+    }
+
+    /// What has counted so far, where the node is.
+    pub(crate) fn counted(&self) -> u64 {
+        if self.subqueries == 0 { self.total } else { self.inside }
     }
 
     pub(crate) fn by_time(&self, grid: Grid) -> Vec<(i64, u64)> {

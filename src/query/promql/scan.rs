@@ -10,6 +10,12 @@ pub(crate) fn wrong_number(rest: &str, written: &str) -> String {
     })
 }
 
+/// Whether all that is `written` at the start of `rest` is a number: an underscore stands between two digits.
+pub(crate) fn is_number(rest: &str, written: &str) -> bool {
+    let mut scan = Scan { bytes: rest.as_bytes(), at: 0 };
+    scan.number() && scan.at == written.len() && !written.ends_with('_')
+}
+
 /// The same of what has the shape of a duration.
 fn duration(written: &str) -> Option<String> {
     let mut rest = written;

@@ -273,9 +273,9 @@ impl<'a> Engine<'a> {
         // Before anything is read: a year by the millisecond is refused here.
         self.meter.room_for((count as u64).saturating_mul(8))?;
         // Its own samples do not count: its values do, when they are looked at.
-        let was_on = self.tally.set_off();
+        self.tally.enter_subquery();
         let columns = self.vector(&subquery.expr, inner);
-        self.tally.set_on(was_on);
+        self.tally.leave_subquery();
         Ok((looks, columns?, inner))
     }
 
@@ -328,11 +328,15 @@ impl<'a> Engine<'a> {
             )));
         }
         let mut rows = Vec::new();
+        // Nothing looks at its values, so it is the samples inside that count.
+        let is_subquery = matches!(node.bare().kind, Kind::Subquery(_));
         let make = |worker: &mut Worker<'_, '_>, looks: &Looks, found: Found<'_>| {
             let mut row = Samples::default();
             let (meter, tally) = (worker.meter, &mut worker.tally);
             looks.each(meter, &found.samples, |step, window| {
-                tally.add(step, seen(window));
+                if !is_subquery {
+                    tally.add(step, seen(window));
+                }
                 row.at_ms.extend_from_slice(window.at_ms);
                 row.values.extend_from_slice(window.values);
                 row.histograms.extend_from_slice(window.histograms);
@@ -347,6 +351,9 @@ impl<'a> Engine<'a> {
             rows.push(row);
             meter.room_for(kept)
         })?;
+        if is_subquery {
+            self.tally.add(0, self.tally.inside());
+        }
         Ok(rows)
     }
 }

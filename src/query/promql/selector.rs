@@ -32,14 +32,7 @@ impl Parser<'_> {
         }
         let span = start.to(end);
         if let Some(name) = &bare_name {
-            if let Some(other) = matchers.iter().find(|m: &&Matcher| m.name == METRIC_NAME) {
-                let reason = format!("metric name must not be set twice: {name:?} or {:?}", other.value);
-                return Err(Fault::new(span, reason));
-            }
             matchers.push(Matcher::equal(METRIC_NAME, name.as_str()));
-        }
-        if !self.any_labels && matchers.iter().all(Matcher::matches_empty) {
-            return Err(Fault::new(span, "vector selector must contain at least one non-empty matcher"));
         }
         if matchers.len() > MATCHERS_MAX {
             return Err(Fault::new(span, format!("a selector may have at most {MATCHERS_MAX} matchers")));
@@ -172,8 +165,11 @@ impl Parser<'_> {
         let at = if self.is_keyword("start") || self.is_keyword("end") {
             let at = if self.is_keyword("start") { At::Start } else { At::End };
             self.next();
-            self.expect_symbol("(", "@")?;
-            self.expect_symbol(")", "@")?;
+            for parenthesis in ["(", ")"] {
+                if !self.take_symbol(parenthesis) {
+                    return Err(self.unexpected("@", "timestamp"));
+                }
+            }
             at
         } else {
             let seconds = self.signed_number("@", "timestamp")?;

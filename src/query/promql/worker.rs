@@ -94,8 +94,8 @@ impl<'m, 'a> Worker<'m, 'a> {
             let size = match &point {
                 Point::Float(value) if is_absent(*value) => return,
                 Point::Histogram(histogram) if histogram.is_stale() => return,
-                Point::Float(_) => 1,
-                Point::Histogram(histogram) => native::samples(histogram),
+                Point::Histogram(histogram) if pick != Pick::Time => native::samples(histogram),
+                _ => 1,
             };
             tally.add(step, size);
             present += 1;

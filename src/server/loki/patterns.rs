@@ -64,11 +64,6 @@ pub(super) async fn patterns(
 fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Unspecified => "unknown",
-        Severity::Trace => "trace",
-        Severity::Debug => "debug",
-        Severity::Info => "info",
-        Severity::Warn => "warn",
-        Severity::Error => "error",
-        Severity::Fatal => "fatal",
+        known => known.as_str(),
     }
 }

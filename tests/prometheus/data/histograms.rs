@@ -2,7 +2,7 @@
 
 use super::{Point, Rhythm, STALE, Series, sixtyfourths, times};
 use crate::prompb::{self, BucketSpan};
-use crate::rng::Rng;
+use chance::Random;
 
 /// Of a bucket at first. After a reset it is a tenth, so that no window sees a rise as large as where it began from.
 const COUNT_FIRST: i64 = 10_000_000;
@@ -11,7 +11,11 @@ const COUNT_MIN: i64 = 1_000_000;
 const BOUNDS: [f64; 4] = [0.5, 1.0, 2.5, 10.0];
 
 /// Buckets that rise together, as one exposition has them.
-pub(super) fn classic(rng: &mut Rng, start_ms: i64, base: &dyn Fn(&str) -> Vec<(&'static str, String)>) -> Vec<Series> {
+pub(super) fn classic(
+    rng: &mut Random,
+    start_ms: i64,
+    base: &dyn Fn(&str) -> Vec<(&'static str, String)>,
+) -> Vec<Series> {
     const BOUNDS: [&str; 6] = ["0.1", "0.25", "0.5", "1", "2.5", "+Inf"];
     let mut counts = [1_000_000.0; BOUNDS.len()];
     let mut sum = 1e6;
@@ -41,87 +45,67 @@ pub(super) fn classic(rng: &mut Rng, start_ms: i64, base: &dyn Fn(&str) -> Vec<(
 }
 
 /// Counts that rise, and now and then begin anew with another resolution and another zero bucket.
-pub(super) fn exponential(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
+pub(super) fn exponential(rng: &mut Random, start_ms: i64) -> Vec<(i64, Point)> {
     let mut base = COUNT_FIRST;
     let (mut positive, mut negative) = ([base; 6], [base; 2]);
     let mut zero = base as u64;
     let (mut schema, mut zero_threshold) = (1, 0.001);
     let mut sum = 1e6;
-    let mut points = Vec::new();
-    for (at_ms, is_stale) in times(rng, start_ms, Rhythm::Broken) {
-        if is_stale {
-            points.push((at_ms, ended(at_ms)));
-            continue;
-        }
+    native(rng, start_ms, |rng| {
         if rng.below(50) == 0 && base >= COUNT_MIN {
             base /= 10;
             (positive, negative, zero, sum) = ([base; 6], [base; 2], base as u64, 1e6);
-            schema = *rng.pick(&[0, 1, 1, 2]);
-            zero_threshold = *rng.pick(&[0.001, 0.001, 0.0, 0.25]);
+            schema = rng.pick(&[0, 1, 1, 2]);
+            zero_threshold = rng.pick(&[0.001, 0.001, 0.0, 0.25]);
         }
         for count in positive.iter_mut().chain(&mut negative) {
-            *count += rng.below(5) as i64;
+            *count += rng.below(5);
         }
         zero += rng.below(2) as u64;
         sum += sixtyfourths(rng, 20.0);
         let count = positive.iter().chain(&negative).sum::<i64>() as u64 + zero;
-        points.push((
-            at_ms,
-            Point::Histogram(Box::new(prompb::Histogram {
-                count_int: Some(count),
-                zero_count_int: Some(zero),
-                zero_threshold,
-                schema,
-                sum,
-                positive_spans: vec![BucketSpan { offset: 0, length: 4 }, BucketSpan { offset: 2, length: 2 }],
-                positive_deltas: deltas(&positive),
-                negative_spans: vec![BucketSpan { offset: 0, length: 2 }],
-                negative_deltas: deltas(&negative),
-                timestamp: at_ms,
-                ..Default::default()
-            })),
-        ));
-    }
-    points
+        prompb::Histogram {
+            count_int: Some(count),
+            zero_count_int: Some(zero),
+            zero_threshold,
+            schema,
+            sum,
+            positive_spans: vec![BucketSpan { offset: 0, length: 4 }, BucketSpan { offset: 2, length: 2 }],
+            positive_deltas: deltas(&positive),
+            negative_spans: vec![BucketSpan { offset: 0, length: 2 }],
+            negative_deltas: deltas(&negative),
+            ..Default::default()
+        }
+    })
 }
 
 /// With bounds that stay: what becomes of other ones has changed since.
-pub(super) fn custom(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
+pub(super) fn custom(rng: &mut Random, start_ms: i64) -> Vec<(i64, Point)> {
     let mut base = COUNT_FIRST;
     let mut counts = [base; BOUNDS.len() + 1];
     let mut sum = 1e6;
-    let mut points = Vec::new();
-    for (at_ms, is_stale) in times(rng, start_ms, Rhythm::Broken) {
-        if is_stale {
-            points.push((at_ms, ended(at_ms)));
-            continue;
-        }
+    native(rng, start_ms, |rng| {
         if rng.below(60) == 0 && base >= COUNT_MIN {
             base /= 10;
             (counts, sum) = ([base; BOUNDS.len() + 1], 1e6);
         }
-        counts.iter_mut().for_each(|count| *count += rng.below(5) as i64);
+        counts.iter_mut().for_each(|count| *count += rng.below(5));
         sum += sixtyfourths(rng, 20.0);
-        points.push((
-            at_ms,
-            Point::Histogram(Box::new(prompb::Histogram {
-                count_int: Some(counts.iter().sum::<i64>() as u64),
-                zero_count_int: Some(0),
-                schema: -53,
-                sum,
-                positive_spans: vec![BucketSpan { offset: 0, length: counts.len() as u32 }],
-                positive_deltas: deltas(&counts),
-                timestamp: at_ms,
-                custom_values: BOUNDS.to_vec(),
-                ..Default::default()
-            })),
-        ));
-    }
-    points
+        prompb::Histogram {
+            count_int: Some(counts.iter().sum::<i64>() as u64),
+            zero_count_int: Some(0),
+            schema: -53,
+            sum,
+            positive_spans: vec![BucketSpan { offset: 0, length: counts.len() as u32 }],
+            positive_deltas: deltas(&counts),
+            custom_values: BOUNDS.to_vec(),
+            ..Default::default()
+        }
+    })
 }
 
 /// Runs of histograms and of floats.
-pub(super) fn mixed(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
+pub(super) fn mixed(rng: &mut Random, start_ms: i64) -> Vec<(i64, Point)> {
     let mut is_float = false;
     let swapped = |(at_ms, point)| {
         if rng.below(20) == 0 {
@@ -129,13 +113,28 @@ pub(super) fn mixed(rng: &mut Rng, start_ms: i64) -> Vec<(i64, Point)> {
         }
         (at_ms, if is_float { Point::Float(sixtyfourths(rng, 100.0)) } else { point })
     };
-    let mut seeded = Rng::new(start_ms as u64);
+    let mut seeded = Random::new(start_ms as u64);
     exponential(&mut seeded, start_ms).into_iter().map(swapped).collect()
 }
 
-fn ended(at_ms: i64) -> Point {
-    let stale = prompb::Histogram { sum: f64::from_bits(STALE), timestamp: at_ms, ..Default::default() };
-    Point::Histogram(Box::new(prompb::Histogram { count_int: Some(0), zero_count_int: Some(0), ..stale }))
+/// Samples with gaps, before some of which the series ends.
+fn native(
+    rng: &mut Random,
+    start_ms: i64,
+    mut next: impl FnMut(&mut Random) -> prompb::Histogram,
+) -> Vec<(i64, Point)> {
+    let ended = prompb::Histogram {
+        count_int: Some(0),
+        zero_count_int: Some(0),
+        sum: f64::from_bits(STALE),
+        ..Default::default()
+    };
+    let times = times(rng, start_ms, Rhythm::Broken);
+    let points = times.into_iter().map(|(timestamp, is_stale)| {
+        let histogram = if is_stale { ended.clone() } else { next(rng) };
+        (timestamp, Point::Histogram(Box::new(prompb::Histogram { timestamp, ..histogram })))
+    });
+    points.collect()
 }
 
 fn deltas(counts: &[i64]) -> Vec<i64> {

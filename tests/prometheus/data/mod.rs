@@ -8,7 +8,7 @@ mod histograms;
 use prost::Message as _;
 
 use crate::prompb::{self, v1};
-use crate::rng::Rng;
+use chance::Random;
 
 /// How long the series are.
 pub(crate) const SPAN_S: i64 = 7_200;
@@ -38,7 +38,7 @@ enum Rhythm {
 
 /// All series, from `start_ms` on for [`SPAN_S`].
 pub(crate) fn series(seed: u64, start_ms: i64) -> Vec<Series> {
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let mut all = Vec::new();
     for job in ["api", "web"] {
         for instance in ["a:1", "b:1", "c:1"] {
@@ -85,7 +85,7 @@ pub(crate) fn series(seed: u64, start_ms: i64) -> Vec<Series> {
 }
 
 /// Rises by up to `most` a sample; if it `resets`, now and then from zero again, or from a value far from it.
-fn counter(most: f64, resets: bool) -> impl FnMut(&mut Rng, f64) -> f64 {
+fn counter(most: f64, resets: bool) -> impl FnMut(&mut Random, f64) -> f64 {
     let mut samples = 0;
     move |rng, before| {
         samples += 1;
@@ -99,39 +99,39 @@ fn counter(most: f64, resets: bool) -> impl FnMut(&mut Rng, f64) -> f64 {
     }
 }
 
-fn gauge(most: f64) -> impl FnMut(&mut Rng, f64) -> f64 {
+fn gauge(most: f64) -> impl FnMut(&mut Random, f64) -> f64 {
     move |rng, _| sixtyfourths(rng, 2.0 * most) - most
 }
 
 /// Few values, so that some are equal.
-fn level(rng: &mut Rng, before: f64) -> f64 {
+fn level(rng: &mut Random, before: f64) -> f64 {
     if rng.below(3) == 0 { rng.below(6) as f64 } else { before }
 }
 
-fn odd(rng: &mut Rng, _: f64) -> f64 {
+fn odd(rng: &mut Random, _: f64) -> f64 {
     // A NaN that is neither the ordinary one nor a stale marker is one all the same.
     let payload = f64::from_bits(0x7ff8_0000_0000_1234);
-    *rng.pick(&[f64::NAN, payload, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1.0, -2.5, 1e300, 1e-300, 3.0])
+    rng.pick(&[f64::NAN, payload, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1.0, -2.5, 1e300, 1e-300, 3.0])
 }
 
-fn sixtyfourths(rng: &mut Rng, most: f64) -> f64 {
+fn sixtyfourths(rng: &mut Random, most: f64) -> f64 {
     (rng.unit() * most * 64.0).floor() / 64.0
 }
 
 /// The times of a series' samples, and whether a stale marker stands there instead.
-fn times(rng: &mut Rng, start_ms: i64, rhythm: Rhythm) -> Vec<(i64, bool)> {
-    let interval_ms = *rng.pick(&[10_000, 15_000, 30_000]);
+fn times(rng: &mut Random, start_ms: i64, rhythm: Rhythm) -> Vec<(i64, bool)> {
+    let interval_ms = rng.pick(&[10_000, 15_000, 30_000]);
     let jitter_ms = if matches!(rhythm, Rhythm::Even) { 1 } else { 4_000 };
     let mut times = Vec::new();
     // Often where windows and steps begin and end.
-    let first_ms = rng.below(20_000) as i64;
+    let first_ms = rng.below(20_000);
     let mut at_ms = start_ms + if rng.below(2) == 0 { first_ms } else { first_ms / 5_000 * 5_000 };
     while at_ms < start_ms + SPAN_S * 1000 {
         let mut is_stale = false;
         let mut gap_ms = 0;
         if matches!(rhythm, Rhythm::Broken) && rng.below(40) == 0 {
             is_stale = rng.below(2) == 0;
-            gap_ms = rng.below(660_000) as i64;
+            gap_ms = rng.below(660_000);
         }
         times.push((at_ms, is_stale));
         at_ms += interval_ms + gap_ms + rng.below(jitter_ms) as i64;
@@ -140,10 +140,10 @@ fn times(rng: &mut Rng, start_ms: i64, rhythm: Rhythm) -> Vec<(i64, bool)> {
 }
 
 fn floats(
-    rng: &mut Rng,
+    rng: &mut Random,
     start_ms: i64,
     rhythm: Rhythm,
-    mut next: impl FnMut(&mut Rng, f64) -> f64,
+    mut next: impl FnMut(&mut Random, f64) -> f64,
 ) -> Vec<(i64, Point)> {
     let mut value = 0.0;
     let mut points = Vec::new();

@@ -4,26 +4,29 @@
 
 use std::borrow::Cow;
 
-/// Reads pairs one by one. A pair that is wrong is passed over up to the next blank, and the last such fault is kept.
-pub(super) struct Decoder<'l> {
+/// Reads pairs one by one. The last fault is kept.
+pub(crate) struct Decoder<'l> {
     line: &'l str,
     at: usize,
+    /// A pair that is wrong ends the line; else it is passed over up to the next blank.
+    strict: bool,
     fault: Option<String>,
 }
 
-pub(super) struct Pair<'l> {
-    pub(super) key: &'l str,
+pub(crate) struct Pair<'l> {
+    pub(crate) key: &'l str,
     /// Empty when there is none.
-    pub(super) value: Cow<'l, str>,
+    pub(crate) value: Cow<'l, str>,
 }
 
 impl<'l> Decoder<'l> {
-    pub(super) fn new(line: &'l str) -> Decoder<'l> {
-        Decoder { line, at: 0, fault: None }
+    pub(crate) fn new(line: &'l str, strict: bool) -> Decoder<'l> {
+        Decoder { line, at: 0, strict, fault: None }
     }
 
+    /// What is wrong with the line; nothing is unless the reading is strict.
     pub(super) fn fault(self) -> Option<String> {
-        self.fault
+        self.fault.filter(|_| self.strict)
     }
 
     fn wrong(&mut self, what: &str) {
@@ -33,64 +36,60 @@ impl<'l> Decoder<'l> {
     /// Notes an unexpected byte where the decoder stands, and goes to the next blank.
     fn unexpected(&mut self, byte: u8) {
         self.wrong(&format!("unexpected '{}'", byte as char));
-        self.at = self.find(|b| b <= b' ');
+        self.at = self.first(|b| b <= b' ');
     }
 
     /// The place of the first byte from here that fits, else of the end.
-    fn find(&self, fits: impl Fn(u8) -> bool) -> usize {
+    fn first(&self, fits: impl Fn(u8) -> bool) -> usize {
         let rest = &self.line.as_bytes()[self.at..];
         rest.iter().position(|b| fits(*b)).map_or(self.line.len(), |length| self.at + length)
     }
 
-    /// The next pair; `Some(None)` where one is wrong, `None` at the end.
-    #[expect(clippy::option_option, reason = "the end, and a wrong pair, are different answers")]
-    pub(super) fn next(&mut self) -> Option<Option<Pair<'l>>> {
-        if self.at >= self.line.len() {
-            return None;
-        }
+    /// The pair that comes next; `None` where it is wrong, or only blanks are left.
+    fn pair(&mut self) -> Option<Pair<'l>> {
         let bytes = self.line.as_bytes();
-        self.at = self.find(|b| b > b' ');
+        self.at = self.first(|b| b > b' ');
         let start = self.at;
         if start == self.line.len() {
-            return Some(None);
+            return None;
         }
-        self.at = self.find(|b| b <= b' ' || matches!(b, b'=' | b'"'));
+        self.at = self.first(|b| b <= b' ' || matches!(b, b'=' | b'"'));
         let key = &self.line[start..self.at];
         let ended_by = bytes.get(self.at).copied();
         match ended_by {
             Some(b'"') => {
                 self.unexpected(b'"');
-                return Some(None);
+                return None;
             }
             Some(b'=') if key.is_empty() => {
                 self.unexpected(b'=');
-                return Some(None);
+                return None;
             }
             _ => {}
         }
         if key.contains(char::REPLACEMENT_CHARACTER) {
             self.wrong("invalid key");
             if ended_by == Some(b'=') {
-                self.at = self.find(|b| b <= b' ');
+                self.at = self.first(|b| b <= b' ');
             }
-            return Some(None);
+            return None;
         }
         if ended_by != Some(b'=') {
-            return Some(Some(Pair { key, value: Cow::Borrowed("") }));
+            return Some(Pair { key, value: Cow::Borrowed("") });
         }
         self.at += 1;
         match bytes.get(self.at) {
-            None | Some(0..=b' ') => Some(Some(Pair { key, value: Cow::Borrowed("") })),
-            Some(b'"') => Some(self.quoted().map(|value| Pair { key, value })),
+            None | Some(0..=b' ') => Some(Pair { key, value: Cow::Borrowed("") }),
+            Some(b'"') => self.quoted().map(|value| Pair { key, value }),
             Some(_) => {
                 let start = self.at;
-                self.at = self.find(|b| b <= b' ' || matches!(b, b'=' | b'"'));
+                self.at = self.first(|b| b <= b' ' || matches!(b, b'=' | b'"'));
                 match bytes.get(self.at) {
                     Some(&byte @ (b'=' | b'"')) => {
                         self.unexpected(byte);
-                        Some(None)
+                        None
                     }
-                    _ => Some(Some(Pair { key, value: Cow::Borrowed(&self.line[start..self.at]) })),
+                    _ => Some(Pair { key, value: Cow::Borrowed(&self.line[start..self.at]) }),
                 }
             }
         }
@@ -114,6 +113,20 @@ impl<'l> Decoder<'l> {
             self.wrong("invalid quoted value");
         }
         unquoted.map(Cow::Owned)
+    }
+}
+
+impl<'l> Iterator for Decoder<'l> {
+    type Item = Pair<'l>;
+
+    fn next(&mut self) -> Option<Pair<'l>> {
+        while self.at < self.line.len() {
+            let pair = self.pair();
+            if pair.is_some() || self.strict {
+                return pair;
+            }
+        }
+        None
     }
 }
 

@@ -26,6 +26,26 @@ fn errors_tell_where_and_why() {
     wrong("foo[5y1hs]", (1, 5), "5y1hs]", "unknown unit \"hs\" in duration \"5y1hs\"");
     wrong("foo[5mx]", (1, 5), "5mx]", "bad number or duration syntax: \"5mx\"");
     wrong("foo[-1]", (1, 5), "-1", "duration must be greater than 0");
+    for number in ["1__2", "1_e2", "1_.5", "0x1_2__34"] {
+        let read = number.find("_").unwrap() + 2 + if number.starts_with("0x") { 2 } else { 0 };
+        wrong(number, (1, 1), number, &format!("bad number or duration syntax: {:?}", &number[..read]));
+    }
+    wrong("foo[5m:1m:1m]", (1, 10), ":1m]", "unexpected colon ':'");
+    wrong("foo[:1m]", (1, 6), "1m]", "unexpected colon before duration in duration expression");
+    wrong("foo[\"5m\"]", (1, 5), "\"5m\"]", "unexpected character in duration expression: '\"'");
+    wrong("foo[bar]", (1, 5), "bar]", "unexpected character in duration expression: 'b'");
+    wrong("foo[5m+", (1, 8), "", "unclosed left bracket");
+    wrong("foo a:b", (1, 5), "a:b", "unexpected metric identifier \"a:b\"");
+    wrong("foo end", (1, 5), "end", "unexpected \"end\"");
+    wrong("NaN (1)", (1, 5), "(", "unexpected \"(\"");
+    wrong("foo @ end(1)", (1, 11), "1", "unexpected number \"1\" in @, expected timestamp");
+    wrong("max_of(1,,2)", (1, 9), ",", "trailing commas not allowed in function call args");
+    wrong("\x07", (1, 1), "\x07", "unexpected character: '\\a'");
+    // What is wrong with the syntax comes before what is wrong with types, and then the outer count before the inner type.
+    wrong("{} bar", (1, 4), "bar", "unexpected identifier \"bar\"");
+    wrong("abs(1) + )", (1, 11), "", "unexpected right parenthesis ')'");
+    wrong("abs(abs(1), 2)", (1, 1), "abs(abs(1), 2)", "expected 1 argument(s) in call to \"abs\", got 2");
+    wrong("topk(x, 1)", (1, 9), "1", "expected type instant vector in aggregation expression, got scalar");
     wrong("1 +", (1, 4), "", "unexpected end of input");
     wrong("foo\n  bar", (2, 3), "bar", "unexpected identifier \"bar\"");
     wrong("sum(foo", (1, 8), "", "unclosed left parenthesis");

@@ -151,3 +151,20 @@ async fn a_host_is_seen_and_its_silence_is_told() {
     assert_eq!(down.len(), 1, "{:?}", played.told);
     assert_eq!((down[0].1.as_str(), down[0].2), ("ship", AlertState::Firing));
 }
+
+/// Its backend is away from the first minute to the fourth, and its queue holds 20 requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_loses_data_is_told() {
+    let played = played("collector", 12 * 60_000).await;
+    let first = |alert: &str, state: AlertState| {
+        let found = played.told.iter().find(|(name, _, is, _)| name == alert && *is == state);
+        found.unwrap_or_else(|| panic!("{alert}: {:?}", played.told)).3
+    };
+    assert!((70..120).contains(&first("CollectorLosesData", AlertState::Firing)), "{:?}", played.told);
+    assert!((120..180).contains(&first("CollectorQueueFills", AlertState::Firing)), "{:?}", played.told);
+    assert!((220..300).contains(&first("CollectorQueueFills", AlertState::Resolved)), "{:?}", played.told);
+    assert!(first("CollectorLosesData", AlertState::Resolved) > 300, "{:?}", played.told);
+    // Records and points, refused by a full queue and given up.
+    let lost = played.values("binnacle:collector_lost_items:total");
+    assert_eq!(lost.into_values().collect::<Vec<_>>(), [1_536.0]);
+}

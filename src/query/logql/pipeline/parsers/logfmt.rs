@@ -9,14 +9,8 @@ use super::{Keep, Run, too_many, valid};
 
 impl<'x, 'a, K: Keep<'x, 'a>> Run<'_, 'x, 'a, K> {
     pub(super) fn logfmt(&mut self, line: &'x str, strict: bool, keep_empty: bool) -> bool {
-        let mut decoder = Decoder::new(line);
-        while let Some(pair) = decoder.next() {
-            let Some(pair) = pair else {
-                if strict {
-                    break;
-                }
-                continue;
-            };
+        let mut decoder = Decoder::new(line, strict);
+        for pair in decoder.by_ref() {
             let name = K::keep_cow(label_name(pair.key, true));
             if name.is_empty() {
                 continue;
@@ -36,7 +30,7 @@ impl<'x, 'a, K: Keep<'x, 'a>> Run<'_, 'x, 'a, K> {
                 break;
             }
         }
-        match decoder.fault().filter(|_| strict) {
+        match decoder.fault() {
             Some(fault) => {
                 self.fail(LOGFMT_ERROR, Some(fault));
                 self.hints.goes_on(ERROR, self.labels)
@@ -51,14 +45,8 @@ impl<'x, 'a, K: Keep<'x, 'a>> Run<'_, 'x, 'a, K> {
                 self.labels.set(Cow::Owned(name.clone()), Cow::Borrowed(""));
             }
         }
-        let mut decoder = Decoder::new(line);
-        while let Some(pair) = decoder.next() {
-            let Some(pair) = pair else {
-                if strict {
-                    break;
-                }
-                continue;
-            };
+        let mut decoder = Decoder::new(line, strict);
+        for pair in decoder.by_ref() {
             let key = label_name(pair.key, true);
             let is_name = |key: &str| paths.iter().any(|(name, _)| name == key);
             // As in Loki the question is asked of the key in the line, not of the name it gets: a key that the query does not name otherwise
@@ -83,7 +71,7 @@ impl<'x, 'a, K: Keep<'x, 'a>> Run<'_, 'x, 'a, K> {
                 break;
             }
         }
-        if let Some(fault) = decoder.fault().filter(|_| strict) {
+        if let Some(fault) = decoder.fault() {
             self.fail(LOGFMT_ERROR, Some(fault));
         }
         true

@@ -15,6 +15,7 @@ mod functions;
 mod joined;
 mod kahan;
 pub(crate) mod lexer;
+pub(crate) mod literal;
 mod looks;
 mod meter;
 mod modifiers;

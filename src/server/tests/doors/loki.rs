@@ -300,6 +300,7 @@ async fn refusals_are_lokis() {
         ("query_range?query=%7Ba%3D%22b%22%7D&direction=up", 400, "invalid direction 'up'"),
         ("query_range?query=%7Ba%3D%22b%22%7D&interval=-1", 400, "interval must be >= 0"),
         ("tail?query=%7Ba%3D%22b%22%7D", 400, "WebSocket"),
+        ("delete?query=%7Ba%3D%22b%22%7D&start=1", 501, "[[retention.logs_streams]]"),
         ("nothing", 404, "nothing at /loki/api/v1/nothing"),
     ] {
         let reply = loki.house.get(&format!("/loki/api/v1/{path}"), &[]).await;

@@ -128,8 +128,7 @@ fn measure(what: &str, snapshot: &Snapshot, threads: usize, only: &str) {
         });
         time(&format!("histogram of {text:?}"), &|| {
             let (buckets, _) =
-                logs::histogram(snapshot, &search, everything, 60_000_000_000, logql::Limited::Answer, &budget())
-                    .expect("an answer");
+                logs::histogram(snapshot, &search, everything, 60_000_000_000, &budget()).expect("an answer");
             buckets.iter().flat_map(|bucket| bucket.counts).sum()
         });
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use model::TenantId;
 use serde::{Deserialize, Serialize};
-use store::{Accounts, Scope};
+use store::{Accounts, Copied, Scope, Store};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
@@ -22,9 +23,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Request {
-    CreateToken { name: String, scope: String, tenant: String },
-    ListTokens,
-    RevokeToken { id: String },
+    Tokens(TokenRequest),
+    /// Into a folder that the server's user may write, by its absolute path; all tenants, or one.
+    Backup {
+        into: PathBuf,
+        tenant: Option<String>,
+    },
+    ListTenants,
+}
+
+/// What needs the accounts alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "of_tokens", rename_all = "snake_case")]
+pub enum TokenRequest {
+    Create { name: String, scope: String, tenant: String },
+    List,
+    Revoke { id: String },
 }
 
 /// What is answered.
@@ -34,6 +48,8 @@ pub enum Reply {
     Created { id: String, secret: String },
     Tokens { tokens: Vec<TokenLine> },
     Revoked { existed: bool },
+    BackedUp { tenants: Vec<String>, files: u64, bytes: u64 },
+    Tenants { tenants: Vec<TenantLine> },
     Failed { reason: String },
 }
 
@@ -47,20 +63,60 @@ pub struct TokenLine {
     pub created_ms: i64,
 }
 
+/// A tenant as it is listed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TenantLine {
+    pub name: String,
+    pub active_series: u64,
+    pub disk_bytes: u64,
+    pub newest_ms: Option<i64>,
+}
+
 /// Where the socket of a data folder is.
 pub fn socket_path(data: &Path) -> PathBuf {
     data.join("control.sock")
 }
 
-/// Does what was asked, whether here in the server or in a command that has the store to itself.
-pub fn answer(accounts: &Accounts, request: Request, now_ms: i64) -> Reply {
+/// Does what was asked, whether here in the server or in a command that has the store to itself. A backup takes as long as the data is
+/// large.
+pub fn answer(store: &Store, request: Request, now_ms: i64) -> Reply {
+    match request {
+        Request::Tokens(request) => answer_of_tokens(store.accounts(), request, now_ms),
+        Request::Backup { into, tenant } => match back_up(store, &into, tenant.as_deref(), now_ms) {
+            Ok(Copied { tenants, files, bytes }) => Reply::BackedUp { tenants, files, bytes },
+            Err(reason) => Reply::Failed { reason },
+        },
+        Request::ListTenants => {
+            let line = |(name, stats): (String, store::TenantStats)| TenantLine {
+                name,
+                active_series: stats.active_series,
+                disk_bytes: stats.disk_bytes,
+                newest_ms: stats.newest_sample_ms.max(stats.newest_log_ns.map(|at_ns| at_ns / model::time::NS_PER_MS)),
+            };
+            Reply::Tenants { tenants: store.stats().tenants.into_iter().map(line).collect() }
+        }
+    }
+}
+
+fn back_up(store: &Store, into: &Path, tenant: Option<&str>, now_ms: i64) -> Result<Copied, String> {
+    if !into.is_absolute() {
+        return Err(format!("{} is no absolute path", into.display()));
+    }
+    let only = tenant.map(TenantId::new).transpose().map_err(|error| error.to_string())?;
+    let copied = store.backup(into, only.as_ref(), now_ms).map_err(|error| error.to_string())?;
+    tracing::info!(into = %into.display(), files = copied.files, bytes = copied.bytes, "backed up");
+    Ok(copied)
+}
+
+/// As [`answer`], for what needs no data of any tenant.
+pub fn answer_of_tokens(accounts: &Accounts, request: TokenRequest, now_ms: i64) -> Reply {
     let done = match request {
-        Request::CreateToken { name, scope, tenant } => create(accounts, &name, &scope, &tenant, now_ms),
-        Request::ListTokens => accounts
+        TokenRequest::Create { name, scope, tenant } => create(accounts, &name, &scope, &tenant, now_ms),
+        TokenRequest::List => accounts
             .tokens()
             .map(|tokens| Reply::Tokens { tokens: tokens.iter().map(line).collect() })
             .map_err(|e| e.to_string()),
-        Request::RevokeToken { id } => {
+        TokenRequest::Revoke { id } => {
             accounts.revoke_token(&id).map(|existed| Reply::Revoked { existed }).map_err(|e| e.to_string())
         }
     };
@@ -99,15 +155,15 @@ pub fn listen(data: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers one connection after the other until told to stop.
-pub async fn serve(listener: UnixListener, accounts: Accounts, mut stop: watch::Receiver<bool>) {
+/// Answers until told to stop: one connection after the other, but for what takes long, which is done beside.
+pub async fn serve(listener: UnixListener, store: Store, mut stop: watch::Receiver<bool>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         let exchanged = match accepted {
-            Ok((stream, _)) => tokio::time::timeout(PATIENCE, exchange(stream, &accounts)).await,
+            Ok((stream, _)) => tokio::time::timeout(PATIENCE, exchange(stream, &store)).await,
             Err(error) => Ok(Err(error)),
         };
         match exchanged {
@@ -118,26 +174,46 @@ pub async fn serve(listener: UnixListener, accounts: Accounts, mut stop: watch::
     }
 }
 
-async fn exchange(stream: UnixStream, accounts: &Accounts) -> std::io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
+async fn exchange(stream: UnixStream, store: &Store) -> std::io::Result<()> {
+    let (reader, writer) = stream.into_split();
     let mut text = String::new();
     BufReader::new(reader.take(LINE_BYTES_MAX)).read_line(&mut text).await?;
     let reply = match serde_json::from_str(&text) {
-        Ok(request) => {
-            let accounts = accounts.clone();
-            tokio::task::spawn_blocking(move || answer(&accounts, request, crate::clock::now_ms()))
-                .await
-                .map_err(std::io::Error::other)?
+        Ok(request @ Request::Backup { .. }) => {
+            let store = store.clone();
+            tokio::spawn(async move {
+                if let Err(error) = work_and_tell(writer, store, request).await {
+                    tracing::warn!(%error, "control socket: nobody waits for the answer to a backup");
+                }
+            });
+            return Ok(());
         }
+        Ok(request) => return work_and_tell(writer, store.clone(), request).await,
         Err(error) => Reply::Failed { reason: format!("not understood: {error}") },
     };
-    let mut line = serde_json::to_vec(&reply)?;
+    tell(writer, &reply).await
+}
+
+async fn work_and_tell(writer: OwnedWriteHalf, store: Store, request: Request) -> std::io::Result<()> {
+    let work = tokio::task::spawn_blocking(move || answer(&store, request, crate::clock::now_ms()));
+    tell(writer, &work.await.map_err(std::io::Error::other)?).await
+}
+
+async fn tell(mut writer: OwnedWriteHalf, reply: &Reply) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
     writer.write_all(&line).await
 }
 
-/// Asks the server that has the data folder open; `None` when none is running.
-pub async fn ask(data: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
+/// Asks the server that has the data folder open, and waits; `None` when none is running.
+///
+/// # Errors
+/// A connection that ends before the answer.
+pub fn ask(data: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(exchanged(data, request))
+}
+
+async fn exchanged(data: &Path, request: &Request) -> std::io::Result<Option<Reply>> {
     let mut stream = match UnixStream::connect(socket_path(data)).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => {

@@ -1,4 +1,5 @@
-//! Debian's Prometheus and Alertmanager as processes, unpacked by `tests/prometheus/setup` and `tests/alertmanager/setup`.
+//! Others' programs as processes: Debian's Prometheus, Alertmanager, rsyslog and Node exporter, and a Collector of Debian's sources. The
+//! `setup` of `tests/prometheus`, `tests/alertmanager`, `tests/senders` and `tests/collector` put them below `target/`.
 //!
 //! Plain module, included by the test binaries that need it (`#[path]`), not every one of which uses all.
 #![allow(dead_code)]
@@ -8,12 +9,12 @@ use std::process::{Child, Command, Stdio};
 
 /// A program below `target/`; `None` where it is not, with a word on how to get it.
 pub(crate) fn program(of: &str, name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(of).join("usr/bin").join(name);
-    if !path.exists() {
-        eprintln!("skipped: no {}; tests/{of}/setup puts it there", path.display());
-        return None;
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(of).join("usr");
+    let found = ["bin", "sbin"].map(|dir| home.join(dir).join(name)).into_iter().find(|path| path.exists());
+    if found.is_none() {
+        eprintln!("skipped: no {name} in {}; tests/{of}/setup puts it there", home.display());
     }
-    Some(path)
+    found
 }
 
 /// A running server, killed when dropped.
@@ -44,6 +45,30 @@ impl Peer {
         command.arg(format!("--web.listen-address={address}"));
         command.arg("--web.enable-remote-write-receiver");
         Some(Peer::spawn(command, home, "prometheus.log", address))
+    }
+
+    /// Over `otelcol.yml` in its home; it says in `otelcol.log` what it does.
+    pub(crate) fn collector(home: &Path) -> Option<Peer> {
+        let mut command = Command::new(program("collector", "otelcol")?);
+        command.arg(format!("--config={}", home.join("otelcol.yml").display()));
+        // Its receivers' addresses are in the file.
+        Some(Peer::spawn(command, home, "otelcol.log", ""))
+    }
+
+    /// Over `rsyslog.conf` in its home.
+    pub(crate) fn rsyslog(home: &Path) -> Option<Peer> {
+        let program = program("senders", "rsyslogd")?;
+        let libraries = program.parent()?.join(format!("../lib/{}-linux-gnu", std::env::consts::ARCH));
+        let mut command = Command::new(&program);
+        command.env("LD_LIBRARY_PATH", &libraries).arg("-n").arg("-M").arg(libraries.join("rsyslog"));
+        command.arg("-f").arg(home.join("rsyslog.conf")).arg("-i").arg(home.join("rsyslog.pid"));
+        Some(Peer::spawn(command, home, "rsyslog.log", ""))
+    }
+
+    pub(crate) fn node_exporter(home: &Path, address: &str) -> Option<Peer> {
+        let mut command = Command::new(program("senders", "prometheus-node-exporter")?);
+        command.arg(format!("--web.listen-address={address}"));
+        Some(Peer::spawn(command, home, "node_exporter.log", address))
     }
 
     fn spawn(mut command: Command, home: &Path, log: &str, address: &str) -> Peer {

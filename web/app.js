@@ -103,6 +103,16 @@ main.addEventListener('toggle', (event) => {
   );
 }, true);
 
+// A query box: Enter runs it, Shift+Enter is a new line, and what could be written comes with the first letter.
+main.addEventListener('focusin', async ({ target }) => {
+  if (target.dataset?.suggest) (await import(target.dataset.suggest)).suggestIn(target);
+});
+main.addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing || !event.target.matches('form.ask textarea')) return;
+  event.preventDefault();
+  event.target.form.requestSubmit();
+});
+
 // Fresh by itself: every half minute, unless somebody is reading, typing or selecting, or the window is fixed.
 const REFRESH_MS = 30_000;
 const fresh = $('#fresh');
@@ -176,7 +186,7 @@ const keys = {
   l: () => live?.click(),
   '?': () => $('#keys')?.showModal(),
 };
-const pages = { o: '/', m: '/explore', l: '/logs', a: '/alerts', s: '/silences', d: '/notifications', i: '/ingest', ',': '/settings' };
+const pages = { o: '/', m: '/explore', l: '/logs', a: '/alerts', s: '/silences', d: '/notifications', b: '/d', i: '/ingest', ',': '/settings' };
 // What j and k walk over: records, alerts, and rows that lead somewhere.
 const STOPS = '.logs > details, .alert, tbody tr:has(.name a)';
 const current = () => document.activeElement?.closest?.(STOPS);

@@ -1,10 +1,11 @@
-//! The files that `serve` reads again on SIGHUP, and `check` reads alone: rule files and notify.yml.
+//! The files that `serve` reads again on SIGHUP, and `check` reads alone: rule files, notify.yml and dashboards.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use model::TenantId;
 use rules::{Group, RuleFileError};
+use server::{Dashboard, DashboardError};
 
 use crate::config;
 use crate::files::{matching, read};
@@ -74,6 +75,33 @@ pub fn notify(file: &Path) -> Result<Option<notify::Config>, notify::ConfigError
     }
     let text = read(file).map_err(|reason| notify::ConfigError { file: name.clone(), line: 1, reason })?;
     notify::Config::parse(&text, &name, file.parent().unwrap_or(Path::new("."))).map(Some)
+}
+
+/// Every dashboard's file, or why it cannot be shown.
+pub fn dashboards(config: &config::Dashboards) -> Vec<Result<Dashboard, DashboardError>> {
+    let wrong = |file: &str, reason: String| DashboardError { file: file.into(), line: 1, reason };
+    let mut out = Vec::new();
+    for pattern in &config.files {
+        match matching(pattern, |_| true) {
+            Ok(files) => out.extend(files.iter().map(|file| {
+                let shown = file.display().to_string();
+                let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+                let text = read(file).map_err(|reason| wrong(&shown, reason))?;
+                Dashboard::parse(&name, &text, &shown)
+            })),
+            Err(reason) => out.push(Err(wrong(pattern, reason))),
+        }
+    }
+    out
+}
+
+/// As [`dashboards`]; what is wrong is logged as well, since nobody may look at the page.
+pub(super) fn dashboards_for_pages(config: &config::Dashboards) -> Vec<Result<Dashboard, DashboardError>> {
+    let read = dashboards(config);
+    for error in read.iter().filter_map(|made| made.as_ref().err()) {
+        tracing::error!(%error, "dashboard not shown");
+    }
+    read
 }
 
 /// What notify.yml asks for and does not get, a line each.

@@ -126,6 +126,7 @@ struct App {
     notifier: notify::Notifier,
     scraping: Reloader,
     reloaded: server::Reloaded,
+    dashboards: server::Dashboards,
     /// Tenants beside the default one that have rules.
     watched: Vec<server::Alerting>,
     /// Ends the doors.
@@ -185,6 +186,11 @@ impl App {
             config.limits.future.std(),
         );
         let reloaded = state.reloaded.clone();
+        let dashboards = state.dashboards.clone();
+        {
+            let (dashboards, files) = (dashboards.clone(), config.dashboards.clone());
+            blocking(move || dashboards.replace(files::dashboards_for_pages(&files))).await;
+        }
 
         let (stop_doors, doors_stopped) = watch::channel(false);
         let (stop_loops, loops_stopped) = watch::channel(false);
@@ -192,9 +198,9 @@ impl App {
         let control_socket =
             control::listen(&config.data).map_err(|source| AppError::Io { what: "control socket", source })?;
         {
-            let (accounts, stopped) = (store.accounts().clone(), loops_stopped.clone());
+            let (all, stopped) = (store.clone(), loops_stopped.clone());
             loops.spawn(async move {
-                control::serve(control_socket, accounts, stopped).await;
+                control::serve(control_socket, all, stopped).await;
                 "control socket"
             });
             let of_all = std::iter::once(&alerting).chain(&watched);
@@ -285,6 +291,7 @@ impl App {
             notifier,
             scraping,
             reloaded,
+            dashboards,
             watched,
             stop_doors,
             doors,
@@ -303,6 +310,8 @@ impl App {
                     let rule_files = std::mem::take(&mut self.rule_files);
                     let (rules, notifier) = (&self.rules, &self.notifier);
                     self.rule_files = loops::reload(&self.config, rule_files, rules, notifier, &self.watched).await;
+                    let (dashboards, files) = (self.dashboards.clone(), self.config.dashboards.clone());
+                    blocking(move || dashboards.replace(files::dashboards_for_pages(&files))).await;
                     let is_good = loops::reload_scraping(again.clone(), &self.scraping).await;
                     self.reloaded.tell(is_good, clock::now_ms());
                 }

@@ -127,6 +127,11 @@ pub(super) fn server(
             attribute_bytes_max: config.limits.log_attribute_bytes.usize(),
             record_bytes_max: config.limits.log_record_bytes.usize(),
         },
+        status: server::StatusSettings {
+            public: config.status.public,
+            // They were found good when the configuration was.
+            components: crate::config::status_components(&config.status).unwrap_or_default(),
+        },
         version: env!("CARGO_PKG_VERSION"),
         otlp_http_addr: otlp_http.to_string(),
         otlp_grpc_addr: otlp_grpc.to_string(),

@@ -55,6 +55,15 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     }
     if args.files.is_empty() {
         failed |= !check_notify(&config);
+        for dashboard in files::dashboards(&config.dashboards) {
+            match dashboard {
+                Ok(dashboard) => println!("{}: ok", dashboard.file),
+                Err(error) => {
+                    failed = true;
+                    println!("{error}");
+                }
+            }
+        }
         for job in &config.scrape {
             match scrape::check(job) {
                 Ok(targets) => println!("scrape {:?}: {targets} targets", job.job),

@@ -2,6 +2,7 @@
 
 mod arenas;
 mod ask;
+mod backup;
 mod check;
 mod export;
 mod log_line;
@@ -12,6 +13,7 @@ mod replay;
 mod series;
 mod serve;
 mod table;
+mod tenant;
 mod test_rules;
 mod token;
 mod verify;
@@ -87,6 +89,20 @@ enum Verb {
     /// Run tests of rules.
     #[command(subcommand)]
     Test(TestVerb),
+    /// Copy the data folder, while a server uses it or not.
+    #[command(
+        after_help = "Examples:\n  binnacle backup /backup/$(date -u +%F-%H%M)\n  binnacle backup --data /var/lib/binnacle /backup/tonight\n\n\
+        Everything acknowledged before it begins is in the copy. The folder must be empty, or not be there; a running server writes it,\n\
+        as its own user. Indexes of logs are left out: restore makes them anew."
+    )]
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty data folder, and read all of it.
+    #[command(after_help = "Examples:\n  binnacle restore /backup/tonight --data /var/lib/binnacle\n\n\
+        The backup is checked against its list before anything is written. Exits with 1 when something in it is damaged.")]
+    Restore(backup::RestoreArgs),
+    /// List, move and erase tenants.
+    #[command(subcommand)]
+    Tenant(tenant::TenantVerb),
     /// Read everything in a data folder that no server uses, and say what is damaged.
     #[command(
         after_help = "Examples:\n  binnacle verify --data /var/lib/binnacle\n  binnacle verify --data /var/lib/binnacle --rebuild-index\n\n\
@@ -173,6 +189,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Export(args) => export::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Test(TestVerb::Rules { files }) => test_rules::run(&files),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => backup::restore(&args),
+        Verb::Tenant(verb) => tenant::run(verb),
         Verb::Verify(args) => verify::run(&args),
         Verb::Notify(verb) => notify::run(&verb),
         Verb::Token(verb) => token::run(verb),

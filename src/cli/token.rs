@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use store::Accounts;
 
+use super::backup::unexpected;
 use super::{ConfigArgs, Failure};
 use crate::config::Overrides;
-use crate::control::{self, Reply, Request};
+use crate::control::{self, Reply, Request, TokenRequest};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenVerb {
@@ -43,9 +44,9 @@ pub(super) enum TokenVerb {
 
 pub(super) fn run(verb: TokenVerb) -> Result<ExitCode, Failure> {
     let (from, request) = match verb {
-        TokenVerb::Create { from, name, scope, tenant } => (from, Request::CreateToken { name, scope, tenant }),
-        TokenVerb::List { from } => (from, Request::ListTokens),
-        TokenVerb::Revoke { from, id } => (from, Request::RevokeToken { id }),
+        TokenVerb::Create { from, name, scope, tenant } => (from, TokenRequest::Create { name, scope, tenant }),
+        TokenVerb::List { from } => (from, TokenRequest::List),
+        TokenVerb::Revoke { from, id } => (from, TokenRequest::Revoke { id }),
     };
     let config = from.load(Overrides::default())?;
     match ask(&config.data, request)? {
@@ -63,16 +64,16 @@ pub(super) fn run(verb: TokenVerb) -> Result<ExitCode, Failure> {
         Reply::Revoked { existed: true } => println!("revoked"),
         Reply::Revoked { existed: false } => return Err("no token has that id; see binnacle token list".into()),
         Reply::Failed { reason } => return Err(reason.into()),
+        other => return Err(unexpected(&other)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(data: &Path, request: Request) -> Result<Reply, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if let Some(reply) = runtime.block_on(control::ask(data, &request))? {
+fn ask(data: &Path, request: TokenRequest) -> Result<Reply, Failure> {
+    if let Some(reply) = control::ask(data, &Request::Tokens(request.clone()))? {
         return Ok(reply);
     }
     std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
     let accounts = Accounts::open(&data.join(store::ACCOUNTS_FILE))?;
-    Ok(control::answer(&accounts, request, crate::clock::now_ms()))
+    Ok(control::answer_of_tokens(&accounts, request, crate::clock::now_ms()))
 }

@@ -1,5 +1,6 @@
 //! `binnacle verify`: reads everything in a data folder that no server uses, and tells what is damaged.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -18,13 +19,21 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    let config = args.from.load(Overrides::default())?;
-    if !config.data.is_dir() {
-        return Err(format!("{}: there is no such data folder", config.data.display()).into());
+    look_through(&args.from.load(Overrides::default())?.data, args.rebuild_index)
+}
+
+/// The store of a data folder that no server uses. Nothing in it is thrown away: no upkeep runs, and a full disk can be read.
+pub(super) fn open(data: &Path) -> Result<Store, Failure> {
+    if !data.is_dir() {
+        return Err(format!("{}: there is no such data folder", data.display()).into());
     }
-    // Nothing is thrown away while it is looked at: no upkeep runs, and a full disk can be read.
-    let options = store::Options { disk_free_min: 0, ..store::Options::new(&config.data) };
-    let store = Store::open(options, crate::clock::now_ms())?;
+    let options = store::Options { disk_free_min: 0, ..store::Options::new(data) };
+    Ok(Store::open(options, crate::clock::now_ms())?)
+}
+
+/// Reads all of it and prints what is there.
+pub(super) fn look_through(data: &Path, rebuild_index: bool) -> Result<ExitCode, Failure> {
+    let store = open(data)?;
     // What of this is set aside comes again below, with its tenant.
     let mut damaged =
         store.warnings().iter().filter(|warning| warning.contains("cannot be opened")).fold(0, |sum, warning| {
@@ -32,7 +41,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
             sum + 1
         });
     for tenant in store.open_tenants() {
-        let found = tenant.verify(args.rebuild_index)?;
+        let found = tenant.verify(rebuild_index)?;
         println!(
             "tenant {}: {} series with {} samples; {} log records in {} blocks, {} index segments, {} blocks outside the index",
             tenant.id(),

@@ -103,6 +103,7 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
             return refuse(place, "at most 100y".into());
         }
     }
+    super::status_components(&config.status).map(drop).or_else(|reason| refuse("status.components", reason))?;
     super::stream_rules(&config.retention).map(drop).or_else(|(place, reason)| refuse(&place, reason))?;
     let (rolled_up, raw) = (config.metrics.downsample_after, config.retention.metrics_raw);
     if raw.ms > 0 && (rolled_up.ms == 0 || raw.ms < rolled_up.ms) {

@@ -6,6 +6,7 @@ mod load;
 mod relabel;
 mod retention;
 mod scrape;
+mod status;
 mod value;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub use load::{ConfigError, Overrides, load};
 pub use relabel::{Action, Relabel};
 pub use retention::{LogsStream, stream_rules};
 pub use scrape::{BasicAuth, FallbackProtocol, FileSd, Scheme, Scrape, Secret, TARGETS_MAX};
+pub use status::{Status, status_components};
 pub use value::{Bytes, Delta, Duration, Promote, Translation};
 
 /// The whole configuration, defaults filled in.
@@ -32,7 +34,9 @@ pub struct Config {
     /// Targets that are asked for their metrics: `[[scrape]]`, one for each job.
     pub scrape: Vec<Scrape>,
     pub rules: Rules,
+    pub dashboards: Dashboards,
     pub notify: Notify,
+    pub status: Status,
     pub host_metrics: HostMetrics,
     pub syslog: Syslog,
     pub limits: Limits,
@@ -50,7 +54,9 @@ impl Default for Config {
             metrics: Metrics::default(),
             scrape: Vec::new(),
             rules: Rules::default(),
+            dashboards: Dashboards::default(),
             notify: Notify::default(),
+            status: Status::default(),
             host_metrics: HostMetrics::default(),
             syslog: Syslog::default(),
             limits: Limits::default(),
@@ -199,6 +205,20 @@ pub struct Rules {
     /// Memory that the queries of all rules may hold together. A rule that meets it is unknown for that evaluation, so it is more
     /// than people's queries have (`query.memory_max`).
     pub memory_max: Bytes,
+}
+
+/// Pages of charts, beside those that come with the program.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dashboards {
+    /// Their files; `*` in the file name. What a file is called without its ending is its address: `/d/NAME`.
+    pub files: Vec<String>,
+}
+
+impl Default for Dashboards {
+    fn default() -> Self {
+        Dashboards { files: vec!["dashboards/*.yml".into()] }
+    }
 }
 
 impl Default for Rules {

@@ -5,7 +5,6 @@
 
 mod data;
 mod functions;
-mod go_time;
 
 use std::path::Path;
 
@@ -21,7 +20,7 @@ const DEFAULTS: &str = include_str!("words/default.tmpl");
 /// Most template files of one configuration.
 const FILES_MAX: usize = 100;
 
-const LANGUAGE: Language<'static> = Language { functions: &functions::exists, variables: &[], mixed_numbers: true };
+const LANGUAGE: Language<'static> = Language { functions: &functions::exists, variables: &[], strict: false };
 
 /// The named templates of a configuration: ours, and those of its files.
 #[derive(Debug, Clone, Default)]

@@ -11,8 +11,11 @@ use tokio::sync::Semaphore;
 use crate::alerting::Alerting;
 use crate::asked_metrics::AskedMetrics;
 use crate::auth::KnownTokens;
+use crate::dashboard::Dashboards;
 use crate::in_flight::InFlight;
 use crate::loki::tail::TAILS_MAX;
+use crate::outages::StatusSettings;
+use crate::page::LastStatus;
 use crate::queries::Queries;
 use crate::reloaded::Reloaded;
 use crate::tail::FOLLOWERS_MAX;
@@ -45,6 +48,7 @@ pub struct ServerSettings {
     pub lookback: Duration,
     pub metrics: MetricsSettings,
     pub logs: LogsSettings,
+    pub status: StatusSettings,
     pub version: &'static str,
     /// As clients reach us, for the copy-paste settings of the empty state: host:port of each listener.
     pub otlp_http_addr: String,
@@ -63,6 +67,8 @@ pub struct State {
     pub(crate) alerting_others: Arc<BTreeMap<TenantId, Alerting>>,
     /// What is scraped: the scraper puts it in, the API shows it.
     pub targets: Targets,
+    /// Put here by whoever reads files.
+    pub dashboards: Dashboards,
     /// Told by whoever reads the configuration again.
     pub reloaded: Reloaded,
     pub settings: Arc<ServerSettings>,
@@ -70,6 +76,7 @@ pub struct State {
     pub(crate) queries: Arc<Queries>,
     pub(crate) known_tokens: Arc<KnownTokens>,
     pub(crate) asked_metrics: Arc<AskedMetrics>,
+    pub(crate) last_status: Arc<LastStatus>,
     /// A place for each live tail.
     pub(crate) tails: Arc<Semaphore>,
     /// Live tails of the native API and of pages.
@@ -83,6 +90,7 @@ impl State {
             alerting,
             alerting_others: Arc::default(),
             targets: Targets::default(),
+            dashboards: Dashboards::default(),
             reloaded: Reloaded::new(settings.started_ms),
             in_flight: InFlight::new(settings.in_flight_bytes_max),
             queries: Arc::new(Queries::new(
@@ -92,6 +100,7 @@ impl State {
             )),
             known_tokens: Arc::new(KnownTokens::default()),
             asked_metrics: Arc::default(),
+            last_status: Arc::default(),
             tails: Arc::new(Semaphore::new(TAILS_MAX)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             settings: Arc::new(settings),

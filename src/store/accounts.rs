@@ -165,6 +165,11 @@ impl Accounts {
         Ok(tokens)
     }
 
+    /// Runs while the file stays as it is.
+    pub(crate) fn while_unchanged<T>(&self, job: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.inner.db.hold(job).map_err(failed("holding accounts"))?
+    }
+
     /// Whether there was one.
     pub fn revoke_token(&self, id: &str) -> Result<bool, StoreError> {
         const DOING: &str = "revoking a token";

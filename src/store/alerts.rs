@@ -91,6 +91,11 @@ impl Alerts {
         Alerts::open_beside(None, open, name)
     }
 
+    /// Runs while the file stays as it is.
+    pub(crate) fn while_unchanged<T>(&self, job: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.inner.db.hold(job).map_err(tables::failed("holding alert state"))?
+    }
+
     fn open_beside(
         reserve: Option<reserve::Reserve>,
         open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 
 use crate::index::IndexCache;
-use crate::limits::{FILES_OPEN_MAX, MIGRATION_CACHE_BYTES};
+use crate::limits::{DAY_CACHE_BYTES, FILES_OPEN_MAX, MIGRATION_CACHE_BYTES};
 use crate::logs::SummaryCache;
 use crate::prewrite::Prewritten;
 use crate::{Options, StoreError, intake};
@@ -98,6 +98,19 @@ impl Files {
         let database = Arc::new(OpenFile::new(path, open_file(&self.options, path, cache_bytes)?));
         open.push((path.to_owned(), database.clone()));
         Ok(database)
+    }
+
+    /// A file's handle, and its bytes as they lie there: of one and the same file, whatever takes its place meanwhile.
+    pub(crate) fn with_bytes(&self, path: &Path) -> Result<(Arc<OpenFile>, File), StoreError> {
+        loop {
+            let database = self.get(path, DAY_CACHE_BYTES)?;
+            // Another file takes the place under this lock only.
+            let open = self.open.lock();
+            if open.iter().any(|(known, held)| known == path && Arc::ptr_eq(held, &database)) {
+                let bytes = File::open(path).map_err(|error| io_error("open", path, error))?;
+                return Ok((database, bytes));
+            }
+        }
     }
 
     /// Puts a new file in the place of one: made beside it, filled, durable, and only then under its name. Nobody else may write to it

@@ -211,7 +211,7 @@ impl IntakeLog {
     }
 }
 
-const NAME: &str = "intake.redb";
+pub(crate) const NAME: &str = "intake.redb";
 
 /// Of a tenant's directory.
 pub(crate) fn path_in(dir: &Path) -> PathBuf {

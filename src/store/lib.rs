@@ -15,6 +15,7 @@ pub mod stats;
 pub mod tenant;
 
 mod accept;
+mod backup;
 mod columns;
 mod days;
 mod deltas;
@@ -27,6 +28,7 @@ mod index;
 mod intake;
 mod keys;
 mod layouts;
+mod manifest;
 mod migrate;
 mod pieces;
 mod prewrite;
@@ -46,6 +48,7 @@ mod writer;
 
 pub use accounts::{Accounts, Scope, Token};
 pub use alerts::{Alerts, Evaluation, SilenceChange};
+pub use backup::{Copied, erase, restore};
 pub use cardinality::{Cardinality, LabelCount};
 pub use days::STEP_MS as ROLLUP_STEP_MS;
 pub use error::StoreError;

@@ -190,3 +190,9 @@ pub const COUNTED_VALUES_HELD: usize = 50_000;
 /// Series named or forgotten in one go: some 300 bytes each where their labels are built, and a few microseconds under the writer's
 /// lock where they are forgotten.
 pub const SERIES_AT_ONCE: usize = 2_000;
+
+/// Files of a tenant in a backup, and of a whole backup: a hundred tenants with all their days. More would be a mistake.
+pub const BACKUP_FILES_MAX: usize = 200_000;
+
+/// Bytes copied at a time for a backup.
+pub const COPY_BYTES: usize = 1 << 20;

@@ -124,7 +124,7 @@ impl Store {
             Some(Slot::Failed(_)) => true,
             None => false,
         };
-        if self.0.shared.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(closed());
         }
         let options = &self.0.shared.options;
@@ -194,7 +194,7 @@ impl Store {
     /// # Errors
     /// The first one met; the other tenants had their turn all the same, and everything is tried again in the next round.
     pub fn maintain(&self, now_ms: i64) -> Result<(), StoreError> {
-        if self.0.shared.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(closed());
         }
         let mut first_error = None;
@@ -220,6 +220,10 @@ impl Store {
         Ok(())
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.shared.closed.load(Ordering::Acquire)
+    }
+
     pub fn options(&self) -> &Options {
         &self.0.shared.options
     }
@@ -236,7 +240,7 @@ impl Store {
 
     /// Why nothing can be stored now; `None` when all is well. What `/ready` says.
     pub fn trouble(&self) -> Option<String> {
-        if self.0.shared.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Some("the store is closing".into());
         }
         if let Some(reason) = self.0.shared.disk_low() {
@@ -306,12 +310,15 @@ impl Drop for Root {
     }
 }
 
-fn tenants_dir(dir: &Path) -> PathBuf {
-    dir.join("tenants")
+/// The folder of tenants, in the data folder.
+pub(crate) const TENANTS: &str = "tenants";
+
+pub(crate) fn tenants_dir(dir: &Path) -> PathBuf {
+    dir.join(TENANTS)
 }
 
 /// Free (for us) and all bytes of the file system that holds a directory.
-fn disk_space(dir: &Path) -> Option<(u64, u64)> {
+pub(crate) fn disk_space(dir: &Path) -> Option<(u64, u64)> {
     let space = rustix::fs::statvfs(dir).ok()?;
     Some((space.f_bavail.saturating_mul(space.f_frsize), space.f_blocks.saturating_mul(space.f_frsize)))
 }

@@ -80,6 +80,9 @@ pub(crate) struct Inner {
     pub(crate) log_counts: LogCounts,
 }
 
+/// The file of a tenant's alert state.
+pub(crate) const ALERTS_FILE: &str = "alerts.redb";
+
 /// Directory of rollups, below the day files.
 const ROLLUPS: &str = "5m";
 
@@ -111,6 +114,7 @@ impl Tenant {
             let above = summary.present.max().map_or(0, |last| last.saturating_add(1));
             numbers.next_series = numbers.next_series.max(above);
         }
+        numbers.next_seq = numbers.next_seq.max(logs.covered_seq().saturating_add(1));
         let applied_seq = numbers.next_seq - 1;
         let active = Arc::new(Head::new(loaded.trimmed_seq, shared.heads.clone()));
         let view = View { active, frozen: None, flushed_seq: applied_seq, applied_seq };
@@ -250,7 +254,7 @@ impl Tenant {
         if let Some(open) = &*alerts {
             return Ok(open.clone());
         }
-        let path = self.0.dir.join("alerts.redb");
+        let path = self.0.dir.join(ALERTS_FILE);
         if !path.exists() {
             make_whole(&path, |unfinished| Alerts::open(unfinished).map(drop))?;
         }

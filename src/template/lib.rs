@@ -6,6 +6,7 @@
 
 mod builtin;
 mod fields;
+mod go_time;
 pub mod humanize;
 pub mod number;
 mod parse;
@@ -13,13 +14,16 @@ mod printf;
 mod run;
 mod scan;
 pub mod text;
+mod unquote;
 mod value;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use builtin::{html, query_escape};
+pub use go_time::{GoDuration, GoTime};
 pub use printf::{kind, printf, shown};
+pub use unquote::{closing, unquoted};
 pub use value::{Object, Value, truth};
 
 /// Longest text of a template, in bytes; an annotation that needs more is no annotation.
@@ -70,8 +74,9 @@ pub struct Language<'a> {
     pub functions: &'a dyn Fn(&str) -> bool,
     /// Variables set before every run, without their `$`.
     pub variables: &'a [&'a str],
-    /// Whether an int and a float compare as numbers: Go refuses `gt $value 10`, which is what people write.
-    pub mixed_numbers: bool,
+    /// Whether it is Go's to the letter. If not, an int and a float compare as numbers, since `gt $value 10` is what people write, and
+    /// the call of a template that nothing defines is a fault of the text, not of its run.
+    pub strict: bool,
 }
 
 /// Named templates (`{{ define }}`) that others call: those of all template files together.
@@ -85,7 +90,7 @@ pub struct Set {
 pub struct Template {
     body: Vec<parse::Node>,
     defined: Arc<BTreeMap<String, Vec<parse::Node>>>,
-    mixed_numbers: bool,
+    strict: bool,
 }
 
 /// Why a function has no answer.
@@ -117,7 +122,7 @@ impl From<String> for CallError {
 pub type Functions<'a> = dyn FnMut(&str, &[Value]) -> Result<Value, CallError> + 'a;
 
 impl Template {
-    /// Parses and checks that every function, variable and called template exists. `set` is what other files define; what the
+    /// Parses and checks that every function and variable exists, and unless strict every called template. `set` is what other files define; what the
     /// text itself defines goes before it.
     pub fn parse(text: &str, language: &Language<'_>, set: &Set) -> Result<Template, TemplateError> {
         let parsed = parse::parse(text, language)?;
@@ -129,8 +134,10 @@ impl Template {
                 Arc::new(all)
             }
         };
-        check_calls(&parsed.calls, &defined)?;
-        Ok(Template { body: parsed.body, defined, mixed_numbers: language.mixed_numbers })
+        if !language.strict {
+            check_calls(&parsed.calls, &defined)?;
+        }
+        Ok(Template { body: parsed.body, defined, strict: language.strict })
     }
 
     /// Runs it. `root` is what `.` and `$` stand for at the start; `variables` are those of the language, with their values.

@@ -12,7 +12,7 @@ pub(crate) enum Node {
     If { condition: Pipeline, then: Vec<Node>, otherwise: Vec<Node> },
     With { subject: Pipeline, then: Vec<Node>, otherwise: Vec<Node> },
     Range { key: Option<String>, item: Option<String>, over: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
-    Call { name: String, data: Option<Pipeline>, line: usize },
+    Call { name: String, data: Option<Pipeline>, written: Command },
     Break,
     Continue,
 }
@@ -180,18 +180,22 @@ impl Parser<'_> {
                 None
             }
             "block" => {
+                let first = self.at;
                 let name = self.quoted()?;
                 let data = self.pipeline()?;
+                let written = self.called(first);
                 self.close()?;
                 self.define(name.clone(), line)?;
-                Some(Node::Call { name, data: Some(data), line })
+                Some(Node::Call { name, data: Some(data), written })
             }
             "template" => {
+                let first = self.at;
                 let name = self.quoted()?;
                 let data = if self.peek() == Some(&Token::Close) { None } else { Some(self.pipeline()?) };
+                let written = self.called(first);
                 self.close()?;
                 self.calls.push((name.clone(), line));
-                Some(Node::Call { name, data, line })
+                Some(Node::Call { name, data, written })
             }
             _ => {
                 if self.loops == 0 {
@@ -355,6 +359,12 @@ impl Parser<'_> {
         let (line, start) = tokens.first().map_or((1, 0), |(_, spot)| (spot.line, spot.start));
         let before = self.text.get(..start).unwrap_or_default();
         Command { line, column: start - before.rfind('\n').map_or(0, |at| at + 1), text }
+    }
+
+    /// The call of a template, of whose tokens the name is the first: as Go writes it, and where Go says it is.
+    fn called(&self, name: usize) -> Command {
+        let Command { line, column, text } = self.written(name);
+        Command { line, column, text: format!("{{{{template {text}}}}}") }
     }
 
     fn operand(&mut self) -> Result<Operand, TemplateError> {

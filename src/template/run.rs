@@ -160,7 +160,7 @@ impl Run<'_, '_> {
                 }
                 self.variables.truncate(scope);
             }
-            Node::Call { name, data, line } => {
+            Node::Call { name, data, written } => {
                 let dot = match data {
                     Some(pipeline) => self.pipeline(pipeline, dot)?,
                     None => Value::Nil,
@@ -168,9 +168,12 @@ impl Run<'_, '_> {
                 self.depth += 1;
                 if self.depth > DEPTH_MAX {
                     let reason = format!("templates call each other deeper than {DEPTH_MAX}");
-                    return Err(TemplateError::new(*line, reason));
+                    return Err(TemplateError::new(written.line, reason));
                 }
-                let body = self.template.defined.get(name).expect("parsing checks that called templates are defined");
+                let Some(body) = self.template.defined.get(name) else {
+                    let reason = format!("template {name:?} not defined");
+                    return Err(TemplateError::new(written.line, reason).of(written));
+                };
                 let outer = std::mem::replace(&mut self.variables, vec![(String::new(), dot.clone())]);
                 self.nodes(body, &dot)?;
                 self.variables = outer;
@@ -296,7 +299,7 @@ impl Run<'_, '_> {
                 Some(items) => Ok(Value::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
                 None => Err(CallError::Failed(format!("len of type {}", self.root.kind()))),
             },
-            _ => match builtin::call(name, arguments, self.template.mixed_numbers) {
+            _ => match builtin::call(name, arguments, !self.template.strict) {
                 Some(answer) => answer.map_err(CallError::from),
                 None => (self.functions)(name, arguments),
             },

@@ -61,7 +61,7 @@ impl Object for Rank {
 }
 
 fn run(text: &str, others: &[&str]) -> Result<String, TemplateError> {
-    let language = Language { functions: &|name| name == "shout", variables: &["loud"], mixed_numbers: true };
+    let language = Language { functions: &|name| name == "shout", variables: &["loud"], strict: false };
     let set = Set::parse(others, &language).map_err(|(_, error)| error)?;
     let mut functions = |_: &str, arguments: &[Value]| match arguments {
         [Value::Text(text)] => Ok(Value::Text(text.to_uppercase())),
@@ -102,15 +102,23 @@ fn verbs_print_the_items_of_lists_and_numbers_with_names() {
 
 /// What Go refuses is refused where the language does not say otherwise.
 #[test]
-fn numbers_of_two_kinds_compare_where_the_language_lets_them() {
-    let compared = |mixed_numbers: bool| {
-        let language = Language { functions: &|_| false, variables: &[], mixed_numbers };
-        let template = Template::parse("{{ eq 1 1.0 }} {{ gt 1.5 1 }}", &language, &Set::default()).unwrap();
+fn a_strict_language_is_gos_to_the_letter() {
+    let run = |text: &str, strict: bool| {
+        let language = Language { functions: &|_| false, variables: &[], strict };
+        let template = Template::parse(text, &language, &Set::default())?;
         let mut functions = |_: &str, _: &[Value]| Err(CallError::Failed("there are none".into()));
-        template.run(&Ship, Vec::new(), &mut functions).map_err(|error| error.reason)
+        template.run(&Ship, Vec::new(), &mut functions)
     };
-    assert_eq!(compared(true).as_deref(), Ok("true true"));
-    assert_eq!(compared(false).unwrap_err(), "error calling eq: incompatible types for comparison: int and float64");
+    let numbers = "{{ eq 1 1.0 }} {{ gt 1.5 1 }}";
+    assert_eq!(run(numbers, false).as_deref(), Ok("true true"));
+    let refused = run(numbers, true).unwrap_err();
+    assert_eq!(refused.reason, "error calling eq: incompatible types for comparison: int and float64");
+    let call = "a\n{{ if false }}{{ template \"x\" }}{{ end }}{{ template \"nope\" .Name }}";
+    assert_eq!(run(call, false).unwrap_err().reason, "template \"x\" is not defined");
+    let refused = run(call, true).unwrap_err();
+    assert_eq!(refused.reason, "template \"nope\" not defined");
+    let written = Command { line: 2, column: 53, text: "{{template \"nope\" .Name}}".into() };
+    assert_eq!((refused.line, refused.command), (2, Some(written)));
 }
 
 #[test]

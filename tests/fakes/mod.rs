@@ -9,6 +9,7 @@ pub(crate) mod slack;
 pub(crate) mod smtp;
 pub(crate) mod webhook;
 
+mod mode;
 mod watched;
 
 pub(crate) use watched::Watched;

@@ -6,28 +6,14 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::post};
 use serde_json::{Value, json};
 
 use super::Watched;
 use super::http::{Cuts, serve};
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Mode {
-    Ok,
-    Status(u16),
-    Throttle(u64),
-    /// Takes the next event and closes the connection without an answer, once.
-    AcceptThenCut,
-    /// Closes every connection without taking anything.
-    Reset,
-    /// Takes each event, and answers after this many ms.
-    Slow(u64),
-    /// 400 with these words, as of a wrong key.
-    Refuse(&'static str),
-}
+pub(crate) use super::mode::Mode;
 
 /// An open incident for a key; a resolve closes it, a later trigger opens the next.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -94,22 +80,12 @@ async fn enqueue(State(pagerduty): State<PagerDuty>, body: Bytes) -> Response {
         seen.events.push(event.clone());
         seen.mode
     });
-    match mode {
-        Mode::Status(code) => {
-            return (StatusCode::from_u16(code).expect("a test gives a status"), "broken").into_response();
-        }
-        Mode::Throttle(seconds) => {
-            return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())], "").into_response();
-        }
-        Mode::Reset => {
-            pagerduty.cuts.cut_next_answer();
-            return StatusCode::OK.into_response();
-        }
-        Mode::Refuse(words) => {
-            let answer = json!({"status": "invalid event", "message": words, "errors": [words]});
-            return (StatusCode::BAD_REQUEST, answer.to_string()).into_response();
-        }
-        Mode::Ok | Mode::AcceptThenCut | Mode::Slow(_) => {}
+    if let Some(answer) = mode.trouble(&pagerduty.cuts) {
+        return answer;
+    }
+    if let Mode::Refuse(words) = mode {
+        let answer = json!({"status": "invalid event", "message": words, "errors": [words]});
+        return (StatusCode::BAD_REQUEST, answer.to_string()).into_response();
     }
     if let Err(reason) = check(&event, body.len()) {
         pagerduty.seen.change(|seen| seen.complaints.push(reason.clone()));
@@ -131,12 +107,9 @@ async fn enqueue(State(pagerduty): State<PagerDuty>, body: Bytes) -> Response {
         }
     });
     if mode == Mode::AcceptThenCut {
-        pagerduty.cuts.cut_next_answer();
         pagerduty.set_mode(Mode::Ok);
     }
-    if let Mode::Slow(ms) = mode {
-        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
-    }
+    mode.taken(&pagerduty.cuts).await;
     let answer = json!({"status": "success", "message": "Event processed", "dedup_key": key("dedup_key")});
     (StatusCode::ACCEPTED, answer.to_string()).into_response()
 }

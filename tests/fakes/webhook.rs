@@ -5,22 +5,14 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::any};
 use serde_json::Value;
 
 use super::Watched;
 use super::http::{Cuts, serve};
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Mode {
-    Ok,
-    Status(u16),
-    Throttle(u64),
-    /// Takes the next request and closes the connection without an answer, once.
-    AcceptThenCut,
-}
+pub(crate) use super::mode::Mode;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -77,21 +69,20 @@ impl Webhook {
 
 async fn take(State(hook): State<Webhook>, headers: HeaderMap, body: Bytes) -> Response {
     let mode = hook.seen.change(|seen| {
-        let taken = matches!(seen.mode, Mode::Ok | Mode::AcceptThenCut);
+        let taken = matches!(seen.mode, Mode::Ok | Mode::AcceptThenCut | Mode::Slow(_));
         let read = serde_json::from_slice(&body).unwrap_or_default();
         seen.calls.push(Call { headers, raw: body.to_vec(), body: read, came: Instant::now(), taken });
         seen.mode
     });
-    match mode {
-        Mode::Ok => StatusCode::OK.into_response(),
-        Mode::AcceptThenCut => {
-            hook.cuts.cut_next_answer();
-            hook.set_mode(Mode::Ok);
-            StatusCode::OK.into_response()
-        }
-        Mode::Status(code) => (StatusCode::from_u16(code).expect("a test gives a status"), "no").into_response(),
-        Mode::Throttle(seconds) => {
-            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())], "").into_response()
-        }
+    if let Some(answer) = mode.trouble(&hook.cuts) {
+        return answer;
     }
+    if let Mode::Refuse(words) | Mode::RefuseBlocks(words) = mode {
+        return (StatusCode::BAD_REQUEST, words).into_response();
+    }
+    if mode == Mode::AcceptThenCut {
+        hook.set_mode(Mode::Ok);
+    }
+    mode.taken(&hook.cuts).await;
+    StatusCode::OK.into_response()
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use chance::Random;
 use serde_json::{Value, json};
 
 use crate::appliance::Appliance;
 use crate::peers::{Peer, free_address, program};
-use crate::random::Random;
 use crate::until::until;
 
 /// Random configurations compared in one run.
@@ -135,26 +135,29 @@ async fn the_version_is_in_the_metrics() {
     assert!(appliance.get("/metrics").await.1.contains(&line), "{line}");
 }
 
-impl Random {
+/// Configurations, alerts and queries from a few words that often meet.
+struct Arbitrary(Random);
+
+impl Arbitrary {
     fn label(&mut self) -> (&'static str, &'static str) {
-        let name = self.of_these(&["alertname", "severity", "host", "site", "team"]);
+        let name = self.0.pick(&["alertname", "severity", "host", "site", "team"]);
         (name, self.value_of(name))
     }
 
     fn value_of(&mut self, name: &str) -> &'static str {
         match name {
-            "alertname" => self.of_these(&["Down", "Slow", "Full", "Odd"]),
-            "severity" => self.of_these(&["critical", "warning", "info"]),
-            "host" => self.of_these(&["web-1", "web-2", "db-1", "ü\"b er"]),
-            "site" => self.of_these(&["a", "b", "ab"]),
-            _ => self.of_these(&["x", "y"]),
+            "alertname" => self.0.pick(&["Down", "Slow", "Full", "Odd"]),
+            "severity" => self.0.pick(&["critical", "warning", "info"]),
+            "host" => self.0.pick(&["web-1", "web-2", "db-1", "ü\"b er"]),
+            "site" => self.0.pick(&["a", "b", "ab"]),
+            _ => self.0.pick(&["x", "y"]),
         }
     }
 
     fn labels(&mut self) -> Value {
         let mut labels = json!({ "alertname": self.value_of("alertname") });
         for name in ["severity", "host", "site", "team"] {
-            if !self.one_in(4) {
+            if !self.0.one_in(4) {
                 labels[name] = self.value_of(name).into();
             }
         }
@@ -164,12 +167,13 @@ impl Random {
     /// Name, operator and value; of several also those that match what is absent.
     fn matcher(&mut self) -> (&'static str, &'static str, String) {
         let (name, value) = self.label();
-        let op = self.of_these(&["=", "=", "!=", "=~", "!~"]);
+        let op = self.0.pick(&["=", "=", "!=", "=~", "!~"]);
         let value = match op {
-            "=" | "!=" if self.one_in(6) => String::new(),
+            "=" | "!=" if self.0.one_in(6) => String::new(),
             "=" | "!=" => value.to_owned(),
             _ => self
-                .of_these(&["web-.*", "a|b", ".*", ".+", "", "[ab]", "crit.*|info", "^a$", "(Down|Slow)", "b"])
+                .0
+                .pick(&["web-.*", "a|b", ".*", ".+", "", "[ab]", "crit.*|info", "^a$", "(Down|Slow)", "b"])
                 .to_owned(),
         };
         (name, op, value)
@@ -181,44 +185,42 @@ impl Random {
     }
 
     fn matcher_list(&mut self, most: usize) -> String {
-        let count = self.below(most) + 1;
+        let count = self.0.below(most) + 1;
         let texts: Vec<Value> = (0..count).map(|_| self.matcher_text().into()).collect();
         Value::from(texts).to_string()
     }
 
     fn route(&mut self, depth: usize) -> String {
         let mut fields = vec![format!("matchers: {}", self.matcher_list(2))];
-        if self.one_in(4) {
+        if self.0.one_in(4) {
             let (name, value) = self.label();
             fields.push(format!("match: {{{name}: {}}}", json!(value)));
         }
-        if self.one_in(5) {
-            fields.push(format!("match_re: {{site: {}}}", json!(self.of_these(&["a|b", ".*b", "a", ""]))));
+        if self.0.one_in(5) {
+            fields.push(format!("match_re: {{site: {}}}", json!(self.0.pick(&["a|b", ".*b", "a", ""]))));
         }
-        if !self.one_in(3) {
-            fields.push(format!("receiver: {}", self.of_these(&["r0", "r1", "r2", "r3"])));
+        if !self.0.one_in(3) {
+            fields.push(format!("receiver: {}", self.0.pick(&["r0", "r1", "r2", "r3"])));
         }
-        if self.one_in(3) {
+        if self.0.one_in(3) {
             fields.push("continue: true".into());
         }
-        if self.one_in(3) {
-            fields.push(format!(
-                "group_by: [{}]",
-                self.of_these(&["'...'", "host", "alertname, site", "team, severity"])
-            ));
+        if self.0.one_in(3) {
+            fields
+                .push(format!("group_by: [{}]", self.0.pick(&["'...'", "host", "alertname, site", "team, severity"])));
         }
         let children: Vec<String> = match depth {
             0 => Vec::new(),
-            _ => (0..self.below(3)).map(|_| self.route(depth - 1)).collect(),
+            _ => (0..self.0.below(3)).map(|_| self.route(depth - 1)).collect(),
         };
         format!("{{{}, routes: [{}]}}", fields.join(", "), children.join(", "))
     }
 
     fn configuration(&mut self) -> String {
         let routes: Vec<String> = (0..4).map(|_| self.route(2)).collect();
-        let inhibit: Vec<String> = (0..self.below(4))
+        let inhibit: Vec<String> = (0..self.0.below(4))
             .map(|_| {
-                let equal = self.of_these(&["", "host", "host, site", "team"]);
+                let equal = self.0.pick(&["", "host", "host, site", "team"]);
                 let (source, target) = (self.matcher_list(2), self.matcher_list(2));
                 format!("{{source_matchers: {source}, target_matchers: {target}, equal: [{equal}]}}")
             })
@@ -232,16 +234,16 @@ impl Random {
 
     fn query(&mut self) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for _ in 0..self.below(3) {
+        for _ in 0..self.0.below(3) {
             query.append_pair("filter", &self.matcher_text());
         }
         for name in ["active", "silenced", "inhibited"] {
-            if self.one_in(4) {
+            if self.0.one_in(4) {
                 query.append_pair(name, "false");
             }
         }
-        if self.one_in(3) {
-            query.append_pair("receiver", self.of_these(&["r0", "r1|r2", "r", ".*3", "r[12]"]));
+        if self.0.one_in(3) {
+            query.append_pair("receiver", self.0.pick(&["r0", "r1|r2", "r", ".*3", "r[12]"]));
         }
         query.finish()
     }
@@ -365,7 +367,7 @@ async fn random_routes_inhibitions_and_silences_mean_what_they_mean_to_alertmana
     })
     .await;
     for seed in from..from + ROUNDS {
-        let mut random = Random::of(seed);
+        let mut random = Arbitrary(Random::new(seed));
         let config = random.configuration();
         let of = format!("SEED={seed}\n{config}");
         write(&config);
@@ -382,7 +384,7 @@ async fn random_routes_inhibitions_and_silences_mean_what_they_mean_to_alertmana
         let now_ms = i64::try_from(binnacle::clock::now_ns() / 1_000_000).unwrap();
         let alerts: Vec<Value> = (0..8)
             .map(|_| {
-                let ends_ms = if random.one_in(6) { now_ms - 5_000 } else { now_ms + 3_600_000 };
+                let ends_ms = if random.0.one_in(6) { now_ms - 5_000 } else { now_ms + 3_600_000 };
                 let mut labels = random.labels();
                 // What is over is not pushed again: here its next firing is an episode of its own.
                 if ends_ms < now_ms {
@@ -394,7 +396,7 @@ async fn random_routes_inhibitions_and_silences_mean_what_they_mean_to_alertmana
             .collect();
         assert_eq!(pair.post("alerts", &alerts.into()).await, (200, 200), "{of}");
         for nth in 0..2 {
-            let matchers: Vec<Value> = (0..random.below(2) + 1)
+            let matchers: Vec<Value> = (0..random.0.below(2) + 1)
                 .map(|_| {
                     let (name, op, value) = random.matcher();
                     json!({"name": name, "value": value, "isRegex": op.ends_with('~'), "isEqual": op.starts_with('=')})

@@ -40,10 +40,12 @@ impl Appliance {
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         // Another build of the same program, a release for one, when asked for.
         let program = std::env::var("BINNACLE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_binnacle").into());
+        let listeners = ["--listen-http", "--listen-otlp-http", "--listen-otlp-grpc"];
+        let free = listeners.into_iter().filter(|listener| !args.contains(listener));
         let mut child = Command::new(program)
             .current_dir(home)
-            .args(["serve", "--listen-otlp-http", "127.0.0.1:0", "--listen-otlp-grpc", "127.0.0.1:0"])
-            .args(["--listen-http", "127.0.0.1:0"].into_iter().filter(|_| !args.contains(&"--listen-http")))
+            .arg("serve")
+            .args(free.flat_map(|listener| [listener, "127.0.0.1:0"]))
             .args(args)
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())

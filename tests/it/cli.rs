@@ -167,3 +167,45 @@ async fn logs_are_searched_like_grep_and_followed_over_a_restart() {
     drop(tail);
     appliance.terminate();
 }
+
+#[tokio::test]
+async fn a_running_server_is_backed_up_and_its_copy_serves() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name).display().to_string();
+    let verb = |args: &[&str]| {
+        said(&Command::new(env!("CARGO_BIN_EXE_binnacle")).current_dir(home.path()).args(args).output().unwrap())
+    };
+    let appliance = Appliance::start(home.path());
+    let now_ns = binnacle::clock::now_ns();
+    assert_eq!(appliance.push("/v1/metrics", otlp::gauge("api", "depth", &[(now_ns, 7.0)])).await.unwrap(), 200);
+    let (code, out, error) = verb(&["backup", "copy"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.starts_with("copied ") && out.trim_end().ends_with("tenants: default"), "{out}");
+    let (code, _, error) = verb(&["backup", "copy"]);
+    assert!(code == 1 && error.contains("is not empty"), "{error}");
+    let (_, out, _) = verb(&["tenant", "list"]);
+    assert!(out.lines().nth(1).is_some_and(|line| line.ends_with(" default")), "{out}");
+    let (code, _, error) = verb(&["tenant", "erase", "default", "--yes"]);
+    assert!(code == 1 && error.contains("in use by another binnacle"), "{error}");
+    appliance.terminate();
+
+    let (code, out, error) = verb(&["restore", "copy", "--data", &at("again/data")]);
+    assert_eq!(code, 0, "{out}{error}");
+    assert!(out.contains("everything can be read"), "{out}");
+    let (code, out, error) =
+        verb(&["tenant", "import", "default", "copy", "--rename", "vessel", "--data", &at("again/data")]);
+    assert_eq!(code, 0, "{out}{error}");
+    let again = Appliance::start(&home.path().join("again"));
+    for tenant in ["default", "vessel"] {
+        let url = format!("{}/api/v1/query?query=depth", again.http);
+        let reply = again.client().get(url).header("x-scope-orgid", tenant).send().await.unwrap();
+        let body = reply.text().await.unwrap();
+        assert!(body.contains("\"7\""), "{tenant}: {body}");
+    }
+    again.terminate();
+    let (code, _, error) = verb(&["tenant", "erase", "vessel", "--data", &at("again/data")]);
+    assert!(code == 1 && error.contains("--yes"), "{error}");
+    assert_eq!(verb(&["tenant", "erase", "vessel", "--yes", "--data", &at("again/data")]).0, 0);
+    let (_, out, _) = verb(&["tenant", "list", "--data", &at("again/data")]);
+    assert!(!out.contains("vessel"), "{out}");
+}

@@ -11,16 +11,17 @@ mod appliance;
 mod auth;
 mod bad_input;
 mod cli;
+mod collector;
 mod crash;
 mod nasty;
 mod otlp;
-mod random;
 mod ready;
 mod remote_write;
 mod rule_tests;
 mod scrape;
 mod scrape_native;
 mod sdk;
+mod senders;
 mod tenants;
 mod until;
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::random::Random;
+use chance::Random;
 
 /// Random test files of one run.
 const FILES: u64 = 60;
@@ -133,7 +133,7 @@ fn random_tests_have_promtools_verdict() {
     let mut passed = 0;
     let from = chance::seed(1);
     for seed in from..from + FILES {
-        let (rules, tests) = random_files(&mut Random::of(seed));
+        let (rules, tests) = random_files(&mut Random::new(seed));
         std::fs::write(home.path().join("rules.yml"), &rules).unwrap();
         std::fs::write(home.path().join("tests.yml"), &tests).unwrap();
         let output =

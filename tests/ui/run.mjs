@@ -54,7 +54,7 @@ async function discover() {
     '/logs', '/logs?q=severity%3A%3E%3Dwarn&cols=http.route,severity', '/logs?view=patterns', '/logs?q=servce.name%3Ax',
     '/logs/context?cursor=1-1-1', '/logs/trace?id=x', '/logs?q=nothing-has-this-word-in-it', '/logs?q=(', '/alerts',
     '/alerts?tab=pending', '/alerts?tab=resolved', '/alerts?tab=history', '/alerts?tab=noise', '/alerts?tab=rules', '/notifications',
-    '/silences', '/silences?matchers=severity%3D~%22.%2B%22&lasts=1h', '/silences?matchers=severity%3D', '/ingest', '/settings',
+    '/silences', '/silences?matchers=severity%3D~%22.%2B%22&lasts=1h', '/silences?matchers=severity%3D', '/ingest', '/settings', '/d', '/d/binnacle', '/d/services?service=api&from=now-15m', '/status',
     '/nothing-here'];
   const first = async (from, selector) => {
     await page.goto(base + from);
@@ -62,7 +62,8 @@ async function discover() {
     return (await found.count()) ? found.getAttribute('href') : null;
   };
   const metric = await first('/explore', 'td.name a');
-  if (metric) paths.push(metric, `${metric}&view=table`, `${metric}&from=now-7d`);
+  if (metric) paths.push(metric, `${metric}&view=table`, `${metric}&view=heatmap`, `${metric}&from=now-7d`);
+  paths.push('/explore?q=sum+by+(le)+(rate(http_server_request_duration_seconds_bucket%5B5m%5D))&view=heatmap');
   for (const selector of ['.ctx', '.acts a[href^="/logs/trace"]']) {
     const around = await first('/logs', selector);
     if (around) paths.push(around);
@@ -323,11 +324,45 @@ async function walks() {
   }
   await chart.context().close();
 
+  await suggests();
+
   const keys = await (await browser.newContext()).newPage();
   await keys.goto(`${base}/`);
   await keys.keyboard.press('Tab');
   check((await keys.evaluate(() => document.activeElement?.textContent)) === 'Skip to content', 'the first key stop skips to the content');
   await keys.context().close();
+}
+
+/** The query box says what could be written, and writes what is chosen with keys alone. */
+async function suggests() {
+  const page = await (await browser.newContext()).newPage();
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.goto(`${base}/explore`);
+  await page.keyboard.press('/');
+  const rows = page.locator('#suggestions [role=option]');
+  const box = page.locator('textarea[name=q]');
+  const shown = async (name) => check(await rows.first().waitFor({ timeout: 10_000 }).then(() => true, () => false), name, await box.inputValue());
+  await page.keyboard.type('binnacle_store_act', { delay: 20 });
+  await shown('the query box suggests metrics');
+  check((await looksWell(page)).length === 0, 'suggestions have no axe violations', (await looksWell(page)).join('; '));
+  await page.keyboard.press('ArrowDown');
+  check((await rows.first().getAttribute('aria-selected')) === 'true', 'an arrow chooses a suggestion');
+  await page.keyboard.press('Enter');
+  check((await box.inputValue()) === 'binnacle_store_active_series', 'Enter takes the chosen suggestion', await box.inputValue());
+  await page.keyboard.type('{ten', { delay: 20 });
+  await shown('the query box suggests labels');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Tab');
+  await shown('the query box suggests values');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.keyboard.type('}');
+  check((await box.inputValue()) === 'binnacle_store_active_series{tenant="default"}', 'a selector is written with suggestions alone', await box.inputValue());
+  await Promise.all([page.waitForURL(/[?&]q=binnacle_store_active_series/), page.keyboard.press('Enter')]);
+  check((await page.locator('svg.pl').count()) === 1, 'Enter runs the query', page.url());
+  check(complaints.length === 0, 'suggestions have no error', complaints.join('; '));
+  await page.context().close();
 }
 
 let largest = ['', 0];

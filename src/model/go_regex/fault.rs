@@ -244,7 +244,7 @@ impl<'a> Walk<'a> {
                     },
                     _ => eaten(before, rest.as_str()),
                 };
-                if Regex::new(seq).is_err() {
+                if !is_set(seq) {
                     return Err(fault(BAD_SET, seq));
                 }
                 self.rest = &before[seq.len()..];
@@ -260,6 +260,14 @@ impl<'a> Walk<'a> {
                 Ok(Member::One(c))
             }
         }
+    }
+}
+
+/// Whether RE2 has the set of a `\\p`: it knows general categories and scripts, no other properties.
+fn is_set(seq: &str) -> bool {
+    match seq.get(2..).and_then(|name| name.strip_prefix('{')?.strip_suffix('}')) {
+        Some(name) => ["gc", "sc"].iter().any(|kind| Regex::new(&format!(r"\p{{{kind}={name}}}")).is_ok()),
+        None => Regex::new(seq).is_ok(),
     }
 }
 
@@ -361,6 +369,8 @@ mod tests {
             (r"\x{110000}", r"invalid escape sequence: `\x{110000`"),
             (r"\pX", r"invalid character class range: `\pX`"),
             (r"\p{Nope}", r"invalid character class range: `\p{Nope}`"),
+            (r"\p{Alphabetic}", r"invalid character class range: `\p{Alphabetic}`"),
+            (r"[a\P{sc=Greek}]", r"invalid character class range: `\P{sc=Greek}`"),
             (r"[\p{L", r"invalid character class range: `\p{L`"),
         ] {
             assert_eq!(find(pattern).as_deref(), Some(expected), "{pattern}");
@@ -392,6 +402,7 @@ mod tests {
             r"\Qa(\Eb",
             r"\Qa(",
             r"[\d\-\]\pL]+\_\-",
+            r"\p{Lu}\P{Greek}[\p{Any}]",
             r"\012\x41\x{263a}\a",
             r"\z\A\b",
             "(a{10}){100}",

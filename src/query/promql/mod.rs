@@ -7,6 +7,7 @@ mod aggregate;
 mod ast;
 mod binary;
 mod check;
+pub mod completion;
 mod duration;
 mod engine;
 mod fold;

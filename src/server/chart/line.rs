@@ -4,18 +4,17 @@
 //! Paths are relative integers, which compress three times better than absolute ones. Of the points that fall into one pixel
 //! column the first, lowest, highest and last are kept (M4), so no spike is lost however long the range.
 
-use std::fmt::Write as _;
-
 use model::Sample;
 
 use super::bands::{self, Band};
-use super::svg::escape;
-use super::ticks::{Axis, time_ticks, value_axis};
+use super::svg::{escape, put, tenth};
+use super::ticks::{Axis, value_axis};
+use super::time_axis::TimeAxis;
 use super::{Svg, Unit, series_class};
 
 /// User units: two to a pixel of a 600 px wide chart.
-const WIDTH: i64 = 1_200;
-const HEIGHT: i64 = 400;
+pub(super) const WIDTH: i64 = 1_200;
+pub(super) const HEIGHT: i64 = 400;
 /// Units that count as one pixel column.
 const COLUMN: i64 = 2;
 
@@ -116,27 +115,17 @@ impl LineChart<'_> {
                 self.unit.as_str()
             ),
         );
-        for tick in &axis.ticks {
-            put(
-                &mut out,
-                format_args!(
-                    "<text x=\"100%\" y=\"{}%\" dy=\".32em\">{}</text>",
-                    percent_y(*tick),
-                    self.unit.text(*tick)
-                ),
-            );
+        for (tick, text) in axis.ticks.iter().zip(self.unit.texts(&axis.ticks)) {
+            let y = percent_y(*tick);
+            put(&mut out, format_args!("<text x=\"100%\" y=\"{y}%\" dy=\".32em\">{text}</text>"));
         }
         put(&mut out, format_args!("</svg><svg class=\"pl\" role=\"img\" aria-label=\"{}\">", escape(self.label)));
         for tick in &axis.ticks {
             let y = percent_y(*tick);
             put(&mut out, format_args!("<line class=\"g\" x2=\"100%\" y1=\"{y}%\" y2=\"{y}%\"/>"));
         }
-        let ticks = time_ticks(self.start_ms, self.end_ms, 8);
-        let percent_x = |at_ms: i64| tenth(plot.x(at_ms) as f64 * 100.0 / WIDTH as f64);
-        for tick in &ticks {
-            let x = percent_x(tick.at_ms);
-            put(&mut out, format_args!("<line class=\"g\" x1=\"{x}%\" x2=\"{x}%\" y2=\"100%\"/>"));
-        }
+        let times = TimeAxis::of(&plot);
+        times.grid(&plot, &mut out);
         put(
             &mut out,
             format_args!(
@@ -154,40 +143,12 @@ impl LineChart<'_> {
                 format_args!("<path class=\"{}\" d=\"{}\"/>", series_class(line.place), path(line.points, &plot)),
             );
         }
-        out.push_str("</svg></svg><svg class=\"xa\" aria-hidden=\"true\">");
-        for (place, tick) in ticks.iter().enumerate() {
-            let x = plot.x(tick.at_ms);
-            // Labels at the edges stay inside; every other one gives way on a narrow screen.
-            let side = if x < WIDTH / 20 {
-                "l"
-            } else if x > WIDTH * 19 / 20 {
-                "r"
-            } else {
-                ""
-            };
-            let class = match (side, place % 2 == 1) {
-                ("", false) => String::new(),
-                (side, false) => format!(" class=\"{side}\""),
-                ("", true) => " class=\"o\"".into(),
-                (side, true) => format!(" class=\"{side} o\""),
-            };
-            put(
-                &mut out,
-                format_args!("<text{class} x=\"{}%\" y=\"1em\">{}</text>", percent_x(tick.at_ms), tick.label),
-            );
-        }
+        out.push_str("</svg></svg>");
+        times.labels(&plot, &mut out);
         // Room for what the script tells, so that nothing moves when it does.
-        out.push_str("</svg><output class=\"readout meta\"></output></div>");
+        out.push_str("<output class=\"readout meta\"></output></div>");
         Svg::new(out)
     }
-}
-
-fn put(out: &mut String, what: std::fmt::Arguments<'_>) {
-    out.write_fmt(what).expect("a String takes everything");
-}
-
-fn tenth(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }
 
 /// The path of one series; broken where points are missing, a dot where one stands alone.

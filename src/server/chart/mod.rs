@@ -3,6 +3,8 @@
 //! No `style` attributes and no scripts: positions are SVG attributes, looks are classes of `web/app.css`.
 
 mod bands;
+mod days;
+mod heatmap;
 mod histogram;
 mod line;
 mod meter;
@@ -10,9 +12,12 @@ mod picture;
 mod spark;
 mod svg;
 mod ticks;
+mod time_axis;
 mod unit;
 
 pub(crate) use bands::{Band, joined};
+pub(crate) use days::day_bars;
+pub(crate) use heatmap::Heatmap;
 pub(crate) use histogram::{Bar, Histogram};
 pub(crate) use line::{Line, LineChart};
 pub(crate) use meter::meter;

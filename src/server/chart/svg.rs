@@ -25,6 +25,15 @@ impl fmt::Display for Svg {
 
 impl askama::filters::HtmlSafe for Svg {}
 
+pub(super) fn put(out: &mut String, what: fmt::Arguments<'_>) {
+    fmt::Write::write_fmt(out, what).expect("a String takes everything");
+}
+
+/// Percentages of a drawing need no more.
+pub(super) fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
 /// Text inside markup or a double-quoted attribute.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

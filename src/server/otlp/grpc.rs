@@ -29,7 +29,7 @@ pub(crate) const LOGS_EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.Log
 
 /// What stands before each message: a flag whether it is packed, and its length.
 const PREFIX_BYTES: usize = 5;
-const ACCEPTED_PACKINGS: HeaderValue = HeaderValue::from_static("identity,gzip,zstd,deflate");
+const ACCEPTED_PACKINGS: HeaderValue = HeaderValue::from_static("identity,gzip,zstd,snappy,deflate");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 

@@ -84,7 +84,7 @@ async fn arrive(
     })?;
     let packing = packing(headers).ok_or_else(|| {
         let said: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().collect();
-        unsupported(format!("Content-Encoding {said:?} is not read here; send gzip, zstd, deflate or identity"))
+        unsupported(format!("Content-Encoding {said:?} is not read here; send gzip, zstd, snappy, deflate or identity"))
     })?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let mut share = state.in_flight.share();

@@ -10,12 +10,15 @@ use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use crate::error::Fault;
 use crate::in_flight::Share;
 use crate::otlp::body::too_large;
+use crate::remote_write::snappy;
 
 /// RFC 8878 asks decoders to take windows up to 8 MiB; senders that want more memory than that are refused.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// First guess of the unpacked size, as a multiple of the packed one.
 const GUESS: usize = 4;
 const STEP_BYTES_MIN: usize = 16 << 10;
+/// What a framed snappy stream begins with (framing_format.txt, 4.1); no block of Snappy's does.
+const SNAPPY_STREAM: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packing {
@@ -24,6 +27,8 @@ pub(crate) enum Packing {
     Zstd,
     /// "deflate" means zlib's wrapping; some senders leave it out, so the first bytes decide.
     Deflate,
+    /// Its block format or its framed one: senders give both this name, so the first bytes decide.
+    Snappy,
 }
 
 impl Packing {
@@ -35,6 +40,7 @@ impl Packing {
             "gzip" | "x-gzip" => Packing::Gzip,
             "zstd" => Packing::Zstd,
             "deflate" | "zlib" => Packing::Deflate,
+            "snappy" | "x-snappy-framed" => Packing::Snappy,
             _ => return None,
         })
     }
@@ -45,6 +51,7 @@ impl Packing {
             Packing::Gzip => "gzip",
             Packing::Zstd => "zstd",
             Packing::Deflate => "deflate",
+            Packing::Snappy => "snappy",
         }
     }
 
@@ -70,6 +77,10 @@ impl Packing {
                 read_all(ZlibDecoder::new(&mut left), &packed, bytes_max, share, broken)?
             }
             Packing::Deflate => read_all(DeflateDecoder::new(&mut left), &packed, bytes_max, share, broken)?,
+            Packing::Snappy if packed.starts_with(SNAPPY_STREAM) => {
+                read_all(snap::read::FrameDecoder::new(&mut left), &packed, bytes_max, share, broken)?
+            }
+            Packing::Snappy => snappy::unpack(std::mem::take(&mut left), bytes_max, share)?,
         };
         if !left.is_empty() {
             return Err(Fault::invalid(format!(
@@ -145,6 +156,16 @@ mod tests {
         zstd::encode_all(plain, 3).unwrap()
     }
 
+    fn snappy_block(plain: &[u8]) -> Vec<u8> {
+        snap::raw::Encoder::new().compress_vec(plain).unwrap()
+    }
+
+    fn snappy_frames(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+        encoder.write_all(plain).unwrap();
+        encoder.into_inner().unwrap()
+    }
+
     #[track_caller]
     fn check(packing: Packing, packed: &[u8], expected: Result<&[u8], u16>) {
         let all = InFlight::new(usize::MAX);
@@ -167,8 +188,14 @@ mod tests {
     #[test]
     fn every_packing_unpacks_up_to_the_limit_and_no_further() {
         type Pack = fn(&[u8]) -> Vec<u8>;
-        let packers: [(Packing, Pack); 4] =
-            [(Packing::Gzip, gzip), (Packing::Zstd, zstd_frame), (Packing::Deflate, zlib), (Packing::Deflate, deflate)];
+        let packers: [(Packing, Pack); 6] = [
+            (Packing::Gzip, gzip),
+            (Packing::Zstd, zstd_frame),
+            (Packing::Deflate, zlib),
+            (Packing::Deflate, deflate),
+            (Packing::Snappy, snappy_block),
+            (Packing::Snappy, snappy_frames),
+        ];
         let exact = vec![7; LIMIT];
         let bomb = vec![0; 64 * LIMIT];
         for (packing, pack) in packers {
@@ -211,6 +238,7 @@ mod tests {
             ("x-gzip", Some(Packing::Gzip)),
             (" zstd ", Some(Packing::Zstd)),
             ("", Some(Packing::None)),
+            ("x-snappy-framed", Some(Packing::Snappy)),
             ("gzip, zstd", None),
             ("br", None),
         ] {

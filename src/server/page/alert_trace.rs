@@ -22,6 +22,7 @@ use super::pushed::with_pushed;
 use super::rule_chart::{Course, RuleChart, bands_of};
 use super::silences::changed;
 use super::text::{one_line, span};
+use super::window::frozen;
 use crate::alertmanager::trace::{Trace, until_ms};
 use crate::error::Fault;
 
@@ -96,10 +97,13 @@ fn course(instance: &Instance, now_ms: i64) -> Course<'_> {
     const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
     let end_ms = instance.resolved_at_ms.map_or(now_ms, |ended_ms| (ended_ms + AROUND_AFTER_MS).min(now_ms));
     let length_ms = ((end_ms - instance.active_at_ms) / 4 * 5).clamp(HOUR_MS, LONGEST_MS);
+    // The series' records are those beside the chart, however long ago that was.
+    let window = frozen(end_ms - length_ms, end_ms);
+    let [(_, from), (_, to)] = window.each();
     Course {
         range: MsRange { start_ms: end_ms - length_ms, end_ms },
-        from: "now-1h",
-        to: "",
+        from: from.into(),
+        to: to.into(),
         bands: bands_of(instance, now_ms),
         of: Some(&instance.labels),
         now_ms,

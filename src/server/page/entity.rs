@@ -15,12 +15,13 @@ use super::alert_view::AlertView;
 use super::alerts::{deliveries, severity_rank, statuses};
 use super::asked::{Asked, Asking, Metrics, firing};
 use super::badge::Badge;
-use super::entity_panels::{Panel, Subject, panels};
+use super::entity_panels::{Subject, panels};
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::link::{encode, link};
 use super::log_term::term;
 use super::overview::alerts_of;
+use super::panel::Panel;
 use super::pushed::with_pushed;
 use super::text::one_line;
 use super::window::When;
@@ -189,7 +190,7 @@ impl EntityPage {
         self.panels = panels;
     }
 
-    /// Everything that fires for nobody else: the alerts page, for those that are not shown.
+    /// Its records, or the search where none can be picked out by its name.
     pub(crate) fn logs_href(&self) -> String {
         self.logs.as_ref().map_or_else(|| link("/logs", &[]), |logs| logs.href.clone())
     }

@@ -3,14 +3,9 @@
 use model::Matcher;
 
 use super::asked::Metrics;
-use super::failure::Trouble;
-use super::graph::{Drawing, Graph, aligned, auto_step_ms};
-use super::link::link;
+use super::panel::{Panel, Question, rate_window};
 use super::window::Window;
 use crate::chart::Unit;
-
-/// Shortest window of a rate: two samples of the usual minute, and some to spare.
-const RATE_MS_MIN: i64 = 300_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
@@ -43,17 +38,10 @@ impl Subject {
     }
 }
 
-pub(crate) struct Panel {
-    pub(crate) title: &'static str,
-    pub(crate) graph: Option<Graph>,
-    pub(crate) trouble: Option<Trouble>,
-    pub(crate) explore_href: String,
-}
-
 /// Title, unit, the limit above which it is worth a look, and the query: `SEL` is the subject, `RATE` the window of rates.
-type Question = (&'static str, Unit, Option<f64>, &'static str);
+type Standard = (&'static str, Unit, Option<f64>, &'static str);
 
-const SERVICE: [Question; 6] = [
+const SERVICE: [Standard; 6] = [
     (
         "Requests per second, by answer",
         Unit::Number,
@@ -83,7 +71,7 @@ const SERVICE: [Question; 6] = [
 ];
 
 /// Recorded and raw values are one series: `max by` takes the names away in which they differ.
-const HOST: [Question; 6] = [
+const HOST: [Standard; 6] = [
     (
         "CPU in use",
         Unit::Ratio,
@@ -125,10 +113,8 @@ pub(crate) fn panels(
     window: &Window,
     now_ms: i64,
 ) -> (Vec<Panel>, Vec<&'static str>) {
-    let step_ms = auto_step_ms(window.length_ms());
-    let range = aligned(window.ms(), step_ms);
     let selector = Matcher::equal(subject.label(), name).to_string();
-    let rate = model::time::format_duration_ms(RATE_MS_MIN.max(4 * step_ms));
+    let rate = rate_window(window);
     let questions = match subject {
         Subject::Service => &SERVICE,
         Subject::Host => &HOST,
@@ -136,24 +122,10 @@ pub(crate) fn panels(
     let (mut shown, mut absent) = (Vec::new(), Vec::new());
     for (title, unit, limit, template) in questions {
         let query = filled(template, &selector, &rate);
-        let explore_href = link("/explore", &[("q", &query), ("from", &window.from), ("to", &window.to)]);
-        let panel = |graph, trouble| Panel { title, graph, trouble, explore_href };
-        match metrics.rows(&query, range, step_ms) {
-            Ok(rows) if rows.is_empty() => absent.push(*title),
-            Ok(rows) => {
-                let drawing = Drawing {
-                    range,
-                    step_ms,
-                    unit: *unit,
-                    limit: limit.map(|limit| (">", limit)),
-                    bands: &[],
-                    from: &window.from,
-                    to: &window.to,
-                    now_ms,
-                };
-                shown.push(panel(Some(Graph::new(&rows, &drawing)), None));
-            }
-            Err(error) => shown.push(panel(None, Some(Trouble::new("This cannot be drawn", error.to_string())))),
+        let question = Question { title, unit: *unit, limit: *limit, heatmap: false, query: &query };
+        match Panel::ask(metrics, &question, window, now_ms) {
+            Some(panel) => shown.push(panel),
+            None => absent.push(*title),
         }
     }
     (shown, absent)
@@ -191,7 +163,7 @@ mod tests {
         }
         let window = Window::parse("now-10m", "", NOW_MS);
         let (shown, absent) = panels(&source.metrics(), Subject::Host, "a", &window, NOW_MS);
-        assert_eq!(shown.iter().map(|panel| panel.title).collect::<Vec<_>>(), ["Memory in use"]);
+        assert_eq!(shown.iter().map(|panel| &*panel.title).collect::<Vec<_>>(), ["Memory in use"]);
         assert_eq!(absent.len(), HOST.len() - 1);
         let graph = shown[0].graph.as_ref().expect("it is drawn");
         assert_eq!(graph.legend.iter().map(|row| row.last.as_str()).collect::<Vec<_>>(), ["75 %"]);

@@ -3,25 +3,32 @@
 use askama::Template;
 use axum::extract::Query;
 use axum::response::Response;
+use model::labels::METRIC_NAME;
 use model::time::{format_duration_ms, parse_duration_ms};
-use model::{Labels, Sample};
+use model::{Labels, MatchOp, MsRange, Sample};
 use query::QueryError;
 use query::promql::{Answer, Value};
 use serde::Deserialize;
 
 use super::alert_view::value_unit;
 use super::asked::{Asked, Asking, firing};
+use super::assets::SUGGEST_JS_HREF;
 use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::graph::{Drawing, Graph, POINTS_MAX, aligned, auto_step_ms};
+use super::heatmap::Spread;
 use super::link::link;
 use super::metric_list::MetricList;
+use super::overview::newest_ms;
 use super::text::{Stamp, counted, grouped, one_line};
 use super::window::{When, Window};
 use crate::api::view::View;
 use crate::chart::Unit;
 
+/// Views beside the graph, as they stand in the address.
+const TABLE: &str = "table";
+const HEATMAP: &str = "heatmap";
 /// Rows of an instant query's table.
 const TABLE_ROWS_MAX: usize = 500;
 /// Samples shown of each series of a range vector.
@@ -34,7 +41,7 @@ pub(crate) struct Parameters {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) step: String,
-    /// `table` for an instant query at the window's end; a graph otherwise.
+    /// `table` for an instant query at the window's end, `heatmap` for how a histogram spreads; a graph otherwise.
     pub(crate) view: String,
     /// Filter of the list of metrics.
     pub(crate) find: String,
@@ -56,15 +63,20 @@ pub(crate) struct Tab {
 pub(crate) struct ExplorePage {
     pub(crate) frame: Frame,
     pub(crate) q: String,
+    /// The script that the query box loads when somebody types in it.
+    pub(crate) suggest_href: &'static str,
     pub(crate) bad_query: bool,
     pub(crate) when: When,
     pub(crate) step_text: String,
     pub(crate) step_auto: String,
-    pub(crate) table_view: bool,
+    pub(crate) view: &'static str,
     pub(crate) tabs: Vec<Tab>,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) warnings: Vec<String>,
+    /// Queries that may have been meant, in words, and their addresses.
+    pub(crate) ways: Vec<(String, String)>,
     pub(crate) chart: Option<Graph>,
+    pub(crate) heatmap: Option<Spread>,
     pub(crate) table: Option<Table>,
     pub(crate) cost: String,
     pub(crate) metrics: Option<MetricList>,
@@ -80,17 +92,21 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<ExplorePage, Failure>
     let mut page = ExplorePage::new(frame, parameters, asked.now_ms);
     let view = View::of(&asked.state.store, &asked.tenant)?;
     if page.q.is_empty() {
-        match view.snapshot() {
+        let nothing = asked.store()?.is_none_or(|tenant| newest_ms(&tenant.stats()).is_none());
+        match view.snapshot().filter(|_| !nothing) {
             Some(snapshot) => page.metrics = Some(MetricList::new(snapshot, &parameters.find)?),
             None => page.empty = Some(Empty::of(&asked.state.settings)),
         }
         return Ok(page);
     }
     let metrics = asked.metrics(&view);
-    if page.table_view {
+    if page.view == TABLE {
         let at_ms = page.when.window.end_ms;
         let answer = metrics.instant(&page.q, at_ms);
         page.show_table(answer, asked.now_ms);
+        if page.table.as_ref().is_some_and(|table| table.rows.is_empty()) {
+            page.offer_names(&view.label_values(METRIC_NAME, &[], MsRange::ALL)?);
+        }
         return Ok(page);
     }
     let step_ms = match step_ms(&parameters.step, &page.when.window) {
@@ -102,7 +118,35 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<ExplorePage, Failure>
     };
     let answer = metrics.range(&page.q, aligned(page.when.window.ms(), step_ms), step_ms);
     page.show_graph(answer, step_ms, asked.now_ms);
+    if page.chart.is_none() && page.heatmap.is_none() && page.troubles.is_empty() {
+        page.offer_names(&view.label_values(METRIC_NAME, &[], MsRange::ALL)?);
+    }
     Ok(page)
+}
+
+/// What the bounds of the buckets of a query's first metric count, whatever is computed of them.
+fn bucket_unit(q: &str) -> Unit {
+    let Ok(expr) = query::promql::parse(q) else { return Unit::Number };
+    let unit = |name: &str| Unit::of_metric(name.strip_suffix("_bucket").unwrap_or(name));
+    metric_names(&expr).next().map_or(Unit::Number, unit)
+}
+
+/// The metrics that an expression names, from left to right.
+fn metric_names(expr: &query::promql::Expr) -> impl Iterator<Item = &str> {
+    let matchers = query::promql::selectors(expr).into_iter().flatten();
+    matchers.filter(|of| of.name == METRIC_NAME && of.op == MatchOp::Equal).map(|of| of.value.as_str())
+}
+
+/// The name most like this one, if one is close enough to have been meant.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    // Longer ones are no typing, and would cost.
+    const BYTES_MAX: usize = 128;
+    if name.len() > BYTES_MAX {
+        return None;
+    }
+    let near = known.iter().filter(|other| other.len() <= BYTES_MAX);
+    let (distance, found) = near.map(|other| (model::spelling::distance(name, other), other)).min()?;
+    (distance <= 1 + name.len() / 6).then_some(found)
 }
 
 fn step_ms(text: &str, window: &Window) -> Result<i64, Trouble> {
@@ -126,30 +170,32 @@ fn step_ms(text: &str, window: &Window) -> Result<i64, Trouble> {
 impl ExplorePage {
     pub(crate) fn new(frame: Frame, parameters: &Parameters, now_ms: i64) -> ExplorePage {
         let q = parameters.q.trim().to_string();
-        let table_view = parameters.view == "table";
-        let view = if table_view { "table" } else { "" };
+        let view = [TABLE, HEATMAP].into_iter().find(|view| *view == parameters.view).unwrap_or_default();
         let kept = [("q", q.as_str()), ("step", parameters.step.as_str()), ("view", view)];
         let (when, trouble) = When::parse("/explore", &kept, &parameters.from, &parameters.to, now_ms);
-        let tab = |name, view: &str, current| {
+        let tab = |name, of: &'static str| {
             let parts = [
                 ("q", q.as_str()),
                 ("from", &when.window.from),
                 ("to", &when.window.to),
                 ("step", &parameters.step),
-                ("view", view),
+                ("view", of),
             ];
-            Tab { name, href: link("/explore", &parts), current }
+            Tab { name, href: link("/explore", &parts), current: of == view }
         };
         ExplorePage {
             frame,
+            suggest_href: &SUGGEST_JS_HREF,
             bad_query: false,
-            tabs: vec![tab("Graph", "", !table_view), tab("Table", "table", table_view)],
+            tabs: vec![tab("Graph", ""), tab("Table", TABLE), tab("Heatmap", HEATMAP)],
             step_text: parameters.step.trim().into(),
             step_auto: format_duration_ms(auto_step_ms(when.window.length_ms())),
-            table_view,
+            view,
             troubles: trouble.into_iter().collect(),
             warnings: Vec::new(),
+            ways: Vec::new(),
             chart: None,
+            heatmap: None,
             table: None,
             cost: String::new(),
             metrics: None,
@@ -179,7 +225,33 @@ impl ExplorePage {
             Err(error) => return self.fail(&error),
         };
         self.note(&answer);
-        let Value::Matrix(rows) = answer.value else { return };
+        let drawing = Drawing {
+            range: aligned(self.when.window.ms(), step_ms),
+            step_ms,
+            unit: value_unit(&self.q),
+            limit: None,
+            bands: &[],
+            from: &self.when.window.from,
+            to: &self.when.window.to,
+            now_ms,
+        };
+        let Value::Matrix(rows) = &answer.value else { return };
+        // Native histograms have no line to draw.
+        if self.view == HEATMAP || (rows.is_empty() && !answer.histograms.is_empty()) {
+            let unit = bucket_unit(&self.q);
+            self.heatmap = Spread::of(rows, &answer.histograms, &Drawing { unit, ..drawing });
+            if self.heatmap.is_some() {
+                return;
+            }
+            let nothing = rows.is_empty() && answer.histograms.is_empty();
+            if !nothing {
+                self.warnings.push(
+                    "There are no buckets in this answer, so it has no heatmap. Ask for sum by (le) (rate(NAME_bucket[5m])), or for rate(NAME[5m]) of a native histogram."
+                        .into(),
+                );
+                return;
+            }
+        }
         if rows.is_empty() {
             self.warnings.push(
                 "No series matches in this window. Check names and labels in the list of metrics, or widen the window."
@@ -187,19 +259,28 @@ impl ExplorePage {
             );
             return;
         }
-        self.chart = Some(Graph::new(
-            &rows,
-            &Drawing {
-                range: aligned(self.when.window.ms(), step_ms),
-                step_ms,
-                unit: value_unit(&self.q),
-                limit: None,
-                bands: &[],
-                from: &self.when.window.from,
-                to: &self.when.window.to,
-                now_ms,
-            },
-        ));
+        self.chart = Some(Graph::new(rows, &drawing));
+    }
+
+    /// After an answer without anything: a metric that no series has is misspelt, most likely.
+    pub(crate) fn offer_names(&mut self, known: &[String]) {
+        let Ok(expr) = query::promql::parse(&self.q) else { return };
+        for name in metric_names(&expr) {
+            if known.iter().any(|other| other == name) {
+                continue;
+            }
+            let shown = one_line(name, 120);
+            match nearest(name, known) {
+                Some(nearest) => {
+                    let q = self.q.replace(name, nearest);
+                    let window = [("from", &*self.when.window.from), ("to", &self.when.window.to)];
+                    let parts = [&[("q", &*q), ("step", &self.step_text), ("view", self.view)][..], &window].concat();
+                    let words = format!("No metric is called {shown}. Ask for {}", one_line(nearest, 120));
+                    self.ways.push((words, link("/explore", &parts)));
+                }
+                None => self.ways.push((format!("No metric is called {shown}. All of them"), "/explore".into())),
+            }
+        }
     }
 
     pub(crate) fn show_table(&mut self, answer: Result<Answer, QueryError>, now_ms: i64) {

@@ -32,11 +32,12 @@ pub(crate) struct NavItem {
 }
 
 /// Address, name, and whether it stands in the bar of a phone too, where there is room for four and the way to the others.
-const NAV: [(&str, &str, bool); 8] = [
+const NAV: [(&str, &str, bool); 9] = [
     ("/", "Overview", true),
     ("/explore", "Metrics", true),
     ("/logs", "Logs", true),
     ("/alerts", "Alerts", true),
+    ("/d", "Dashboards", false),
     ("/silences", "Silences", false),
     ("/notifications", "Deliveries", false),
     ("/ingest", "Intake", false),

@@ -3,6 +3,7 @@
 //! With `GALLERY=DIR` the pages are written there too, to be looked at in a browser.
 
 mod content;
+pub(super) use content::HOSTILE;
 mod pages;
 
 use std::io::Write as _;

@@ -77,16 +77,20 @@ impl MetricList {
     }
 }
 
+/// A metric as a query names it; one with other characters than Prometheus' stands in quotes.
+pub(crate) fn selector(name: &str) -> String {
+    if model::labels::is_metric_name(name) { name.to_string() } else { format!("{{{name:?}}}") }
+}
+
 /// The first thing one would want to see of a metric.
 fn suggested(family: &str, name: &str, kind: Option<MetricKind>) -> String {
-    let selector = |name: &str| {
-        if model::labels::is_metric_name(name) { name.to_string() } else { format!("{{{name:?}}}") }
-    };
     match kind {
         Some(MetricKind::Counter) => format!("rate({}[5m])", selector(family)),
         Some(MetricKind::Histogram) if family != name => {
             format!("histogram_quantile(0.99, sum by (le) (rate({}[5m])))", selector(&format!("{family}_bucket")))
         }
+        // A native one.
+        Some(MetricKind::Histogram) => format!("histogram_quantile(0.99, sum(rate({}[5m])))", selector(name)),
         _ => selector(name),
     }
 }

@@ -10,6 +10,7 @@ mod asked;
 mod assets;
 mod badge;
 mod changes;
+mod dashboard;
 mod empty;
 mod entity;
 mod entity_panels;
@@ -18,6 +19,7 @@ mod failure;
 mod form;
 mod frame;
 mod graph;
+mod heatmap;
 mod history_view;
 mod hosts;
 mod ingest;
@@ -38,12 +40,15 @@ mod metric_list;
 mod noise;
 mod notifications;
 mod overview;
+mod panel;
 mod pushed;
 mod rule;
 mod rule_chart;
 mod services;
 mod settings;
 mod silences;
+mod status;
+mod suggest;
 mod text;
 mod threshold;
 mod what_if;
@@ -64,6 +69,7 @@ use crate::State;
 pub(crate) use alert_view::value_unit;
 pub(crate) use frame::error_page;
 pub(crate) use graph::{aligned, auto_step_ms, names as series_names};
+pub(crate) use status::LastStatus;
 pub use text::one_line;
 pub(crate) use threshold::{Threshold, threshold};
 
@@ -72,6 +78,7 @@ pub fn router() -> Router<State> {
     Router::new()
         .route("/", get(overview::page))
         .route("/explore", get(explore::page))
+        .route("/explore/suggest", get(suggest::suggest))
         .route("/logs", get(logs::page))
         .route("/logs/context", get(log_around::context))
         .route("/logs/trace", get(log_around::trace))
@@ -81,6 +88,10 @@ pub fn router() -> Router<State> {
         .route("/alerts/why/{fingerprint}", get(alert_trace::page))
         .route("/alerts/why/{fingerprint}/ack", post(alert_trace::acknowledge))
         .route("/alerts/why/{fingerprint}/unack", post(alert_trace::unacknowledge))
+        .route("/d", get(dashboard::list))
+        .route("/d/{name}", get(dashboard::page))
+        .route("/status", get(status::page))
+        .route("/status.json", get(status::as_json))
         .route("/silences", get(silences::page).post(silences::create))
         .route("/silences/{id}/expire", post(silences::expire))
         .route("/ingest", get(ingest::page))

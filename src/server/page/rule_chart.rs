@@ -26,8 +26,8 @@ pub(crate) struct RuleChart {
 pub(crate) struct Course<'a> {
     pub(crate) range: MsRange,
     /// The window as it stands in links.
-    pub(crate) from: &'a str,
-    pub(crate) to: &'a str,
+    pub(crate) from: String,
+    pub(crate) to: String,
     pub(crate) bands: Vec<Band>,
     /// Only the series of an alert with these labels, where labels tell.
     pub(crate) of: Option<&'a Labels>,
@@ -95,8 +95,8 @@ impl RuleChart {
             unit,
             limit: limit.map(|limit| (limit.operator, limit.limit)),
             bands: &course.bands,
-            from: course.from,
-            to: course.to,
+            from: &course.from,
+            to: &course.to,
             now_ms: course.now_ms,
         };
         RuleChart { graph: Some(Graph::new(&rows, &drawing)), trouble: None }

@@ -46,6 +46,16 @@ impl SmallDatabase {
         })
     }
 
+    /// Runs between two commits: the file stays as it is until the job is done.
+    pub(crate) fn hold<T>(&self, job: impl FnOnce() -> T) -> Result<T, redb::Error> {
+        self.with(|db| {
+            let txn = db.begin_write()?;
+            let out = job();
+            txn.abort()?;
+            Ok(out)
+        })
+    }
+
     fn with<T>(&self, job: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
         let guard = self.opened()?;
         let db = guard.as_ref().ok_or(redb::Error::PreviousIo)?;

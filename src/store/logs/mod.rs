@@ -241,6 +241,11 @@ impl LogStore {
         })
     }
 
+    /// The highest number of a request of which some day has everything in its blocks; 0 when none has.
+    pub(crate) fn covered_seq(&self) -> u64 {
+        self.state.lock().days.values().filter_map(|day| day.covered_seq).max().unwrap_or(0)
+    }
+
     /// The records of an intake record's log part, at replay: packed, or a block as the first release wrote.
     pub(crate) fn decode(payload: &[u8]) -> Result<PackedLogs, StoreError> {
         let decoded = if PackedLogs::is_packed(payload) {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::super::pipeline::LogfmtDecoder;
+
 /// Names under which a stream label, structured metadata, or a field of the line tells the level; the first found counts.
 pub const LEVEL_NAMES: [&str; 14] = [
     "level",
@@ -70,7 +72,7 @@ pub(crate) fn of_line(line: &str) -> &'static str {
     let named = if trimmed.starts_with('{') && trimmed.ends_with('}') {
         let mut walk = Json { text: line.as_bytes(), at: 0 };
         walk.blank();
-        walk.object(0).ok().flatten().map(str::to_owned)
+        walk.object(0).ok().flatten().map(Cow::Borrowed)
     } else if line.contains('=') {
         logfmt(line)
     } else {
@@ -79,52 +81,19 @@ pub(crate) fn of_line(line: &str) -> &'static str {
     named.and_then(|value| known(&value)).unwrap_or_else(|| of_words(line))
 }
 
-/// The value of the `key=value` whose key comes first in the list of names, in any case.
-fn logfmt(line: &str) -> Option<String> {
-    let bytes = line.as_bytes();
-    let mut best: Option<(usize, &str)> = None;
-    let mut at = 0;
-    while at < bytes.len() {
-        while at < bytes.len() && bytes[at] <= b' ' {
-            at += 1;
+/// The value of the `key=value` whose key comes first in the list of names, in any case; what follows a pair that is wrong is not read.
+fn logfmt(line: &str) -> Option<Cow<'_, str>> {
+    let mut best: Option<(usize, Cow<'_, str>)> = None;
+    for pair in LogfmtDecoder::new(line, true) {
+        let Some(place) = LEVEL_NAMES.iter().position(|name| name.eq_ignore_ascii_case(pair.key)) else { continue };
+        if best.as_ref().is_none_or(|(before, _)| place < *before) {
+            best = Some((place, pair.value));
         }
-        let from = at;
-        while at < bytes.len() && bytes[at] > b' ' && bytes[at] != b'=' && bytes[at] != b'"' {
-            at += 1;
-        }
-        let key = &line[from..at];
-        if bytes.get(at) != Some(&b'=') {
-            // A word without a value, or a quote where none may stand.
-            while at < bytes.len() && bytes[at] > b' ' {
-                at += 1;
-            }
-            continue;
-        }
-        at += 1;
-        let value = if bytes.get(at) == Some(&b'"') {
-            let start = at + 1;
-            at = start;
-            while at < bytes.len() && bytes[at] != b'"' {
-                at += if bytes[at] == b'\\' { 2 } else { 1 };
-            }
-            let end = at.min(bytes.len());
-            at = end + 1;
-            line.get(start..end).unwrap_or_default()
-        } else {
-            let start = at;
-            while at < bytes.len() && bytes[at] > b' ' {
-                at += 1;
-            }
-            &line[start..at]
-        };
-        let place = LEVEL_NAMES.iter().position(|name| name.eq_ignore_ascii_case(key));
-        if let Some(place) = place
-            && best.is_none_or(|(before, _)| place < before)
-        {
-            best = Some((place, value));
+        if place == 0 {
+            break;
         }
     }
-    best.map(|(_, value)| value.to_owned())
+    best.map(|(_, value)| value)
 }
 
 /// A walk over JSON that stops at what is none; what was found before counts.
@@ -312,6 +281,15 @@ mod tests {
             ("level=notice msg=\"so debug it\"", "debug"),
             ("lvl=info LEVEL=error", "error"),
             ("a=\"open", "unknown"),
+            ("GET /a?x=1&y=2 msg=\"a warning\" level=error", "warn"),
+            ("a \"b\" level=info: error", "info"),
+            ("severity=error x lvl=debug", "error"),
+            ("level=\"in\\u0066o\"", "info"),
+            ("component=misc:error [info] processed", "info"),
+            ("fooerror errorbar misc:error error_code", "unknown"),
+            (r#"{"error": "something"}"#, "error"),
+            ("2026-01-01T10:00:00Z\twarn\tads\tupdate: warning, error_rate=0.05", "warn"),
+            ("2026-01-01 10:00:00.000  INFO 1 --- [main] com.example.ErrorController : /error-resource", "info"),
             ("größe error", "error"),
         ] {
             assert_eq!(of_line(line), expected, "{line}");

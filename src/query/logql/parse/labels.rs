@@ -82,6 +82,10 @@ impl Parser {
                         self.next();
                         Ok(LabelFilter::Duration { name, op, ns })
                     }
+                    // Loki hands queries on as text, where no bytes are `0B`, which its lexer takes for a binary number.
+                    Token::Bytes(0) => Err(ParseError::whole(format!(
+                        "a size of 0 in the filter of {name} cannot be compared with; use the number 0"
+                    ))),
                     Token::Bytes(bytes) => {
                         self.next();
                         Ok(LabelFilter::Bytes { name, op, bytes })

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 /// Reads pairs one by one. The last fault is kept.
-pub(super) struct Decoder<'l> {
+pub(crate) struct Decoder<'l> {
     line: &'l str,
     at: usize,
     /// A pair that is wrong ends the line; else it is passed over up to the next blank.
@@ -13,14 +13,14 @@ pub(super) struct Decoder<'l> {
     fault: Option<String>,
 }
 
-pub(super) struct Pair<'l> {
-    pub(super) key: &'l str,
+pub(crate) struct Pair<'l> {
+    pub(crate) key: &'l str,
     /// Empty when there is none.
-    pub(super) value: Cow<'l, str>,
+    pub(crate) value: Cow<'l, str>,
 }
 
 impl<'l> Decoder<'l> {
-    pub(super) fn new(line: &'l str, strict: bool) -> Decoder<'l> {
+    pub(crate) fn new(line: &'l str, strict: bool) -> Decoder<'l> {
         Decoder { line, at: 0, strict, fault: None }
     }
 

@@ -37,6 +37,7 @@ use super::ast::{self, LogExpr, NamedMatcher, Stage};
 use super::error::ParseError;
 
 pub use self::labels::{DUPLICATE_SUFFIX, ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR, Pair};
+pub(crate) use self::logfmt::Decoder as LogfmtDecoder;
 pub use self::sample::{Extractor, Sample};
 pub(crate) use self::sanitize::json_label;
 

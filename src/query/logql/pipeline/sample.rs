@@ -7,8 +7,8 @@ use super::super::error::ParseError;
 use super::super::units;
 use super::hints::{Hints, Use};
 use super::label_filter::Filter;
-use super::labels::{Labels, SAMPLE_ERROR};
-use super::{Entry, Passed, Pipeline, Reads, Scratch, filters, steps};
+use super::labels::{ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR, SAMPLE_ERROR};
+use super::{Entry, Passed, Pipeline, Reads, Scratch, Step, filters, steps};
 
 /// The pipeline of a range aggregation, and what is measured of the entries that pass it.
 #[derive(Debug)]
@@ -55,7 +55,10 @@ impl Extractor {
         let grouping = outer.or(range.grouping.as_ref());
         let no_labels = range.op == RangeOp::Absent || grouping.is_some_and(Grouping::is_single);
         let mut grouping = grouping.cloned().filter(|grouping| !grouping.labels.is_empty());
-        let steps = steps(&range.range.log.stages)?;
+        let mut steps = steps(&range.range.log.stages)?;
+        if !matches!(range.op, RangeOp::Bytes | RangeOp::BytesRate) {
+            leave_out_unread_lines(&mut steps);
+        }
         let mut pipeline = Pipeline { steps, hints: Hints::default() };
         let mut all_filters = filters(&pipeline.steps);
         let mut required = pipeline.names();
@@ -125,6 +128,11 @@ impl Extractor {
                 None => return Reads::All,
             }
         }
+        let is_plain = self.pipeline.only_filters() && !matches!(self.measure, Measure::Label { .. });
+        if !is_plain && !names.is_empty() {
+            // Sent with an entry they are its errors, as those of stages are.
+            names.extend([ERROR, ERROR_DETAILS, PRESERVE_ERROR].map(str::to_owned));
+        }
         names.sort();
         names.dedup();
         Reads::Only(names)
@@ -164,7 +172,7 @@ impl Extractor {
         }
         let value = self.run(entry, scratch, &mut labels)?;
         let value_of = |name: &str| labels.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        let has_error = value_of(super::ERROR).is_some() && value_of(super::PRESERVE_ERROR) != Some("true");
+        let has_error = value_of(ERROR).is_some() && value_of(PRESERVE_ERROR) != Some("true");
         Some(Sample { value, labels, has_error })
     }
 
@@ -212,4 +220,12 @@ impl Extractor {
             }
         }
     }
+}
+
+/// Takes out each `line_format` whose line no stage behind it reads. As in Loki its template has no say then: neither its errors, nor the
+/// labels that it names.
+fn leave_out_unread_lines(steps: &mut Vec<Step>) {
+    let last_read = steps.iter().rposition(|step| matches!(step, Step::Lines(_) | Step::Parser(_)));
+    let mut at = 0..;
+    steps.retain(|step| at.next() < last_read || !matches!(step, Step::LineFormat(_)));
 }

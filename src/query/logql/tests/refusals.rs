@@ -199,6 +199,7 @@ fn and_many_more() {
         "{app=\"x\"} | a=ip(\"x\")",
         "{app=\"x\"} | a > 0x10",
         "{app=\"x\"} | a > 0B",
+        "{app=\"x\"} | a > 0KB",
         "{app=\"x\"} | distinct a",
         "{app=\"x\"} | unwrap a",
         "{app=\"x\"}[5m]",

@@ -201,6 +201,11 @@ static FUNCTIONS: &[Function] = &[
     date("year", date::year),
 ];
 
+/// Every function, by name.
+pub(crate) fn all() -> &'static [Function] {
+    FUNCTIONS
+}
+
 /// The function of exactly this name.
 pub(crate) fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.binary_search_by(|function| function.name.cmp(name)).ok().map(|at| &FUNCTIONS[at])

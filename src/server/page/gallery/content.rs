@@ -16,7 +16,7 @@ use super::super::hosts::{Host, Hosts};
 use super::super::services::{Service, Services};
 
 pub(super) const NOW_MS: i64 = 1_795_230_760_000; // 2026-11-21T03:12:40Z
-pub(super) const HOSTILE: &str = "<script>alert(1)</script>\u{1b}[31m \"quoted\" 'x' & \u{202e}gnp.exe\u{7}";
+pub(in super::super) const HOSTILE: &str = "<script>alert(1)</script>\u{1b}[31m \"quoted\" 'x' & \u{202e}gnp.exe\u{7}";
 
 pub(super) fn frame(path: &str) -> Frame {
     Frame::plain("vessel-7", "0.1.0", NOW_MS, path, 3)
@@ -289,6 +289,13 @@ pub(super) fn matrix(series: usize) -> Value {
         )
     };
     Value::Matrix((0..series).map(row).collect())
+}
+
+/// Of a histogram, as rates of its buckets.
+pub(super) fn classic_buckets() -> Value {
+    let start = (NOW_MS - 3_600_000).div_euclid(10_000) * 10_000;
+    let row = |(n, le): (usize, &str)| (labels(&[("le", le)]), line(start, 10_000, 360, 2, (n + 1) as f64));
+    Value::Matrix(["0.01", "0.05", "0.1", "0.5", "1", "+Inf"].into_iter().enumerate().map(row).collect())
 }
 
 pub(super) fn log_rows(count: usize) -> SearchAnswer {

@@ -11,9 +11,9 @@ use store::TenantStats;
 use super::super::alert_view::Deliveries;
 use super::super::metric_list::MetricList;
 use super::super::{
-    alert_logs, alert_trace, alerts, changes, empty, entity, entity_panels, explore, history_view, ingest,
+    alert_logs, alert_trace, alerts, changes, dashboard, empty, entity, entity_panels, explore, history_view, ingest,
     ingest_refused, ingest_senders, log_around, log_facets, log_patterns, logs, notifications, overview, rule,
-    rule_chart, text, threshold, what_if,
+    rule_chart, status, text, threshold, what_if,
 };
 use super::content::*;
 
@@ -45,6 +45,10 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut page = explore_page(&parameters("rate(http_requests_total[5m])", ""));
     page.show_graph(Ok(answer(matrix(48))), 10_000, NOW_MS);
     out.push(("explore-many", html(&page)));
+    let mut page = explore_page(&parameters("rate(request_duration_seconds_bucket[5m])", "heatmap"));
+    page.show_graph(Ok(answer(classic_buckets())), 10_000, NOW_MS);
+    assert!(page.heatmap.is_some());
+    out.push(("explore-heatmap", html(&page)));
     let mut page = explore_page(&parameters("system_memory_usage_bytes", "table"));
     let elements = (0..600).map(|n| {
         (
@@ -139,19 +143,18 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     page.show_nothing(18_211, Some(NOW_MS * NS_PER_MS), NOW_MS);
     out.push(("logs-none", html(&page)));
 
-    for tab in ["active", "pending", "resolved", "history", "noise", "rules"] {
+    for (name, tab) in [
+        ("alerts", "active"),
+        ("alerts-pending", "pending"),
+        ("alerts-resolved", "resolved"),
+        ("alerts-history", "history"),
+        ("alerts-noise", "noise"),
+        ("alerts-rules", "rules"),
+    ] {
         let parameters = alerts::Parameters { tab: tab.into(), before: None };
         let page =
             alerts::AlertsPage::new(frame("/alerts"), &parameters, &groups, deliveries(), &transitions(), NOW_MS);
-        out.push((
-            ["alerts", "alerts-pending", "alerts-resolved", "alerts-history", "alerts-noise", "alerts-rules"][[
-                "active", "pending", "resolved", "history", "noise", "rules",
-            ]
-            .iter()
-            .position(|t| *t == tab)
-            .unwrap_or(0)],
-            html(&page),
-        ));
+        out.push((name, html(&page)));
     }
     let page = alerts::AlertsPage::new(
         frame("/alerts"),
@@ -204,6 +207,18 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     );
     page.show_panels(Vec::new(), &["Latency of requests"]);
     out.push(("service", html(&page)));
+
+    let dashboards = crate::Dashboards::default();
+    let bad = crate::DashboardError { file: "dashboards/x.yml".into(), line: 7, reason: HOSTILE.into() };
+    dashboards.replace(vec![Err(bad)]);
+    let all = dashboards.all();
+    out.push(("dashboards", html(&dashboard::DashboardsPage::new(frame("/d"), &all))));
+    let first = all.iter().flatten().find(|dashboard| dashboard.name == "services").expect("it comes with the program");
+    let chosen = [("service".to_owned(), HOSTILE.to_owned())].into();
+    let mut page = dashboard::DashboardPage::new(frame("/d"), first, &chosen, NOW_MS);
+    page.choices = vec![dashboard::Choice::new(&first.variables[0], vec!["api".into()], HOSTILE)];
+    out.push(("dashboard", html(&page)));
+    out.push(("status", html(&status::example(NOW_MS))));
 
     let mut page = ingest::IngestPage::new(frame("/ingest"));
     let key = |signal: &str, reason: &str| (signal.to_owned(), reason.to_owned());

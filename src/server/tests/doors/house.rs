@@ -55,6 +55,7 @@ pub(crate) fn settings() -> ServerSettings {
             attribute_bytes_max: 8 << 10,
             record_bytes_max: 256 << 10,
         },
+        status: server::StatusSettings::default(),
         version: "0.0.0-test",
         otlp_http_addr: "127.0.0.1:4318".into(),
         otlp_grpc_addr: "127.0.0.1:4317".into(),

@@ -23,3 +23,4 @@ mod payload;
 mod prometheus;
 mod remote_write;
 mod status;
+mod suggest;

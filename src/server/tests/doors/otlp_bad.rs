@@ -47,7 +47,7 @@ fn cases() -> Vec<Case> {
         case("no content type", "/v1/metrics", "", "", good.clone(), 415, "application/x-protobuf"),
         case("a form", "/v1/metrics", "application/x-www-form-urlencoded", "", good.clone(), 415, "application/json"),
         case("text", "/v1/logs", "text/plain", "", b"hello".to_vec(), 415, "application/json"),
-        case("brotli", "/v1/metrics", PB, "br", good.clone(), 415, "gzip, zstd, deflate"),
+        case("brotli", "/v1/metrics", PB, "br", good.clone(), 415, "gzip, zstd, snappy, deflate"),
         case("two packings", "/v1/metrics", PB, "gzip, zstd", good.clone(), 415, "Content-Encoding"),
         case("cut protobuf", "/v1/metrics", PB, "", good[..good.len() - 3].to_vec(), 400, "byte"),
         case("a wrong wire type", "/v1/metrics", PB, "", vec![0x08, 0x01], 400, "resource_metrics"),

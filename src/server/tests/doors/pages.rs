@@ -16,10 +16,10 @@ fn ns(at_ms: i64) -> String {
 }
 
 /// Attributes, time in ms, and value of a point.
-type Point<'a> = (&'a [(&'a str, &'a str)], i64, f64);
+pub(crate) type Point<'a> = (&'a [(&'a str, &'a str)], i64, f64);
 
 /// Points of a gauge or, with `monotonic`, of a cumulative sum: name, unit, and its points.
-fn metric(name: &str, unit: &str, monotonic: bool, points: &[Point<'_>]) -> Value {
+pub(crate) fn metric(name: &str, unit: &str, monotonic: bool, points: &[Point<'_>]) -> Value {
     let points: Vec<Value> = points
         .iter()
         .map(|(labels, at_ms, value)| {
@@ -31,7 +31,7 @@ fn metric(name: &str, unit: &str, monotonic: bool, points: &[Point<'_>]) -> Valu
     json!({"name": name, "unit": unit, "description": "A <b>test</b> metric.", kind: data})
 }
 
-async fn push_metrics(house: &House, resource: &[(&str, &str)], metrics: Vec<Value>) {
+pub(crate) async fn push_metrics(house: &House, resource: &[(&str, &str)], metrics: Vec<Value>) {
     let body = json!({"resourceMetrics": [{
         "resource": {"attributes": attributes(resource)}, "scopeMetrics": [{"metrics": metrics}]}]});
     let reply = house.post("/v1/metrics", &JSON, body.to_string().into_bytes()).await;
@@ -359,4 +359,96 @@ async fn a_rule_tells_how_often_it_would_have_fired() {
         &["As it is it would have fired once in the last 7 d", "Like this it would have fired never", "value=\"-1\""],
     );
     holds(&house.get(&format!("{path}?for=soon"), &[]).await, &["is no duration"]);
+}
+
+#[tokio::test]
+async fn dashboards_are_files_and_what_is_chosen_is_in_the_address() {
+    let house = House::open(settings()).await;
+    holds(&house.get("/d", &[]).await, &["This appliance", "href=\"/d/services\"", "built in"]);
+    holds(&house.get("/d/services", &[]).await, &["No data has been received yet"]);
+    assert_eq!(house.get("/d/none", &[]).await.status, 404);
+    let text = "title: Rooms\nvariables: [{name: room, label: room, of: temp}]\npanels:\n  - {title: Heat, limit: 85, query: 'temp{room=~\"$room\"}'}\n  - {title: Cold, query: 'cold{room=~\"$room\"}'}\n";
+    house.state.dashboards.replace(vec![
+        server::Dashboard::parse("rooms", text, "dashboards/rooms.yml"),
+        server::Dashboard::parse("bad", "title: [", "dashboards/bad.yml"),
+    ]);
+    let at_ms = now_ms() - 60_000;
+    let points: [(&[(&str, &str)], i64, f64); 2] =
+        [(&[("room", "engine")], at_ms, 91.2), (&[("room", "bridge (1)")], at_ms, 20.5)];
+    push_metrics(&house, &[], vec![metric("temp", "", false, &points)]).await;
+    holds(&house.get("/d", &[]).await, &["href=\"/d/rooms\"", "dashboards/bad.yml:1: "]);
+    let all = ["<option value=\"engine\">engine", "Nothing in this window of: Cold.", "91.2", "20.5"];
+    holds(&house.get("/d/rooms", &[]).await, &all);
+    let one = house.get("/d/rooms?room=bridge%20(1)&from=now-2h", &[]).await;
+    holds(&one, &["<option value=\"bridge (1)\" selected>", "20.5", "room=bridge%20(1)&#38;from=now-6h"]);
+    assert!(!one.text().contains("91.2"), "{}", one.text());
+    let gone = house.get("/d/rooms?room=gone", &[]).await;
+    holds(&gone, &["<option value=\"gone\" selected>", "Nothing in this window of: Heat, Cold."]);
+}
+
+#[tokio::test]
+async fn histograms_are_drawn_as_heatmaps() {
+    let house = House::open(settings()).await;
+    let at_ms = now_ms() - 60_000;
+    let buckets: [(&[(&str, &str)], i64, f64); 3] =
+        [(&[("le", "0.1")], at_ms, 3.0), (&[("le", "0.5")], at_ms, 9.0), (&[("le", "+Inf")], at_ms, 9.0)];
+    push_metrics(
+        &house,
+        &[],
+        vec![metric("lat_bucket", "", false, &buckets), metric("temp", "", false, &buckets[..1])],
+    )
+    .await;
+    let page = house.get("/explore?q=lat_bucket&view=heatmap&from=now-5m", &[]).await;
+    holds(
+        &page,
+        &[
+            "class=\"chart heat\"",
+            "class=\"h7\"",
+            "The fullest bucket is 0.1 to 0.5, with 66.7 % of all.",
+            "aria-current=\"page\">Heatmap",
+        ],
+    );
+    let none = house.get("/explore?q=sum(temp)&view=heatmap", &[]).await;
+    holds(&none, &["There are no buckets in this answer"]);
+}
+
+#[tokio::test]
+async fn the_status_page_is_for_strangers_only_where_it_is_said_to_be() {
+    let everything = server::StatusComponent { name: "Shop".into(), alerts: Vec::new() };
+    for (public, status) in [(false, 401), (true, 200)] {
+        let components = vec![everything.clone()];
+        let house = House::open(server::ServerSettings {
+            auth: server::AuthMode::Token,
+            status: server::StatusSettings { public, components },
+            ..settings()
+        })
+        .await;
+        for path in ["/status", "/status.json"] {
+            assert_eq!(house.get(path, &[]).await.status, status, "{path}");
+        }
+        assert_eq!(house.get("/alerts", &[]).await.status, 401);
+        if public {
+            let page = house.get("/status", &[]).await;
+            holds(&page, &["All works", "Shop", "100 % up in the last 0 s, down on 0 days", "class=\"k0\""]);
+            assert_eq!(page.header("cache-control"), "public, max-age=30");
+            assert!(page.body.len() < 15_000, "{} bytes", page.body.len());
+            let json = house.get("/status.json", &[]).await.json();
+            assert_eq!(json["components"][0]["state"], "operational");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_metric_leads_to_the_one_that_was_meant() {
+    let house = House::open(settings()).await;
+    let points: [(&[(&str, &str)], i64, f64); 1] = [(&[("room", "engine")], now_ms() - 60_000, 91.2)];
+    push_metrics(&house, &[], vec![metric("engine_temp", "", false, &points)]).await;
+    for view in ["", "&view=table"] {
+        let page = house.get(&format!("/explore?q=max(engin_temp)&from=now-5m{view}"), &[]).await;
+        holds(&page, &["No metric is called engin_temp. Ask for engine_temp", "href=\"/explore?q=max(engine_temp)"]);
+        let page = house.get(&format!("/explore?q=bridge_humidity{view}"), &[]).await;
+        holds(&page, &["No metric is called bridge_humidity. All of them"]);
+        let page = house.get(&format!("/explore?q=engine_temp%7Broom%3D%22x%22%7D{view}"), &[]).await;
+        assert!(!page.text().contains("No metric is called"), "{}", page.text());
+    }
 }

@@ -5,7 +5,8 @@ pub(crate) mod disk;
 
 use std::collections::BTreeMap;
 
-use model::{Histogram, Labels, MetricBatch, MsRange, Sample, SeriesEntry, SeriesId};
+use model::{Histogram, Labels, MetricBatch, MsRange, NsRange, Sample, SeriesEntry, SeriesId};
+use store::logs::IndexQuery;
 use store::{ReadGuard, StoreError, Tenant};
 
 /// A noon in 2026; days around it are ordinary.
@@ -99,6 +100,20 @@ pub(crate) fn read_all(tenant: &Tenant, range: MsRange) -> Model {
             assert_eq!(before, None, "a float and a histogram of one time");
         }
     }
+    found
+}
+
+/// The observed times of all log records, ascending: the tests number records by them.
+pub(crate) fn log_numbers(tenant: &Tenant) -> Vec<i64> {
+    let snapshot = tenant.snapshot().unwrap();
+    let head = snapshot.logs().head(NsRange::ALL).flat_map(|part| part.records());
+    let mut found: Vec<i64> = head.map(|record| record.observed_time_ns()).collect();
+    let never = || Ok::<(), StoreError>(());
+    for block in snapshot.logs().blocks(NsRange::ALL, &IndexQuery::All, never).unwrap().0 {
+        let batch = block.read().unwrap().unwrap().batch().unwrap();
+        found.extend(batch.records.iter().map(|(_, _, record)| record.observed_time_ns));
+    }
+    found.sort_unstable();
     found
 }
 

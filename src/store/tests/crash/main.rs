@@ -2,6 +2,7 @@
 //! there whole or not at all. At random, and at every write of each long work of upkeep.
 
 mod attack;
+mod backup;
 #[path = "../common/mod.rs"]
 mod common;
 mod every_write;

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use chance::Random;
 use model::time::{Day, MS_PER_DAY};
-use model::{LogBatch, LogRecord, MatchOp, Matcher, MsRange, NsRange, TenantId};
-use store::logs::IndexQuery;
-use store::{Options, Store, StoreError, Tenant};
+use model::{LogBatch, LogRecord, MatchOp, Matcher, MsRange, TenantId};
+use store::{Options, Store, Tenant};
 
 use crate::common::disk::Disk;
-use crate::common::{Model, NOON_MS, block_on, mixed, read_all};
+use crate::common::{Model, NOON_MS, block_on, log_numbers, mixed, read_all};
 
 const RETENTION_MS: i64 = 4 * MS_PER_DAY;
 
@@ -93,14 +92,7 @@ impl World {
 
     /// Every acknowledged record once; an unacknowledged batch whole and once, or not at all.
     fn check_logs(&mut self, tenant: &Tenant) {
-        let snapshot = tenant.snapshot().unwrap();
-        let head = snapshot.logs().head(NsRange::ALL).flat_map(|part| part.records());
-        let mut found: Vec<i64> = head.map(|record| record.observed_time_ns()).collect();
-        let never = || Ok::<(), StoreError>(());
-        for block in snapshot.logs().blocks(NsRange::ALL, &IndexQuery::All, never).unwrap().0 {
-            let batch = block.read().unwrap().unwrap().batch().unwrap();
-            found.extend(batch.records.iter().map(|(_, _, record)| record.observed_time_ns));
-        }
+        let found = log_numbers(tenant);
         let once: BTreeSet<i64> = found.iter().copied().collect();
         assert_eq!(once.len(), found.len(), "a record is there twice");
         for numbers in std::mem::take(&mut self.unknown_logs) {

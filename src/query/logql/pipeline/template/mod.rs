@@ -37,7 +37,7 @@ impl Of {
 /// Parses a template of a stage.
 pub(super) fn parse(of: Of, text: &str) -> Result<Template, String> {
     let functions = |name: &str| signature::exists(name);
-    let language = Language { functions: &functions, variables: &[], mixed_numbers: false };
+    let language = Language { functions: &functions, variables: &[], strict: true };
     Template::parse(text, &language, &Set::default())
         .map_err(|error| format!("template: {}:{}: {}", of.as_str(), error.line, error.reason))
 }

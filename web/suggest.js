@@ -13,7 +13,7 @@ const make = (name, attributes, ...children) => {
 export function suggestIn(box) {
   if (box.getAttribute('aria-autocomplete')) return;
   const list = make('ul', { id: 'suggestions', role: 'listbox', 'aria-label': 'Suggestions', class: 'suggestions', hidden: '' });
-  box.closest('label').after(list);
+  box.closest('label').after(make('div', { class: 'under' }, list));
   box.setAttribute('aria-autocomplete', 'list');
   box.setAttribute('aria-controls', list.id);
   let timer = 0;

@@ -67,6 +67,8 @@ impl ConfigError {
 pub struct Config {
     pub(crate) route: Route,
     pub(crate) receivers: Vec<Receiver>,
+    /// Channels of an earlier configuration that still owe somebody an end; no route leads to them.
+    leaving: Vec<Receiver>,
     pub(crate) inhibit_rules: Vec<InhibitRule>,
     /// Those of a name hold when one of them does.
     pub(crate) intervals: BTreeMap<String, Vec<Interval>>,
@@ -94,6 +96,7 @@ impl Config {
         Config {
             route: Route::leaf(Target::to(name)),
             receivers: vec![Receiver { name: name.into(), channels: Vec::new(), fallback: None, escalate: Vec::new() }],
+            leaving: Vec::new(),
             inhibit_rules: Vec::new(),
             intervals: BTreeMap::new(),
             resolve_timeout_ms: RESOLVE_TIMEOUT_MS,
@@ -159,8 +162,18 @@ impl Config {
         warnings.extend(channels.flat_map(|channel| words.problems(channel)).map(|line| format!("{file}: {line}")));
         let resolve_timeout_ms = globals.resolve_timeout_ms.unwrap_or(RESOLVE_TIMEOUT_MS);
         let shown = shown::yaml(node);
-        let config =
-            Config { route, receivers, inhibit_rules, intervals, resolve_timeout_ms, words, x, warnings, shown };
+        let config = Config {
+            route,
+            receivers,
+            leaving: Vec::new(),
+            inhibit_rules,
+            intervals,
+            resolve_timeout_ms,
+            words,
+            x,
+            warnings,
+            shown,
+        };
         for name in config.route.receivers() {
             config.check_name(name, route_node.line)?;
         }
@@ -235,13 +248,33 @@ impl Config {
 
     /// The receiver and the channel of a channel's full name (`oncall/slack[0]`).
     pub(crate) fn channel(&self, name: &str) -> Option<(&Receiver, &Channel)> {
-        self.receivers
-            .iter()
-            .find_map(|receiver| Some((receiver, receiver.channels.iter().find(|channel| channel.name == name)?)))
+        self.all().find_map(|receiver| Some((receiver, receiver.channels.iter().find(|channel| channel.name == name)?)))
     }
 
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Channel> {
-        self.receivers.iter().flat_map(|receiver| &receiver.channels)
+        self.all().flat_map(|receiver| &receiver.channels)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Receiver> {
+        self.receivers.iter().chain(&self.leaving)
+    }
+
+    /// Whether the file has this channel.
+    pub(crate) fn is_present(&self, channel: &str) -> bool {
+        self.receivers.iter().flat_map(|receiver| &receiver.channels).any(|one| one.name == channel)
+    }
+
+    /// Keeps those channels of the configuration before this one that it does not have and that `is_owed` names.
+    pub(crate) fn keep_leaving(&mut self, before: &Config, is_owed: impl Fn(&str) -> bool) {
+        let gone = |channel: &&Channel| !self.is_present(&channel.name) && is_owed(&channel.name);
+        let of_it = |receiver: &Receiver| Receiver {
+            name: receiver.name.clone(),
+            channels: receiver.channels.iter().filter(gone).cloned().collect(),
+            fallback: None,
+            escalate: Vec::new(),
+        };
+        let leaving: Vec<Receiver> = before.all().map(of_it).filter(|kept| !kept.channels.is_empty()).collect();
+        self.leaving = leaving;
     }
 }
 

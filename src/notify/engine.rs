@@ -78,6 +78,8 @@ pub(crate) struct Engine {
     speaker: Speaker,
     timing: Timing,
     undelivered: Vec<Undelivered>,
+    /// Interval of the tests that nobody asks for, and the number of the one that was due last.
+    own_test: Option<(i64, i64)>,
     /// Takes messages in place of the network.
     script: Option<Script>,
 }
@@ -117,6 +119,7 @@ impl Engine {
             speaker: Speaker { tenant: tenant.into(), external_url: options.external_url },
             timing: options.timing,
             undelivered: Vec::new(),
+            own_test: None,
             script: None,
         })
     }
@@ -132,7 +135,8 @@ impl Engine {
 
     /// Does everything that is due by now; returns when the next turn is, at the latest.
     pub(crate) async fn turn(&mut self, orders: Orders, now_ms: i64) -> i64 {
-        if let Some(config) = orders.config {
+        if let Some(mut config) = orders.config {
+            config.keep_leaving(&self.config, |channel| self.outbox.owes(channel));
             self.health.retain(|name, _| config.channel(name).is_some());
             self.health.values_mut().for_each(Health::reconsider);
             self.limits.forget_idle(now_ms);
@@ -145,8 +149,9 @@ impl Engine {
         for (receiver, id) in orders.tests {
             self.begin_test(&receiver, &id, now_ms);
         }
+        self.begin_own_tests(now_ms);
         let done = match self.work(now_ms).await {
-            Ok(()) => self.next_ms(now_ms).min(self.hold_next_ms(now_ms)),
+            Ok(()) => self.next_ms(now_ms).min(self.hold_next_ms(now_ms)).min(self.own_test_ms()),
             Err(error) => {
                 tracing::error!(tenant = self.speaker.tenant, %error, "notifications wait: the store takes nothing");
                 now_ms + STORE_RETRY_MS
@@ -181,6 +186,7 @@ impl Engine {
         let pushed = self.sync_pushed(now_ms);
         let pushed = self.note_live(pushed.into_iter());
         self.apply(&pushed, now_ms);
+        self.leave(now_ms);
         if self.compare || self.outbox.repeats(&self.config, now_ms, &self.timing) {
             self.compare_states(now_ms).await?;
             self.compare = false;
@@ -221,9 +227,23 @@ impl Engine {
     async fn compare_states(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let mut firing = self.firing().await?;
         firing.extend(self.live().into_iter().filter(|instance| instance.rule_id == PUSHED_RULE));
-        let news: Vec<Instance> = firing.into_iter().filter(|instance| !self.outbox.refresh(instance)).collect();
+        let news: Vec<Instance> =
+            firing.into_iter().filter(|instance| !self.outbox.refresh(instance, &self.config)).collect();
         self.apply(&news, now_ms);
         Ok(())
+    }
+
+    /// Gives what channels that are gone were not told to whom the routes lead now.
+    fn leave(&mut self, now_ms: i64) {
+        let left = self.outbox.leave(&self.config, now_ms);
+        for line in &left.lines {
+            tracing::error!(receiver = line.receiver, subject = line.subject, "{}", line.words);
+        }
+        self.compare |= !left.lines.is_empty();
+        self.unwritten_held.extend(left.lines);
+        let begun = |ended: &Instance| Instance { state: AlertState::Firing, resolved_at_ms: None, ..ended.clone() };
+        let news: Vec<Instance> = left.untold.into_iter().flat_map(|ended| [begun(&ended), ended]).collect();
+        self.apply(&news, now_ms);
     }
 
     /// What the rules say fires.

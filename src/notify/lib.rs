@@ -16,6 +16,7 @@ mod message;
 mod outbox;
 mod picture;
 mod pushed;
+mod reason;
 mod rehearsal;
 mod silences;
 mod suppress;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
+use model::alert::{AlertState, Instance, Intent, IntentState, Progress, label_fingerprint};
 use model::any::double_text;
 use model::time::{format_duration_ms, rfc3339_ms};
 
@@ -162,7 +162,7 @@ pub(crate) fn compose(intent: &Intent, external_url: &str) -> Message {
         ended: words(&ended[..shown_ended]),
         notes,
         link: match intent.instances.as_slice() {
-            [only] => rule_link(base, only),
+            [only] => alert_link(base, only),
             _ => format!("{base}/alerts"),
         },
     }
@@ -253,6 +253,11 @@ pub(crate) fn rule_link(base: &str, instance: &Instance) -> String {
     format!("{base}/alerts/rule/{id}")
 }
 
+/// The page that tells all of one alert.
+fn alert_link(base: &str, instance: &Instance) -> String {
+    format!("{base}/alerts/why/{}", label_fingerprint(&instance.labels))
+}
+
 fn alert_text(instance: &Instance, base: &str, now_ms: Option<i64>) -> AlertText {
     let annotation = |name: &str| {
         let found = instance.annotations.iter().find(|(key, _)| key == name);
@@ -303,7 +308,7 @@ fn alert_text(instance: &Instance, base: &str, now_ms: Option<i64>) -> AlertText
         value: double_text(instance.value),
         when,
         labels,
-        link: rule_link(base, instance),
+        link: alert_link(base, instance),
     }
 }
 

@@ -14,6 +14,7 @@ mod escalate;
 mod fallback;
 mod flap;
 mod join;
+mod leaving;
 mod marks;
 mod outcome;
 mod storm;
@@ -22,7 +23,7 @@ mod sweep;
 mod undelivered;
 
 pub(crate) use flap::WINDOW_MS as FLAP_WINDOW_MS;
-pub(crate) use marks::{is_acked, is_held, is_muted, is_quiet, is_told};
+pub(crate) use marks::{Marks, is_acked, is_held, is_muted, is_quiet, is_told};
 pub(crate) use outcome::Sent;
 pub(crate) use storm::{is_storm, total as storm_total};
 pub(crate) use suppressed::{HeldBack, visible};
@@ -107,6 +108,11 @@ impl Outbox {
         self.intents.iter()
     }
 
+    fn of_channel(&self, channel: &str) -> impl Iterator<Item = (&Key, &Intent)> {
+        let channel = channel.to_owned();
+        self.intents.range((channel.clone(), String::new())..).take_while(move |(key, _)| key.0 == channel)
+    }
+
     /// Intents to write and keys to remove, not yet written as they are.
     pub(crate) fn unwritten(&self) -> (Vec<Intent>, Vec<Key>) {
         let changed = self.dirty.iter().filter_map(|key| self.intents.get(key)).cloned().collect();
@@ -136,12 +142,13 @@ impl Outbox {
         self.intents.insert(key, intent);
     }
 
-    /// Puts an episode's present value and annotations where it is known, without telling anyone. Whether it was known.
-    pub(crate) fn refresh(&mut self, instance: &Instance) -> bool {
+    /// Puts an episode's present value and annotations where it is known, without telling anyone. Whether a channel of the
+    /// configuration knows of it.
+    pub(crate) fn refresh(&mut self, instance: &Instance, config: &Config) -> bool {
         let mut known = false;
         for (key, intent) in &mut self.intents {
             let Some(at) = position(intent, instance) else { continue };
-            known = true;
+            known |= config.is_present(&key.0);
             if intent.instances[at].state == AlertState::Firing && intent.instances[at] != *instance {
                 intent.instances[at] = instance.clone();
                 self.dirty.insert(key.clone());
@@ -225,8 +232,9 @@ impl Outbox {
     }
 
     fn end_in(&mut self, key: &Key, instance: &Instance, config: &Config, now_ms: i64) {
-        let Some(mut intent) = self.intents.get(key).cloned() else { return };
-        let Some(at) = position(&intent, instance) else { return };
+        // Taken out and put back: a group may have thousands of alerts.
+        let Some(at) = self.intents.get(key).and_then(|intent| position(intent, instance)) else { return };
+        let Some(mut intent) = self.intents.remove(key) else { return };
         if marks::is_muted(&intent, instance)
             && !marks::is_told(&intent, instance)
             && !matches!(intent.progress, Progress::Sending { .. })
@@ -234,7 +242,8 @@ impl Outbox {
             // It began and ended while it was held back: nobody is to hear of it.
             intent.instances.remove(at);
             if intent.instances.is_empty() {
-                self.remove(key);
+                self.dirty.remove(key);
+                self.gone.insert(key.clone());
             } else {
                 self.put(intent);
             }

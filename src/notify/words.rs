@@ -5,7 +5,6 @@
 
 mod data;
 mod functions;
-mod go_time;
 
 use std::path::Path;
 

@@ -81,10 +81,7 @@ impl Run<'_> {
     pub(crate) fn ask(&self, source: &dyn Source, rule: &Rule) -> Result<Vec<(Labels, Point)>, String> {
         match &rule.condition {
             Condition::Metrics(expr) => self.answer_points(source, expr),
-            Condition::Logs(metric) => {
-                let found = self.ask_logs(metric)?;
-                Ok(found.into_iter().map(|(labels, value)| (labels, Point::Float(value))).collect())
-            }
+            Condition::Logs(metric) => self.ask_log_points(metric),
             // Its records are handled one by one.
             Condition::Events(_) => Ok(Vec::new()),
         }

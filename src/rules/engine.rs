@@ -27,8 +27,8 @@ use work::{Work, was_set_back};
 
 use crate::condition::Condition;
 use crate::evaluate::{self, Prepared, Report, Settings, Slot};
+use crate::event_rules::EventMemory;
 use crate::ground::{Ground, TenantGround};
-use crate::log_rules::EventMemory;
 use crate::state;
 use crate::{Group, Rule};
 

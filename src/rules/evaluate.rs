@@ -18,9 +18,9 @@ use store::Evaluation;
 
 use crate::alerting;
 use crate::condition::Condition;
+use crate::event_rules::EventMemory;
 use crate::file::{Group, Rule, RuleKind};
 use crate::ground::{Ground, Point, Written};
-use crate::log_rules::EventMemory;
 use crate::template::{Template, TemplateError};
 use crate::touched::Watched;
 use crate::watch::Watch;
@@ -233,6 +233,24 @@ pub(crate) fn number(point: &Point) -> f64 {
     }
 }
 
+/// What an answer holds, as a rule takes it: numbers and histograms.
+///
+/// # Errors
+/// That it is a text or a range.
+pub(crate) fn points(answer: promql::Answer) -> Result<Vec<(Labels, Point)>, String> {
+    let mut found: Vec<(Labels, Point)> = match answer.value {
+        Value::Vector(samples) => {
+            samples.into_iter().map(|(labels, sample)| (labels, Point::Float(sample.value))).collect()
+        }
+        Value::Scalar(sample) => vec![(Labels::default(), Point::Float(sample.value))],
+        Value::String { .. } | Value::Matrix(_) => return Err("rule result is not a vector or scalar".into()),
+    };
+    for (labels, histograms) in answer.histograms {
+        found.extend(histograms.into_iter().map(|(_, histogram)| (labels.clone(), Point::Histogram(histogram))));
+    }
+    Ok(found)
+}
+
 pub(crate) struct Run<'a> {
     pub(crate) prepared: &'a Prepared,
     pub(crate) slot: Slot,
@@ -313,17 +331,7 @@ impl Run<'_> {
     ) -> Result<Vec<(Labels, Point)>, String> {
         let options = promql::Options::new(self.settings.lookback_ms, self.settings.query_limits.start());
         let answer = promql::instant(source, expr, self.query_at_ms, &options).map_err(|error| error.to_string())?;
-        let mut found: Vec<(Labels, Point)> = match answer.value {
-            Value::Vector(samples) => {
-                samples.into_iter().map(|(labels, sample)| (labels, Point::Float(sample.value))).collect()
-            }
-            Value::Scalar(sample) => vec![(Labels::default(), Point::Float(sample.value))],
-            Value::String { .. } | Value::Matrix(_) => return Err("rule result is not a vector or scalar".into()),
-        };
-        for (labels, histograms) in answer.histograms {
-            found.extend(histograms.into_iter().map(|(_, histogram)| (labels.clone(), Point::Histogram(histogram))));
-        }
-        Ok(found)
+        points(answer)
     }
 
     pub(crate) fn limit(&self) -> usize {

@@ -18,6 +18,7 @@ pub mod test_runner;
 mod alerting;
 mod changes;
 mod evaluate;
+mod event_rules;
 mod ground;
 mod levels;
 mod log_rules;

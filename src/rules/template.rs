@@ -35,7 +35,7 @@ pub struct Data<'a> {
 }
 
 /// Answers `query "…"` at the evaluation's time: the vector, or the error in words.
-pub type Query<'a> = dyn FnMut(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
+pub type Query<'a> = dyn FnMut(&str) -> Result<Vec<(Labels, Point)>, String> + 'a;
 
 impl Template {
     /// Parses and checks that every function and variable exists.
@@ -45,10 +45,7 @@ impl Template {
     }
 
     pub fn expand(&self, data: &Data<'_>, query: &mut Query<'_>) -> Result<String, TemplateError> {
-        let value = match data.value {
-            Point::Float(value) => Value::Float(*value),
-            Point::Histogram(histogram) => histogram_text(histogram).into(),
-        };
+        let value = value_of(data.value);
         let root = Root {
             labels: Value::object(LabelSet(data.labels.clone())),
             external_labels: Value::object(LabelSet(data.external_labels.clone())),
@@ -68,7 +65,7 @@ impl Template {
                 if queries > QUERIES_MAX {
                     return Err(format!("a template may ask {QUERIES_MAX} queries"));
                 }
-                let sample = |(labels, value)| Value::object(Sample { labels, value });
+                let sample = |(labels, point)| Value::object(Sample { labels, value: value_of(&point) });
                 query(text).map(|answer| Value::List(answer.into_iter().map(sample).collect()))
             }
             ("externalURL", []) => Ok(data.external_url.into()),
@@ -82,6 +79,13 @@ impl Template {
     /// As [`Template::expand`], with the error as the text: an alert with a broken annotation is better than none.
     pub fn expand_or_error(&self, data: &Data<'_>, query: &mut Query<'_>) -> String {
         self.expand(data, query).unwrap_or_else(|error| format!("<error expanding template: {error}>"))
+    }
+}
+
+fn value_of(point: &Point) -> Value {
+    match point {
+        Point::Float(value) => Value::Float(*value),
+        Point::Histogram(histogram) => histogram_text(histogram).into(),
     }
 }
 

@@ -108,6 +108,11 @@ struct PanelText {
 }
 
 impl Dashboard {
+    /// Whether it comes with the program.
+    pub(crate) fn is_builtin(&self) -> bool {
+        self.file == BUILT_IN
+    }
+
     /// Reads a file's text and checks it whole: every query with anything chosen.
     ///
     /// # Errors
@@ -159,6 +164,9 @@ impl Dashboard {
         Ok(Dashboard { name: name.into(), file: file.into(), title, about, variables, panels })
     }
 }
+
+/// What stands in the place of a file's name.
+const BUILT_IN: &str = "built in";
 
 /// The line of a panel, as well as its title tells.
 fn line_of(text: &str, title: &str) -> usize {
@@ -238,7 +246,7 @@ impl Dashboards {
     /// Puts those that files hold in the place of the ones before. A file of the name of one that comes with the program counts instead
     /// of it, and of two files of one name the last.
     pub fn replace(&self, files: Vec<Result<Dashboard, DashboardError>>) {
-        let builtin = BUILTIN.iter().map(|(name, text)| Dashboard::parse(name, text, &format!("built in: {name}")));
+        let builtin = BUILTIN.iter().map(|(name, text)| Dashboard::parse(name, text, BUILT_IN));
         let mut all: Vec<Result<Dashboard, DashboardError>> = Vec::new();
         for made in builtin.chain(files) {
             if let Ok(dashboard) = &made {
@@ -302,11 +310,13 @@ mod tests {
     #[test]
     fn a_file_counts_instead_of_what_comes_with_the_program() {
         let dashboards = Dashboards::default();
-        let names = || -> Vec<String> { dashboards.all().iter().flatten().map(|of| of.file.clone()).collect() };
+        let names = || -> Vec<String> {
+            dashboards.all().iter().flatten().map(|of| format!("{}: {}", of.file, of.name)).collect()
+        };
         assert_eq!(names(), ["built in: binnacle", "built in: services"]);
         let bad = DashboardError { file: "b.yml".into(), line: 1, reason: "r".into() };
         dashboards.replace(vec![Dashboard::parse("services", GOOD, "d/services.yml"), Err(bad.clone())]);
-        assert_eq!(names(), ["built in: binnacle", "d/services.yml"]);
+        assert_eq!(names(), ["built in: binnacle", "d/services.yml: services"]);
         assert!(dashboards.all().contains(&Err(bad)));
         dashboards.replace(Vec::new());
         assert_eq!(names(), ["built in: binnacle", "built in: services"]);

@@ -55,7 +55,8 @@ pub(crate) struct Course {
     pub(crate) since_ms: Option<i64>,
     /// The worst of each day, the oldest first; the last is today.
     pub(crate) days: Vec<Health>,
-    /// Of the time watched over, the part in which it was not down.
+    /// How long of these days it was watched over, and in which part of that it was not down.
+    pub(crate) watched_for_ms: i64,
     pub(crate) up: f64,
 }
 
@@ -119,7 +120,8 @@ impl Course {
                 .max();
             worst.unwrap_or(if end_ms <= watched_ms { Health::Unknown } else { Health::Ok })
         };
-        Course { now, since_ms, days: (0..DAYS).map(day).collect(), up: 1.0 - down_ms as f64 / watched_for_ms as f64 }
+        let up = 1.0 - down_ms as f64 / watched_for_ms as f64;
+        Course { now, since_ms, days: (0..DAYS).map(day).collect(), watched_for_ms, up }
     }
 }
 

@@ -1,13 +1,12 @@
 //! What a rule compares with its threshold, as a course over time: for its page and for the charts in messages.
 
+use model::time::NS_PER_MS;
 use model::{Labels, MsRange, Sample};
 use query::logql::ast;
 use query::{Budget, QueryError, logql, promql};
 use rules::Condition;
 
 use crate::page::{Threshold, threshold};
-
-const NS_PER_MS: i64 = 1_000_000;
 
 enum Question {
     Metrics(promql::Expr),

@@ -6,6 +6,7 @@
 
 mod builtin;
 mod fields;
+mod go_time;
 pub mod humanize;
 pub mod number;
 mod parse;
@@ -13,13 +14,16 @@ mod printf;
 mod run;
 mod scan;
 pub mod text;
+mod unquote;
 mod value;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use builtin::{html, query_escape};
+pub use go_time::{GoDuration, GoTime};
 pub use printf::{kind, printf, shown};
+pub use unquote::{closing, unquoted};
 pub use value::{Object, Value, truth};
 
 /// Longest text of a template, in bytes; an annotation that needs more is no annotation.

@@ -1,6 +1,6 @@
 //! A template's text to tokens: text between the actions, and what stands inside `{{ }}`.
 
-use crate::{TEMPLATE_BYTES_MAX, TemplateError};
+use crate::{TEMPLATE_BYTES_MAX, TemplateError, closing, unquoted};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Token {
@@ -185,36 +185,27 @@ impl Scanner<'_> {
     }
 
     fn quoted(&mut self, quote: char) -> Result<(), TemplateError> {
-        let mut out = String::new();
-        let mut chars = self.rest.char_indices().skip(1);
-        while let Some((at, c)) = chars.next() {
-            if c == quote {
-                let token = if quote == '\'' {
-                    let mut content = out.chars();
+        let inner = &self.rest[1..];
+        let end = if quote == '`' { inner.find(quote) } else { closing(inner, quote) };
+        let end = end.ok_or_else(|| self.error("unterminated quoted text"))?;
+        let written = &inner[..end];
+        let token = match quote {
+            '`' => Token::Quoted(written.into()),
+            _ if written.contains('\n') => return Err(self.error("unterminated quoted text")),
+            _ => match (unquoted(written, quote), quote) {
+                (None, _) => return Err(self.error("bad escape in a quoted text")),
+                (Some(text), '\'') => {
+                    let mut content = text.chars();
                     match (content.next(), content.next()) {
                         (Some(c), None) => Token::Integer(i64::from(u32::from(c))),
                         _ => return Err(self.error("a character constant holds one character")),
                     }
-                } else {
-                    Token::Quoted(out)
-                };
-                self.push(token, at + 1);
-                return Ok(());
-            }
-            if quote == '`' {
-                out.push(c);
-                continue;
-            }
-            match c {
-                '\n' => break,
-                '\\' => match chars.next().and_then(|(_, escape)| unescape(escape, &mut chars)) {
-                    Some(c) => out.push(c),
-                    None => return Err(self.error("bad escape in a quoted text")),
-                },
-                c => out.push(c),
-            }
-        }
-        Err(self.error("unterminated quoted text"))
+                }
+                (Some(text), _) => Token::Quoted(text),
+            },
+        };
+        self.push(token, end + 2);
+        Ok(())
     }
 
     fn push(&mut self, token: Token, bytes: usize) {
@@ -230,27 +221,6 @@ impl Scanner<'_> {
 
     fn error(&self, reason: impl Into<String>) -> TemplateError {
         TemplateError::new(self.line, reason)
-    }
-}
-
-fn unescape(escape: char, chars: &mut impl Iterator<Item = (usize, char)>) -> Option<char> {
-    let mut hex = |digits: usize| {
-        let text: String = chars.by_ref().take(digits).map(|(_, c)| c).collect();
-        u32::from_str_radix(&text, 16).ok().filter(|_| text.len() == digits).and_then(char::from_u32)
-    };
-    match escape {
-        'n' => Some('\n'),
-        't' => Some('\t'),
-        'r' => Some('\r'),
-        'a' => Some('\x07'),
-        'b' => Some('\x08'),
-        'f' => Some('\x0c'),
-        'v' => Some('\x0b'),
-        '\\' | '"' | '\'' => Some(escape),
-        'x' => hex(2),
-        'u' => hex(4),
-        'U' => hex(8),
-        _ => None,
     }
 }
 

@@ -19,6 +19,8 @@ const DEAD_MAN_EVERY_MS: i64 = 60_000;
 const DEAD_MAN_EVERY_MIN_MS: i64 = 1_000;
 /// Addresses that are pinged: one for the whole, and one for each of some tenants.
 const DEAD_MEN_MAX: usize = 50;
+/// Least time between two tests of the receivers, in ms: each is a message to people.
+const SELF_TEST_MIN_MS: i64 = 3_600_000;
 /// How long something critical stays undelivered before the ping is held back, if it does not say, in ms.
 const DEAD_MAN_UNDELIVERED_MS: i64 = 5 * 60_000;
 /// Steps of one escalation, and heartbeats of one file.
@@ -76,13 +78,21 @@ pub(crate) struct OfFile {
     pub(crate) am_compat: bool,
     /// Whether the inhibitions among the built-in rules are part of the file's.
     pub(crate) builtin_inhibitions: bool,
+    /// Between two tests of all receivers that nobody asks for; `None` for none.
+    pub(crate) self_test_ms: Option<i64>,
     pub(crate) dead_men: Vec<DeadMan>,
     pub(crate) heartbeats: Vec<Heartbeat>,
 }
 
 impl Default for OfFile {
     fn default() -> OfFile {
-        OfFile { am_compat: false, builtin_inhibitions: true, dead_men: Vec::new(), heartbeats: Vec::new() }
+        OfFile {
+            am_compat: false,
+            builtin_inhibitions: true,
+            self_test_ms: None,
+            dead_men: Vec::new(),
+            heartbeats: Vec::new(),
+        }
     }
 }
 
@@ -158,8 +168,12 @@ pub(crate) fn of_file(node: &Node, dir: &Path) -> Result<OfFile, Bad> {
     }
     let am_compat = fields.flag("am_compat")?.unwrap_or(false);
     let builtin_inhibitions = fields.flag("builtin_inhibitions")?.unwrap_or(true);
+    let self_test_ms = match fields.duration_ms("self_test")? {
+        Some((ms, line)) if ms < SELF_TEST_MIN_MS => return Err(Bad::new(line, "self_test is at least 1h")),
+        given => given.map(|(ms, _)| ms),
+    };
     fields.end(&[])?;
-    Ok(OfFile { am_compat, builtin_inhibitions, dead_men, heartbeats })
+    Ok(OfFile { am_compat, builtin_inhibitions, self_test_ms, dead_men, heartbeats })
 }
 
 /// One, or a list of them.

@@ -239,7 +239,86 @@ mod tests {
             "{times: [{start_time: '08:30', end_time: '09:00'}], location: Europe/Berlin}",
             &[("2026-07-01T06:30:00Z", true), ("2026-07-01T07:30:00Z", false), ("2026-01-01T07:30:00Z", true)],
         );
+        // An hour that a night in spring has not, and one in autumn has twice.
+        check(
+            "{times: [{start_time: '02:00', end_time: '03:00'}], location: Europe/Berlin}",
+            &[
+                ("2026-03-29T00:59:59Z", false),
+                ("2026-03-29T01:00:00Z", false),
+                ("2026-03-30T00:30:00Z", true),
+                ("2026-10-25T00:30:00Z", true),
+                ("2026-10-25T01:30:00Z", true),
+                ("2026-10-25T02:00:00Z", false),
+            ],
+        );
         check("{}", &[("2026-07-01T06:30:00Z", true)]);
+    }
+
+    /// Cases of Alertmanager's own tests (`timeinterval_test.go`).
+    #[test]
+    fn intervals_hold_when_alertmanagers_do() {
+        let check = |text: &str, inside: &[&str], outside: &[&str]| {
+            let interval = Interval::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            for (times, expected) in [(inside, true), (outside, false)] {
+                for when in times {
+                    assert_eq!(interval.contains(at(when)), expected, "{text} at {when}");
+                }
+            }
+        };
+        let office = "times: [{start_time: '09:00', end_time: '17:00'}], weekdays: ['monday:friday']";
+        check(
+            &format!("{{{office}}}"),
+            &["2020-05-04T15:04Z", "2020-05-05T10:04Z", "2020-06-09T09:04Z", "2020-07-08T16:59Z"],
+            &["2020-05-03T15:04Z", "2020-05-04T08:59Z", "2020-05-05T05:00Z"],
+        );
+        check(
+            "{days_of_month: ['4:6'], months: ['april'], years: ['2020']}",
+            &["2020-04-04T15:04Z", "2020-04-05T00:00Z", "2020-04-06T23:05Z"],
+            &["2018-05-03T15:04Z", "2020-04-03T23:59Z", "2020-06-04T23:59Z", "2019-04-06T23:59Z", "2020-04-07T00:00Z"],
+        );
+        check(
+            "days_of_month: ['-3:-1']",
+            &["2020-01-31T15:04Z", "2020-01-29T15:04Z", "2020-06-30T00:00Z", "2020-02-29T23:05Z"],
+            &["2018-05-03T15:04Z", "2020-01-27T15:04Z", "2020-04-03T23:59Z", "2020-03-01T00:00Z"],
+        );
+        check(
+            "{months: ['June'], days_of_month: ['1:-1']}",
+            &["2020-06-30T00:00Z", "2020-06-01T00:00Z"],
+            &["2020-05-31T00:00Z", "2020-07-01T00:00Z"],
+        );
+        check(
+            &format!("{{{office}, location: Australia/Sydney}}"),
+            &["2021-04-06T03:00Z", "2021-10-31T22:00Z"],
+            &["2021-04-06T13:00Z", "2021-10-31T21:00Z"],
+        );
+        check(
+            "{weekdays: ['monday:friday', 'sunday'], months: ['january:march'], days_of_month: ['-7:-1'], \
+             years: ['2020:2025', '2030:2035'], times: [{start_time: '09:00', end_time: '17:00'}]}",
+            &["2021-01-27T09:00Z", "2021-01-28T16:59Z", "2021-01-29T13:00Z", "2025-03-31T13:00Z", "2035-01-31T13:00Z"],
+            &["2021-01-30T13:00Z", "2021-04-01T13:00Z", "2026-01-30T13:00Z", "2035-01-31T17:01Z"],
+        );
+        for wrong in [
+            "times: [{start_time: '17:31', end_time: '17:31'}]",
+            "times: [{start_time: '12:30', end_time: '24:01'}]",
+            "times: [{start_time: '09:30', end_time: '07:41'}]",
+            "times: [{start_time: '24:00', end_time: '17:41'}]",
+            "times: [{start_time: '14:03'}]",
+            "times: [{start_time: '01:99', end_time: '23:59'}]",
+            "times: [{start_time: '00:00', end_time: '99:99'}]",
+            "weekdays: ['blurgsday:flurgsday']",
+            "weekdays: ['1:3']",
+            "weekdays: ['-2:-1']",
+            "days_of_month: ['-50:-20']",
+            "days_of_month: ['1:50']",
+            "days_of_month: ['-15:5']",
+            "days_of_month: ['10:-25']",
+            "months: ['martius:june']",
+            "months: ['march:junius']",
+            "months: ['december:january']",
+            "years: ['2022:2020']",
+        ] {
+            assert!(Interval::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! (`pkg/labels/parse.go`). Where both take a text and differ, or only the classic one does, that one counts (`matcher/compat`).
 
 use model::{MatchOp, Matcher};
+use template::{closing, unquoted};
 
 const SIGNS: [(&str, MatchOp); 4] =
     [("=~", MatchOp::Regex), ("!~", MatchOp::NotRegex), ("!=", MatchOp::NotEqual), ("=", MatchOp::Equal)];
@@ -131,14 +132,8 @@ fn newer(text: &str) -> Result<Vec<Matcher>, String> {
 /// A name or a value, quoted or not, and what follows it.
 fn word<'a>(text: &'a str, what: &str) -> Result<(String, &'a str), String> {
     if let Some(rest) = text.strip_prefix('"') {
-        let mut is_escaped = false;
-        let end = rest.find(|c: char| {
-            let is_end = c == '"' && !is_escaped;
-            is_escaped = c == '\\' && !is_escaped;
-            is_end
-        });
-        let end = end.ok_or_else(|| format!("a quote is missing at the end of {text:?}"))?;
-        let word = unquoted(&rest[..end]).ok_or_else(|| format!("{:?} has a bad escape in it", &rest[..end]))?;
+        let end = closing(rest, '"').ok_or_else(|| format!("a quote is missing at the end of {text:?}"))?;
+        let word = unquoted(&rest[..end], '"').ok_or_else(|| format!("{:?} has a bad escape in it", &rest[..end]))?;
         return Ok((word, &rest[end + 1..]));
     }
     let is_reserved = |c: char| c.is_whitespace() || "{}!=~,\\\"'`".contains(c);
@@ -147,52 +142,6 @@ fn word<'a>(text: &'a str, what: &str) -> Result<(String, &'a str), String> {
         return Err(format!("expected {what} at {text:?}"));
     }
     Ok((text[..end].to_owned(), &text[end..]))
-}
-
-/// A text between quotes as Go reads it (`strconv.Unquote`); `None` when it would not, or when no UTF-8 comes out.
-fn unquoted(text: &str) -> Option<String> {
-    let mut out: Vec<u8> = Vec::with_capacity(text.len());
-    let put = |out: &mut Vec<u8>, c: char| out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        rest = &rest[c.len_utf8()..];
-        if c != '\\' {
-            if c == '\n' {
-                return None;
-            }
-            put(&mut out, c);
-            continue;
-        }
-        let escape = rest.chars().next()?;
-        let digits = |from: usize, count: usize, radix: u32| {
-            let digits = rest.get(from..from + count)?;
-            let is_digits = digits.chars().all(|c| c.is_digit(radix));
-            u32::from_str_radix(digits, radix).ok().filter(|_| is_digits)
-        };
-        let (written, code) = match escape {
-            'a' => (1, 0x07),
-            'b' => (1, 0x08),
-            'f' => (1, 0x0c),
-            'n' => (1, 0x0a),
-            'r' => (1, 0x0d),
-            't' => (1, 0x09),
-            'v' => (1, 0x0b),
-            '\\' | '"' => (1, u32::from(escape)),
-            'u' => (5, digits(1, 4, 16)?),
-            'U' => (9, digits(1, 8, 16)?),
-            // Bytes, which need not be characters one by one.
-            'x' | '0'..='7' => {
-                let (from, count, radix) = if escape == 'x' { (1, 2, 16) } else { (0, 3, 8) };
-                out.push(u8::try_from(digits(from, count, radix)?).ok()?);
-                rest = &rest[from + count..];
-                continue;
-            }
-            _ => return None,
-        };
-        put(&mut out, char::from_u32(code)?);
-        rest = &rest[written..];
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

@@ -99,11 +99,15 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         None => None,
     };
     let (http_token, token) = (token.is_some(), token.or(app_token));
-    // A token of the whole file speaks where neither the channel nor the file names an address.
-    let no_address = own.is_none() && globals.slack_api_url.is_none();
-    let token = token.or_else(|| globals.slack_app_token.clone().filter(|_| no_address));
-    let own = own.or_else(|| app_url.filter(|_| token.is_some()).map(|(url, line)| (Secret::new(url), line)));
-    let url = own.or_else(|| globals.slack_api_url.clone().filter(|_| !own_app));
+    // A token of the whole file speaks where neither the channel nor the file names a webhook.
+    let is_webhook = |(url, _): &(Secret, usize)| !url.reveal().ends_with(POST_MESSAGE);
+    let no_webhook = own.is_none() && !globals.slack_api_url.as_ref().is_some_and(is_webhook);
+    let token = token.or_else(|| globals.slack_app_token.clone().filter(|_| no_webhook));
+    let of_app = app_url.filter(|_| token.is_some()).map(|(url, line)| {
+        let base = url.strip_suffix(POST_MESSAGE).unwrap_or(&url).trim_end_matches('/');
+        (Secret::new(format!("{base}{POST_MESSAGE}")), line)
+    });
+    let url = own.or(of_app).or_else(|| globals.slack_api_url.clone().filter(|_| !own_app));
     let door = match (url, token) {
         (Some((url, url_line)), token) => {
             check_url(&url, url_line)?;

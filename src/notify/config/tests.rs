@@ -390,6 +390,32 @@ fn alertmanagers_files_load_unchanged() {
     assert!(matches!(&config.channel("everything/telegram[0]").unwrap().1.kind, ChannelKind::Unsent(_)));
 }
 
+/// Alertmanager's `conf.slack-default-app-token.yml`.
+#[test]
+fn an_app_token_may_stand_beside_the_address_of_the_older_way() {
+    let channels = "{channel: a}, {channel: b, app_token: xoxb-2}, {channel: c, app_url: 'http://x/'}, {channel: d, http_config: {authorization: {credentials: xoxb-4}}}, {api_url: 'https://hooks/x'}";
+    let text = format!(
+        "global: {{slack_app_token: xoxb-1, slack_api_url: 'https://slack.com/api/chat.postMessage'}}\nroute: {{receiver: a}}\nreceivers: [{{name: a, slack_configs: [{channels}]}}]"
+    );
+    let config = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+    let doors = config.channels().map(|channel| match &channel.kind {
+        ChannelKind::Slack(slack) => match &slack.door {
+            SlackDoor::Bot { base, token } => format!("{base} {}", token.reveal()),
+            SlackDoor::Webhook { url } => url.reveal().to_owned(),
+        },
+        other => panic!("{other:?}"),
+    });
+    let api = "https://slack.com/api";
+    let expected = [
+        &format!("{api} xoxb-1"),
+        &format!("{api} xoxb-2"),
+        "http://x xoxb-1",
+        &format!("{api} xoxb-4"),
+        "https://hooks/x",
+    ];
+    assert_eq!(doors.collect::<Vec<_>>(), expected);
+}
+
 /// Keys of Alertmanager's newest files, and what of them tells nobody.
 #[test]
 fn newer_files_load_and_say_what_they_do_not_do() {

@@ -99,16 +99,20 @@ async fn bot(
     let message = &compose(intent, &speaker.external_url);
     let (channel, ts) = (place.0.as_str(), place.1.as_str());
     let full = content(message, config).with_metadata(metadata(&delivery_id));
-    let plain = minimal(message).with_metadata(metadata(&delivery_id));
+    let plain = |refusal: &str| match refusal.contains("metadata") {
+        // Then what came of a post cannot be looked up; but it is told.
+        true => minimal(message),
+        false => minimal(message).with_metadata(metadata(&delivery_id)),
+    };
     if ts.is_empty() {
         let to = config.channel.as_deref().unwrap_or_default();
         return match door.post(to, &full, None).await {
-            Err(Refusal::Payload(_)) => finish(door.post(to, &plain, None).await, true),
+            Err(Refusal::Payload(words)) => finish(door.post(to, &plain(&words), None).await, true),
             result => finish(result, true),
         };
     }
     let edited = match door.update(channel, ts, &full).await {
-        Err(Refusal::Payload(_)) => door.update(channel, ts, &plain).await,
+        Err(Refusal::Payload(words)) => door.update(channel, ts, &plain(&words)).await,
         result => result,
     };
     if handle(intent, TS).is_empty() && matches!(edited, Ok(()) | Err(Refusal::Gone(_))) {
@@ -124,6 +128,8 @@ async fn bot(
             match door.post(channel, &news, Some(ts)).await {
                 // The thread hangs on the first message, whose place is kept.
                 Ok(_) => finish(Ok(None), false),
+                // It takes no replies: the news needs a message of its own.
+                Err(Refusal::Gone(_)) => finish(door.post(channel, &full, None).await, true),
                 Err(refusal) => finish(Err(refusal), true),
             }
         }

@@ -19,7 +19,7 @@ use super::http_clients::{plain_error, read_whole, retry_after_ms};
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 const PAGE_BYTES_MAX: usize = 4 << 20;
 /// Errors that somebody must put right (docs.slack.dev, chat.postMessage, "Errors").
-const CONFIG_ERRORS: [&str; 15] = [
+const CONFIG_ERRORS: [&str; 25] = [
     "invalid_auth",
     "not_authed",
     "account_inactive",
@@ -35,12 +35,41 @@ const CONFIG_ERRORS: [&str; 15] = [
     "ekm_access_denied",
     "team_access_not_granted",
     "no_service",
+    "access_denied",
+    "enterprise_is_restricted",
+    "two_factor_setup_required",
+    "not_allowed_token_type",
+    "deprecated_endpoint",
+    "method_deprecated",
+    "team_not_found",
+    "messages_tab_disabled",
+    "restricted_action_read_only_channel",
+    "restricted_action_thread_only_channel",
 ];
-/// Errors of an edit that will never work: deleted, too old, or not ours any more.
-const GONE_ERRORS: [&str; 3] = ["message_not_found", "cant_update_message", "edit_window_closed"];
+/// Errors of an edit or a reply that will never work: its message is deleted, too old, not ours any more, or takes none.
+const GONE_ERRORS: [&str; 6] = [
+    "message_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "cannot_reply_to_message",
+    "restricted_action_thread_locked",
+    "restricted_action_non_threadable_channel",
+];
 /// Errors of a message's shape: the plainest form may pass.
-pub(super) const PAYLOAD_ERRORS: [&str; 5] =
-    ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text"];
+pub(super) const PAYLOAD_ERRORS: [&str; 12] = [
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "msg_blocks_too_long",
+    "msg_too_long",
+    "no_text",
+    "invalid_arguments",
+    "too_many_attachments",
+    "attachment_payload_limit_exceeded",
+    "invalid_metadata_format",
+    "invalid_metadata_schema",
+    "metadata_too_large",
+    "metadata_must_be_sent_from_app",
+];
 
 /// Errors of a question that may be answered later.
 const PASSING_ERRORS: [&str; 5] =
@@ -208,6 +237,18 @@ mod tests {
             r#"{"ok":false,"error":"invalid_blocks","response_metadata":{"messages":["too long"]}}"#,
             Refusal::Payload("invalid_blocks: too long".into()),
         );
+        for code in CONFIG_ERRORS {
+            check(200, &error(code), Refusal::Config(200, code.into()));
+        }
+        for code in GONE_ERRORS {
+            check(200, &error(code), Refusal::Gone(code.into()));
+        }
+        for code in PAYLOAD_ERRORS {
+            check(200, &error(code), Refusal::Payload(code.into()));
+        }
+        for code in ["service_unavailable", "request_timeout", "external_channel_migrating", "team_added_to_org"] {
+            check(200, &error(code), transient(false, 200, code));
+        }
         check(200, &error("ratelimited"), Refusal::Throttled(Some(7_000), "ratelimited".into()));
         check(200, &error("internal_error"), transient(true, 200, "internal_error"));
         check(200, &error("new_to_us"), transient(false, 200, "new_to_us"));

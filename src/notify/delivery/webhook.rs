@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::WebhookConfig;
 use crate::message::{LOG_LINES_MAX, compose, rule_link};
+use crate::reason;
 
 use super::context::Context;
 use super::http_clients::{plain_error, read_some, retry_after_ms};
@@ -74,6 +75,7 @@ fn body(config: &WebhookConfig, intent: &Intent, speaker: &Speaker, context: &Co
         "truncatedAlerts": intent.instances.len() - instances.len(),
         "status": if firing { "firing" } else { "resolved" },
         "receiver": context.receiver,
+        "notification_reason": reason::of(intent),
         "groupLabels": map(context.group_labels.iter()),
         "commonLabels": map(common(&intent.instances, |instance| pairs(&instance.labels))),
         "commonAnnotations": map(common(&intent.instances, |instance| {

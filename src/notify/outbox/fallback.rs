@@ -40,10 +40,7 @@ impl Outbox {
             None => {
                 // Another channel's fallback may have told it there already: one mail when Slack and PagerDuty are down.
                 let known = |instance: &Instance| {
-                    let of_channel = self.intents.range((channel.to_owned(), String::new())..);
-                    of_channel
-                        .take_while(|(key, _)| key.0 == channel)
-                        .any(|(_, intent)| position(intent, instance).is_some())
+                    self.of_channel(channel).any(|(_, intent)| position(intent, instance).is_some())
                 };
                 let news: Vec<Instance> =
                     primary.instances.iter().filter(|instance| !known(instance)).cloned().collect();

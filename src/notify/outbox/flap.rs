@@ -83,9 +83,7 @@ impl Outbox {
     pub(super) fn fires_again(&mut self, channel: &str, edits: bool, instance: &Instance, now_ms: i64) -> bool {
         let held = |other: &Instance| ends_later(other) && is_same_alert(other, instance);
         let found = self
-            .intents
-            .range((channel.to_owned(), String::new())..)
-            .take_while(|(key, _)| key.0 == channel)
+            .of_channel(channel)
             .find(|(_, intent)| intent.want == IntentState::Firing && intent.instances.iter().any(held))
             .map(|(_, intent)| intent.clone());
         let Some(mut intent) = found else { return false };
@@ -94,8 +92,7 @@ impl Outbox {
             if held(&other) {
                 // Whoever was told of the last episode is owed the end of this one.
                 let told = is_told(&intent, &other);
-                set_told(&mut intent, &other, false);
-                set_told(&mut intent, instance, told);
+                set_told(&mut intent, [(&other, false), (instance, told)]);
                 intent.instances[at] = instance.clone();
             }
         }

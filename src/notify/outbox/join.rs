@@ -25,11 +25,10 @@ impl Outbox {
     ) {
         let Manner { alone, edits } = manner;
         let Some(episode) = instance.episode() else { return };
-        let of_channel =
-            || self.intents.range((channel.to_owned(), String::new())..).take_while(|(k, _)| k.0 == channel);
-        let known = of_channel().find_map(|(_, intent)| Some((position(intent, instance)?, intent.clone())));
-        if let Some((at, mut intent)) = known {
+        let known = self.of_channel(channel).find_map(|(_, intent)| Some((position(intent, instance)?, intent)));
+        if let Some((at, intent)) = known {
             if intent.instances[at].labels != instance.labels && intent.instances[at].state == AlertState::Firing {
+                let mut intent = intent.clone();
                 let worse = is_worse(instance, &intent.instances[at]);
                 intent.instances[at] = instance.clone();
                 let hurried_ms = now_ms + target.group_wait_ms.min(timing.critical_wait_max_ms);
@@ -53,21 +52,20 @@ impl Outbox {
         {
             return;
         }
-        let of_channel =
-            || self.intents.range((channel.to_owned(), String::new())..).take_while(|(k, _)| k.0 == channel);
-        let open = of_channel().filter(|(_, intent)| is_open(intent)).count();
+        let open = self.of_channel(channel).filter(|(_, intent)| is_open(intent)).count();
         let prefix = match (alone && open < OPEN_SCOPES_MAX, open < 2 * OPEN_SCOPES_MAX) {
             (true, _) => None,
             (false, true) => Some(group),
             (false, false) => Some("overflow-".into()),
         };
         let found = prefix.as_ref().and_then(|prefix| {
-            of_channel()
+            self.of_channel(channel)
                 .find(|(key, intent)| key.1.starts_with(prefix.as_str()) && is_open(intent))
                 .map(|(key, _)| key.clone())
         });
         let flapping = self.flapping_words(instance);
-        match found.and_then(|key| self.intents.get(&key).cloned()) {
+        // Taken out and put back: a group may have thousands of alerts.
+        match found.and_then(|key| self.intents.remove(&key)) {
             Some(mut intent) => {
                 // An earlier episode of the same alert: its end went untold, and the news is that it fires again.
                 intent.instances.retain(|other| !is_same_alert(other, instance));

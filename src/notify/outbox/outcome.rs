@@ -2,7 +2,9 @@
 //!
 //! One attempt at a time for each intent; its number and its key are settled before the network is touched.
 
-use model::alert::{AlertState, Attempt, Intent, IntentState, Outcome, Progress};
+use std::collections::HashSet;
+
+use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, Progress};
 
 use crate::delivery::{Report, Verdict};
 use crate::health::{Health, backoff_ms};
@@ -23,9 +25,7 @@ impl Outbox {
     /// The intents of a channel whose time has come: critical ones first, then the oldest.
     pub(crate) fn due(&self, channel: &str, now_ms: i64) -> Vec<Key> {
         let mut due: Vec<(bool, i64, &Key)> = self
-            .intents
-            .range((channel.to_owned(), String::new())..)
-            .take_while(|(key, _)| key.0 == channel)
+            .of_channel(channel)
             .filter_map(|(key, intent)| {
                 let at_ms = due_at_ms(intent)?;
                 (at_ms <= now_ms).then(|| (!intent.instances.iter().any(is_critical), intent.not_before_ms, key))
@@ -87,9 +87,7 @@ impl Outbox {
                 health.accepted(now_ms);
                 set_handle(intent, mark::UNSURE, "");
                 intent.accepted = Some((sent.intent.rev, IntentState::Firing));
-                for instance in &sent.intent.instances {
-                    set_told(intent, instance, true);
-                }
+                set_told(intent, sent.intent.instances.iter().map(|instance| (instance, true)));
                 intent.progress = Progress::Waiting { attempts: 0, next_attempt_ms: 0, last_error: String::new() };
             }
             Verdict::Accepted => {
@@ -138,18 +136,13 @@ impl Outbox {
 /// The receiver knows what was sent by now.
 pub(super) fn take_in(intent: &mut Intent, sent: &Intent, now_ms: i64) {
     intent.accepted = Some((sent.rev, sent.want));
-    for instance in &sent.instances {
-        set_told(intent, instance, instance.state == AlertState::Firing);
-    }
+    let is_firing = |instance: &Instance| instance.state == AlertState::Firing;
+    set_told(intent, sent.instances.iter().map(|instance| (instance, is_firing(instance))));
     if intent.want == IntentState::Firing {
         // Their end is told; the next message is about what still fires.
-        intent.instances.retain(|instance| {
-            instance.state == AlertState::Firing
-                || !sent
-                    .instances
-                    .iter()
-                    .any(|other| other.state != AlertState::Firing && other.episode() == instance.episode())
-        });
+        let ended: HashSet<Option<String>> =
+            sent.instances.iter().filter(|other| !is_firing(other)).map(Instance::episode).collect();
+        intent.instances.retain(|instance| is_firing(instance) || !ended.contains(&instance.episode()));
     }
     intent.progress = if intent.rev == sent.rev {
         Progress::Accepted { at_ms: now_ms }

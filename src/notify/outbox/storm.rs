@@ -104,7 +104,8 @@ impl Outbox {
         let open = self.of_channel(channel).find(|(_, intent)| {
             is_storm(intent) && intent.want == IntentState::Firing && handle(intent, mark::STORM_OVER).is_empty()
         });
-        let mut intent = match open.map(|(_, intent)| intent.clone()) {
+        let open = open.map(|(key, _)| key.clone()).and_then(|key| self.intents.remove(&key));
+        let mut intent = match open {
             None => {
                 let scope = format!("{SCOPE}{now_ms}");
                 let mut intent = new_intent(channel, scope, drawn, now_ms, due_ms);
@@ -182,11 +183,6 @@ impl Outbox {
     /// When a storm is over at the earliest.
     pub(super) fn calm_at_ms(&self) -> Option<i64> {
         self.gates.values().filter_map(|gate| gate.storming_ms).map(|last_ms| last_ms + QUIET_MS).min()
-    }
-
-    fn of_channel(&self, channel: &str) -> impl Iterator<Item = (&Key, &Intent)> {
-        let channel = channel.to_owned();
-        self.intents.range((channel.clone(), String::new())..).take_while(move |(key, _)| key.0 == channel)
     }
 }
 

@@ -3,7 +3,7 @@
 //! An alert that is held back is in no intent of a receiver that was not told of it; when it is let go, it joins as if it had begun
 //! then. Whoever was told keeps it among the intent's alerts, marked, and is told its end all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use model::Ack;
 use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, Progress};
@@ -11,7 +11,7 @@ use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, 
 use crate::config::Config;
 use crate::suppress::{Suppression, Suppressor};
 
-use super::marks::{is_held, is_muted, is_told, set_muted};
+use super::marks::{Marks, is_held, set_muted};
 use super::outcome::attempt_of;
 use super::{Key, Outbox, mark, revise, set_handle, settings};
 
@@ -43,20 +43,23 @@ impl Outbox {
             if intent.instances.iter().all(|instance| instance.rule_id == crate::engine::TEST_RULE) {
                 continue;
             }
+            let (marks, is_held) = (Marks::of(intent), is_held(intent));
+            let mut muted: Vec<(&Instance, bool)> = Vec::new();
+            let mut untold: HashSet<Option<String>> = HashSet::new();
             let sending = matches!(intent.progress, Progress::Sending { .. });
             let mut next = intent.clone();
             // When to say so, and whether it is news.
             let mut let_go: Option<(i64, bool)> = None;
             for instance in &intent.instances {
                 let why = suppression.why(config, &instance.labels, &receiver.name, now_ms);
-                match (why, is_told(intent, instance), is_muted(intent, instance)) {
+                match (why, marks.is_told(instance), marks.is_muted(instance)) {
                     // What is on its way at this moment counts as told until its answer is there.
                     (Some(why), false, _) if !sending => {
-                        next.instances.retain(|other| other.episode() != instance.episode());
+                        untold.insert(instance.episode());
                         held.push(HeldBack { channel: key.0.clone(), instance: instance.clone(), why });
                     }
                     (Some(why), _, false) => {
-                        set_muted(&mut next, instance, true);
+                        muted.push((instance, true));
                         // Why it is held, for the moment it is let go.
                         set_handle(&mut next, mark::MUTED_BY, if why.is_inhibition() { "inhibition" } else { "" });
                         if instance.state == AlertState::Firing {
@@ -64,13 +67,13 @@ impl Outbox {
                         }
                     }
                     (None, _, true) => {
-                        set_muted(&mut next, instance, false);
+                        muted.push((instance, false));
                         if instance.state == AlertState::Firing {
                             // Its readers know that it fires, and nobody asked for quiet: to say it again at the end of an inhibition
                             // would double it. A message that went out without it meanwhile is put right.
                             let inhibited = super::handle(intent, mark::MUTED_BY) == "inhibition";
                             let (due_ms, loud) = match inhibited {
-                                true if is_held(intent) => continue,
+                                true if is_held => continue,
                                 true => (now_ms + settings(config, intent).group_wait_ms, false),
                                 false => (now_ms, true),
                             };
@@ -81,6 +84,12 @@ impl Outbox {
                     (Some(_), _, true) | (None, _, false) => {}
                 }
             }
+            if !muted.is_empty() {
+                set_muted(&mut next, muted);
+            }
+            if !untold.is_empty() {
+                next.instances.retain(|instance| !untold.contains(&instance.episode()));
+            }
             if next.instances.is_empty() {
                 // Nobody was told of anything here, else it were among the alerts.
                 self.remove(&key);
@@ -88,7 +97,8 @@ impl Outbox {
             }
             let fewer = next.instances.len() < intent.instances.len();
             if fewer && let Some((rev, _)) = next.accepted {
-                let told = |instance: &Instance| instance.state == AlertState::Firing && is_told(&next, instance);
+                let marks = Marks::of(&next);
+                let told = |instance: &Instance| instance.state == AlertState::Firing && marks.is_told(instance);
                 if next.instances.iter().all(told) {
                     // All that is left was told, so the news that waited is none.
                     set_handle(&mut next, mark::LOUD, &rev.to_string());
@@ -157,17 +167,18 @@ fn words_of(ack: &Ack) -> String {
 
 /// An intent as a message shows it: without what is held back, and marked when it brings no news.
 pub(crate) fn visible(intent: &Intent) -> Intent {
+    let marks = Marks::of(intent);
     let mut sent = intent.clone();
     sent.instances.retain(|instance| match instance.state {
-        AlertState::Firing => !is_muted(intent, instance),
-        _ => is_told(intent, instance) || !is_muted(intent, instance),
+        AlertState::Firing => !marks.is_muted(instance),
+        _ => marks.is_told(instance) || !marks.is_muted(instance),
     });
     let firing = sent.instances.iter().any(|instance| instance.state == AlertState::Firing);
     if !firing {
         sent.want = IntentState::Resolved;
     }
     let news = firing && super::is_loud(intent)
-        || sent.instances.iter().any(|instance| instance.state != AlertState::Firing && !is_muted(intent, instance));
+        || sent.instances.iter().any(|instance| instance.state != AlertState::Firing && !marks.is_muted(instance));
     set_handle(&mut sent, mark::QUIET, if news { "" } else { "1" });
     sent
 }

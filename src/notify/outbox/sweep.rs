@@ -113,6 +113,11 @@ enum Step {
 /// What time will do to an intent next, and when.
 fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)> {
     let channel = config.channel(&intent.receiver).map(|(_, channel)| channel);
+    let is_news = intent.want == IntentState::Firing && matches!(intent.progress, Progress::Accepted { .. });
+    if is_news && !config.is_present(&intent.receiver) {
+        // Only its end is still said there.
+        return None;
+    }
     let ended_ms = intent.instances.iter().filter_map(|instance| instance.resolved_at_ms).max();
     let expires_ms = ended_ms.unwrap_or(intent.not_before_ms) + timing.resolve_expires_ms;
     match (intent.want, &intent.progress) {

@@ -1,5 +1,10 @@
 //! The outbox as a pure thing: what is wanted of whom, and when, without a store or a network.
 
+mod fallback;
+mod groups;
+mod held;
+mod many;
+
 use std::path::Path;
 
 use model::Labels;
@@ -124,6 +129,23 @@ fn a_told_group_is_told_more_at_its_interval_and_of_critical_at_once() {
 }
 
 #[test]
+fn a_message_says_why_it_comes_in_alertmanagers_words() {
+    let mut bench = Bench::new("{receiver: slack, group_wait: 0s, group_interval: 1m, repeat_interval: 1h}");
+    let reason = |sent: Sent| crate::reason::of(&sent.intent);
+    let (a, b) = (firing("a", "warning", 0), firing("b", "warning", MINUTE));
+    bench.take(&a, 0);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 0, Verdict::Accepted)), "first notification");
+    bench.take(&b, MINUTE);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 2 * MINUTE, Verdict::Accepted)), "new alerts added");
+    bench.take(&ended(&a, 3 * MINUTE), 3 * MINUTE);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 4 * MINUTE, Verdict::Accepted)), "some alerts resolved");
+    bench.sweep(64 * MINUTE);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 64 * MINUTE, Verdict::Accepted)), "repeat interval elapsed");
+    bench.take(&ended(&b, 65 * MINUTE), 65 * MINUTE);
+    assert_eq!(reason(bench.attempt("slack/slack[0]", 65 * MINUTE, Verdict::Accepted)), "all alerts resolved");
+}
+
+#[test]
 fn the_same_notice_twice_changes_nothing() {
     let mut bench = Bench::new("{receiver: slack, routes: [{receiver: pd, continue: true}, {receiver: slack}]}");
     let alert = firing("a", "warning", 0);
@@ -201,76 +223,6 @@ fn whoever_wants_no_ends_gets_none_once_told() {
 }
 
 #[test]
-fn a_fallback_is_told_when_its_time_has_come_and_not_twice() {
-    let deadline = 60_000;
-    // Late, refused, or held back: each is a reason, with its own moment.
-    let mut bench = Bench::new("{receiver: guarded, group_wait: 0s}");
-    bench.take(&firing("a", "warning", 0), 0);
-    bench.attempt("guarded/slack[0]", 0, Verdict::Transient { unsure: false });
-    bench.sweep(deadline - 1);
-    assert_eq!(bench.outbox.iter().count(), 1);
-    bench.sweep(deadline);
-    let due = bench.due("stand-in/slack[0]", deadline);
-    assert_eq!(due.len(), 1);
-    let stand_in = bench.outbox.get(&due[0]).unwrap().clone();
-    assert_eq!(stand_in.fallback_for.as_deref(), Some("guarded/slack[0]"));
-    assert_eq!(handle(&stand_in, mark::WHY), "guarded/slack[0] was not reached (1 attempt): words");
-    // The channel comes back before the stand-in was sent: that is taken back.
-    bench.attempt("guarded/slack[0]", deadline + 1, Verdict::Accepted);
-    bench.sweep(deadline + 1);
-    assert_eq!(bench.only().receiver, "guarded/slack[0]");
-
-    let mut bench = Bench::new("{receiver: guarded, group_wait: 0s}");
-    let alert = firing("a", "warning", 0);
-    bench.take(&alert, 0);
-    bench.attempt("guarded/slack[0]", 0, Verdict::Refused);
-    bench.sweep(1);
-    bench.attempt("stand-in/slack[0]", 1, Verdict::Accepted);
-    bench.take(&ended(&alert, 2), 2);
-    bench.attempt("stand-in/slack[0]", 2, Verdict::Accepted);
-    bench.sweep(2 + bench.timing.done_keep_ms);
-    bench.sweep(3 + bench.timing.done_keep_ms);
-    assert_eq!(bench.only().receiver, "guarded/slack[0]", "a stand-in that is done is not begun again");
-
-    let mut bench = Bench::new("{receiver: guarded, group_wait: 0s}");
-    bench.take(&alert, 0);
-    for _ in 0..5 {
-        bench.health.failed(1, "down", &Timing::default());
-    }
-    bench.sweep(1);
-    assert_eq!(bench.due("stand-in/slack[0]", 1).len(), 1);
-}
-
-#[test]
-fn an_end_that_nobody_takes_is_given_up_after_a_day_and_said() {
-    let mut bench = Bench::new("{receiver: slack, group_wait: 0s}");
-    let alert = firing("a", "warning", 0);
-    let day = bench.timing.resolve_expires_ms;
-    bench.take(&alert, 0);
-    // A firing is tried for as long as it fires.
-    bench.attempt("slack/slack[0]", 3 * day, Verdict::Transient { unsure: false });
-    assert_eq!(bench.sweep(3 * day), 0);
-    bench.take(&ended(&alert, 3 * day), 3 * day);
-    assert_eq!(bench.sweep(4 * day - 1), 0);
-    assert_eq!(bench.sweep(4 * day), 1);
-    assert!(bench.due("slack/slack[0]", 5 * day).is_empty());
-    bench.sweep(5 * day);
-    assert_eq!(bench.outbox.iter().count(), 0);
-}
-
-#[test]
-fn a_refusal_is_tried_again_after_a_while_or_a_reload() {
-    let mut bench = Bench::new("{receiver: pd, group_wait: 0s}");
-    bench.take(&firing("a", "critical", 0), 0);
-    bench.attempt("pd/pagerduty[0]", 0, Verdict::Refused);
-    assert_eq!(bench.next(), Some(15 * MINUTE));
-    bench.sweep(15 * MINUTE);
-    bench.attempt("pd/pagerduty[0]", 15 * MINUTE, Verdict::Refused);
-    bench.outbox.retry_refused();
-    bench.attempt("pd/pagerduty[0]", 15 * MINUTE, Verdict::Accepted);
-}
-
-#[test]
 fn what_fires_long_has_a_bounded_number_of_scopes() {
     let mut bench = Bench::new("{receiver: pd, group_by: ['...'], group_wait: 0s}");
     let alerts: Vec<Instance> = (0..1_500).map(|n| firing(&n.to_string(), "critical", n)).collect();
@@ -345,79 +297,6 @@ fn a_restart_makes_begun_attempts_again() {
     assert_eq!((sent.number, handle(&sent.intent, mark::UNSURE)), (2, "1"));
 }
 
-fn silence(name: &str, value: &str) -> model::Silence {
-    model::Silence {
-        id: "s".into(),
-        matchers: vec![model::Matcher::equal(name, value)],
-        starts_ms: i64::MIN,
-        ends_ms: i64::MAX,
-        updated_ms: 0,
-        created_by: "ann".into(),
-        comment: "swap".into(),
-        schedule: String::new(),
-    }
-}
-
-impl Bench {
-    /// Lays these silences over the outbox; returns how many alerts were newly held back.
-    fn hold(&mut self, silences: &[model::Silence], now_ms: i64) -> usize {
-        let suppression = crate::suppress::Suppression::new(&self.config, silences, std::iter::empty(), now_ms);
-        self.outbox.suppress(&suppression, &self.config, now_ms).len()
-    }
-}
-
-#[test]
-fn what_is_held_back_untold_leaves_no_trace_and_what_was_told_keeps_its_end() {
-    let mut bench = Bench::new("{receiver: slack, group_wait: 0s}");
-    let (a, b) = (firing("a", "warning", 0), firing("b", "warning", 0));
-    bench.take(&a, 0);
-    bench.take(&b, 0);
-    // Silenced before anything was sent: the other one goes alone.
-    assert_eq!(bench.hold(&[silence("host", "a")], 0), 1);
-    let sent = bench.attempt("slack/slack[0]", 0, Verdict::Accepted);
-    assert_eq!(sent.intent.instances, std::slice::from_ref(&b));
-    bench.take(&ended(&a, 1), 1);
-    assert!(bench.due("slack/slack[0]", MINUTE).is_empty(), "nobody heard of it");
-    // Told, then silenced: no repeats, and its end is quiet.
-    assert_eq!(bench.hold(&[silence("host", "b")], 2), 1);
-    assert_eq!(bench.hold(&[silence("host", "b")], 3), 0, "once");
-    bench.sweep(5 * 60 * MINUTE);
-    assert!(bench.due("slack/slack[0]", 5 * 60 * MINUTE).is_empty() && bench.next().is_none());
-    bench.take(&ended(&b, 5 * 60 * MINUTE), 5 * 60 * MINUTE);
-    let sent = bench.attempt("slack/slack[0]", 5 * 60 * MINUTE, Verdict::Accepted);
-    assert!(is_quiet(&sent.intent) && sent.intent.want == IntentState::Resolved);
-}
-
-#[test]
-fn what_is_let_go_while_it_fires_is_told_at_once() {
-    let mut bench = Bench::new("{receiver: slack, group_wait: 30s}");
-    let alert = firing("a", "warning", 0);
-    bench.take(&alert, 0);
-    bench.attempt("slack/slack[0]", 30_000, Verdict::Accepted);
-    bench.hold(&[silence("host", "a")], MINUTE);
-    bench.hold(&[], 2 * MINUTE);
-    assert_eq!((bench.next(), is_loud(bench.only())), (Some(2 * MINUTE), true));
-    // A failing attempt is not made again once it is silenced.
-    bench.attempt("slack/slack[0]", 2 * MINUTE, Verdict::Transient { unsure: false });
-    bench.hold(&[silence("host", "a")], 2 * MINUTE);
-    assert!(bench.due("slack/slack[0]", 10 * MINUTE).is_empty());
-}
-
-#[test]
-fn a_silence_during_an_attempt_waits_for_its_answer() {
-    for (verdict, owed) in [(Verdict::Accepted, true), (Verdict::Transient { unsure: false }, false)] {
-        let mut bench = Bench::new("{receiver: pd, group_wait: 0s}");
-        let alert = firing("a", "critical", 0);
-        bench.take(&alert, 0);
-        let key = bench.due("pd/pagerduty[0]", 0)[0].clone();
-        let sent = bench.outbox.begin(&key, &[], 0).unwrap();
-        bench.hold(&[silence("host", "a")], 1);
-        bench.end_attempt(&sent, 2, verdict);
-        bench.take(&ended(&alert, 3), 3);
-        assert_eq!(bench.due("pd/pagerduty[0]", MINUTE).len(), usize::from(owed));
-    }
-}
-
 #[test]
 fn groups_keep_to_their_ticks() {
     let mut bench = Bench::new("{receiver: slack, group_wait: 10s, group_interval: 1m, repeat_interval: 150s}");
@@ -453,5 +332,3 @@ fn whoever_looks_after_it_is_not_reminded_until_that_is_over() {
     bench.outbox.acknowledge(&BTreeMap::new(), &[episode], 9);
     assert_eq!((bench.next(), is_loud(bench.only()), is_acked(bench.only())), (Some(9), true, false));
 }
-
-mod groups;

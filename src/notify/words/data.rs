@@ -4,10 +4,11 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use model::alert::{AlertState, Instance, Intent, label_fingerprint};
-use template::{Object, Value};
+use template::{GoTime, Object, Value};
 
-use super::go_time::GoTime;
 use crate::config::Config;
+use crate::message::rule_link;
+use crate::reason;
 
 /// The root.
 #[derive(Debug, Clone)]
@@ -19,6 +20,7 @@ pub(super) struct Data {
     common_labels: Kv,
     common_annotations: Kv,
     external_url: String,
+    reason: &'static str,
 }
 
 /// Names and values.
@@ -47,10 +49,7 @@ impl Data {
         let alerts: Vec<Alert> = intent
             .instances
             .iter()
-            .map(|instance| Alert {
-                generator_url: format!("{external_url}/alerts/rule/{}", instance.rule_id),
-                instance: instance.clone(),
-            })
+            .map(|instance| Alert { generator_url: rule_link(external_url, instance), instance: instance.clone() })
             .collect();
         let firing = alerts.iter().any(|alert| alert.instance.state == AlertState::Firing);
         let group_labels = intent.instances.first().map(|first| {
@@ -69,6 +68,7 @@ impl Data {
             common_annotations: common(intent.instances.iter().map(annotations)),
             alerts,
             external_url: external_url.into(),
+            reason: reason::of(intent),
         }
     }
 }
@@ -104,6 +104,7 @@ impl Object for Data {
             "CommonLabels" => Value::object(self.common_labels.clone()),
             "CommonAnnotations" => Value::object(self.common_annotations.clone()),
             "ExternalURL" => self.external_url.clone().into(),
+            "NotificationReason" => self.reason.into(),
             "TruncatedAlerts" => Value::Int(0),
             _ => return Err(format!("can't evaluate field {name} in type *template.Data")),
         })

@@ -1,8 +1,6 @@
 //! The functions that Alertmanager adds to Go's own (`DefaultFuncs`).
 
-use template::{Value, text};
-
-use super::go_time::{GoDuration, GoTime};
+use template::{GoDuration, GoTime, Value, text};
 
 const NAMES: [&str; 21] = [
     "toUpper",
@@ -53,7 +51,11 @@ pub(super) fn call(name: &str, arguments: &[Value], now_ms: i64) -> Result<Value
         ("stringSlice" | "list", items) => Value::List(items.to_vec()),
         ("append", [Value::List(items), more @ ..]) => Value::List(items.iter().chain(more).cloned().collect()),
         ("dict", pairs) if pairs.len() % 2 == 0 => {
-            Value::Map(pairs.chunks(2).map(|pair| (template::shown(&pair[0]), pair[1].clone())).collect())
+            let pair = |pair: &[Value]| match pair {
+                [Value::Text(key), value] => Ok((key.clone(), value.clone())),
+                _ => Err("dict takes texts as keys"),
+            };
+            Value::Map(pairs.chunks(2).map(pair).collect::<Result<_, _>>()?)
         }
         ("date", [Value::Text(layout), at]) => time(at)?.format(layout).into(),
         ("tz", [Value::Text(zone), at]) => Value::object(time(at)?.within(zone)?),

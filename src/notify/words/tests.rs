@@ -99,6 +99,73 @@ fn templates_say_what_alertmanagers_say() {
     check("{{ .CommonAnnotations.SortedPairs.Values | join \" \" }}plain", "plain");
 }
 
+/// Cases of Alertmanager's own tests (`template_test.go`).
+#[test]
+fn functions_give_what_alertmanagers_give() {
+    let check = |text: &str, expected: &str| {
+        let alerts = vec![instance("web-1", false), instance("web-2", true)];
+        assert_eq!(render(text, alerts).unwrap_or_else(|error| panic!("{text}: {error}")), expected, "{text}");
+    };
+    for (text, expected) in [
+        ("abc", "abc"),
+        ("{{ .NotificationReason }}", "first notification"),
+        ("{{ \"abc\" | toUpper }}{{ \"ABC\" | toLower }}{{ \"abc\" | title }}", "ABCabcAbc"),
+        ("{{ \" a b c \" | trimSpace }}", "a b c"),
+        ("{{ if match \"^a\" \"abc\" }}yes{{ end }}{{ if match \"abcd\" \"abc\" }}no{{ end }}", "yes"),
+        ("{{ stringSlice \"a\" \"b\" \"c\" | join \",\" }}", "a,b,c"),
+        ("{{ \"<b>\" }}", "<b>"),
+        ("{{ reReplaceAll \"ab\" \"AB\" \"abcdabcda\" }}", "ABcdABcda"),
+        ("{{ \"search?q=test%20foo\" | urlUnescape }}", "search?q=test foo"),
+        (
+            "{{ with .GroupLabels }}{{ with .Remove (stringSlice \"job\") }}{{ .SortedPairs.Values }}{{ end }}{{ end }}",
+            "[Disk]",
+        ),
+        ("{{ \"test\" | toJson }}{{ 42 | toJson }}{{ true | toJson }}", "\"test\"42true"),
+        (
+            "{{ list \"a\" \"b\" | toJson }}{{ dict \"key\" \"value\" \"number\" 123 | toJson }}",
+            "[\"a\",\"b\"]{\"key\":\"value\",\"number\":123}",
+        ),
+        ("{{- $test := dict -}}{{ $test }}", "map[]"),
+        ("{{- $test := dict \"a\" 1 \"b\" 2 \"c\" 3 -}}{{ $test }}", "map[a:1 b:2 c:3]"),
+        ("{{- $test := list -}}{{ $test }}", "[]"),
+        ("{{- $test := list \"a\" \"b\" -}}{{ $test = append $test \"c\" \"d\" -}}{{ $test }}", "[a b c d]"),
+        (
+            "{{- $new := list -}}{{ range .Alerts }}{{ $m := dict \"status\" .Status \"host\" .Labels.host }}{{ $new = append $new $m }}{{ end }}{{ toJson $new }}",
+            "[{\"host\":\"web-1\",\"status\":\"firing\"},{\"host\":\"web-2\",\"status\":\"resolved\"}]",
+        ),
+        (
+            "{{ range list 0 1 60 3600 86400 90000 -183845 899.99 }}{{ humanizeDuration . }}:{{ end }}",
+            "0s:1s:1m 0s:1h 0m 0s:1d 0h 0m 0s:1d 1h 0m 0s:-2d 3h 4m 5s:14m 59s:",
+        ),
+        (
+            "{{ range list .1 .0001 .12345 60.1 60.5 1.2345 12.345 }}{{ humanizeDuration . }}:{{ end }}",
+            "100ms:100us:123.5ms:1m 0s:1m 0s:1.234s:12.35s:",
+        ),
+        (
+            "{{ range list \".1\" \".0001\" \".12345\" \"60.1\" \"12.345\" }}{{ humanizeDuration . }}:{{ end }}",
+            "100ms:100us:123.5ms:1m 0s:12.35s:",
+        ),
+        ("{{ range list 0 -1 1 1234567 }}{{ humanizeDuration . }}:{{ end }}", "0s:-1s:1s:14d 6h 56m 7s:"),
+        ("{{ (index .Alerts 0).StartsAt | tz \"Europe/Paris\" }}", "1970-01-01 02:00:00 +0100 CET"),
+        ("{{ now | date \"2006-01-02T15:04:05-0700\" }}", "1970-01-01T03:00:00+0000"),
+        ("{{ \"\\u00e9\\x41\\101\\xc3\\xa9\" }}", "éAAé"),
+    ] {
+        check(text, expected);
+    }
+    for wrong in [
+        "{{ ",
+        "{{ dict \"a\" }}",
+        "{{ dict 1 \"value\" }}",
+        "{{ humanizeDuration \"one\" }}",
+        "{{ .Alerts | tz \"UTC\" }}",
+        "{{ (index .Alerts 0).StartsAt | tz \"Invalid/Timezone\" }}",
+        "{{ \"\\101\\9\" }}",
+        "{{ \"\\x+4\" }}",
+    ] {
+        assert!(render(wrong, vec![instance("web-1", false)]).is_err(), "{wrong}");
+    }
+}
+
 #[test]
 fn a_broken_template_leaves_our_own_words_and_is_named() {
     let config = config(

@@ -71,9 +71,9 @@ impl Run<'_> {
         let mut query = |text: &str| match rule.condition {
             Condition::Metrics(_) => {
                 let expr = promql::parse(text).map_err(|error| error.to_string())?;
-                self.answer(source, &expr)
+                self.answer_points(source, &expr)
             }
-            Condition::Logs(_) | Condition::Events(_) => self.ask_logs(&*crate::condition::metric_of_logs(text)?),
+            Condition::Logs(_) | Condition::Events(_) => self.ask_log_points(&*crate::condition::metric_of_logs(text)?),
         };
         let mut text = |template: &Result<Template, TemplateError>| match template {
             Ok(template) => template.expand_or_error(&data, &mut query),

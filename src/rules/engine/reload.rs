@@ -9,7 +9,7 @@ use model::alert::RuleId;
 use super::{Inner, Member, Shown, Work, lock, meters, prepare};
 use crate::Group;
 use crate::evaluate::{self, Memory};
-use crate::log_rules::EventMemory;
+use crate::event_rules::EventMemory;
 use crate::watch::Watch;
 
 impl Inner {

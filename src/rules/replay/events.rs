@@ -4,18 +4,19 @@
 
 use std::collections::BTreeMap;
 
+use model::time::NS_PER_MS;
 use model::{Labels, NsRange};
 use query::logql::{self, LogEntry, ast};
 use query::logs::Direction;
 
 use super::{Episode, FLAP_MS, Replay};
 use crate::alerting::fits;
+use crate::event_rules::key_of;
 use crate::file::Rule;
-use crate::log_rules::{key_of, whole};
+use crate::log_rules::whole;
 
 use super::past::Past;
 
-const NS_PER_MS: i64 = 1_000_000;
 /// Most records of one rule that are looked at.
 const RECORDS_MAX: usize = 100_000;
 

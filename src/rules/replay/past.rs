@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use model::Labels;
+use model::time::NS_PER_MS;
 use query::logql::{self, ast};
 use query::promql::{self, Expr, Source, Value};
 use store::Snapshot;
@@ -14,8 +15,6 @@ use crate::evaluate::number;
 use crate::file::Rule;
 use crate::ground::Point;
 use crate::log_rules::whole;
-
-const NS_PER_MS: i64 = 1_000_000;
 
 /// Where to ask.
 pub(super) struct Past<'a> {

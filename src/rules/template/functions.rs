@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use model::time;
 use template::humanize::{four_digits, humanize, humanize_1024, humanize_duration};
 use template::text::{pattern, title};
-use template::{Value, kind, number, query_escape};
+use template::{GoDuration, GoTime, Value, kind, number, query_escape};
 
 use super::values::Sample;
 
 /// All that a rule's template may call beside Go's; `query`, `externalURL` and `pathPrefix` are answered by the run.
 pub(super) fn exists(name: &str) -> bool {
-    const NAMES: [&str; 26] = [
+    const NAMES: [&str; 28] = [
         "query",
         "first",
         "label",
@@ -34,6 +34,8 @@ pub(super) fn exists(name: &str) -> bool {
         "humanizeDuration",
         "humanizePercentage",
         "humanizeTimestamp",
+        "toTime",
+        "toDuration",
         "pathPrefix",
         "externalURL",
         "parseDuration",
@@ -50,7 +52,7 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
             samples.first().cloned().ok_or_else(|| "first() called on vector with no elements".into())
         }
         ("label", [Value::Text(name), of]) => text(sample(of)?.labels.value(name).into()),
-        ("value", [of]) => Ok(Value::Float(sample(of)?.value)),
+        ("value", [of]) => Ok(sample(of)?.value.clone()),
         ("strvalue", [of]) => text(sample(of)?.labels.value("__value__").into()),
         ("sortByLabel", [Value::Text(name), Value::List(samples)]) => {
             let mut samples = samples.clone();
@@ -85,6 +87,8 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
         ("humanizeDuration", [value]) => text(humanize_duration(float(value)?)),
         ("humanizePercentage", [value]) => text(format!("{}%", four_digits(float(value)? * 100.0))),
         ("humanizeTimestamp", [value]) => text(humanize_timestamp(float(value)?)?),
+        ("toTime", [value]) => Ok(Value::object(GoTime::of_ms(Some(milliseconds(float(value)?)?)))),
+        ("toDuration", [value]) => Ok(Value::object(GoDuration(milliseconds(float(value)?)?))),
         (_, values) => {
             let kinds: Vec<&str> = values.iter().map(kind).collect();
             Err(format!("wrong number or type of arguments ({})", kinds.join(", ")))
@@ -106,19 +110,23 @@ fn float(value: &Value) -> Result<f64, String> {
     }
 }
 
+/// Of seconds that Go can hold in nanoseconds.
+fn milliseconds(seconds: f64) -> Result<i64, String> {
+    let ns = seconds * 1e9;
+    if ns.is_nan() || ns.abs() >= i64::MAX as f64 {
+        let shown = number::shortest(seconds);
+        return Err(format!("{shown} cannot be represented as a nanoseconds timestamp since it overflows int64"));
+    }
+    Ok((ns as i64).div_euclid(1_000_000))
+}
+
 /// Go's `Time.String` in UTC, from seconds.
 fn humanize_timestamp(value: f64) -> Result<String, String> {
     if !value.is_finite() {
         return Ok(four_digits(value));
     }
-    let ns = value * 1e9;
-    if ns.abs() >= i64::MAX as f64 {
-        let shown = number::shortest(value);
-        return Err(format!("{shown} cannot be represented as a nanoseconds timestamp since it overflows int64"));
-    }
     // Prometheus goes through milliseconds.
-    let ms = (ns as i64).div_euclid(1_000_000);
-    let text = time::rfc3339_ms(ms);
+    let text = time::rfc3339_ms(milliseconds(value)?);
     let (date, clock) = text.trim_end_matches('Z').split_once('T').unwrap_or((&text, ""));
     let clock = clock.trim_end_matches('0').trim_end_matches('.');
     // A trimmed minute or second is put back.

@@ -16,7 +16,14 @@ fn expand(text: &str) -> Result<String, TemplateError> {
     let mut query = |text: &str| match text {
         "none" => Ok(vec![]),
         "bad" => Err("parse error".to_string()),
-        _ => Ok(vec![(Labels::from_pairs([("instance", "b")]), 21.0), (Labels::from_pairs([("instance", "a")]), 11.0)]),
+        "histogram" => {
+            let points = query::promql::notation::points("{{sum:10 count:3}}").unwrap();
+            Ok(points.into_iter().flatten().map(|point| (Labels::default(), point)).collect())
+        }
+        _ => {
+            let of = |name: &str, value| (Labels::from_pairs([("instance", name)]), Point::Float(value));
+            Ok(vec![of("b", 21.0), of("a", 11.0)])
+        }
     };
     Template::parse(text)?.expand(&data, &mut query)
 }
@@ -30,6 +37,17 @@ fn check(text: &str, expected: &str) {
 fn check_error(text: &str, expected: &str) {
     let error = expand(text).expect_err(text).to_string();
     assert!(error.contains(expected), "{text}: {error}");
+}
+
+#[test]
+fn times_durations_and_histograms() {
+    check("{{ (1435065584.128 | toTime).Format \"2006\" }}", "2015");
+    check("{{ (\"1435065584.128\" | toTime).Format \"2006\" }}", "2015");
+    check("{{ (toTime 0).Year }} {{ (3661.5 | toDuration) }}", "1970 1h1m1.5s");
+    check("{{ query \"histogram\" | first | value }}", "{count:3, sum:10}");
+    check("{{ range query \"histogram\" }}{{ .Value }}{{ end }}", "{count:3, sum:10}");
+    check_error("{{ toTime \"one\" }}", "strconv.ParseFloat: parsing \"one\": invalid syntax");
+    check_error("{{ toTime 1e300 }}", "overflows int64");
 }
 
 #[test]

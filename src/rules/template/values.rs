@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use model::Labels;
-use template::{Object, Value, number};
+use template::{Object, Value};
 
 /// Go's `map[string]string`: an absent label is an empty one.
 #[derive(Debug, Clone)]
@@ -43,7 +43,8 @@ impl Object for LabelSet {
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) labels: Labels,
-    pub(super) value: f64,
+    /// A number, or the text of a histogram.
+    pub(super) value: Value,
 }
 
 impl Object for Sample {
@@ -52,13 +53,13 @@ impl Object for Sample {
     }
 
     fn show(&self) -> String {
-        format!("{} {}", self.labels, number::shortest(self.value))
+        format!("{} {}", self.labels, template::shown(&self.value))
     }
 
     fn field(&self, name: &str) -> Result<Value, String> {
         match name {
             "Labels" => Ok(Value::object(LabelSet(self.labels.clone()))),
-            "Value" => Ok(Value::Float(self.value)),
+            "Value" => Ok(self.value.clone()),
             other => Err(format!("can't evaluate field {other} in type {}", self.kind())),
         }
     }

@@ -1,18 +1,17 @@
 //! What a test expects against what came: alerts, values, messages.
 
+use model::time::NS_PER_MS;
 use model::{AlertState, Labels};
 use query::logql;
+use query::promql;
 use query::promql::notation::Value as Point;
-use query::promql::{self, Value};
 
 use super::Told;
 use super::format::{AlertTest, ExprTest, NotificationTest};
 use super::memory::Memory;
 use super::notation;
-use crate::evaluate::{Memory as States, Settings};
+use crate::evaluate::{Memory as States, Settings, points};
 use crate::ground::Ground as _;
-
-const NS_PER_MS: i64 = 1_000_000;
 
 /// Labels, annotations and log lines of one alert, in an order to compare.
 type Shown = (Labels, Vec<(String, String)>, Option<Vec<String>>);
@@ -69,16 +68,7 @@ pub(super) fn check_expr(
     let failed = |error: query::QueryError| format!("{:?}: {error}", expected.expr);
     let expr = promql::parse(&expected.expr).map_err(failed)?;
     let answer = promql::instant(memory, &expr, at_ms, &options).map_err(failed)?;
-    let mut found: Vec<(Labels, Point)> = match answer.value {
-        Value::Vector(samples) => {
-            samples.into_iter().map(|(labels, sample)| (labels, Point::Float(sample.value))).collect()
-        }
-        Value::Scalar(sample) => vec![(Labels::default(), Point::Float(sample.value))],
-        _ => return Err(format!("{:?} gives neither a vector nor a scalar", expected.expr)),
-    };
-    for (labels, histograms) in answer.histograms {
-        found.extend(histograms.into_iter().map(|(_, histogram)| (labels.clone(), Point::Histogram(histogram))));
-    }
+    let found = points(answer).map_err(|reason| format!("{:?}: {reason}", expected.expr))?;
     compare(expected, found, fuzzy)
 }
 
@@ -129,9 +119,9 @@ fn compare(expected: &ExprTest, mut found: Vec<(Labels, Point)>, fuzzy: bool) ->
     }))
 }
 
-/// Equal, both NaN, or with `fuzzy` within a relative 1e-6 (promtool's).
+/// Equal, both NaN, or with `fuzzy` next to each other, as promtool has it.
 fn same_value(a: f64, b: f64, fuzzy: bool) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (fuzzy && (a - b).abs() <= 1e-6 * a.abs().max(b.abs()))
+    a == b || (a.is_nan() && b.is_nan()) || (fuzzy && (a.next_down() == b || a.next_up() == b))
 }
 
 /// Histograms are alike when their counts, sums and buckets are, whatever holds empty ones.

@@ -1,13 +1,13 @@
 //! Log records of a rule test: a store of their own in a temporary folder, which takes them in as time passes.
 
 use model::log::{STREAM_ATTRIBUTES, STREAM_LABELS};
+use model::time::NS_PER_MS;
 use model::{AnyValue, LogBatch, LogRecord, Resource, Scope, TenantId};
 use store::{Options, Store, Tenant};
 
 use super::format::InputLogs;
 use super::{notation, time_of};
 
-const NS_PER_MS: i64 = 1_000_000;
 /// Most lines of one test.
 const LINES_MAX: u32 = 100_000;
 

@@ -95,7 +95,7 @@ tests:
   promql_expr_test:
   - {expr: day_of_month(), eval_time: 5m, exp_samples: [{labels: '{}', value: 1}]}
   - {expr: time(), eval_time: 1m, exp_samples: [{labels: '{}', value: 1772323260}]}
-  - {expr: vector(0.30000000001), eval_time: 1m, exp_samples: [{labels: '{}', value: 0.3}]}
+  - {expr: vector(2.9999999999999996), eval_time: 1m, exp_samples: [{labels: '{}', value: 3}]}
   - {expr: h, eval_time: 2m, exp_samples: [{labels: h, histogram: '{{schema:0 count:3 sum:4 buckets:[1 2]}}'}]}
   - expr: ALERTS_FOR_STATE{alertname="Down"}
     eval_time: 3m
@@ -107,6 +107,9 @@ tests:
 "#,
     );
     assert_eq!(failures, Ok(vec![]));
+    // The next number but one is another one.
+    let text = "fuzzy_compare: true\ntests: [{promql_expr_test: [{expr: vector(2.9999999999999987), eval_time: 0s, exp_samples: [{labels: '{}', value: 3}]}]}]";
+    assert_eq!(run_with(text).map(|failures| failures.len()), Ok(1));
 }
 
 #[test]
@@ -294,8 +297,8 @@ tests:
   - eval_time: 1m
     alertname: Any
     exp_alerts:
-    - {exp_labels: {host: a, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: "0"}}
-    - {exp_labels: {host: b, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: "0"}}
+    - {exp_labels: {host: a, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}}
+    - {exp_labels: {host: b, is: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}, exp_annotations: {more: '{count:4, sum:5, (0.5,1]:2, (1,2]:2}'}}
   - {eval_time: 4m, alertname: Any}
 "#;
     let failures = run(tests, dir.path(), &nobody).unwrap();

@@ -115,15 +115,9 @@ impl LineChart<'_> {
                 self.unit.as_str()
             ),
         );
-        for tick in &axis.ticks {
-            put(
-                &mut out,
-                format_args!(
-                    "<text x=\"100%\" y=\"{}%\" dy=\".32em\">{}</text>",
-                    percent_y(*tick),
-                    self.unit.text(*tick)
-                ),
-            );
+        for (tick, text) in axis.ticks.iter().zip(self.unit.texts(&axis.ticks)) {
+            let y = percent_y(*tick);
+            put(&mut out, format_args!("<text x=\"100%\" y=\"{y}%\" dy=\".32em\">{text}</text>"));
         }
         put(&mut out, format_args!("</svg><svg class=\"pl\" role=\"img\" aria-label=\"{}\">", escape(self.label)));
         for tick in &axis.ticks {

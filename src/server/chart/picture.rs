@@ -89,10 +89,10 @@ impl Picture<'_> {
                 (to - from).max(1)
             ));
         }
-        for tick in &axis.ticks {
+        for (tick, words) in axis.ticks.iter().zip(self.unit.texts(&axis.ticks)) {
             let at = y(*tick);
             out.push_str(&format!("<path d=\"M{LEFT} {at}h{width}\" stroke=\"#d3d9e1\"/>"));
-            out.push_str(&text(LEFT - 8, at + 4, "text-anchor=\"end\" fill=\"#525c69\"", &self.unit.text(*tick)));
+            out.push_str(&text(LEFT - 8, at + 4, "text-anchor=\"end\" fill=\"#525c69\"", &words));
         }
         for tick in time_ticks(self.start_ms, self.end_ms, 8) {
             let at = x(tick.at_ms);

@@ -1,5 +1,9 @@
 //! What a number counts, and how it is written: three significant digits, the unit's own prefixes.
 
+/// Significant digits of a value by itself, and at most where values must differ.
+const DIGITS: i32 = 3;
+const DIGITS_MAX: i32 = 7;
+
 /// Unit of a value, as far as the way of writing it differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -37,6 +41,17 @@ impl Unit {
 
     /// The value for a reader: `1.23k`, `4.5 MiB`, `250 ms`, `12.5 %`.
     pub(crate) fn text(self, value: f64) -> String {
+        self.text_to(value, DIGITS)
+    }
+
+    /// Values beside each other, as on an axis: with as many digits as it takes to tell each from the next.
+    pub(crate) fn texts(self, values: &[f64]) -> Vec<String> {
+        let texts = |digits| values.iter().map(|value| self.text_to(*value, digits)).collect::<Vec<String>>();
+        let differ = |texts: &Vec<String>| texts.windows(2).all(|pair| pair[0] != pair[1]);
+        (DIGITS..DIGITS_MAX).map(texts).find(differ).unwrap_or_else(|| texts(DIGITS_MAX))
+    }
+
+    fn text_to(self, value: f64, digits: i32) -> String {
         if value.is_nan() {
             return "NaN".into();
         }
@@ -44,46 +59,46 @@ impl Unit {
             return if value > 0.0 { "+Inf".into() } else { "-Inf".into() };
         }
         match self {
-            Unit::Number => scaled(value, 1_000.0, &["", "k", "M", "G", "T", "P"]),
-            Unit::Bytes => scaled(value, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB"]),
-            Unit::Ratio => format!("{} %", significant(value * 100.0)),
-            Unit::Seconds => seconds(value),
+            Unit::Number => scaled(value, digits, 1_000.0, &["", "k", "M", "G", "T", "P"]),
+            Unit::Bytes => scaled(value, digits, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB"]),
+            Unit::Ratio => format!("{} %", rounded(value * 100.0, digits)),
+            Unit::Seconds => seconds(value, digits),
         }
     }
 }
 
-fn seconds(value: f64) -> String {
+fn seconds(value: f64, digits: i32) -> String {
     let size = value.abs();
     if size == 0.0 {
         "0 s".into()
     } else if size < 0.000_999_5 {
-        format!("{} µs", significant(value * 1e6))
+        format!("{} µs", rounded(value * 1e6, digits))
     } else if size < 0.999_5 {
-        format!("{} ms", significant(value * 1e3))
+        format!("{} ms", rounded(value * 1e3, digits))
     } else if size < 120.0 {
-        format!("{} s", significant(value))
+        format!("{} s", rounded(value, digits))
     } else if size < 7_200.0 {
-        format!("{} min", significant(value / 60.0))
+        format!("{} min", rounded(value / 60.0, digits))
     } else if size < 172_800.0 {
-        format!("{} h", significant(value / 3_600.0))
+        format!("{} h", rounded(value / 3_600.0, digits))
     } else {
-        format!("{} d", significant(value / 86_400.0))
+        format!("{} d", rounded(value / 86_400.0, digits))
     }
 }
 
-fn scaled(value: f64, base: f64, prefixes: &[&str]) -> String {
+fn scaled(value: f64, digits: i32, base: f64, prefixes: &[&str]) -> String {
     let mut rest = value;
     let mut place = 0;
-    // 999.5 would round to 1000, which is the next prefix's 1.
-    while rest.abs() >= base * 0.9995 && place + 1 < prefixes.len() {
+    // What would round to 1000 is the next prefix's 1.
+    while rest.abs() >= base * (1.0 - 0.5 * 10f64.powi(-digits)) && place + 1 < prefixes.len() {
         rest /= base;
         place += 1;
     }
-    format!("{}{}", significant(rest), prefixes[place])
+    format!("{}{}", rounded(rest, digits), prefixes[place])
 }
 
-/// Three significant digits without trailing zeros; exponents only where a plain number would be unreadable.
-pub(crate) fn significant(value: f64) -> String {
+/// So many significant digits without trailing zeros; exponents only where a plain number would be unreadable.
+fn rounded(value: f64, digits: i32) -> String {
     if value == 0.0 {
         return "0".into();
     }
@@ -91,7 +106,7 @@ pub(crate) fn significant(value: f64) -> String {
     if !(1e-4..1e7).contains(&size) {
         return format!("{value:.2e}");
     }
-    let digits = (2 - size.log10().floor() as i32).max(0) as usize;
+    let digits = (digits - 1 - size.log10().floor() as i32).max(0) as usize;
     let mut text = format!("{value:.digits$}");
     if text.contains('.') {
         text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
@@ -122,6 +137,18 @@ mod tests {
             (Unit::Number, f64::NEG_INFINITY, "-Inf"),
         ] {
             assert_eq!(unit.text(value), text, "{unit:?} {value}");
+        }
+    }
+
+    #[test]
+    fn values_beside_each_other_are_told_apart() {
+        for (unit, values, texts) in [
+            (Unit::Number, [0.0, 5.0, 10.0], ["0", "5", "10"]),
+            (Unit::Number, [9_980.0, 9_985.0, 10_000.0], ["9.98k", "9.985k", "10k"]),
+            (Unit::Ratio, [0.999, 0.999_5, 1.0], ["99.9 %", "99.95 %", "100 %"]),
+            (Unit::Seconds, [0.1, 0.1, 0.1], ["100 ms", "100 ms", "100 ms"]),
+        ] {
+            assert_eq!(unit.texts(&values), texts, "{unit:?} {values:?}");
         }
     }
 

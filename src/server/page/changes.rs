@@ -68,7 +68,7 @@ fn of_alert(change: &Transition, now_ms: i64) -> Option<(i64, Change)> {
         state: Some(state),
         name: one_line(change.labels.value("alertname"), 120),
         href: rule_href(&change.rule_id),
-        words: one_line(&labels.to_string(), 200),
+        words: if labels.is_empty() { String::new() } else { one_line(&labels.to_string(), 200) },
     };
     Some((change.at_ms, row))
 }

@@ -13,6 +13,7 @@ use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::link::{encode, link};
+use super::overview::newest_ms;
 use super::panel::{Panel, Question, rate_window};
 use super::text::one_line;
 use super::window::When;
@@ -51,7 +52,9 @@ pub(crate) struct DashboardPage {
     pub(crate) frame: Frame,
     pub(crate) title: String,
     pub(crate) about: String,
+    pub(crate) name: String,
     pub(crate) file: String,
+    pub(crate) is_builtin: bool,
     pub(crate) path: String,
     pub(crate) choices: Vec<Choice>,
     pub(crate) when: When,
@@ -86,7 +89,7 @@ fn build(asked: &Asked, name: &str, parameters: &HashMap<String, String>) -> Res
     let frame = Frame::new(asked, "/d", firing(&asked.groups()));
     let mut page = DashboardPage::new(frame, dashboard, parameters, asked.now_ms);
     let view = View::of(&asked.state.store, &asked.tenant)?;
-    if view.snapshot().is_none() {
+    if asked.store()?.is_none_or(|tenant| newest_ms(&tenant.stats()).is_none()) {
         page.empty = Some(Empty::of(&asked.state.settings));
         return Ok(page);
     }
@@ -135,8 +138,12 @@ fn selectors(variable: &Variable) -> Vec<Vec<Matcher>> {
 
 impl Choice {
     pub(crate) fn new(variable: &Variable, mut values: Vec<String>, chosen: &str) -> Choice {
+        // A form cannot hold characters that nobody can see.
+        let plain = |value: &str| one_line(value, usize::MAX);
+        values.retain(|value| plain(value) == *value);
         values.truncate(OPTIONS_MAX);
         // What stands in a link stays chosen, though nothing has it now.
+        let chosen = &*plain(chosen);
         if !chosen.is_empty() && !values.iter().any(|value| value == chosen) {
             values.insert(0, chosen.to_owned());
         }
@@ -187,7 +194,9 @@ impl DashboardPage {
             frame,
             title: one_line(&dashboard.title, 120),
             about: one_line(&dashboard.about, 300),
+            name: one_line(&dashboard.name, 120),
             file: one_line(&dashboard.file, 300),
+            is_builtin: dashboard.is_builtin(),
             path: link(&path, &[]),
             choices: Vec::new(),
             when,

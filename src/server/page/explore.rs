@@ -3,8 +3,9 @@
 use askama::Template;
 use axum::extract::Query;
 use axum::response::Response;
+use model::labels::METRIC_NAME;
 use model::time::{format_duration_ms, parse_duration_ms};
-use model::{Labels, Sample};
+use model::{Labels, MatchOp, MsRange, Sample};
 use query::QueryError;
 use query::promql::{Answer, Value};
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use super::graph::{Drawing, Graph, POINTS_MAX, aligned, auto_step_ms};
 use super::heatmap::Spread;
 use super::link::link;
 use super::metric_list::MetricList;
+use super::overview::newest_ms;
 use super::text::{Stamp, counted, grouped, one_line};
 use super::window::{When, Window};
 use crate::api::view::View;
@@ -71,6 +73,8 @@ pub(crate) struct ExplorePage {
     pub(crate) tabs: Vec<Tab>,
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) warnings: Vec<String>,
+    /// Queries that may have been meant, in words, and their addresses.
+    pub(crate) ways: Vec<(String, String)>,
     pub(crate) chart: Option<Graph>,
     pub(crate) heatmap: Option<Spread>,
     pub(crate) table: Option<Table>,
@@ -88,7 +92,8 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<ExplorePage, Failure>
     let mut page = ExplorePage::new(frame, parameters, asked.now_ms);
     let view = View::of(&asked.state.store, &asked.tenant)?;
     if page.q.is_empty() {
-        match view.snapshot() {
+        let nothing = asked.store()?.is_none_or(|tenant| newest_ms(&tenant.stats()).is_none());
+        match view.snapshot().filter(|_| !nothing) {
             Some(snapshot) => page.metrics = Some(MetricList::new(snapshot, &parameters.find)?),
             None => page.empty = Some(Empty::of(&asked.state.settings)),
         }
@@ -99,6 +104,9 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<ExplorePage, Failure>
         let at_ms = page.when.window.end_ms;
         let answer = metrics.instant(&page.q, at_ms);
         page.show_table(answer, asked.now_ms);
+        if page.table.as_ref().is_some_and(|table| table.rows.is_empty()) {
+            page.offer_names(&view.label_values(METRIC_NAME, &[], MsRange::ALL)?);
+        }
         return Ok(page);
     }
     let step_ms = match step_ms(&parameters.step, &page.when.window) {
@@ -110,7 +118,35 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<ExplorePage, Failure>
     };
     let answer = metrics.range(&page.q, aligned(page.when.window.ms(), step_ms), step_ms);
     page.show_graph(answer, step_ms, asked.now_ms);
+    if page.chart.is_none() && page.heatmap.is_none() && page.troubles.is_empty() {
+        page.offer_names(&view.label_values(METRIC_NAME, &[], MsRange::ALL)?);
+    }
     Ok(page)
+}
+
+/// What the bounds of the buckets of a query's first metric count, whatever is computed of them.
+fn bucket_unit(q: &str) -> Unit {
+    let Ok(expr) = query::promql::parse(q) else { return Unit::Number };
+    let unit = |name: &str| Unit::of_metric(name.strip_suffix("_bucket").unwrap_or(name));
+    metric_names(&expr).next().map_or(Unit::Number, unit)
+}
+
+/// The metrics that an expression names, from left to right.
+fn metric_names(expr: &query::promql::Expr) -> impl Iterator<Item = &str> {
+    let matchers = query::promql::selectors(expr).into_iter().flatten();
+    matchers.filter(|of| of.name == METRIC_NAME && of.op == MatchOp::Equal).map(|of| of.value.as_str())
+}
+
+/// The name most like this one, if one is close enough to have been meant.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    // Longer ones are no typing, and would cost.
+    const BYTES_MAX: usize = 128;
+    if name.len() > BYTES_MAX {
+        return None;
+    }
+    let near = known.iter().filter(|other| other.len() <= BYTES_MAX);
+    let (distance, found) = near.map(|other| (model::spelling::distance(name, other), other)).min()?;
+    (distance <= 1 + name.len() / 6).then_some(found)
 }
 
 fn step_ms(text: &str, window: &Window) -> Result<i64, Trouble> {
@@ -157,6 +193,7 @@ impl ExplorePage {
             view,
             troubles: trouble.into_iter().collect(),
             warnings: Vec::new(),
+            ways: Vec::new(),
             chart: None,
             heatmap: None,
             table: None,
@@ -201,7 +238,8 @@ impl ExplorePage {
         let Value::Matrix(rows) = &answer.value else { return };
         // Native histograms have no line to draw.
         if self.view == HEATMAP || (rows.is_empty() && !answer.histograms.is_empty()) {
-            self.heatmap = Spread::of(rows, &answer.histograms, &drawing);
+            let unit = bucket_unit(&self.q);
+            self.heatmap = Spread::of(rows, &answer.histograms, &Drawing { unit, ..drawing });
             if self.heatmap.is_some() {
                 return;
             }
@@ -222,6 +260,27 @@ impl ExplorePage {
             return;
         }
         self.chart = Some(Graph::new(rows, &drawing));
+    }
+
+    /// After an answer without anything: a metric that no series has is misspelt, most likely.
+    pub(crate) fn offer_names(&mut self, known: &[String]) {
+        let Ok(expr) = query::promql::parse(&self.q) else { return };
+        for name in metric_names(&expr) {
+            if known.iter().any(|other| other == name) {
+                continue;
+            }
+            let shown = one_line(name, 120);
+            match nearest(name, known) {
+                Some(nearest) => {
+                    let q = self.q.replace(name, nearest);
+                    let window = [("from", &*self.when.window.from), ("to", &self.when.window.to)];
+                    let parts = [&[("q", &*q), ("step", &self.step_text), ("view", self.view)][..], &window].concat();
+                    let words = format!("No metric is called {shown}. Ask for {}", one_line(nearest, 120));
+                    self.ways.push((words, link("/explore", &parts)));
+                }
+                None => self.ways.push((format!("No metric is called {shown}. All of them"), "/explore".into())),
+            }
+        }
     }
 
     pub(crate) fn show_table(&mut self, answer: Result<Answer, QueryError>, now_ms: i64) {

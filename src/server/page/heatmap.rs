@@ -130,7 +130,7 @@ impl Spread {
         let busiest = (0..totals.len()).max_by(|a, b| totals[*a].total_cmp(&totals[*b])).unwrap_or(0);
         let share = |row: usize| Unit::Ratio.text(totals[row] / all);
         let sentence = format!(
-            "{}, one column each {}. Most values are {}: {}.",
+            "{}, one column each {}. The fullest bucket is {}, with {} of all.",
             span(drawing.range.end_ms - drawing.range.start_ms),
             model::time::format_duration_ms(drawing.step_ms),
             words(&uppers, busiest, unit),
@@ -204,7 +204,10 @@ mod tests {
             (Labels::from_pairs([("host", "a")]), vec![Sample { at_ms: 0, value: 99.0 }]),
         ];
         let spread = Spread::of(&rows, &[], &DRAWING).expect("there are buckets");
-        assert_eq!(spread.sentence, "2 min, one column each 1m. Most values are 100 ms to 250 ms: 57.1 %.");
+        assert_eq!(
+            spread.sentence,
+            "2 min, one column each 1m. The fullest bucket is 100 ms to 250 ms, with 57.1 % of all."
+        );
         let shown: Vec<[&str; 3]> = spread.table.iter().map(|row| [&*row.bucket, &*row.share, &*row.last]).collect();
         assert_eq!(
             shown,
@@ -227,6 +230,10 @@ mod tests {
         assert_eq!(spread.table.len(), 25);
         let whole: f64 = spread.table.iter().map(|row| row.last.parse::<f64>().unwrap()).sum();
         assert_eq!(whole, 200.0);
-        assert!(spread.sentence.ends_with("Most values are 58.7 s to 83 s: 52 %."), "{}", spread.sentence);
+        assert!(
+            spread.sentence.ends_with("The fullest bucket is 58.7 s to 83 s, with 52 % of all."),
+            "{}",
+            spread.sentence
+        );
     }
 }

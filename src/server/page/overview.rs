@@ -80,7 +80,8 @@ fn build(asked: &Asked) -> Result<OverviewPage, Failure> {
     Ok(page)
 }
 
-fn newest_ms(stats: &TenantStats) -> Option<i64> {
+/// When the newest sample or record was; `None` before the first.
+pub(crate) fn newest_ms(stats: &TenantStats) -> Option<i64> {
     stats.newest_sample_ms.max(stats.newest_log_ns.map(|at_ns| at_ns / model::time::NS_PER_MS))
 }
 

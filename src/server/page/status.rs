@@ -16,7 +16,7 @@ use super::asked::instances;
 use super::assets::CSS_HREF;
 use super::badge::Badge;
 use super::failure::Failure;
-use super::text::{Stamp, one_line, span};
+use super::text::{Stamp, counted, one_line, span};
 use crate::State;
 use crate::chart::{Svg, day_bars};
 use crate::error::Fault;
@@ -127,7 +127,12 @@ impl StatusPage {
         };
         let component = |(name, course): &(String, Course)| {
             let bad = course.days.iter().filter(|day| **day == Health::Down).count();
-            let up = format!("{} up in {DAYS} days, down on {bad}", percent(course.up));
+            let up = format!(
+                "{} up in the last {}, down on {}",
+                percent(course.up),
+                span(course.watched_for_ms),
+                counted(bad as u64, "day", "days")
+            );
             ComponentView {
                 name: one_line(name, 120),
                 state: badge(course.now, course.now.as_str()),
@@ -167,7 +172,7 @@ pub(super) fn example(at_ms: i64) -> StatusPage {
     let course = |now, since_ms, up| {
         let mut days = vec![Health::Unknown; DAYS - 40];
         days.extend((0..40).map(|day| if day % 17 == 3 { Health::Down } else { Health::Ok }));
-        Course { now, since_ms, days, up }
+        Course { now, since_ms, days, watched_for_ms: 40 * MS_PER_DAY, up }
     };
     StatusPage::new(&Seen {
         at_ms,

@@ -158,10 +158,13 @@ fn ranked(names: Vec<String>, typed: &str) -> Vec<String> {
         })
     };
     let mut found: Vec<(usize, String)> = names.iter().filter_map(|name| Some((rank(name)?, name.clone()))).collect();
-    if found.is_empty() && (4..=64).contains(&wanted.chars().count()) {
+    let typed_chars = wanted.chars().count();
+    if found.is_empty() && (4..=64).contains(&typed_chars) {
+        // Its beginning is misspelt, and the rest is not written yet.
         let near = |name: &String| {
-            let distance = (name.len() <= 128).then(|| model::spelling::distance(&wanted, &name.to_lowercase()))?;
-            (distance <= 1 + wanted.len() / 4).then(|| (distance, name.clone()))
+            let begin: String = name.to_lowercase().chars().take(typed_chars).collect();
+            let distance = model::spelling::distance(&wanted, &begin);
+            (distance <= 1 + typed_chars / 6).then(|| (distance, name.clone()))
         };
         found = names.iter().filter_map(near).collect();
     }
@@ -194,6 +197,7 @@ mod tests {
         let names: Vec<String> = (0..10_000).map(|n| format!("metric_{n:05}_total")).collect();
         assert_eq!(ranked(names.clone(), "metric").len(), ROWS_MAX);
         assert_eq!(ranked(names.clone(), "09999"), ["metric_09999_total"]);
+        assert_eq!(ranked(names.clone(), "mertic_0000")[..2], ["metric_00000_total", "metric_00001_total"]);
         assert_eq!(ranked(names, "nothing_like_it"), [""; 0]);
     }
 }

@@ -15,14 +15,14 @@ use crate::world::{World, firing};
 
 /// An HTTP server of few words, which keeps what was asked of it.
 #[derive(Clone)]
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// `answer`: status line and headers for a request's first line, and a body where there is one.
-    async fn start(tls: Option<TlsAcceptor>, answer: fn(&str, SocketAddr) -> String) -> Server {
+    pub(crate) async fn start(tls: Option<TlsAcceptor>, answer: fn(&str, SocketAddr) -> String) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Server { address: listener.local_addr().unwrap(), requests: Arc::default() };
         let own = server.clone();
@@ -75,12 +75,12 @@ impl Server {
     }
 }
 
-fn ok(_: &str, _: SocketAddr) -> String {
+pub(crate) fn ok(_: &str, _: SocketAddr) -> String {
     "HTTP/1.1 200 OK".into()
 }
 
 /// What came of one message to a webhook with these settings: outcome and words.
-async fn told(url: &str, http_config: &str) -> (Outcome, String) {
+pub(crate) async fn told(url: &str, http_config: &str) -> (Outcome, String) {
     let mut world = World::new().await;
     let receiver = format!("- {{name: own, webhook_configs: [{{url: '{url}', http_config: {{{http_config}}}}}]}}");
     world.start(world.config("{receiver: own, group_wait: 0s}", &receiver));

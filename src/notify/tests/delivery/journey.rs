@@ -20,7 +20,7 @@ async fn an_alert_and_its_end_are_one_thing_to_everyone() {
         }
         assert_eq!(seen.tokens[0], "Bearer xoxb-test-token");
         let all = seen.messages[0].body["blocks"].to_string();
-        assert!(all.contains("https://binnacle.example.org:8443/alerts/rule/0123abcd"), "{all}");
+        assert!(all.contains("https://binnacle.example.org:8443/alerts/why/"), "{all}");
     });
     world.commit(&[ended(&alert)]);
     let accepted = world.attempted(Outcome::Accepted, 6).await;

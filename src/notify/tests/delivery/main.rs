@@ -3,11 +3,13 @@
 #[path = "../../../../tests/fakes/mod.rs"]
 mod fakes;
 
+mod answers;
 mod chaos;
 mod charts;
 mod email;
 mod faults;
 mod http_config;
 mod journey;
+mod reload;
 mod restart;
 mod world;

@@ -364,7 +364,7 @@ async fn a_rule_tells_how_often_it_would_have_fired() {
 #[tokio::test]
 async fn dashboards_are_files_and_what_is_chosen_is_in_the_address() {
     let house = House::open(settings()).await;
-    holds(&house.get("/d", &[]).await, &["This appliance", "href=\"/d/services\"", "built in: services"]);
+    holds(&house.get("/d", &[]).await, &["This appliance", "href=\"/d/services\"", "built in"]);
     holds(&house.get("/d/services", &[]).await, &["No data has been received yet"]);
     assert_eq!(house.get("/d/none", &[]).await.status, 404);
     let text = "title: Rooms\nvariables: [{name: room, label: room, of: temp}]\npanels:\n  - {title: Heat, limit: 85, query: 'temp{room=~\"$room\"}'}\n  - {title: Cold, query: 'cold{room=~\"$room\"}'}\n";
@@ -372,7 +372,7 @@ async fn dashboards_are_files_and_what_is_chosen_is_in_the_address() {
         server::Dashboard::parse("rooms", text, "dashboards/rooms.yml"),
         server::Dashboard::parse("bad", "title: [", "dashboards/bad.yml"),
     ]);
-    let at_ms = now_ms();
+    let at_ms = now_ms() - 60_000;
     let points: [(&[(&str, &str)], i64, f64); 2] =
         [(&[("room", "engine")], at_ms, 91.2), (&[("room", "bridge (1)")], at_ms, 20.5)];
     push_metrics(&house, &[], vec![metric("temp", "", false, &points)]).await;
@@ -389,7 +389,7 @@ async fn dashboards_are_files_and_what_is_chosen_is_in_the_address() {
 #[tokio::test]
 async fn histograms_are_drawn_as_heatmaps() {
     let house = House::open(settings()).await;
-    let at_ms = now_ms();
+    let at_ms = now_ms() - 60_000;
     let buckets: [(&[(&str, &str)], i64, f64); 3] =
         [(&[("le", "0.1")], at_ms, 3.0), (&[("le", "0.5")], at_ms, 9.0), (&[("le", "+Inf")], at_ms, 9.0)];
     push_metrics(
@@ -404,7 +404,7 @@ async fn histograms_are_drawn_as_heatmaps() {
         &[
             "class=\"chart heat\"",
             "class=\"h7\"",
-            "Most values are 0.1 to 0.5: 66.7 %",
+            "The fullest bucket is 0.1 to 0.5, with 66.7 % of all.",
             "aria-current=\"page\">Heatmap",
         ],
     );
@@ -429,11 +429,26 @@ async fn the_status_page_is_for_strangers_only_where_it_is_said_to_be() {
         assert_eq!(house.get("/alerts", &[]).await.status, 401);
         if public {
             let page = house.get("/status", &[]).await;
-            holds(&page, &["All works", "Shop", "100 % up in 90 days, down on 0", "class=\"k0\""]);
+            holds(&page, &["All works", "Shop", "100 % up in the last 0 s, down on 0 days", "class=\"k0\""]);
             assert_eq!(page.header("cache-control"), "public, max-age=30");
             assert!(page.body.len() < 15_000, "{} bytes", page.body.len());
             let json = house.get("/status.json", &[]).await.json();
             assert_eq!(json["components"][0]["state"], "operational");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_metric_leads_to_the_one_that_was_meant() {
+    let house = House::open(settings()).await;
+    let points: [(&[(&str, &str)], i64, f64); 1] = [(&[("room", "engine")], now_ms() - 60_000, 91.2)];
+    push_metrics(&house, &[], vec![metric("engine_temp", "", false, &points)]).await;
+    for view in ["", "&view=table"] {
+        let page = house.get(&format!("/explore?q=max(engin_temp)&from=now-5m{view}"), &[]).await;
+        holds(&page, &["No metric is called engin_temp. Ask for engine_temp", "href=\"/explore?q=max(engine_temp)"]);
+        let page = house.get(&format!("/explore?q=bridge_humidity{view}"), &[]).await;
+        holds(&page, &["No metric is called bridge_humidity. All of them"]);
+        let page = house.get(&format!("/explore?q=engine_temp%7Broom%3D%22x%22%7D{view}"), &[]).await;
+        assert!(!page.text().contains("No metric is called"), "{}", page.text());
     }
 }

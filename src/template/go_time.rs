@@ -2,17 +2,17 @@
 
 use std::any::Any;
 
+use crate::{Object, Value, number};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use template::{Object, Value};
 
 /// A time in some zone; `None` is Go's zero time, which stands for "not yet".
 #[derive(Debug, Clone)]
-pub(super) struct GoTime(Option<Zoned>);
+pub struct GoTime(Option<Zoned>);
 
 /// A length of time, in ms.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct GoDuration(pub(super) i64);
+pub struct GoDuration(pub i64);
 
 /// Parts of a layout, the longer first where one begins with another, and how jiff writes them.
 const PARTS: [(&str, &str); 30] = [
@@ -49,17 +49,20 @@ const PARTS: [(&str, &str); 30] = [
 ];
 
 impl GoTime {
-    pub(super) fn of_ms(at_ms: Option<i64>) -> GoTime {
+    /// In UTC; zero for `None`, and for what no calendar holds.
+    pub fn of_ms(at_ms: Option<i64>) -> GoTime {
         let at = at_ms.and_then(|at_ms| Timestamp::from_millisecond(at_ms).ok());
         GoTime(at.map(|at| at.to_zoned(TimeZone::UTC)))
     }
 
-    pub(super) fn ms(&self) -> i64 {
+    /// Milliseconds since the epoch.
+    pub fn ms(&self) -> i64 {
         // Go's zero time, in ms since the epoch.
         self.0.as_ref().map_or(-62_135_596_800_000, |at| at.timestamp().as_millisecond())
     }
 
-    pub(super) fn within(&self, zone: &str) -> Result<GoTime, String> {
+    /// The same moment in a zone of that name, `Local` and `UTC` among them.
+    pub fn within(&self, zone: &str) -> Result<GoTime, String> {
         let zone = match zone {
             "Local" => TimeZone::system(),
             "" | "UTC" => TimeZone::UTC,
@@ -68,7 +71,8 @@ impl GoTime {
         Ok(GoTime(self.0.as_ref().map(|at| at.with_time_zone(zone))))
     }
 
-    pub(super) fn format(&self, layout: &str) -> String {
+    /// `Time.Format`.
+    pub fn format(&self, layout: &str) -> String {
         let zero = || jiff::civil::date(1, 1, 1).at(0, 0, 0, 0).to_zoned(TimeZone::UTC).ok();
         let Some(at) = self.0.clone().or_else(zero) else { return String::new() };
         let mut out = String::new();
@@ -164,7 +168,7 @@ impl GoDuration {
             return format!("{sign}{ms}ms");
         }
         let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
-        let seconds = template::number::shortest((ms % 60_000) as f64 / 1_000.0);
+        let seconds = number::shortest((ms % 60_000) as f64 / 1_000.0);
         let mut out = String::from(sign);
         if hours > 0 {
             out.push_str(&format!("{hours}h"));

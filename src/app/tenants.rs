@@ -1,51 +1,59 @@
-//! Rules and notifications of tenants beside the default one: each has its own engine over its own data, and its own notifier, so
-//! that its states, silences and history are in its own directory.
+//! Rules and notifications of each tenant that has some: its own engine over its own data, and its own notifier, so that its states,
+//! silences and history are in its own directory.
 
 use model::TenantId;
-use rules::{Engine, Group, RuleKind};
+use rules::{Engine, EngineOptions, Group, RuleKind};
 use server::Alerting;
 use store::{Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{AppError, blocking, files, settings};
+use super::{AppError, blocking, settings};
 use crate::config::Config;
 
 /// The pack that watches the appliance itself; its metrics are stored for the default tenant alone, but for heartbeats, which have
 /// a pack of their own.
 const OWN_PACK: &str = "alerts/self.yml";
 
-/// Alerts of these tenants say whose they are, so that routes can tell them apart and people too.
+/// Alerts of tenants beside the default one say whose they are, so that routes can tell them apart and people too.
 const TENANT_LABEL: &str = "tenant";
 
-/// Opens what `rules.tenants` names, which the configuration has checked.
-pub(super) async fn open(
-    config: &Config,
-    store: &Store,
-    groups: &[Group],
-    limits: &notify::ServiceLimits,
-    options: &rules::EngineOptions,
-) -> Result<Vec<Alerting>, AppError> {
-    let mut out = Vec::new();
-    for tenant in config.rules.tenants.iter().filter_map(|name| TenantId::new(name).ok()) {
-        if tenant == TenantId::default() || out.iter().any(|known: &Alerting| known.tenant == tenant) {
-            continue;
-        }
-        let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
-        let path = config.data.display().to_string();
-        let (config, store, limits) = (config.clone(), store.clone(), limits.clone());
-        let (options, id, groups) = (options.clone(), tenant.clone(), theirs(groups, &tenant));
+/// What the rules and notifications of any tenant are opened with.
+pub(super) struct Opener<'a> {
+    pub(super) config: &'a Config,
+    pub(super) store: &'a Store,
+    pub(super) groups: &'a [Group],
+    pub(super) told: &'a notify::Config,
+    pub(super) limits: &'a notify::ServiceLimits,
+    pub(super) options: &'a EngineOptions,
+}
+
+impl Opener<'_> {
+    pub(super) async fn open(&self, tenant: TenantId) -> Result<Alerting, AppError> {
+        let (config, store, limits) = (self.config.clone(), self.store.clone(), self.limits.clone());
+        let (told, options) = (self.told.clone(), self.options.clone());
+        let (id, groups) = (tenant.clone(), theirs(self.groups, &tenant));
         let opened = blocking(move || -> Result<_, StoreError> {
             let tenant = store.tenant(&id)?;
             let rules = Engine::new(tenant.clone(), groups, options)?;
             let told_as = settings::notifier(&config, &rules, &tenant, &limits);
             Ok((rules, notify::Notifier::new(tenant, told, told_as)?))
         });
-        let open_error = |source| AppError::Open { path, source };
+        let open_error = |source| AppError::Open { path: self.config.data.display().to_string(), source };
         let (rules, notifier) = opened.await.map_err(open_error)?;
-        out.push(Alerting { tenant, rules, notifier });
+        Ok(Alerting { tenant, rules, notifier })
     }
-    Ok(out)
+
+    /// Those that `rules.tenants` names beside the default one; the configuration has checked the names.
+    pub(super) async fn named(&self) -> Result<Vec<Alerting>, AppError> {
+        let mut out: Vec<Alerting> = Vec::new();
+        for tenant in self.config.rules.tenants.iter().filter_map(|name| TenantId::new(name).ok()) {
+            if tenant != TenantId::default() && out.iter().all(|known| known.tenant != tenant) {
+                out.push(self.open(tenant).await?);
+            }
+        }
+        Ok(out)
+    }
 }
 
 /// Runs a tenant's rules and its notifier until told to stop.
@@ -53,17 +61,20 @@ pub(super) fn spawn(of: &Alerting, loops: &mut JoinSet<&'static str>, stopped: &
     let (rules, until) = (of.rules.clone(), stopped.clone());
     loops.spawn(async move {
         rules.run(until).await;
-        "rules of a tenant"
+        "rules"
     });
     let (notifier, until) = (of.notifier.clone(), stopped.clone());
     loops.spawn(async move {
         notifier.run(until).await;
-        "notifications of a tenant"
+        "notifications"
     });
 }
 
 /// The groups as they are evaluated over a tenant's data.
 pub(super) fn theirs(groups: &[Group], tenant: &TenantId) -> Vec<Group> {
+    if *tenant == TenantId::default() {
+        return groups.to_vec();
+    }
     let mut theirs: Vec<Group> = groups.iter().filter(|group| group.file != OWN_PACK).cloned().collect();
     let rules = theirs.iter_mut().flat_map(|group| &mut group.rules);
     for rule in rules.filter(|rule| rule.kind != RuleKind::Recording) {

@@ -14,7 +14,27 @@ const RECORDS_PER_REQUEST: usize = 1_000;
 const SERVICES: usize = 16;
 const HOSTS: usize = 4;
 
-/// `#` is redrawn: three to six digits half of the time, else the same number each time.
+/// How each service begins its lines: with the time, who writes, and often whom for, as such software does. `#` is as in [`LINES`].
+const HEADS: [&str; SERVICES] = [
+    "081109 # # INFO dfs.DataNode$PacketResponder: ",
+    "081110 # # INFO dfs.DataBlockScanner: ",
+    "Dec 10 # LabSZ sshd[#]: ",
+    "[Sun Dec 04 2005] [#] [worker 12] [notice] ",
+    "nova-api.log.1.2017-05-16 # 25746 INFO nova.osapi_compute.wsgi.server [req-38101a0b-2096-447d-96ea-a692162415ae #] ",
+    "nova-compute.log.1.2017-05-16 # 2931 INFO nova.virt.libvirt.imagecache [req-addc1839-2ed5-4778-b57e-5854eb7b8b09 #] ",
+    "2015-07-29 # - INFO  [SendWorker:188978561024:QuorumCnxManager$SendWorker@#] - ",
+    "17/06/09 # INFO executor.CoarseGrainedExecutorBackend: ",
+    "- # 2005.06.03 R02-M1-N0-C:J12-U11 2005-06-03-15.42.50 R02-M1-N0-C:J12-U11 RAS KERNEL INFO ",
+    "- # 2005.07.11 R24-M0-N4-C:J08-U01 2005-07-11-09.12.31 R24-M0-N4-C:J08-U01 RAS APP FATAL ",
+    "- # 2005.11.09 dn228 Nov 9 12:01:01 dn228/dn228 crond(pam_unix)[#]: ",
+    "Jul  1 # calvisitor-10-105-160-95 kernel[0]: ",
+    "[10.30 #] chrome.exe *64 - ",
+    "2016-09-28 # Info                  CBS    SQM: service stack host: ",
+    "20171223-# |Step_LSC|30002312|2617| ",
+    "03-17 #  1702  2395 D WindowManager: ",
+];
+
+/// `#` is redrawn: up to six digits half of the time, else the same number each time.
 const LINES: [&str; 32] = [
     "Received block blk_# of size 67108864 from /10.251.#.102",
     "PacketResponder 1 for block blk_# terminating",
@@ -78,14 +98,14 @@ pub(crate) fn request(index: usize) -> Body {
 }
 
 fn record(place: u64, service: usize, at_ns: u64) -> LogRecord {
-    let draw = |kind: u64| hash(place << 4 | kind);
+    let draw = |kind: u64| hash(place << 5 | kind);
     // Each service says its own few lines.
-    let line = LINES[(service * 2 + draw(0) as usize % 4) % LINES.len()];
-    let mut body = String::with_capacity(line.len() + 8);
-    for (part, text) in line.split('#').enumerate() {
+    let line = [HEADS[service], LINES[(service * 2 + draw(0) as usize % 4) % LINES.len()]].concat();
+    let mut body = String::with_capacity(line.len() + 32);
+    for (part, text) in (0..).zip(line.split('#')) {
         if part > 0 {
-            let fresh = draw(1 + part as u64) % 2 == 0;
-            let number = if fresh { draw(3 + part as u64) % 1_000_000 } else { 4_711 + part as u64 };
+            let fresh = draw(16 + part).is_multiple_of(2);
+            let number = if fresh { draw(24 + part) % 1_000_000 } else { 4_710 + part };
             body.push_str(&number.to_string());
         }
         body.push_str(text);
@@ -114,7 +134,7 @@ fn record(place: u64, service: usize, at_ns: u64) -> LogRecord {
         attributes,
         ..LogRecord::default()
     };
-    if unit(place << 4 | 14) < 0.2 {
+    if unit(place << 5 | 14) < 0.2 {
         record.trace_id = [draw(15).to_be_bytes(), draw(6).to_be_bytes()].concat();
         record.span_id = draw(7).to_be_bytes().to_vec();
     }

@@ -7,11 +7,13 @@ mod log_queries;
 mod logs;
 mod metrics;
 mod options;
+mod peers;
 mod push;
 mod queries;
 mod rng;
 mod series;
 mod server;
+mod start;
 mod streams;
 mod timing;
 
@@ -34,11 +36,13 @@ fn main() {
         "100k" => series::active(options.scale),
         "churn" => series::churn(options.scale),
         "streams" => streams::run(&options),
+        "peers" => peers::run(&options),
+        "start" => start::run(&options),
         "query" => queries::run(&options),
         "logquery" => log_queries::run(&options),
         // `cargo bench` without a choice runs every bench; a load takes minutes and is asked for by name.
         _ => println!(
-            "choose a load: cargo bench --bench load -- metrics|logs|streams|backlog|100k|churn|query|logquery [SCALE] [--grpc] [--points N] [--connections N]"
+            "choose a load: cargo bench --bench load -- metrics|logs|streams|backlog|100k|churn|start|query|peers|logquery [SCALE] [--grpc] [--points N] [--connections N]"
         ),
     }
 }

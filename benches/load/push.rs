@@ -105,16 +105,18 @@ impl Pushed {
             self.bytes as f64 / 1e6,
             self.took.as_secs_f64()
         );
-        let percentile = |share: f64| {
-            let at = (self.latencies.len().saturating_sub(1) as f64 * share) as usize;
-            self.latencies.get(at).map_or(0.0, |took| took.as_secs_f64() * 1e3)
-        };
         println!(
             "  {:.1} / {:.1} / {:.1} / {:.1} ms a request (p50 / p99 / p99.9 / max)",
-            percentile(0.5),
-            percentile(0.99),
-            percentile(0.999),
-            percentile(1.0)
+            self.percentile_ms(0.5),
+            self.percentile_ms(0.99),
+            self.percentile_ms(0.999),
+            self.percentile_ms(1.0)
         );
+    }
+
+    /// How long the answers to this share of the requests took at most.
+    pub(crate) fn percentile_ms(&self, share: f64) -> f64 {
+        let at = (self.latencies.len().saturating_sub(1) as f64 * share) as usize;
+        self.latencies.get(at).map_or(0.0, |took| took.as_secs_f64() * 1e3)
     }
 }

@@ -14,19 +14,19 @@ use crate::push::{self, push};
 use crate::server::Server;
 use crate::timing::{Cost, RUNS, cost, median};
 
-const POINTS: u64 = 2_880;
+pub(crate) const POINTS: u64 = 2_880;
 /// Requests that CPU time is averaged over: the kernel counts it in steps of 10 ms.
 const CPU_RUNS: u32 = 40;
 
-struct Asked {
-    query: &'static str,
+pub(crate) struct Asked {
+    pub(crate) query: &'static str,
     /// Of a range query; an instant one has none.
     step_s: Option<i64>,
     /// What was measured of VictoriaMetrics and Prometheus on this load.
     peers_ms: (u32, u32),
 }
 
-const ASKED: [Asked; 9] = [
+pub(crate) const ASKED: [Asked; 9] = [
     Asked { query: "sum(rate(http_server_requests_total[5m]))", step_s: Some(60), peers_ms: (52, 550) },
     Asked { query: "sum by (route) (rate(http_server_requests_total[5m]))", step_s: Some(60), peers_ms: (54, 555) },
     Asked {
@@ -56,9 +56,7 @@ pub(crate) fn run(options: &Options) {
     let server = Server::start(home.path());
     push(&server, options, push::METRICS, metrics::requests(points), |index| metrics::request(index, points));
     server.stop();
-    let start_s = (metrics::start_ns(points) / 1_000_000_000) as i64;
-    // A day's middle: the window of the first step reaches into the data, that of the last ends with it.
-    let span = (start_s, start_s + (points * STEP_NS / 1_000_000_000) as i64 - 15);
+    let span = span(points);
     let server = Server::start(home.path());
     let mut connection = Connection::open(&server.http);
     println!("{:>8} {:>8} {:>8} {:>8} {:>8}  query", "wall ms", "cpu ms", "peak MB", "VM ms", "Prom ms");
@@ -75,8 +73,15 @@ pub(crate) fn run(options: &Options) {
     in_process(home.path(), span);
 }
 
+/// What is asked for of so many points a series, in seconds: the window of the first step reaches into the data, that of the last ends
+/// with it.
+pub(crate) fn span(points: u64) -> (i64, i64) {
+    let start_s = (metrics::start_ns(points) / 1_000_000_000) as i64;
+    (start_s, start_s + (points * STEP_NS / 1_000_000_000) as i64 - 15)
+}
+
 impl Asked {
-    fn path(&self, (start_s, end_s): (i64, i64)) -> String {
+    pub(crate) fn path(&self, (start_s, end_s): (i64, i64)) -> String {
         let query: String = url::form_urlencoded::byte_serialize(self.query.as_bytes()).collect();
         match self.step_s {
             Some(step_s) => format!("/api/v1/query_range?query={query}&start={start_s}&end={end_s}&step={step_s}"),

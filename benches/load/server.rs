@@ -36,6 +36,11 @@ impl Server {
         Server { http: addr("http"), otlp_http: addr("otlp_http"), otlp_grpc: addr("otlp_grpc"), child }
     }
 
+    /// Another program, which listens at one address for everything and has no OTLP/gRPC.
+    pub(crate) fn of(child: Child, address: String) -> Server {
+        Server { child, otlp_http: address.clone(), otlp_grpc: String::new(), http: address }
+    }
+
     fn process(&self) -> procfs::process::Process {
         procfs::process::Process::new(self.child.id().cast_signed()).expect("it runs")
     }

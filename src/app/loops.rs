@@ -127,20 +127,12 @@ async fn submit(own: &OwnReadings, tenant: &TenantId, readings: Vec<ResourceMetr
 }
 
 /// Reads rules and notify.yml again; what cannot be used keeps its last good version.
-pub(super) async fn reload(
-    config: &Config,
-    mut rule_files: RuleFiles,
-    rules: &rules::Engine,
-    notifier: &notify::Notifier,
-    watched: &[server::Alerting],
-) -> RuleFiles {
-    let (rules_config, notify_file) = (config.rules.clone(), config.notify.file.clone());
-    let (rules, others) = (rules.clone(), watched.to_vec());
+pub(super) async fn reload(config: &Config, mut rule_files: RuleFiles, alerting: &[server::Alerting]) -> RuleFiles {
+    let (rules_config, notify_file, all) = (config.rules.clone(), config.notify.file.clone(), alerting.to_vec());
     let (rule_files, notify_config) = blocking(move || {
         let groups = rule_files.read(&rules_config);
         // Waits for evaluations under way.
-        others.iter().for_each(|of| of.rules.reload(tenants::theirs(&groups, &of.tenant)));
-        rules.reload(groups);
+        all.iter().for_each(|of| of.rules.reload(tenants::theirs(&groups, &of.tenant)));
         (rule_files, files::notify(&notify_file))
     })
     .await;
@@ -148,8 +140,7 @@ pub(super) async fn reload(
         Ok(told) => {
             let told = told.unwrap_or_else(notify::Config::silent);
             files::warn_of(&told, &config.rules);
-            watched.iter().for_each(|of| of.notifier.reload(told.clone()));
-            notifier.reload(told);
+            alerting.iter().for_each(|of| of.notifier.reload(told.clone()));
         }
         Err(error) => tracing::error!(%error, "notify.yml not used, its last good version stays"),
     }

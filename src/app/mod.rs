@@ -122,13 +122,11 @@ struct App {
     config: Config,
     store: Store,
     rule_files: RuleFiles,
-    rules: rules::Engine,
-    notifier: notify::Notifier,
+    /// Of the default tenant and of those that have rules beside it.
+    alerting: Vec<server::Alerting>,
     scraping: Reloader,
     reloaded: server::Reloaded,
     dashboards: server::Dashboards,
-    /// Tenants beside the default one that have rules.
-    watched: Vec<server::Alerting>,
     /// Ends the doors.
     stop_doors: watch::Sender<bool>,
     doors: JoinSet<&'static str>,
@@ -140,32 +138,26 @@ struct App {
 impl App {
     async fn start(config: Config, store: Store, listeners: Listeners) -> Result<App, AppError> {
         let started_ms = clock::now_ms();
-        let alerts_tenant = TenantId::default();
-        let limits = notify::ServiceLimits::default();
-        let rule_options = settings::rules(&config, started_ms);
-        let open_error = |source| AppError::Open { path: config.data.display().to_string(), source };
-        let (rules, rule_files, notifier, groups) = {
-            let (store, own_config, tenant_id) = (store.clone(), config.clone(), alerts_tenant.clone());
-            let options = rule_options.clone();
-            blocking(move || {
-                let tenant = store.tenant(&tenant_id)?;
-                let mut rule_files = RuleFiles::default();
-                let groups = rule_files.read(&own_config.rules);
-                let rules = rules::Engine::new(tenant.clone(), groups.clone(), options)?;
-                Ok((rules, rule_files, tenant, groups))
-            })
-            .await
-            .map_err(open_error)
-            .and_then(|(rules, rule_files, tenant, groups)| {
-                let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
-                files::warn_of(&told, &config.rules);
-                let options = settings::notifier(&config, &rules, &tenant, &limits);
-                let notifier = notify::Notifier::new(tenant, told, options).map_err(open_error)?;
-                Ok((rules, rule_files, notifier, groups))
-            })?
+        let (mut rule_files, of_rules) = (RuleFiles::default(), config.rules.clone());
+        let (rule_files, groups) = blocking(move || {
+            let groups = rule_files.read(&of_rules);
+            (rule_files, groups)
+        })
+        .await;
+        let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
+        files::warn_of(&told, &config.rules);
+        let options = settings::rules(&config, started_ms);
+        let opener = tenants::Opener {
+            config: &config,
+            store: &store,
+            groups: &groups,
+            told: &told,
+            limits: &notify::ServiceLimits::default(),
+            options: &options,
         };
-        let watched = tenants::open(&config, &store, &groups, &limits, &rule_options).await?;
-        let left = tenants::open_left(&config, &store, &limits, &rule_options).await?;
+        let alerting = opener.open(TenantId::default()).await?;
+        let others = opener.named().await?;
+        let left = opener.left().await?;
         let ready_line = format!(
             "ready http={} otlp_http={} otlp_grpc={}",
             local(&listeners.http)?,
@@ -175,9 +167,9 @@ impl App {
         let settings =
             settings::server(&config, local(&listeners.otlp_http)?, local(&listeners.otlp_grpc)?, started_ms);
         let own_settings = settings.metrics.clone();
-        let alerting =
-            server::Alerting { tenant: alerts_tenant.clone(), rules: rules.clone(), notifier: notifier.clone() };
-        let state = server::State::new(store.clone(), alerting.clone(), settings).with_others(watched.iter().cloned());
+        let state = server::State::new(store.clone(), alerting.clone(), settings).with_others(others.iter().cloned());
+        let own_tenant = alerting.tenant.clone();
+        let alerting: Vec<_> = std::iter::once(alerting).chain(others).collect();
 
         let (scraper, scraping) = Scraper::new(
             Jobs::new(&config.scrape)?,
@@ -204,8 +196,7 @@ impl App {
                 control::serve(control_socket, all, stopped).await;
                 "control socket"
             });
-            let of_all = std::iter::once(&alerting).chain(&watched);
-            let of_all = of_all.map(|of| notify::Watched {
+            let of_all = alerting.iter().map(|of| notify::Watched {
                 notifier: of.notifier.clone(),
                 ill: Box::new(loops::illness(store.clone(), of.rules.clone(), started_ms)),
             });
@@ -214,17 +205,7 @@ impl App {
                 notify::watch(of_all, stopped).await;
                 "dead man's switch"
             });
-            let (rules, stopped) = (rules.clone(), loops_stopped.clone());
-            loops.spawn(async move {
-                rules.run(stopped).await;
-                "rules"
-            });
-            let (notifier, stopped) = (notifier.clone(), loops_stopped.clone());
-            loops.spawn(async move {
-                notifier.run(stopped).await;
-                "notifications"
-            });
-            watched.iter().chain(&left).for_each(|tenant| tenants::spawn(tenant, &mut loops, &loops_stopped));
+            alerting.iter().chain(&left).for_each(|of| tenants::spawn(of, &mut loops, &loops_stopped));
             loops.spawn(loops::upkeep(store.clone(), loops_stopped.clone()));
             let interval = config.host_metrics.interval.std();
             loops.spawn(loops::log_counts(store.clone(), interval, loops_stopped.clone()));
@@ -235,8 +216,8 @@ impl App {
             });
             let own = loops::OwnReadings {
                 state: state.clone(),
-                tenant: alerts_tenant,
-                others: watched.iter().map(|of| of.tenant.clone()).collect(),
+                others: alerting.iter().map(|of| of.tenant.clone()).filter(|tenant| *tenant != own_tenant).collect(),
+                tenant: own_tenant,
                 settings: own_settings,
                 hostname: host_metrics::hostname(),
                 with_host: config.host_metrics.enabled,
@@ -288,12 +269,10 @@ impl App {
             config,
             store,
             rule_files,
-            rules,
-            notifier,
+            alerting,
             scraping,
             reloaded,
             dashboards,
-            watched,
             stop_doors,
             doors,
             stop_loops,
@@ -309,8 +288,7 @@ impl App {
                 _ = signals.interrupt.recv() => break None,
                 _ = signals.hang_up.recv() => {
                     let rule_files = std::mem::take(&mut self.rule_files);
-                    let (rules, notifier) = (&self.rules, &self.notifier);
-                    self.rule_files = loops::reload(&self.config, rule_files, rules, notifier, &self.watched).await;
+                    self.rule_files = loops::reload(&self.config, rule_files, &self.alerting).await;
                     let (dashboards, files) = (self.dashboards.clone(), self.config.dashboards.clone());
                     blocking(move || dashboards.replace(files::dashboards_for_pages(&files))).await;
                     let is_good = loops::reload_scraping(again.clone(), &self.scraping).await;

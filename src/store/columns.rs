@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use codec::chunk::CHUNK_SAMPLES_MAX;
 use model::Histogram;
 use model::metric::is_stale;
 
@@ -14,6 +15,8 @@ pub(crate) struct Columns {
     pub(crate) at_ms: Vec<i64>,
     pub(crate) values: Vec<f64>,
     pub(crate) histograms: Vec<Arrived>,
+    /// So many of the floats, from the first one on, are known to be in order of time, one a millisecond.
+    in_order: usize,
 }
 
 /// A histogram, and where among the floats it arrived.
@@ -26,6 +29,24 @@ pub(crate) struct Arrived {
 }
 
 impl Columns {
+    /// Notes that the floats from a place on are in order of time, one a millisecond: to know saves looking.
+    pub(crate) fn grew_from(&mut self, place: usize) {
+        let follows = match self.at_ms.get(..=place) {
+            Some([.., before, first]) => before < first,
+            _ => true,
+        };
+        if self.in_order == place && follows {
+            self.in_order = self.at_ms.len();
+        }
+    }
+
+    /// Makes room for as many floats, if they are few: what a directory says was not read yet, nor was anybody asked for its memory.
+    pub(crate) fn expect(&mut self, floats: usize) {
+        let floats = floats.min(CHUNK_SAMPLES_MAX);
+        self.at_ms.reserve(floats);
+        self.values.reserve(floats);
+    }
+
     pub(crate) fn push(&mut self, at_ms: i64, histogram: Arc<Histogram>) {
         self.histograms.push(Arrived { at_ms, floats_before: self.at_ms.len(), histogram });
     }
@@ -55,13 +76,13 @@ impl Columns {
 
     /// In order of time, one a millisecond.
     pub(crate) fn settle(mut self) -> Samples {
-        let Columns { at_ms, values, histograms } = &mut self;
+        let Columns { at_ms, values, histograms, in_order } = &mut self;
         if !histograms.is_empty() {
             // Stable: of equal times the one that arrived last comes last.
             histograms.sort_by_key(|arrived| arrived.at_ms);
             keep_last(histograms, |one, other| one.at_ms == other.at_ms);
         }
-        let order = order_of(at_ms);
+        let order = order_of(at_ms, *in_order);
         if order.is_none() && histograms.is_empty() {
             return Samples { at_ms: self.at_ms, values: self.values, ..Samples::default() };
         }
@@ -90,9 +111,9 @@ impl Columns {
     }
 }
 
-/// Places of the floats that count, in order of time; `None` when all do as they are.
-fn order_of(at_ms: &[i64]) -> Option<Vec<usize>> {
-    if at_ms.windows(2).all(|pair| pair[0] < pair[1]) {
+/// Places of the floats that count, in order of time; `None` when all do as they are, which of the first `in_order` is known.
+fn order_of(at_ms: &[i64], in_order: usize) -> Option<Vec<usize>> {
+    if at_ms[in_order.saturating_sub(1)..].windows(2).all(|pair| pair[0] < pair[1]) {
         return None;
     }
     let mut order: Vec<usize> = (0..at_ms.len()).collect();
@@ -117,14 +138,18 @@ fn keep_last<T>(rows: &mut Vec<T>, same: impl Fn(&T, &T) -> bool) {
 mod tests {
     use super::*;
 
-    /// Floats as `f<time>`, histograms as `h<time>`, in order of arrival; every one has its place as its value.
+    /// Floats as `f<time>`, those that are told to be in order as `F<time>`, histograms as `h<time>`, in order of arrival; every one has
+    /// its place as its value.
     fn check(arrivals: &str, expected: &str) {
         let mut columns = Columns::default();
         for (place, arrival) in (0i32..).zip(arrivals.split_whitespace()) {
             let at_ms: i64 = arrival[1..].parse().unwrap();
-            if arrival.starts_with('f') {
+            if arrival.starts_with(['f', 'F']) {
                 columns.at_ms.push(at_ms);
                 columns.values.push(f64::from(place));
+                if arrival.starts_with('F') {
+                    columns.grew_from(columns.at_ms.len() - 1);
+                }
             } else {
                 columns.push(at_ms, Arc::new(Histogram { count: f64::from(place), ..Histogram::default() }));
             }
@@ -141,6 +166,10 @@ mod tests {
         check("f1 f2 f3", "f1=0 f2=1 f3=2");
         check("f2 f1 f2 f1 f2", "f1=3 f2=4");
         check("h2 h1 h2 h1 h3", "h1=3 h2=2 h3=4");
+        check("F1 F2 F3", "f1=0 f2=1 f3=2");
+        check("F1 F3 F2 F3", "f1=0 f2=2 f3=3");
+        check("F1 F2 f2 F1", "f1=3 f2=2");
+        check("f2 F1 F3", "f1=1 f2=0 f3=2");
         check("f1 h1", "h1=1");
         check("h1 f1", "f1=1");
         check("f1 h1 f1", "f1=2");

@@ -105,8 +105,8 @@ impl IntakeLog {
         self.files.get(&self.path, INTAKE_CACHE_BYTES)
     }
 
-    /// Makes one record durable, with the names of series that it is the first to bring, by number, and new families. When this fails nothing may be assumed of the file:
-    /// [`Files::forget`] it and load again.
+    /// Makes one record durable, with the names of series that it is the first to bring, by number, and new families. When this fails
+    /// nothing may be assumed of the file: [`Files::forget`] it and load again.
     pub(crate) fn commit(
         &self,
         last_seq: u64,

@@ -12,11 +12,7 @@ pub(crate) async fn many_instances() -> Row {
     world.write_notify("{receiver: all, group_by: [alertname], group_wait: 2s, group_interval: 2s}", "");
     world.start().await;
     // Nobody reads 200 names in one message: the oracle follows one of them, the counts are looked at here.
-    let rest = hosts(1..200);
-    for host in &rest {
-        world.set_quietly(host, 1.0);
-    }
-    world.fire(&hosts(0..1)).await;
+    all_fire(&mut world).await;
     world
         .until("a post and an incident", |world| {
             world.posts() >= 1 && world.mails() >= 1 && world.pagerduty.seen.see(|seen| !seen.incidents.is_empty())
@@ -24,15 +20,10 @@ pub(crate) async fn many_instances() -> Row {
         .await;
     // What would come one by one comes now.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let (posts, mails) = (world.posts(), world.mails());
-    let incidents = world.pagerduty.seen.see(|seen| seen.incidents.len());
+    let (posts, mails, incidents) = messages(&world);
     assert!(world.slack_says(&["200"]), "no count in the post");
     assert!(posts <= 2 && mails <= 2 && incidents <= 2, "{posts} posts, {mails} mails, {incidents} incidents");
-    for host in &rest {
-        world.set_quietly(host, 0.0);
-    }
-    world.end(&hosts(0..1)).await;
-    world.until("all of them ended", |world| world.is_all_over()).await;
+    all_end(&mut world).await;
     world.episodes.clear();
     world.settle(format!("{posts} posts, {mails} mails, {incidents} incidents for 200 alerts")).await
 }
@@ -56,27 +47,40 @@ pub(crate) async fn many_alerts() -> Row {
     let mut world = World::new(&rules).await;
     world.write_notify("{receiver: all, group_by: [alertname, host_name], group_wait: 2s, group_interval: 2s}", "");
     world.start().await;
-    for host in hosts(1..200) {
-        world.set_quietly(&host, 1.0);
-    }
     let began = Instant::now();
-    world.fire(&hosts(0..1)).await;
+    all_fire(&mut world).await;
     world.until("the root alone", |world| world.slack_says(&["HostDown", "h-000-z"])).await;
     let root = began.elapsed();
     world.until("the storm", |world| world.slack_says(&["storm"]) || world.slack_says(&["Storm"])).await;
     tokio::time::sleep(Duration::from_secs(20).saturating_sub(began.elapsed())).await;
-    let (posts, mails) = (world.posts(), world.mails());
-    let incidents = world.pagerduty.seen.see(|seen| seen.incidents.len());
+    let (posts, mails, incidents) = messages(&world);
     assert!(posts <= 5, "{posts} posts");
+    all_end(&mut world).await;
+    let root = root.as_secs_f64();
+    world
+        .settle(format!("root after {root:.1} s; {posts} posts, {mails} mails, {incidents} incidents for 200 alerts"))
+        .await
+}
+
+/// 200 hosts; the oracle follows the first.
+async fn all_fire(world: &mut World) {
+    for host in hosts(1..200) {
+        world.set_quietly(&host, 1.0);
+    }
+    world.fire(&hosts(0..1)).await;
+}
+
+async fn all_end(world: &mut World) {
     for host in hosts(1..200) {
         world.set_quietly(&host, 0.0);
     }
     world.end(&hosts(0..1)).await;
     world.until("all of them ended", |world| world.is_all_over()).await;
-    let root = root.as_secs_f64();
-    world
-        .settle(format!("root after {root:.1} s; {posts} posts, {mails} mails, {incidents} incidents for 200 alerts"))
-        .await
+}
+
+/// Posts, mails and incidents.
+fn messages(world: &World) -> (usize, usize, usize) {
+    (world.posts(), world.mails(), world.pagerduty.seen.see(|seen| seen.incidents.len()))
 }
 
 /// Two seconds on and two off for 48 s; a minute on and one off for an hour, when a long run is asked for.

@@ -56,6 +56,12 @@ impl FastClock {
         let since = at.saturating_duration_since(self.read) * self.factor;
         self.then_ns.saturating_add(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
     }
+
+    /// What has libfaketime start a process at this clock's time and pace.
+    fn setting(&self) -> String {
+        let ahead_s = (self.at_ns(Instant::now()) as f64 - now_ns() as f64) / 1e9;
+        format!("{ahead_s:+.3} x{}", self.factor)
+    }
 }
 
 pub(crate) struct World {
@@ -162,7 +168,8 @@ receivers:
     }
 
     pub(crate) async fn start(&mut self) {
-        let (home, env) = (self.home.path().to_owned(), self.env.clone());
+        let (home, mut env) = (self.home.path().to_owned(), self.env.clone());
+        env.extend(self.fast.map(|fast| ("FAKETIME".into(), fast.setting())));
         let started = tokio::task::spawn_blocking(move || Appliance::start_in(&home, &[], &env)).await;
         let mut appliance = started.expect("the appliance starts");
         if self.fast.is_some() {

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use crate::data::{self, SPAN_S};
 use crate::differences::{self, Order};
 use crate::grammar::Grammar;
-use crate::peer::Pair;
+use crate::peer::{Pair, Reply};
 use chance::Random;
 
 /// Requests under way at a time.
@@ -18,6 +18,31 @@ struct Query {
     text: String,
     path: &'static str,
     times: Vec<(&'static str, String)>,
+}
+
+impl Query {
+    /// Of both: ours, theirs.
+    async fn ask(&self, pair: &Pair) -> [Reply; 2] {
+        let times = self.times.iter().map(|(name, value)| (*name, value.as_str()));
+        let params: Vec<(&str, &str)> = std::iter::once(("query", self.text.as_str())).chain(times).collect();
+        pair.post(self.path, &params).await
+    }
+
+    fn difference(&self, ours: &Reply, theirs: &Reply) -> Option<String> {
+        let (our_json, their_json) = (ours.json(), theirs.json());
+        let order = match self.path {
+            "/api/v1/query_range" => Order::Rows,
+            // By a label that some lack there is no order that can be told.
+            _ if self.text.starts_with("sort(") || self.text.starts_with("sort_desc(") => Order::Values,
+            _ => Order::None,
+        };
+        let difference = if ours.status == theirs.status {
+            differences::of_answers(&our_json, &their_json, order)
+        } else {
+            Some(format!("{} {}, theirs {} {}", ours.status, our_json["error"], theirs.status, their_json["error"]))
+        };
+        difference.filter(|_| !differences::is_repaired(&our_json, &their_json))
+    }
 }
 
 /// A query and when to ask it: mostly inside the data, sometimes beyond its ends.
@@ -46,43 +71,39 @@ async fn random_queries_have_the_same_answers() {
     let now_s = i64::try_from(binnacle::clock::now_ns() / 1_000_000_000).unwrap();
     let start_s = (now_s - SPAN_S - 1_800) / 3_600 * 3_600;
     let Some(pair) = Pair::with(&data::series(seed, start_s * 1000)).await else { return };
-    let (mut told, mut different, mut answered, mut empty) = (Vec::new(), 0, 0, 0);
+    let (mut suspects, mut answered, mut empty) = (Vec::new(), 0, 0);
     let asked = (0..count).map(|nth| query(seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(nth), start_s));
     let pair = &pair;
     let mut replies = futures_util::stream::iter(asked)
         .map(|query| async move {
-            let times = query.times.iter().map(|(name, value)| (*name, value.as_str()));
-            let params: Vec<(&str, &str)> = std::iter::once(("query", query.text.as_str())).chain(times).collect();
-            let [ours, theirs] = pair.post(query.path, &params).await;
-            (query, ours, theirs)
+            let replies = query.ask(pair).await;
+            (query, replies)
         })
         .buffered(AT_ONCE);
-    while let Some((query, ours, theirs)) = replies.next().await {
-        let (our_json, their_json) = (ours.json(), theirs.json());
-        let order = match query.path {
-            "/api/v1/query_range" => Order::Rows,
-            // By a label that some lack there is no order that can be told.
-            _ if query.text.starts_with("sort(") || query.text.starts_with("sort_desc(") => Order::Values,
-            _ => Order::None,
-        };
-        let difference = if ours.status == theirs.status {
-            differences::of_answers(&our_json, &their_json, order)
-        } else {
-            Some(format!("{} {}, theirs {} {}", ours.status, our_json["error"], theirs.status, their_json["error"]))
-        };
-        let difference = difference.filter(|_| !differences::is_repaired(&our_json, &their_json));
+    while let Some((query, [ours, theirs])) = replies.next().await {
+        let their_json = theirs.json();
         answered += u64::from(theirs.status == 200);
         empty += u64::from(their_json["data"]["result"].as_array().is_some_and(Vec::is_empty));
-        if let Some(difference) = difference {
-            different += 1;
-            if told.len() < TOLD_MAX {
-                let difference: String = difference.chars().take(600).collect();
-                told.push(format!("{} {} {:?}\n    {difference}", query.seed, query.text, query.times));
-            }
+        if query.difference(&ours, &theirs).is_some() {
+            suspects.push((query, ours));
+        }
+    }
+    // While other queries are under way Prometheus now and then answers otherwise where there are histograms: each is asked again,
+    // alone. We must answer alike both times.
+    let (mut told, mut different) = (Vec::new(), 0);
+    for (query, ours) in suspects {
+        let [again, theirs] = query.ask(pair).await;
+        let Some(difference) = query.difference(&ours, &again).or_else(|| query.difference(&again, &theirs)) else {
+            continue;
+        };
+        different += 1;
+        if told.len() < TOLD_MAX {
+            let difference: String = difference.chars().take(600).collect();
+            told.push(format!("{} {} {:?}\n    {difference}", query.seed, query.text, query.times));
         }
     }
     println!("SEED={seed}: {count} queries, {answered} answered, {empty} of them with nothing, {different} differ");
-    // Some one in thirty thousand differ: quantiles of `idelta` over spread-out buckets are the open case.
+    // Some one in thirty thousand differ: of a subquery in another one Prometheus notes what it finds beyond the last step that counts.
     let allowed = if count >= 1_000 { 1 } else { 0 };
     assert!(different <= allowed, "SEED={seed}: {different} of {count} differ:\n{}", told.join("\n"));
     told.iter().for_each(|difference| println!("{difference}"));

@@ -235,13 +235,20 @@ struct Places {
     ends: Vec<usize>,
 }
 
+/// The keys that begin a layout, which both versions write alike.
+fn read_keys(reader: &mut Reader<'_>) -> Result<Vec<Key>, BlockError> {
+    (0..reader.count(1)?).map(|_| Ok(Key::from(reader.text()?))).collect()
+}
+
 impl Attributes {
+    /// The keys of a layout, whose cells are not looked at.
+    pub(super) fn keys_of(layout: &[u8]) -> Result<Vec<Key>, BlockError> {
+        if layout.is_empty() { Ok(Vec::new()) } else { read_keys(&mut Reader(layout)) }
+    }
+
     /// Keys, shapes and which cells each record has, as both versions write them; and key, type and cells of each column.
     fn read_shapes(records: usize, reader: &mut Reader<'_>) -> Result<(Attributes, Vec<Head>), BlockError> {
-        let mut keys = Vec::new();
-        for _ in 0..reader.count(1)? {
-            keys.push(Key::from(reader.text()?));
-        }
+        let keys = read_keys(reader)?;
         // Key, type, cells of each column.
         let mut heads = Vec::new();
         for _ in 0..reader.count(3)? {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use model::{AnyValue, LogBatch, LogRecord, Resource, Scope, Severity};
+use model::{AnyValue, Key, LogBatch, LogRecord, Resource, Scope, Severity};
 
 use super::attributes::Attributes;
 use super::columns::{self, Bodies, Body, Ids, Severities, Streams};
@@ -260,6 +260,11 @@ impl Block {
             let cells = StringsReader::new(&heads, indices, text, &numbers, self.load(Section::CellRaw)?)?;
             Attributes::read(self.count(), &layout, cells, &typed)
         })
+    }
+
+    /// The keys of its records' attributes, each once. Decodes nothing else of them.
+    pub fn attribute_keys(&self) -> Result<Vec<Key>, BlockError> {
+        Attributes::keys_of(&self.load(Section::AttributeLayout)?)
     }
 
     fn rest(&self) -> Result<&[(u32, String)], BlockError> {

@@ -3,7 +3,7 @@
 
 use super::error::ParseError;
 use super::units;
-use crate::promql::lexer::{Escape, escape};
+use crate::promql::literal::{Escape, escape};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use model::{Histogram, Labels};
 
 use super::ast::{Aggregate, Aggregator, Node};
@@ -91,7 +92,7 @@ fn group_labels(aggregate: &Aggregate, labels: &Labels) -> Labels {
 }
 
 fn group(aggregate: &Aggregate, columns: Vec<Column>) -> Vec<Group> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut places: HashMap<Labels, usize, RandomState> = HashMap::default();
     let mut groups: Vec<Group> = Vec::new();
     for column in columns {
         let labels = group_labels(aggregate, &column.labels);
@@ -107,7 +108,7 @@ fn group(aggregate: &Aggregate, columns: Vec<Column>) -> Vec<Group> {
 
 /// Series are added to their groups as they come, so that they never are in memory together.
 fn folded(engine: &mut Engine<'_>, aggregate: &Aggregate, grid: Grid) -> Result<Vec<Column>, QueryError> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut places: HashMap<Labels, usize, RandomState> = HashMap::default();
     let mut groups: Vec<fold::Group> = Vec::new();
     let counts = matches!(aggregate.op, Aggregator::Count | Aggregator::Group);
     let pick = if counts { Pick::Presence } else { Pick::Value };

@@ -124,6 +124,8 @@ pub(crate) struct Stretch {
     pub(crate) to_end_s: f64,
     /// The factor where no zero is near.
     pub(crate) factor: f64,
+    /// The same of a change per second of the window.
+    pub(crate) factor_per_s: f64,
 }
 
 /// The windows of all steps over one column of times. It is kept from one series to the next: series of one sender share
@@ -215,5 +217,7 @@ pub(crate) fn stretch(start_ms: i64, end_ms: i64, first_ms: i64, last_ms: i64, c
     if to_end_s >= threshold_s {
         to_end_s = average_s / 2.0;
     }
-    Stretch { sampled_s, to_start_s, to_end_s, factor: (sampled_s + to_start_s + to_end_s) / sampled_s }
+    let factor = (sampled_s + to_start_s + to_end_s) / sampled_s;
+    let window_s = (end_ms - start_ms) as f64 / 1e3;
+    Stretch { sampled_s, to_start_s, to_end_s, factor, factor_per_s: factor / window_s }
 }

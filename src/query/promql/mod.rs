@@ -16,6 +16,7 @@ mod functions;
 mod joined;
 mod kahan;
 pub(crate) mod lexer;
+pub(crate) mod literal;
 mod looks;
 mod meter;
 mod modifiers;

@@ -21,6 +21,10 @@ use crate::QueryError;
 
 /// Most series read at a time: enough to share the store's work.
 const BATCH_SERIES: usize = 256;
+/// Least of them, since neighbours share pages.
+const BATCH_SERIES_MIN: usize = 8;
+/// Samples to read at a time, by the guess below: 16 bytes of each, so that a processor's own cache still has them when they are looked at.
+const BATCH_CACHED_SAMPLES: i64 = 1 << 15;
 /// Raw samples to have in hand at a time, about 64 MiB of them, if they are ten seconds apart.
 const BATCH_SAMPLES: i64 = 4 << 20;
 /// The usual distance between samples, to guess by.
@@ -56,8 +60,9 @@ impl Reads {
 
 /// How many series to read at a time over a span, so that a long one does not need all memory for raw samples.
 fn batch_series(count: usize, span: MsRange, threads: usize) -> usize {
-    let samples = usual_samples(span).saturating_mul(threads as i64);
-    let most = usize::try_from(BATCH_SAMPLES / samples).unwrap_or(BATCH_SERIES).clamp(1, BATCH_SERIES);
+    let series_of = |samples: i64| usize::try_from(samples / usual_samples(span)).unwrap_or(BATCH_SERIES);
+    let cached = series_of(BATCH_CACHED_SAMPLES).max(BATCH_SERIES_MIN);
+    let most = series_of(BATCH_SAMPLES / threads as i64).min(cached).clamp(1, BATCH_SERIES);
     if threads == 1 { most } else { count.div_ceil(threads * BATCHES_PER_THREAD).clamp(1, most) }
 }
 

@@ -8,6 +8,7 @@ use super::ast::{At, Edges, Kind, Node, Selector, Subquery, Type};
 use super::check;
 use super::duration::{Duration, DurationOp};
 use super::lexer::{Fault, Span, Token};
+use super::literal::DURATION_S_MAX;
 use super::number;
 use super::parser::Parser;
 
@@ -55,9 +56,6 @@ impl Parser<'_> {
             Token::Symbol("=~") => MatchOp::Regex,
             Token::Symbol("!~") => MatchOp::NotRegex,
             _ if quoted => {
-                if label.is_empty() {
-                    return Err(Fault::new(label_span, "a metric name must not be empty"));
-                }
                 matchers.push(Matcher::equal(METRIC_NAME, label));
                 return Ok(());
             }
@@ -261,7 +259,7 @@ impl Parser<'_> {
             _ => None,
         };
         if let Some((value, unit)) = literal {
-            if value.abs() > LITERAL_S_MAX {
+            if value.abs() > DURATION_S_MAX {
                 return Err(Fault::new(self.span(), "duration out of range"));
             }
             self.next();
@@ -303,9 +301,6 @@ impl Parser<'_> {
 
 /// What a duration may begin with.
 const DURATIONS: &str = "number, duration, step(), or range()";
-
-/// What Go's durations hold, in seconds: 2^63 nanoseconds.
-const LITERAL_S_MAX: f64 = 9_223_372_036.854_776;
 
 fn must_be_positive(duration: &Duration, span: Span) -> Result<(), Fault> {
     match duration.constant() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use model::any::json_string;
 use model::{Labels, Matcher, MetricMeta, MsRange};
@@ -52,8 +53,12 @@ pub(super) async fn labels(Call { state, tenant, params }: Call) -> Response {
     .await
 }
 
-pub(super) async fn label_values(Path(name): Path<String>, Call { state, tenant, params }: Call) -> Response {
+pub(super) async fn label_values(
+    name: Result<Path<String>, PathRejection>,
+    Call { state, tenant, params }: Call,
+) -> Response {
     super::answer("label_values", async {
+        let Path(name) = name.map_err(|_| Fault::invalid("invalid label name: it is not UTF-8"))?;
         let name = unescape_name(&name).ok_or_else(|| Fault::invalid(format!("invalid label name: {name:?}")))?;
         let asked = Asked::read(&params)?;
         let queries = state.queries.clone();

@@ -1,4 +1,5 @@
-//! `/api/v1/status/tsdb`: which metrics and labels hold today's series, in Prometheus' shape.
+//! `/api/v1/status/tsdb`: which metrics and labels hold the series of today, or of the last day that has any, in
+//! Prometheus' shape.
 
 use axum::Extension;
 use axum::extract::State as Shared;
@@ -34,8 +35,11 @@ pub(super) async fn tsdb(
         let queries = state.queries.clone();
         let answered = queries.run(params.timeout()?, move |_| {
             let view = View::of(&state.store, &tenant)?;
-            let counted = view.cardinality(Day::of_ms(clock::now_ms()))?;
             let stats = state.store.existing_tenant(&tenant)?.map(|tenant| tenant.stats()).unwrap_or_default();
+            // Where nothing came today: a head that gets nothing stays as it is.
+            let now_ms = clock::now_ms();
+            let counted =
+                view.cardinality(Day::of_ms(stats.newest_sample_ms.map_or(now_ms, |at_ms| at_ms.min(now_ms))))?;
             Ok(envelope::success(&json(&counted, &stats, limit), &Notes::default()))
         });
         answered.await

@@ -65,11 +65,19 @@ pub(crate) fn router() -> Router<State> {
     routes
         .route("/prometheus/api/v1/rules", read(api::rules::rules_of_logs))
         .route("/prometheus/api/v1/alerts", read(api::rules::alerts_of_logs))
+        .route("/loki/api/v1/delete", any(no_deletion))
         .route("/loki/{*rest}", any(no_such_path))
 }
 
 fn read<H: Handler<T, State>, T: 'static>(handler: H) -> MethodRouter<State> {
     get(handler.clone()).post(handler)
+}
+
+/// Whom Loki would let delete what a query finds is told what decides it here.
+async fn no_deletion() -> Response {
+    let way = "log records are not deleted by request: retention.logs says how long they are kept, and [[retention.logs_streams]] which \
+               streams for less";
+    refuse(&Fault::new(Kind::Unsupported, way).with_status(StatusCode::NOT_IMPLEMENTED))
 }
 
 async fn no_such_path(request: Request) -> Response {

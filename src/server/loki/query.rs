@@ -34,8 +34,9 @@ pub(super) async fn instant(
         let received = Instant::now();
         let at_ns = at(&params, clock::now_ns())?;
         let text = params.query().to_owned();
-        // Loki reads it though it has no use for it here.
+        // Loki reads them though it has no use for them here.
         limit(&params)?;
+        direction(&params)?;
         let store = state.store.clone();
         let work = move |budget: &query::Budget| {
             let (queued, begun) = (received.elapsed(), Instant::now());

@@ -29,8 +29,6 @@ use crate::chart::Unit;
 /// Views beside the graph, as they stand in the address.
 const TABLE: &str = "table";
 const HEATMAP: &str = "heatmap";
-const NOTHING: &str =
-    "No series matches in this window. Check names and labels in the list of metrics, or widen the window.";
 /// Rows of an instant query's table.
 const TABLE_ROWS_MAX: usize = 500;
 /// Samples shown of each series of a range vector.
@@ -255,7 +253,10 @@ impl ExplorePage {
             }
         }
         if rows.is_empty() {
-            self.warnings.push(NOTHING.into());
+            self.warnings.push(
+                "No series matches in this window. Check names and labels in the list of metrics, or widen the window."
+                    .into(),
+            );
             return;
         }
         self.chart = Some(Graph::new(rows, &drawing));
@@ -279,9 +280,6 @@ impl ExplorePage {
                 }
                 None => self.ways.push((format!("No metric is called {shown}. All of them"), "/explore".into())),
             }
-        }
-        if !self.ways.is_empty() {
-            self.warnings.retain(|words| words != NOTHING);
         }
     }
 

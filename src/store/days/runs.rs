@@ -149,7 +149,10 @@ impl<'a> Cursor<'a> {
         }
         while let Some(at) = &self.at {
             if let Some(page) = &at.page {
-                for chunk in page.of_series(series) {
+                let chunks = page.of_series(series);
+                let wanted = |chunk| page.places(at.bytes.value(), chunk, range).map_or(0, |places| places.len());
+                out.expect(chunks.iter().map(wanted).sum());
+                for chunk in chunks {
                     if let Err(error) = read_chunk(page, at.bytes.value(), (chunk, self.marks), range, guard, out)? {
                         told(series, Trouble::Bad(error), guard)?;
                     }
@@ -266,7 +269,10 @@ fn read_chunk(
             }
             guard.spend(places.len() as u64, chunk.bytes() as u64)?;
             let read = if marks { Page::marks } else { Page::floats };
-            Ok(read(page, bytes, chunk, places, &mut out.at_ms, &mut out.values))
+            let before = out.at_ms.len();
+            let read = read(page, bytes, chunk, places, &mut out.at_ms, &mut out.values);
+            out.grew_from(before);
+            Ok(read)
         }
         Content::Histograms(bytes) => {
             let rows = match read_histograms(bytes, range, guard)? {

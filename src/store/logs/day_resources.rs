@@ -78,9 +78,9 @@ impl Resources {
 }
 
 fn keys_of(block: &Block) -> Option<Vec<u32>> {
-    let attributes = block.attributes().ok()?.keys().iter();
+    let attributes = block.attribute_keys().ok()?;
     let scopes = block.scopes().ok()?.iter().flat_map(|scope| scope.attributes.iter().map(|(key, _)| key));
-    let mut keys: Vec<u32> = attributes.chain(scopes).map(|key| Meta::key_hash(key)).collect();
+    let mut keys: Vec<u32> = attributes.iter().chain(scopes).map(|key| Meta::key_hash(key)).collect();
     keys.sort_unstable();
     keys.dedup();
     (keys.len() <= block::KEYS_MAX).then_some(keys)

@@ -14,6 +14,7 @@ mod index;
 mod settle;
 mod space;
 mod thin;
+mod versions;
 
 const NOON_MS: i64 = 1_795_219_200_000;
 const DAY_NS: i64 = 86_400_000_000_000;

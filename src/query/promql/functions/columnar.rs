@@ -55,17 +55,17 @@ fn extrapolated(looks: &Looks, plan: &mut Plan, values: &[f64], out: &mut [f64],
                 change += values[at - 1];
             }
         }
-        let mut factor = stretch.factor;
+        let mut factor = if per_second { stretch.factor_per_s } else { stretch.factor };
         // The quotient is only needed where the counter's zero is near; the margin is for rounding.
         let is_far = first * stretch.sampled_s > stretch.to_start_s * change * 1.000_001;
         if is_counter && change > 0.0 && first >= 0.0 && !is_far {
             let to_zero_s = stretch.sampled_s * (first / change);
             if to_zero_s < stretch.to_start_s {
                 factor = (stretch.sampled_s + to_zero_s + stretch.to_end_s) / stretch.sampled_s;
+                if per_second {
+                    factor /= range_s;
+                }
             }
-        }
-        if per_second {
-            factor /= range_s;
         }
         *out = change * factor;
     }

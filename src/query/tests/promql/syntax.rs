@@ -30,6 +30,8 @@ fn errors_tell_where_and_why() {
         let read = number.find("_").unwrap() + 2 + if number.starts_with("0x") { 2 } else { 0 };
         wrong(number, (1, 1), number, &format!("bad number or duration syntax: {:?}", &number[..read]));
     }
+    wrong("vector(17953261055m)", (1, 8), "17953261055m)", "duration out of range");
+    wrong("{\"\"}", (1, 1), "{\"\"}", "vector selector must contain at least one non-empty matcher");
     wrong("foo[5m:1m:1m]", (1, 10), ":1m]", "unexpected colon ':'");
     wrong("foo[:1m]", (1, 6), "1m]", "unexpected colon before duration in duration expression");
     wrong("foo[\"5m\"]", (1, 5), "\"5m\"]", "unexpected character in duration expression: '\"'");

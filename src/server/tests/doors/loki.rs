@@ -282,6 +282,7 @@ async fn refusals_are_lokis() {
     for (path, status, expected) in [
         ("query?query=%7B", 400, "parse error"),
         ("query?query=%7Ba%3D%22b%22%7D", 400, "log queries are not supported as an instant query type"),
+        ("query?query=1&direction=up", 400, "invalid direction 'up'"),
         ("query_range?query=%7Ba%3D%22b%22%7D&limit=0", 400, "limit must be a positive value"),
         ("query_range?query=%7Ba%3D%22b%22%7D&limit=5001", 400, "max entries limit per query exceeded"),
         ("query_range?query=%7Ba%3D%22b%22%7D&start=2&end=1", 400, "end timestamp must not be before"),
@@ -300,6 +301,7 @@ async fn refusals_are_lokis() {
         ("query_range?query=%7Ba%3D%22b%22%7D&direction=up", 400, "invalid direction 'up'"),
         ("query_range?query=%7Ba%3D%22b%22%7D&interval=-1", 400, "interval must be >= 0"),
         ("tail?query=%7Ba%3D%22b%22%7D", 400, "WebSocket"),
+        ("delete?query=%7Ba%3D%22b%22%7D&start=1", 501, "[[retention.logs_streams]]"),
         ("nothing", 404, "nothing at /loki/api/v1/nothing"),
     ] {
         let reply = loki.house.get(&format!("/loki/api/v1/{path}"), &[]).await;

@@ -372,9 +372,8 @@ async fn dashboards_are_files_and_what_is_chosen_is_in_the_address() {
         server::Dashboard::parse("rooms", text, "dashboards/rooms.yml"),
         server::Dashboard::parse("bad", "title: [", "dashboards/bad.yml"),
     ]);
-    let at_ms = now_ms();
-    let points: [(&[(&str, &str)], i64, f64); 2] =
-        [(&[("room", "engine")], at_ms, 91.2), (&[("room", "bridge (1)")], at_ms, 20.5)];
+    let at_ms = now_ms() - 60_000;
+    let points: [Point<'_>; 2] = [(&[("room", "engine")], at_ms, 91.2), (&[("room", "bridge (1)")], at_ms, 20.5)];
     push_metrics(&house, &[], vec![metric("temp", "", false, &points)]).await;
     holds(&house.get("/d", &[]).await, &["href=\"/d/rooms\"", "dashboards/bad.yml:1: "]);
     let all = ["<option value=\"engine\">engine", "Nothing in this window of: Cold.", "91.2", "20.5"];
@@ -389,8 +388,8 @@ async fn dashboards_are_files_and_what_is_chosen_is_in_the_address() {
 #[tokio::test]
 async fn histograms_are_drawn_as_heatmaps() {
     let house = House::open(settings()).await;
-    let at_ms = now_ms();
-    let buckets: [(&[(&str, &str)], i64, f64); 3] =
+    let at_ms = now_ms() - 60_000;
+    let buckets: [Point<'_>; 3] =
         [(&[("le", "0.1")], at_ms, 3.0), (&[("le", "0.5")], at_ms, 9.0), (&[("le", "+Inf")], at_ms, 9.0)];
     push_metrics(
         &house,
@@ -441,7 +440,7 @@ async fn the_status_page_is_for_strangers_only_where_it_is_said_to_be() {
 #[tokio::test]
 async fn a_misspelt_metric_leads_to_the_one_that_was_meant() {
     let house = House::open(settings()).await;
-    let points: [(&[(&str, &str)], i64, f64); 1] = [(&[("room", "engine")], now_ms(), 91.2)];
+    let points: [Point<'_>; 1] = [(&[("room", "engine")], now_ms() - 60_000, 91.2)];
     push_metrics(&house, &[], vec![metric("engine_temp", "", false, &points)]).await;
     for view in ["", "&view=table"] {
         let page = house.get(&format!("/explore?q=max(engin_temp)&from=now-5m{view}"), &[]).await;

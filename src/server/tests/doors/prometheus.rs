@@ -161,6 +161,7 @@ async fn bad_requests_are_told_why() {
         ("labels?start=x", "\"start\""),
         ("labels?match[]=up[", "1:"),
         ("label/U__a_zz_/values", "label name"),
+        ("label/%FF/values", "label name"),
         ("rules?type=x", "type"),
         ("rules?match[]=up[", "1:"),
         ("rules?exclude_alerts=x", "exclude_alerts"),

@@ -157,6 +157,16 @@ async fn series_are_counted_by_metric_and_label() {
 }
 
 #[tokio::test]
+async fn where_nothing_comes_any_more_the_last_day_is_counted() {
+    let house = House::open(settings()).await;
+    let body = gauge("old", &[(now_ms() - 3 * 86_400_000, Some(1.0))]).encode_to_vec();
+    house.post("/v1/metrics", &[("content-type", "application/x-protobuf")], body).await;
+    let status = data(&house, "status/tsdb").await;
+    assert_eq!(status["headStats"]["numSeries"], 1);
+    assert_eq!(status["seriesCountByMetricName"], json!([{"name": "old", "value": 1}]));
+}
+
+#[tokio::test]
 async fn what_nobody_asks_for_is_told() {
     let house = house().await;
     let never = async || {

@@ -1,7 +1,7 @@
 //! What the query box suggests, over a real store.
 
 use crate::house::{House, now_ms, settings};
-use crate::pages::{metric, push_metrics};
+use crate::pages::{Point, metric, push_metrics};
 
 /// What the query up to the caret becomes with each suggestion.
 async fn check(house: &House, before: &str, after: &str, expected: &[&str]) {
@@ -22,9 +22,9 @@ async fn suggestions_complete_what_was_typed() {
     let house = House::open(settings()).await;
     check(&house, "htt", "", &[]).await;
     let at_ms = now_ms();
-    let api: [(&[(&str, &str)], i64, f64); 2] =
+    let api: [Point<'_>; 2] =
         [(&[("path", "/a\"b"), ("code", "200")], at_ms, 1.0), (&[("path", "/c"), ("code", "500")], at_ms, 2.0)];
-    let gauge: [(&[(&str, &str)], i64, f64); 1] = [(&[("room", "engine")], at_ms, 80.0)];
+    let gauge: [Point<'_>; 1] = [(&[("room", "engine")], at_ms, 80.0)];
     let metrics = vec![
         metric("http_requests", "", true, &api),
         metric("old_http", "", false, &gauge),

@@ -1,5 +1,6 @@
 //! Ours beside VictoriaMetrics and Prometheus: the same samples into each, one after the other, in rounds; then the same queries of all,
-//! turn by turn. Ours and VictoriaMetrics get the same OTLP bytes, Prometheus the same as remote write. The machine's own speed, which changes by the hour on shared ones, is in all columns alike: what counts are the ratios.
+//! turn by turn. Ours and VictoriaMetrics get the same OTLP bytes, Prometheus the same as remote write. The machine's own speed, which
+//! changes by the hour on shared ones, is in all columns alike: what counts are the ratios.
 
 mod peer;
 mod remote_write;
@@ -39,12 +40,12 @@ pub(crate) fn run(options: &Options) {
     let points = (POINTS as f64 * options.scale) as u64;
     println!("\nqueries over {points} points a series, wall / cpu ms:");
     let homes: Vec<_> = peers.iter().map(|_| tempfile::tempdir().expect("a folder for the data")).collect();
-    let mut asked: Vec<Questioned> = Vec::new();
     for (peer, home) in peers.iter().zip(&homes) {
         println!("{}", Intake::of(*peer, home.path(), options, points));
-        let server = peer.start(home.path());
-        asked.push(Questioned { peer: *peer, connection: Connection::open(&server.http), server });
     }
+    // Only now: some close a connection that says nothing for a minute.
+    let mut asked: Vec<Questioned> =
+        peers.iter().zip(&homes).map(|(peer, home)| Questioned::of(*peer, home.path())).collect();
     let names: String = peers.iter().map(|peer| format!("{:>17}", peer.name())).collect();
     println!("{names} {:>13}  query", "ours / best");
     for query in &ASKED {
@@ -121,6 +122,13 @@ struct Questioned {
     peer: Peer,
     connection: Connection,
     server: Server,
+}
+
+impl Questioned {
+    fn of(peer: Peer, home: &Path) -> Questioned {
+        let server = peer.start(home);
+        Questioned { peer, connection: Connection::open(&server.http), server }
+    }
 }
 
 /// Asks one query of all in turns.

@@ -27,7 +27,7 @@ impl Empty {
                 pick("\nexport OTEL_EXPORTER_OTLP_HEADERS=\"Authorization=Bearer%20TOKEN\"")
             ),
             collector: format!(
-                "receivers:\n  hostmetrics:\n    collection_interval: 15s\n    scrapers: {{cpu: {{}}, memory: {{}}, filesystem: {{}}, load: {{}}, network: {{}}}}\n  otlp:\n    protocols: {{grpc: {{}}, http: {{}}}}\nexporters:\n  otlp/binnacle:\n    endpoint: {grpc}\n    tls: {{insecure: true}}{}\nservice:\n  pipelines:\n    metrics: {{receivers: [hostmetrics, otlp], exporters: [otlp/binnacle]}}\n    logs: {{receivers: [otlp], exporters: [otlp/binnacle]}}",
+                "receivers:\n  hostmetrics:\n    collection_interval: 15s\n    scrapers: {{cpu: {{}}, memory: {{}}, filesystem: {{}}, load: {{}}, network: {{}}}}\n  otlp:\n    protocols: {{grpc: {{}}, http: {{}}}}\nprocessors:\n  # Without it hosts have no names, and none is missed.\n  resourcedetection: {{detectors: [env, system], override: false}}\nexporters:\n  otlp/binnacle:\n    endpoint: {grpc}\n    tls: {{insecure: true}}{}\nservice:\n  pipelines:\n    metrics: {{receivers: [hostmetrics, otlp], processors: [resourcedetection], exporters: [otlp/binnacle]}}\n    logs: {{receivers: [otlp], processors: [resourcedetection], exporters: [otlp/binnacle]}}",
                 pick("\n    headers: {authorization: \"Bearer TOKEN\"}")
             ),
             needs_token,

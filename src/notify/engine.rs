@@ -16,7 +16,7 @@ use crate::figures;
 use crate::health::Health;
 use crate::limits::Places;
 use crate::notifier::NotifierOptions;
-use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud};
+use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_untried_test};
 use crate::picture::Pictures;
 use crate::rehearsal::Script;
 use crate::{Config, ServiceLimits, Timing};
@@ -295,6 +295,9 @@ impl Engine {
         let opens_at_ms = |intent: &Intent| {
             let Some((_, channel)) = self.config.channel(&intent.receiver) else { return i64::MIN };
             let is_edit = intent.accepted.is_some();
+            if is_untried_test(intent) {
+                return self.limits.opens_at_ms(&Places::of(channel, is_edit, &self.timing).probing(), now_ms);
+            }
             *known.borrow_mut().entry((&channel.name, is_edit)).or_insert_with(|| {
                 let own_ms = self.health.get(&channel.name).map_or(i64::MIN, Health::opens_at_ms);
                 own_ms.max(self.limits.opens_at_ms(&Places::of(channel, is_edit, &self.timing), now_ms))

@@ -51,6 +51,8 @@ pub(crate) struct Places {
     /// Fails as a whole.
     service: Place,
     counted: Vec<Bound>,
+    /// Begins although the service fails, unless another attempt is finding out right now.
+    is_probe: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -64,13 +66,23 @@ struct Bound {
 impl Places {
     /// `is_edit`: of an attempt that changes a message instead of posting one.
     pub(crate) fn of(channel: &Channel, is_edit: bool, timing: &Timing) -> Places {
+        let (service, counted) = Places::counted(channel, is_edit, timing);
+        Places { service, counted, is_probe: false }
+    }
+
+    /// Does not wait until a failing service may be asked again: a person asks for it.
+    pub(crate) fn probing(self) -> Places {
+        Places { is_probe: true, ..self }
+    }
+
+    fn counted(channel: &Channel, is_edit: bool, timing: &Timing) -> (Place, Vec<Bound>) {
         let one = |place, at_once| Bound { place, at_once, gap_ms: 0, burst: 1 };
         let posts = |place| Bound { place, at_once: 1, gap_ms: timing.slack_gap_ms, burst: POST_BURST };
         match &channel.kind {
             ChannelKind::Slack(slack) => match &slack.door {
                 SlackDoor::Webhook { url } => {
                     let place = place(&["slack webhook", url.reveal()]);
-                    Places { service: place, counted: vec![posts(place)] }
+                    (place, vec![posts(place)])
                 }
                 SlackDoor::Bot { base, token } => {
                     let of_app = |part: &str| place(&["slack", base, token.reveal(), part]);
@@ -85,24 +97,24 @@ impl Places {
                             burst: EDIT_BURST,
                         });
                     }
-                    Places { service: of_app("(app)"), counted }
+                    (of_app("(app)"), counted)
                 }
             },
             ChannelKind::PagerDuty(pagerduty) => {
                 let key = place(&["pagerduty", &pagerduty.url, pagerduty.routing_key.reveal()]);
-                Places { service: place(&["pagerduty", &pagerduty.url]), counted: vec![one(key, REQUESTS_AT_ONCE)] }
+                (place(&["pagerduty", &pagerduty.url]), vec![one(key, REQUESTS_AT_ONCE)])
             }
             ChannelKind::Email(email) => {
                 let host = place(&["smtp", &email.host, &email.port.to_string()]);
-                Places { service: host, counted: vec![one(host, 1)] }
+                (host, vec![one(host, 1)])
             }
             ChannelKind::Webhook(webhook) => {
                 let url = place(&["webhook", webhook.url.reveal()]);
-                Places { service: url, counted: vec![one(url, REQUESTS_AT_ONCE)] }
+                (url, vec![one(url, REQUESTS_AT_ONCE)])
             }
             ChannelKind::Unsent(_) => {
                 let own = place(&["unsent", &channel.name]);
-                Places { service: own, counted: vec![one(own, REQUESTS_AT_ONCE)] }
+                (own, vec![one(own, REQUESTS_AT_ONCE)])
             }
         }
     }
@@ -200,7 +212,11 @@ impl fmt::Debug for ServiceLimits {
 fn opens_at_ms(counts: &HashMap<Place, Count>, places: &Places, now_ms: i64) -> i64 {
     let mut opens_ms = i64::MIN;
     if let Some(service) = counts.get(&places.service).filter(|service| service.breaker.is_open()) {
-        opens_ms = if service.in_flight > 0 { now_ms + IN_USE_MS } else { service.breaker.opens_at_ms() };
+        opens_ms = match (service.in_flight > 0, places.is_probe) {
+            (true, _) => now_ms + IN_USE_MS,
+            (false, true) => i64::MIN,
+            (false, false) => service.breaker.opens_at_ms(),
+        };
     }
     for bound in &places.counted {
         let Some(count) = counts.get(&bound.place) else { continue };
@@ -327,8 +343,10 @@ receivers:
         let (breaker, words) = limits.trouble(&other).expect("the other key's service is down as well");
         assert_eq!((breaker.opens_at_ms(), words.as_str()), (14 + timing.probe_ms, "words"));
         assert_eq!(limits.opens_at_ms(&other, 20), 14 + timing.probe_ms);
+        assert_eq!(limits.opens_at_ms(&other.clone().probing(), 20), i64::MIN, "a person asks");
         assert!(limits.begin(&other, 14 + timing.probe_ms));
         assert!(!limits.begin(&mine, 15 + timing.probe_ms), "one at a time");
+        assert!(!limits.begin(&mine.clone().probing(), 15 + timing.probe_ms), "also when a person asks");
         limits.end(&other, Some(&report(Verdict::Accepted, 202)), 15 + timing.probe_ms, &timing);
         assert!(limits.trouble(&mine).is_none() && limits.begin(&mine, 15 + timing.probe_ms));
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
 
 use crate::config::{ChannelKind, Config, Receiver, Target};
+use crate::engine::TEST_RULE;
 use crate::timing::Timing;
 
 mod escalate;
@@ -275,6 +276,15 @@ pub(crate) fn key_of(intent: &Intent) -> Key {
 
 pub(crate) fn is_critical(instance: &Instance) -> bool {
     instance.labels.value("severity") == "critical"
+}
+
+pub(crate) fn is_test(intent: &Intent) -> bool {
+    intent.instances.iter().all(|instance| instance.rule_id == TEST_RULE)
+}
+
+/// A test message of which nothing is known yet, and for which somebody waits: it is tried although its channel is held back.
+pub(crate) fn is_untried_test(intent: &Intent) -> bool {
+    is_test(intent) && matches!(intent.progress, Progress::Waiting { attempts: 0, .. })
 }
 
 /// An entry of an intent's handle; empty when there is none.

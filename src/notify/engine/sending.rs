@@ -10,7 +10,7 @@ use crate::config::{ChannelKind, SlackDoor};
 use crate::delivery::{Report, Verdict, deliver, prepare};
 use crate::figures;
 use crate::limits::Places;
-use crate::outbox::{is_quiet, mark, visible};
+use crate::outbox::{is_quiet, is_untried_test, mark, visible};
 use crate::words::rendered;
 
 use super::{Engine, STORE_RETRY_MS, blocking};
@@ -21,14 +21,18 @@ impl Engine {
         for channel in config.channels() {
             let plain = Places::of(channel, false, &self.timing);
             for key in self.outbox.due(&channel.name, now_ms) {
-                if self.health.get(&channel.name).is_some_and(|health| health.opens_at_ms() > now_ms) {
-                    break;
-                }
-                if self.limits.opens_at_ms(&plain, now_ms) > now_ms {
-                    break;
-                }
                 let Some(intent) = self.outbox.get(&key) else { continue };
-                let places = Places::of(channel, intent.accepted.is_some(), &self.timing);
+                let mut places = Places::of(channel, intent.accepted.is_some(), &self.timing);
+                if is_untried_test(intent) {
+                    places = places.probing();
+                } else {
+                    if self.health.get(&channel.name).is_some_and(|health| health.opens_at_ms() > now_ms) {
+                        break;
+                    }
+                    if self.limits.opens_at_ms(&plain, now_ms) > now_ms {
+                        break;
+                    }
+                }
                 // Edits have a bound of their own; others may pass.
                 if self.limits.opens_at_ms(&places, now_ms) > now_ms {
                     continue;

@@ -11,7 +11,7 @@ use crate::health::{Health, backoff_ms};
 use crate::timing::Timing;
 
 use super::marks::{is_held, set_told};
-use super::{Key, Outbox, handle, is_critical, mark, set_handle, visible};
+use super::{Key, Outbox, handle, is_critical, is_untried_test, mark, set_handle, visible};
 
 /// What an attempt carries: the state as it was when it began.
 #[derive(Debug, Clone)]
@@ -22,17 +22,18 @@ pub(crate) struct Sent {
 }
 
 impl Outbox {
-    /// The intents of a channel whose time has come: critical ones first, then the oldest.
+    /// The intents of a channel whose time has come: tests that somebody waits for, then critical ones, then the oldest.
     pub(crate) fn due(&self, channel: &str, now_ms: i64) -> Vec<Key> {
-        let mut due: Vec<(bool, i64, &Key)> = self
+        let mut due: Vec<(bool, bool, i64, &Key)> = self
             .of_channel(channel)
             .filter_map(|(key, intent)| {
-                let at_ms = due_at_ms(intent)?;
-                (at_ms <= now_ms).then(|| (!intent.instances.iter().any(is_critical), intent.not_before_ms, key))
+                let is_critical = intent.instances.iter().any(is_critical);
+                let order = (!is_untried_test(intent), !is_critical, intent.not_before_ms, key);
+                (due_at_ms(intent)? <= now_ms).then_some(order)
             })
             .collect();
         due.sort();
-        due.into_iter().map(|(_, _, key)| key.clone()).collect()
+        due.into_iter().map(|(_, _, _, key)| key.clone()).collect()
     }
 
     /// Begins an attempt: to be written before anything is sent. `handle` is what the channel will need should we stop in between.

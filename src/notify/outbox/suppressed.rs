@@ -13,7 +13,7 @@ use crate::suppress::{Suppression, Suppressor};
 
 use super::marks::{Marks, is_held, set_muted};
 use super::outcome::attempt_of;
-use super::{Key, Outbox, mark, revise, set_handle, settings};
+use super::{Key, Outbox, is_test, mark, revise, set_handle, settings};
 
 /// An alert that a channel is not told of, and why: for the history.
 pub(crate) struct HeldBack {
@@ -40,7 +40,7 @@ impl Outbox {
         for key in keys {
             let Some(intent) = self.intents.get(&key) else { continue };
             let Some((receiver, _)) = config.channel(&key.0) else { continue };
-            if intent.instances.iter().all(|instance| instance.rule_id == crate::engine::TEST_RULE) {
+            if is_test(intent) {
                 continue;
             }
             let (marks, is_held) = (Marks::of(intent), is_held(intent));

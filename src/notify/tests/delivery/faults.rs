@@ -117,6 +117,25 @@ async fn failures_are_spaced_and_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_is_tried_though_its_channel_is_held_back() {
+    let mut world = World::new().await;
+    world.timing.probe_ms = 3_600_000;
+    world.pagerduty.set_mode(pagerduty::Mode::Status(503));
+    world.start(world.config("{receiver: pagerduty, group_wait: 0s}", ""));
+    world.commit(&[firing("HostDown", "web-1", "critical")]);
+    world.attempted(Outcome::Transient, 5).await;
+    world.notifier().send_test("pagerduty").unwrap();
+    let failed = world.attempted(Outcome::Transient, 6).await;
+    assert!(failed[5].subject.starts_with("BinnacleTest"), "{:?}", failed[5]);
+    world.pagerduty.set_mode(pagerduty::Mode::Ok);
+    world.notifier().send_test("pagerduty").unwrap();
+    world.pagerduty.seen.until("a test opens the way", |seen| (seen.incidents.len() >= 2).then_some(())).await;
+    let accepted = world.attempted(Outcome::Accepted, 2).await;
+    assert!(accepted[0].subject.starts_with("BinnacleTest"), "{accepted:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fired_and_ended_untold_is_told_once() {
     let mut world = World::new().await;
     world.start(world.config("{receiver: all, group_wait: 300ms}", ""));

@@ -6,6 +6,7 @@ mod auth;
 mod client;
 mod grafana;
 mod grpc;
+mod hostile_logs;
 mod house;
 mod listener;
 mod log_intake;

@@ -9,6 +9,7 @@ mod grpc;
 mod hostile_logs;
 mod house;
 mod listener;
+mod log_export;
 mod log_intake;
 mod log_tail;
 mod logcli;

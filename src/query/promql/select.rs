@@ -168,8 +168,17 @@ impl<'a> Engine<'a> {
         pick: Pick,
         take: &mut Take<'_>,
     ) -> Result<(), QueryError> {
-        let offset_ms = self.offset_ms(selector.offset.as_ref())?;
-        let looks = self.looks(grid, selector.at, offset_ms, self.lookback_ms);
+        let mut offset_ms = self.offset_ms(selector.offset.as_ref())?;
+        let mut back_ms = self.lookback_ms;
+        if pick == Pick::Time && selector.at.is_some() {
+            // Prometheus' `timestamp()` forgets the offset beside `@` where it looks, though not where it reads: it sees what lies in both.
+            back_ms -= offset_ms.abs();
+            offset_ms = offset_ms.max(0);
+            if back_ms <= 0 {
+                return Ok(());
+            }
+        }
+        let looks = self.looks(grid, selector.at, offset_ms, back_ms);
         let make = |worker: &mut Worker<'_, '_>, mut found: Found<'_>| {
             found.tell_resets(selector);
             worker.newest(&looks, pick, &found)

@@ -9,6 +9,7 @@ pub mod timing;
 mod board;
 mod delivery;
 mod engine;
+mod exec;
 mod figures;
 mod health;
 mod limits;

@@ -310,7 +310,7 @@ fn number(intent: &Intent, name: &str) -> u64 {
     handle(intent, name).parse().unwrap_or(0)
 }
 
-fn new_intent(channel: &str, scope: String, instances: Vec<Instance>, now_ms: i64, due_ms: i64) -> Intent {
+pub(crate) fn new_intent(channel: &str, scope: String, instances: Vec<Instance>, now_ms: i64, due_ms: i64) -> Intent {
     let ended = instances.iter().all(|instance| instance.state != AlertState::Firing);
     Intent {
         receiver: channel.into(),

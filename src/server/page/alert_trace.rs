@@ -4,13 +4,13 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use model::MsRange;
+use model::{MsRange, Sample};
 use model::alert::{Instance, label_fingerprint};
 use rules::RuleView;
 
 use super::alert_logs::{self, AlertLogs};
 use super::alert_view::{AROUND_AFTER_MS, AlertView, Deliveries};
-use super::alerts::{deliveries, statuses};
+use super::alerts::{deliveries, statuses, transitions};
 use super::asked::{Asked, Asking, firing};
 use super::failure::{Failure, Trouble};
 use super::form::{Form, see};
@@ -19,12 +19,15 @@ use super::graph::Graph;
 use super::history_view::{AttemptRow, attempt_rows};
 use super::link::link;
 use super::pushed::with_pushed;
-use super::rule_chart::{Course, RuleChart, bands_of};
+use super::rule_chart::{Course, RuleChart, bands_of, found_of};
 use super::silences::changed;
 use super::text::{one_line, span};
 use super::window::frozen;
 use crate::alertmanager::trace::{Trace, until_ms};
 use crate::error::Fault;
+
+/// Newest changes of all rules' alerts among which those of this one are looked for.
+const CHANGES_MAX: usize = 2_000;
 
 pub(crate) struct RouteRow {
     pub(crate) receiver: String,
@@ -80,7 +83,8 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
     };
     let frame = Frame::new(asked, "/alerts", firing(&groups));
     let mut page = AlertTracePage::new(frame, rule, instance, &mut deliveries(asked, &statuses)?, asked.now_ms);
-    let chart = RuleChart::ask(asked, &instance.rule_id, &course(instance, asked.now_ms))?;
+    let found = found_of(instance, &transitions(asked, i64::MAX, CHANGES_MAX)?);
+    let chart = RuleChart::ask(asked, &instance.rule_id, &course(instance, found, asked.now_ms))?;
     (page.chart, page.trouble) = (chart.graph, chart.trouble);
     page.logs = alert_logs::ask(asked, instance)?;
     if let Some(alerting) = asked.alerting()
@@ -92,7 +96,7 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
 }
 
 /// What is drawn: an hour, or more where it began earlier, up to its end.
-fn course(instance: &Instance, now_ms: i64) -> Course<'_> {
+fn course(instance: &Instance, found: Vec<Sample>, now_ms: i64) -> Course<'_> {
     const HOUR_MS: i64 = 3_600_000;
     const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
     let end_ms = instance.resolved_at_ms.map_or(now_ms, |ended_ms| (ended_ms + AROUND_AFTER_MS).min(now_ms));
@@ -106,6 +110,7 @@ fn course(instance: &Instance, now_ms: i64) -> Course<'_> {
         to: to.into(),
         bands: bands_of(instance, now_ms),
         of: Some(&instance.labels),
+        found,
         now_ms,
     }
 }

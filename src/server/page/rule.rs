@@ -160,7 +160,7 @@ impl RulePage {
 /// What the page shows of the rule's course: the last hours.
 pub(crate) fn course(bands: Vec<Band>, now_ms: i64) -> Course<'static> {
     let range = MsRange { start_ms: now_ms - LOOK_BACK_MS, end_ms: now_ms };
-    Course { range, from: "now-6h".into(), to: String::new(), bands, of: None, now_ms }
+    Course { range, from: "now-6h".into(), to: String::new(), bands, of: None, found: Vec::new(), now_ms }
 }
 
 fn facts(group: &GroupView, rule: &RuleView, now_ms: i64) -> Vec<(String, String)> {

@@ -30,7 +30,9 @@ pub(crate) use storm::{is_storm, total as storm_total};
 pub(crate) use suppressed::{HeldBack, visible};
 pub use undelivered::Undelivered;
 
-use join::{Manner, group_prefix};
+pub(crate) use join::group_prefix;
+
+use join::Manner;
 
 /// Receiver's channel and scope.
 pub(crate) type Key = (String, String);

@@ -4,8 +4,8 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use model::{MsRange, Sample};
 use model::alert::{Instance, label_fingerprint};
+use model::{MsRange, Sample};
 use rules::RuleView;
 
 use super::alert_logs::{self, AlertLogs};
@@ -23,6 +23,7 @@ use super::rule_chart::{Course, RuleChart, bands_of, found_of};
 use super::silences::changed;
 use super::text::{one_line, span};
 use super::window::frozen;
+use crate::alertmanager::ended::last_episode;
 use crate::alertmanager::trace::{Trace, until_ms};
 use crate::error::Fault;
 
@@ -71,19 +72,25 @@ pub(super) async fn page(asking: Asking, Path(fingerprint): Path<String>) -> Res
 fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
     let statuses = statuses(asked)?;
     let groups = with_pushed(asked.groups(), &statuses);
-    let rules = groups.iter().flat_map(|group| &group.rules);
-    let mut all = rules.flat_map(|rule| rule.instances.iter().map(move |instance| (rule, instance)));
+    let rules = || groups.iter().flat_map(|group| &group.rules);
+    let mut all = rules().flat_map(|rule| rule.instances.iter().map(move |instance| (rule, instance)));
     let is_asked = |instance: &Instance| {
         label_fingerprint(&instance.labels) == fingerprint || instance.fingerprint() == fingerprint
     };
-    let Some((rule, instance)) = all.find(|(_, instance)| is_asked(instance)) else {
-        let what =
-            "a pending, firing or lately ended alert with this fingerprint (what is over longer: /alerts?tab=history)";
+    let changes = transitions(asked, i64::MAX, CHANGES_MAX)?;
+    let over = || {
+        let instance = last_episode(&changes, fingerprint)?;
+        Some((rules().find(|rule| rule.id == instance.rule_id)?, instance))
+    };
+    let known = all.find(|(_, instance)| is_asked(instance)).map(|(rule, instance)| (rule, instance.clone()));
+    let Some((rule, instance)) = known.or_else(over) else {
+        let what = "an alert with this fingerprint, now or in the latest history (all of it: /alerts?tab=history)";
         return Err(Failure::not_found(what));
     };
+    let instance = &instance;
     let frame = Frame::new(asked, "/alerts", firing(&groups));
     let mut page = AlertTracePage::new(frame, rule, instance, &mut deliveries(asked, &statuses)?, asked.now_ms);
-    let found = found_of(instance, &transitions(asked, i64::MAX, CHANGES_MAX)?);
+    let found = found_of(instance, &changes);
     let chart = RuleChart::ask(asked, &instance.rule_id, &course(instance, found, asked.now_ms))?;
     (page.chart, page.trouble) = (chart.graph, chart.trouble);
     page.logs = alert_logs::ask(asked, instance)?;

@@ -4,6 +4,7 @@ mod alert_clients;
 mod alertmanager;
 mod auth;
 mod client;
+mod dry_run;
 mod grafana;
 mod grpc;
 mod hostile_logs;

@@ -17,7 +17,7 @@ use crate::logs::guard::{Guard, Source};
 use crate::logs::row::Rows;
 use crate::{Budget, QueryError};
 
-/// What one stream counts for in the budget, in bytes.
+/// What one stream counts for in the budget, in bytes, and what one resource does that was looked at.
 const STREAM_BYTES: u64 = 256;
 /// How much of blocks that hold several streams a query reads to tell what each of them weighs, in bytes before they are encoded. It takes a
 /// tenth of a second; of further blocks streams have shares by their records, and by what a record of theirs weighed until then.
@@ -69,7 +69,7 @@ pub(super) fn measured(
         [] => Expr::And(Vec::new()),
         several => Expr::Or(several.iter().map(|matchers| narrow::expr(matchers)).collect()),
     };
-    let mut selected = Selected { selectors, known: HashMap::default(), held: Vec::new() };
+    let mut selected = Selected { selectors, known: HashMap::default(), held: Vec::new(), unpaid: 0 };
     let mut averages = Averages::default();
     for source in guard.sources(snapshot.logs(), &narrow, range)? {
         let size = source_bytes(&source);
@@ -124,6 +124,8 @@ pub(super) fn measured(
                 seen.push(labels);
             }
         }
+        // Those that no selector takes are remembered too.
+        guard.spend(std::mem::take(&mut selected.unpaid) * STREAM_BYTES)?;
     }
     Ok((found.into_values().collect(), guard.stats))
 }
@@ -245,6 +247,8 @@ struct Selected<'a> {
     /// By address: the resources are held as long.
     known: HashMap<*const Resource, (Labels, bool), RandomState>,
     held: Vec<Arc<Resource>>,
+    /// How many of them the budget has not been asked for yet.
+    unpaid: u64,
 }
 
 impl Selected<'_> {
@@ -256,6 +260,7 @@ impl Selected<'_> {
         let takes = |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches_labels(&labels));
         let is_taken = self.selectors.is_empty() || self.selectors.iter().any(takes);
         self.held.push(resource.clone());
+        self.unpaid += 1;
         self.known.insert(Arc::as_ptr(resource), (labels.clone(), is_taken));
         (labels, is_taken)
     }

@@ -73,6 +73,10 @@ impl<'a> Builder<'a> {
         rules: &Rules<'_>,
         cache: &mut Cache,
     ) -> Result<(), String> {
+        // A target with nothing to say is up, as in Prometheus, though OpenMetrics would have it say `# EOF`.
+        if body.is_empty() {
+            return Ok(());
+        }
         let mut parser = Parser::new(body, format, rules.buckets);
         let is_over = |counts: &Counts| rules.sample_limit > 0 && counts.added > rules.sample_limit as u64;
         while let Some(entry) = parser.next_entry().map_err(|error| error.to_string())? {

@@ -33,8 +33,8 @@ pub fn added(sum: &Histogram, delta: &Histogram) -> Histogram {
     sum
 }
 
-/// Buckets merged by twos until the resolution is no finer than this.
-fn coarser(histogram: &Histogram, schema: i32) -> Histogram {
+/// Buckets merged by twos until the resolution is no finer than `schema`; exponential buckets in order of index.
+pub fn coarser(histogram: &Histogram, schema: i32) -> Histogram {
     let mut out = histogram.clone();
     let steps = i64::from(histogram.schema) - i64::from(schema);
     if steps <= 0 {

@@ -6,6 +6,7 @@ mod load;
 mod relabel;
 mod retention;
 mod scrape;
+mod scrape_protocol;
 mod status;
 mod value;
 
@@ -17,7 +18,8 @@ use serde::Deserialize;
 pub use load::{ConfigError, Overrides, load};
 pub use relabel::{Action, Relabel};
 pub use retention::{LogsStream, stream_rules};
-pub use scrape::{BasicAuth, FallbackProtocol, FileSd, Scheme, Scrape, Secret, TARGETS_MAX};
+pub use scrape::{BasicAuth, FileSd, Scheme, Scrape, Secret, TARGETS_MAX};
+pub use scrape_protocol::{FallbackProtocol, ScrapeProtocol};
 pub use status::{Status, status_components};
 pub use value::{Bytes, Delta, Duration, Promote, Translation};
 

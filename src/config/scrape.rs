@@ -9,7 +9,7 @@ use model::TenantId;
 use model::labels::METRIC_NAME;
 use serde::Deserialize;
 
-use super::{Bytes, Duration, Relabel};
+use super::{Bytes, Duration, FallbackProtocol, Relabel, ScrapeProtocol};
 
 /// Most targets of all jobs together; each is a task, and a connection while it is asked.
 pub const TARGETS_MAX: usize = 10_000;
@@ -59,6 +59,9 @@ pub struct Scrape {
     /// Most labels of a sample, the target's included; over it the scrape fails. 0 is no limit but `limits.labels`.
     pub label_limit: usize,
     pub follow_redirects: bool,
+    /// The formats that targets are asked for, the preferred one first. Empty are those that fit: protobuf first where native histograms
+    /// are wanted, OpenMetrics first otherwise.
+    pub scrape_protocols: Vec<ScrapeProtocol>,
     /// How an answer is read that says no known content type: "text", "openmetrics" or "protobuf". Without it such a scrape fails.
     pub fallback_protocol: Option<FallbackProtocol>,
     /// Whether targets are asked for the protobuf format, and exponential buckets of their histograms are kept as native histograms;
@@ -66,6 +69,11 @@ pub struct Scrape {
     pub scrape_native_histograms: bool,
     /// Whether classic buckets are kept beside the native histogram of the same name.
     pub always_scrape_classic_histograms: bool,
+    /// Most buckets of a native histogram; one with more is merged to a coarser schema, and where none fits the scrape fails. 0 is no limit
+    /// but that of what is stored.
+    pub native_histogram_bucket_limit: usize,
+    /// Least growth from one bucket of a native histogram to the next; finer ones are merged. 0 keeps what the target says.
+    pub native_histogram_min_bucket_factor: f64,
     /// Certificates (PEM) that the target's must lead to, instead of the built-in roots.
     pub ca_file: Option<PathBuf>,
     /// Takes any certificate: only for targets that nobody can stand in for.
@@ -97,9 +105,12 @@ impl Default for Scrape {
             sample_limit: 0,
             label_limit: 0,
             follow_redirects: true,
+            scrape_protocols: Vec::new(),
             fallback_protocol: None,
             scrape_native_histograms: false,
             always_scrape_classic_histograms: false,
+            native_histogram_bucket_limit: 0,
+            native_histogram_min_bucket_factor: 0.0,
             ca_file: None,
             insecure_skip_verify: false,
             tenant: None,
@@ -112,6 +123,15 @@ impl Scrape {
     pub fn timeout(&self) -> Duration {
         let most = Duration { ms: self.interval.ms.min(10_000) };
         self.timeout.unwrap_or(most)
+    }
+
+    /// The formats to ask for, the preferred one first.
+    pub fn protocols(&self) -> &[ScrapeProtocol] {
+        match (self.scrape_protocols.is_empty(), self.scrape_native_histograms) {
+            (false, _) => &self.scrape_protocols,
+            (true, true) => &ScrapeProtocol::ALL,
+            (true, false) => &ScrapeProtocol::TEXTS,
+        }
     }
 
     /// Which buckets of histograms are read where the answer may have several kinds.
@@ -146,14 +166,6 @@ impl Scheme {
             Scheme::Https => "https",
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FallbackProtocol {
-    Text,
-    OpenMetrics,
-    Protobuf,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -231,6 +243,13 @@ fn wrong(job: &Scrape) -> Option<String> {
     if job.timeout().ms > job.interval.ms {
         return Some("timeout: longer than the interval, so that scrapes would overtake each other".into());
     }
+    let protocols = &job.scrape_protocols;
+    if let Some((_, twice)) = protocols.iter().enumerate().find(|(nth, one)| protocols[..*nth].contains(one)) {
+        return Some(format!("scrape_protocols: {twice:?} stands twice"));
+    }
+    if !(job.native_histogram_min_bucket_factor >= 0.0 && job.native_histogram_min_bucket_factor.is_finite()) {
+        return Some("native_histogram_min_bucket_factor: a number from 0 up".into());
+    }
     for name in job.labels.keys() {
         if name.is_empty() || name == METRIC_NAME || name.starts_with("__") {
             return Some(format!("labels: {name:?} is empty or reserved (names with __ in front are)"));
@@ -287,6 +306,8 @@ mod tests {
         refused("bearer_token = \"x\"\nbearer_token_file = \"y\"", "only one");
         refused("basic_auth = {username = \"u\"}", "password_file");
         refused("tenant = \"../x\"", "tenant");
+        refused("scrape_protocols = [\"PrometheusProto\", \"PrometheusProto\"]", "PrometheusProto stands twice");
+        refused("native_histogram_min_bucket_factor = -1", "from 0 up");
         refused("relabel_configs = [{regex = \"(\", target_label = \"x\"}]", "number 1: regex \"(\": error parsing");
         refused("metric_relabel_configs = [{action = \"keep\"}, {source_labels = [\"a\"]}]", "number 2: replace needs");
         refused("relabel_configs = [{action = \"labeldrop\", source_labels = [\"a\"]}]", "look at names");

@@ -11,6 +11,7 @@ use model::{
 };
 
 use super::cache::{Cache, Cached, Owner, key_of};
+use super::resolution::Resolution;
 
 /// How the samples of a target are treated.
 pub(super) struct Rules<'a> {
@@ -21,6 +22,7 @@ pub(super) struct Rules<'a> {
     pub(super) label_limit: usize,
     /// Which buckets of histograms are read.
     pub(super) buckets: Buckets,
+    pub(super) resolution: Resolution,
     pub(super) metrics: &'a MetricsSettings,
     pub(super) accept: MsRange,
 }
@@ -71,6 +73,10 @@ impl<'a> Builder<'a> {
         rules: &Rules<'_>,
         cache: &mut Cache,
     ) -> Result<(), String> {
+        // A target with nothing to say is up, as in Prometheus, though OpenMetrics would have it say `# EOF`.
+        if body.is_empty() {
+            return Ok(());
+        }
         let mut parser = Parser::new(body, format, rules.buckets);
         let is_over = |counts: &Counts| rules.sample_limit > 0 && counts.added > rules.sample_limit as u64;
         while let Some(entry) = parser.next_entry().map_err(|error| error.to_string())? {
@@ -139,11 +145,12 @@ impl<'a> Builder<'a> {
     ) -> Result<(), String> {
         let written = (&*native.series, Numbers::None, native.at_ms);
         let Some((series, sample_ms)) = self.admitted(written, at_ms, rules, cache)? else { return Ok(()) };
+        let histogram = rules.resolution.applied(native.histogram)?;
         let first = self.batch.histograms.len() as u32;
-        if native.histogram.reset != CounterReset::Gauge {
+        if histogram.reset != CounterReset::Gauge {
             self.batch.histogram_spans.extend(span(first, native.start_ms, sample_ms));
         }
-        self.batch.histograms.push((series, sample_ms, native.histogram));
+        self.batch.histograms.push((series, sample_ms, histogram));
         native.exemplars.iter().for_each(|exemplar| self.exemplar(series, exemplar, sample_ms, rules));
         Ok(())
     }

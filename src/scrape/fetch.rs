@@ -12,17 +12,7 @@ use reqwest::{RequestBuilder, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::tls;
-use crate::config::{FallbackProtocol, Scrape, Secret};
-
-/// The formats that are read, in the order in which Prometheus prefers them.
-const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
-     application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
-     text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-/// The same where native histograms are wanted, which protobuf alone has.
-const ACCEPT_NATIVE: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
-     application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
-     application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
-     text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+use crate::config::{FallbackProtocol, Scrape, ScrapeProtocol, Secret};
 
 /// Tells a target how long it may take, in seconds.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
@@ -94,8 +84,8 @@ impl Client {
             (None, token, file) => Auth::Bearer(Held::new(token.as_ref(), file.as_deref(), "bearer_token")?),
         };
         let mut headers = HeaderMap::new();
-        let accept = if job.scrape_native_histograms { ACCEPT_NATIVE } else { ACCEPT };
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        let accept = HeaderValue::from_str(&accept(job.protocols())).map_err(|error| error.to_string())?;
+        headers.insert(header::ACCEPT, accept);
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let fallback = job.fallback_protocol.map(|protocol| match protocol {
             FallbackProtocol::Text => Format::Text,
@@ -160,6 +150,13 @@ impl Client {
             Auth::Bearer(token) => request.bearer_auth(token.read().await?),
         })
     }
+}
+
+/// What is accepted, the first of these formats before the others, and at last anything; the weights are Prometheus'.
+fn accept(protocols: &[ScrapeProtocol]) -> String {
+    let types = protocols.iter().map(|protocol| protocol.media_type()).chain(["*/*"]);
+    let weighed = types.zip((1..=6).rev()).map(|(media_type, tenths)| format!("{media_type};q=0.{tenths}"));
+    weighed.collect::<Vec<_>>().join(",")
 }
 
 impl Held {
@@ -255,4 +252,32 @@ fn plain_error(error: reqwest::Error) -> String {
         cause = next.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_asked_for_in_their_order() {
+        let check = |more: &str, expected: &str| {
+            let job: Scrape = toml::from_str(more).unwrap();
+            assert_eq!(accept(job.protocols()), expected);
+        };
+        let native = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+        let [open, older_open] = [
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
+            "application/openmetrics-text;version=0.0.1",
+        ];
+        let [text, older_text] = ["text/plain;version=1.0.0;escaping=allow-utf-8", "text/plain;version=0.0.4"];
+        check("", &format!("{open};q=0.6,{older_open};q=0.5,{text};q=0.4,{older_text};q=0.3,*/*;q=0.2"));
+        check(
+            "scrape_native_histograms = true",
+            &format!("{native};q=0.6,{open};q=0.5,{older_open};q=0.4,{text};q=0.3,{older_text};q=0.2,*/*;q=0.1"),
+        );
+        check(
+            "scrape_native_histograms = true\nscrape_protocols = ['PrometheusText0.0.4', 'PrometheusProto']",
+            &format!("{older_text};q=0.6,{native};q=0.5,*/*;q=0.4"),
+        );
+    }
 }

@@ -12,6 +12,7 @@ mod fleet;
 mod jobs;
 mod labels;
 mod relabel;
+mod resolution;
 mod round;
 mod target;
 #[cfg(test)]

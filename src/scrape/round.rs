@@ -14,6 +14,7 @@ use super::batch::{Builder, Counts, Rules, refusals};
 use super::cache::Cache;
 use super::fetch::{Answer, Client};
 use super::jobs::Order;
+use super::resolution::Resolution;
 use super::target::Target;
 
 static SCRAPES: Counter = Counter::new(
@@ -213,6 +214,7 @@ fn rows(
         sample_limit: target.job.sample_limit,
         label_limit: target.job.label_limit,
         buckets: target.job.buckets(),
+        resolution: Resolution::of(&target.job),
         metrics: &shared.metrics,
         accept: shared.accept(at_ms),
     };

@@ -12,6 +12,7 @@ use super::batch::{Builder, Counts, Rules, refusals};
 use super::cache::{Cache, Owner};
 use super::discovery::Group;
 use super::relabel::Relabeler;
+use super::resolution::Resolution;
 use super::target::{Labelled, Target};
 
 const AT: i64 = 1_795_226_400_000;
@@ -81,6 +82,7 @@ impl World {
             sample_limit: self.sample_limit,
             label_limit: self.label_limit,
             buckets: Buckets::Classic,
+            resolution: Resolution::default(),
             metrics: &self.metrics,
             accept: MsRange { start_ms: AT - 10_000, end_ms: AT + 100_000 },
         };
@@ -260,6 +262,7 @@ fn what_other_labels_leave_behind_ends_with_the_next_scrape() {
             sample_limit: 0,
             label_limit: 0,
             buckets: Buckets::Classic,
+            resolution: Resolution::default(),
             metrics: &world.metrics,
             accept: MsRange { start_ms: AT, end_ms: AT + 100_000 },
         };

@@ -151,6 +151,7 @@ async fn answers_of_no_use_are_failures_with_their_reason() {
         )
         .route("/many", get(|| async { exposition(TEXT, "m{a=\"1\"} 1\nm{a=\"2\"} 1\nm{a=\"3\"} 1\n") }))
         .route("/cut", get(|| async { exposition("application/openmetrics-text", "cut 1\n") }))
+        .route("/empty", get(|| async { exposition("application/openmetrics-text", "") }))
         .route("/moved", get(|| async { Redirect::temporary("/basic-free") }))
         .route("/basic-free", get(|| async { exposition(TEXT, "moved 1\n") }))
         .route("/odd", get(|| async { exposition("application/x-odd", "odd 1\n") }));
@@ -170,6 +171,7 @@ async fn answers_of_no_use_are_failures_with_their_reason() {
         job("many", address, "path = \"/many\"\nsample_limit = 2"),
         job("labels", address, "path = \"/many\"\nlabel_limit = 2"),
         job("cut", address, "path = \"/cut\""),
+        job("empty", address, "path = \"/empty\""),
         job("moved", address, "path = \"/moved\""),
         job("stays", address, "path = \"/moved\"\nfollow_redirects = false"),
         job("odd", address, "path = \"/odd\"\nfallback_protocol = \"text\""),
@@ -188,6 +190,7 @@ async fn answers_of_no_use_are_failures_with_their_reason() {
         ("many", "0"),
         ("labels", "0"),
         ("cut", "0"),
+        ("empty", "1"),
         ("moved", "1"),
         ("stays", "0"),
         ("odd", "1"),

@@ -64,6 +64,8 @@ async fn histograms_come_with_the_buckets_that_are_configured() {
         job("plain", ""),
         job("native", "scrape_native_histograms = true"),
         job("both", "scrape_native_histograms = true\nalways_scrape_classic_histograms = true"),
+        job("coarse", "scrape_native_histograms = true\nnative_histogram_bucket_limit = 2"),
+        job("texts", "scrape_native_histograms = true\nscrape_protocols = [\"PrometheusText0.0.4\"]"),
         job("mortal", "scrape_native_histograms = true\npath = \"/mortal\""),
     ];
     std::fs::write(home.path().join("binnacle.toml"), jobs.join("\n")).unwrap();
@@ -80,6 +82,8 @@ async fn histograms_come_with_the_buckets_that_are_configured() {
         shows(&format!("histogram_count(took{{job=\"{job}\"}})"), Some("8")).await;
         shows(&format!("histogram_quantile(1, took{{job=\"{job}\"}})"), Some("8")).await;
     }
+    shows("count(histogram_count(took{job=\"coarse\"}))", Some("1")).await;
+    shows("took_bucket{job=\"texts\",le=\"1.0\"}", Some("2")).await;
     shows("took_bucket{job=\"both\",le=\"2.0\"}", Some("4")).await;
     assert_eq!(value("count({__name__=~\"took_.*\",job=\"native\"})").await, None);
     assert_eq!(value("count(took{job=\"plain\"})").await, None);

@@ -102,6 +102,27 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    pub(crate) const ALL: [Op; 18] = [
+        Op::Add,
+        Op::Sub,
+        Op::Mul,
+        Op::Div,
+        Op::Mod,
+        Op::Pow,
+        Op::Atan2,
+        Op::Equal,
+        Op::NotEqual,
+        Op::Greater,
+        Op::Less,
+        Op::GreaterEqual,
+        Op::LessEqual,
+        Op::And,
+        Op::Or,
+        Op::Unless,
+        Op::TrimUpper,
+        Op::TrimLower,
+    ];
+
     pub(crate) fn text(self) -> &'static str {
         match self {
             Op::Add => "+",

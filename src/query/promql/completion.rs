@@ -6,7 +6,7 @@
 use model::labels::METRIC_NAME;
 use model::{MatchOp, Matcher};
 
-use super::ast::Aggregator;
+use super::ast::{Aggregator, Op};
 use super::functions;
 use super::lexer::{Span, Token, lex};
 
@@ -41,6 +41,7 @@ pub enum Wanted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callable {
     pub name: &'static str,
+    pub aggregates: bool,
     pub arguments: String,
 }
 
@@ -49,14 +50,19 @@ pub fn callables() -> Vec<Callable> {
     let types = |args: &[super::ast::Type]| args.iter().map(|of| of.name()).collect::<Vec<_>>().join(", ");
     let mut all: Vec<Callable> = functions::all()
         .iter()
-        .map(|function| Callable { name: function.name, arguments: types(function.args) })
+        .map(|function| Callable { name: function.name, aggregates: false, arguments: types(function.args) })
         .chain(Aggregator::ALL.into_iter().map(|op| {
             let parameter = op.parameter().map_or(String::new(), |of| format!("{}, ", of.name()));
-            Callable { name: op.text(), arguments: format!("{parameter}instant vector") }
+            Callable { name: op.text(), aggregates: true, arguments: format!("{parameter}instant vector") }
         }))
         .collect();
     all.sort_unstable_by_key(|callable| callable.name);
     all
+}
+
+/// The binary operators as they are written.
+pub fn operators() -> impl Iterator<Item = &'static str> {
+    Op::ALL.into_iter().map(Op::text)
 }
 
 /// Words that may follow an operand.

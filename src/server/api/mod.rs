@@ -5,6 +5,7 @@ mod dry_run;
 pub(crate) mod envelope;
 mod exemplars;
 mod explain;
+mod features;
 pub(crate) mod federate;
 mod histogram_json;
 mod log_export;
@@ -79,7 +80,7 @@ pub(crate) fn router() -> Router<State> {
         ("status/config", read(status::config)),
         ("status/tsdb", read(tsdb::tsdb)),
         ("status/walreplay", read(status::wal_replay)),
-        ("features", read(status::features)),
+        ("features", read(features::features)),
         ("notifications", read(status::notifications)),
         ("admin/tsdb/delete_series", write(status::admin_disabled)),
         ("admin/tsdb/clean_tombstones", write(status::admin_disabled)),

@@ -1,4 +1,4 @@
-//! What kind of server this is and how it is doing, in Prometheus' shapes: `/api/v1/status/*`, `features`, `notifications`.
+//! What kind of server this is and how it is doing, in Prometheus' shapes: `/api/v1/status/*`, `notifications`.
 
 use axum::extract::State as Shared;
 use axum::response::Response;
@@ -117,56 +117,6 @@ pub(super) async fn config(Shared(state): Shared<State>, tenant: axum::Extension
 /// Queries are answered only once the intake log is replayed, so there is never one to wait for.
 pub(super) async fn wal_replay() -> Response {
     envelope::success("{\"min\":0,\"max\":0,\"current\":0}", &Notes::default())
-}
-
-/// What the server can, by category. Of the language all that Prometheus has behind flags is on.
-pub(super) async fn features() -> Response {
-    const FEATURES: [(&str, &[(&str, bool)]); 4] = [
-        (
-            "api",
-            &[
-                ("admin", false),
-                ("exclude_alerts", true),
-                ("label_values_match", true),
-                ("lifecycle", false),
-                ("otlp_write_receiver", true),
-                ("query_stats", true),
-                ("query_warnings", true),
-                ("time_range_labels", true),
-                ("time_range_series", true),
-            ],
-        ),
-        (
-            "promql",
-            &[
-                ("anchored", true),
-                ("at_modifier", true),
-                ("delayed_name_removal", true),
-                ("duration_expr", true),
-                ("experimental_functions", true),
-                ("negative_offset", true),
-                ("per_query_lookback_delta", true),
-                ("smoothed", true),
-                ("subqueries", true),
-            ],
-        ),
-        ("rules", &[("keep_firing_for", true), ("query_offset", true)]),
-        ("tsdb", &[("exemplars", true), ("native_histograms", true), ("out_of_order_ingestion", true)]),
-    ];
-    let mut data = String::new();
-    for (index, (category, features)) in FEATURES.into_iter().enumerate() {
-        data.push_str(if index == 0 { "{" } else { "," });
-        json_string(category, &mut data);
-        data.push(':');
-        for (index, (name, is_on)) in features.iter().enumerate() {
-            data.push_str(if index == 0 { "{" } else { "," });
-            json_string(name, &mut data);
-            data.push_str(if *is_on { ":true" } else { ":false" });
-        }
-        data.push('}');
-    }
-    data.push('}');
-    envelope::success(&data, &Notes::default())
 }
 
 /// What an operator should know now: why nothing can be stored, when that is so.

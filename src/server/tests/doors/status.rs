@@ -45,7 +45,19 @@ async fn the_server_tells_what_it_is() {
     let config = data(&house, "status/config").await;
     assert!(config["yaml"].as_str().unwrap().contains("scrape_configs: []\nstorage:"), "{config}");
     assert_eq!(data(&house, "status/walreplay").await, json!({"min": 0, "max": 0, "current": 0}));
-    assert_eq!(data(&house, "features").await["promql"]["smoothed"], json!(true));
+    let features = data(&house, "features").await;
+    for (category, name, is_on) in [
+        ("promql", "smoothed", true),
+        ("promql_functions", "ts_of_last_over_time", true),
+        ("promql_operators", "limitk", true),
+        ("promql_operators", "</", true),
+        ("otlp_receiver", "delta_conversion", true),
+        ("otlp_receiver", "native_delta_ingestion", false),
+        ("api", "admin", false),
+    ] {
+        assert_eq!(features[category][name], json!(is_on), "{category} {name}");
+    }
+    assert_eq!(features["promql_functions"]["limitk"], Value::Null);
     assert_eq!(data(&house, "notifications").await, json!([]));
     assert_eq!(data(&house, "alertmanagers").await, json!({"activeAlertmanagers": [], "droppedAlertmanagers": []}));
 }

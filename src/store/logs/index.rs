@@ -50,8 +50,10 @@ pub(super) struct Segment {
     reader: SegmentReader,
     field: Field,
     filters: Filters<OwnedBytes>,
-    /// It failed while it was asked: it is to be removed and made anew.
+    /// It failed while it was asked or checked: it says nothing any more, and is to be removed and made anew.
     pub(super) damaged: AtomicBool,
+    /// A start found it, and it was not read against its checksums yet.
+    pub(super) unchecked: AtomicBool,
 }
 
 impl Segment {
@@ -77,21 +79,48 @@ impl Segment {
         if u64::from(reader.max_doc()) != count || filters.count() as u64 != count {
             return Err(corrupt(&path, "it has another number of blocks than its name says".into()));
         }
-        Ok(Segment { path, blocks, reader, field, filters, damaged: AtomicBool::new(false) })
+        Ok(Segment {
+            path,
+            blocks,
+            reader,
+            field,
+            filters,
+            damaged: AtomicBool::new(false),
+            unchecked: AtomicBool::new(false),
+        })
     }
 
     /// The blocks that may satisfy the query, as distances from the first; `None` for all.
     pub(super) fn ask(&self, query: &IndexQuery) -> Option<RoaringBitmap> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return None;
+        }
         // tantivy reads the mapped files without checksums: what is torn there can make it panic.
         match catch_unwind(AssertUnwindSafe(|| self.evaluate(query))) {
             Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => {
-                if !self.damaged.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(path = %self.path.display(), "log index segment is damaged; it will be built anew");
-                }
+                self.note_damage();
                 None
             }
         }
+    }
+
+    fn note_damage(&self) {
+        if !self.damaged.swap(true, Ordering::Relaxed) {
+            tracing::warn!(path = %self.path.display(), "log index segment is damaged; it will be built anew");
+        }
+    }
+
+    /// As [`Segment::check`], once for one that a start found: what fails is damaged from then on. Returns the bytes read.
+    pub(super) fn check_once(&self) -> u64 {
+        if !self.unchecked.swap(false, Ordering::Relaxed) {
+            return 0;
+        }
+        if self.check().is_err() {
+            self.note_damage();
+        }
+        let files = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
     }
 
     fn evaluate(&self, query: &IndexQuery) -> tantivy::Result<Option<RoaringBitmap>> {
@@ -239,7 +268,10 @@ pub(super) fn open(dir: &Path, blocks: u64) -> Result<Vec<Segment>, StoreError> 
             continue;
         }
         match Segment::open(path.clone(), range) {
-            Ok(segment) => out.push(segment),
+            Ok(segment) => {
+                segment.unchecked.store(true, Ordering::Relaxed);
+                out.push(segment);
+            }
             Err(error) => {
                 tracing::warn!(%error, "log index segment cannot be used; it will be built anew");
                 remove_dir(&path)?;

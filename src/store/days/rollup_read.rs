@@ -9,9 +9,9 @@ use crate::file::{corrupt, redb_error};
 use crate::{ReadGuard, Rollup, StoreError};
 
 use super::Days;
-use super::aside::damaged;
+use super::read::{order_of, read_run};
 use super::rollup::HISTOGRAMS;
-use super::runs::{Cursor, Trouble, pages_of};
+use super::runs::{Run, pages_of};
 
 /// What is wanted of one day's rollup.
 #[derive(Clone, Copy)]
@@ -67,20 +67,10 @@ impl Days {
             let failed = |error: redb::Error| redb_error("reading a day's rollup", path, error);
             let txn = database.begin_read().map_err(|error| failed(error.into()))?;
             let pages = pages_of(&txn).map_err(failed)?.ok_or_else(|| corrupt(path, "its pages are missing".into()))?;
-            let mut order: Vec<usize> = (0..series.len()).collect();
-            order.sort_unstable_by_key(|place| series[*place]);
-            for run in summary.runs.iter().filter(|run| runs.contains(&run.seq)) {
-                if run.last_ms < range.start_ms || run.first_ms > range.end_ms {
-                    continue;
-                }
-                let mut cursor = Cursor::new(&pages, run).of(column);
-                let mut told = |number: u32, trouble: Trouble, guard: &mut dyn ReadGuard| match trouble {
-                    Trouble::Redb(error) => Err(failed(error)),
-                    Trouble::Bad(error) => guard.damaged(damaged(path, number, error)),
-                };
-                for place in &order {
-                    cursor.read(series[*place], range, guard, &mut columns[*place], &mut told)?;
-                }
+            let order = order_of(series);
+            let in_range = |run: &&Run| run.last_ms >= range.start_ms && run.first_ms <= range.end_ms;
+            for run in summary.runs.iter().filter(|run| runs.contains(&run.seq)).filter(in_range) {
+                read_run((&pages, path, run), column, (series, &order, range), guard, columns, &failed)?;
             }
             Ok(())
         };

@@ -101,8 +101,9 @@ pub fn double_text(value: f64) -> String {
     } else if value.is_infinite() {
         if value > 0.0 { "Infinity".into() } else { "-Infinity".into() }
     } else if value != 0.0 && !(1e-6..1e21).contains(&value.abs()) {
-        // JavaScript's switch to exponents, which JSON readers everywhere take.
-        format!("{value:e}")
+        // JavaScript's and Go's switch to exponents, and their sign of it, which JSON readers everywhere take.
+        let text = format!("{value:e}");
+        if value.abs() < 1.0 { text } else { text.replace('e', "e+") }
     } else {
         format!("{value}")
     }
@@ -176,7 +177,9 @@ mod tests {
             (AnyValue::Bool(true), "true"),
             (AnyValue::Int(i64::MIN), "-9223372036854775808"),
             (AnyValue::Double(0.625), "0.625"),
-            (AnyValue::Double(1e300), "1e300"),
+            (AnyValue::Double(1e300), "1e+300"),
+            (AnyValue::Double(-1.5e21), "-1.5e+21"),
+            (AnyValue::Double(1.5e-7), "1.5e-7"),
             (AnyValue::Double(f64::NEG_INFINITY), "-Infinity"),
             (AnyValue::Bytes(vec![0xff, 0xee]), "/+4="),
             (AnyValue::Bytes(b"Man".to_vec()), "TWFu"),

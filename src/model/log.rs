@@ -204,6 +204,11 @@ impl LogRecord {
             .unwrap_or(Severity::Unspecified)
     }
 
+    /// The W3C trace flags: the low byte of `flags`, whose other bits are reserved (OTLP, `LogRecordFlags`).
+    pub fn trace_flags(&self) -> u8 {
+        self.flags as u8
+    }
+
     /// Whether [`LogRecord::severity`] is ours: the sender gave no number that says it.
     pub fn severity_is_derived(&self) -> bool {
         Severity::of_number(self.severity_number) == Severity::Unspecified && self.severity() != Severity::Unspecified

@@ -12,7 +12,7 @@ use store::{Alerts, StoreError};
 use crate::Suppressor;
 use crate::config::Config;
 use crate::engine::{PUSHED_RULE, instance_of};
-use crate::outbox::{is_muted, is_told};
+use crate::outbox::{group_prefix, is_muted, is_told};
 use crate::suppress::{Suppression, closed};
 
 /// How long an alert of our own rules is said to fire from now on, in ms: Prometheus says four evaluations or minutes.
@@ -156,6 +156,19 @@ impl Board {
             ack,
             instance: instance.clone(),
         }
+    }
+
+    /// An alert that is over: nothing holds it back, and nobody has it.
+    pub fn ended(&self, instance: &Instance) -> AlertStatus {
+        let ends_ms = instance.resolved_at_ms.unwrap_or(instance.evaluated_at_ms);
+        let status = self.status(instance, None);
+        AlertStatus { ends_ms, silenced_by: Vec::new(), inhibited_by: Vec::new(), ack: None, ..status }
+    }
+
+    /// What the scopes of messages to this alert's groups have in them, as the routes are now: for finding their attempts.
+    pub fn scopes_of(&self, instance: &Instance) -> Vec<String> {
+        let targets = self.config.route.targets(&instance.labels).into_iter();
+        targets.map(|target| group_prefix(target, instance)).collect()
     }
 
     /// The groups that these alerts are told in, by receiver and labels.

@@ -36,9 +36,11 @@ pub(crate) use oauth2::OAuth2;
 pub(crate) use pagerduty::{Attached, PagerDutyConfig, SEVERITIES};
 pub(crate) use receiver::{Channel, ChannelKind, Fallback, Receiver};
 pub(crate) use route::{GroupBy, Route, Target};
+pub(crate) use secret::Secret;
 pub(crate) use slack::{SlackConfig, SlackDoor};
 pub(crate) use tls::TlsConfig;
-pub(crate) use webhook::WebhookConfig;
+pub(crate) use tree::{Node, Value as NodeValue};
+pub(crate) use webhook::{Payload, WebhookConfig, check_url as check_webhook_url};
 
 use fields::{Fields, nearest};
 use model::TenantId;
@@ -300,6 +302,11 @@ fn read_intervals(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Vec<Interv
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+pub(crate) fn read_tree(text: &str) -> Node {
+    tree::read(text, &|_| None).unwrap_or_else(|bad| panic!("{}: {}", bad.line, bad.reason))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) use context::Context;
 pub(crate) use email::plain_text;
 pub(crate) use http_clients::Clients;
 pub(crate) use slack::{channel_of as slack_channel_of, place_of as slack_place};
+pub(crate) use slack_blocks::escape as slack_escape;
 pub(crate) use slack_files::{NoPicture, Thread};
 
 /// Longest provider's answer kept, in characters.

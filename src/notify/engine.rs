@@ -12,6 +12,7 @@ use store::{Alerts, StoreError};
 use tokio::task::{Id, JoinSet};
 
 use crate::delivery::{Clients, Report, Speaker};
+use crate::exec::Hooks;
 use crate::figures;
 use crate::health::Health;
 use crate::limits::Places;
@@ -78,6 +79,7 @@ pub(crate) struct Engine {
     speaker: Speaker,
     timing: Timing,
     undelivered: Vec<Undelivered>,
+    pub(crate) hooks: Hooks,
     /// Interval of the tests that nobody asks for, and the number of the one that was due last.
     own_test: Option<(i64, i64)>,
     /// Takes messages in place of the network.
@@ -119,6 +121,7 @@ impl Engine {
             speaker: Speaker { tenant: tenant.into(), external_url: options.external_url },
             timing: options.timing,
             undelivered: Vec::new(),
+            hooks: Hooks::default(),
             own_test: None,
             script: None,
         })
@@ -310,7 +313,7 @@ impl Engine {
         self.undelivered.clone()
     }
 
-    /// Says aloud what newly became undelivered.
+    /// Says aloud what newly became undelivered, and runs the program that is to know of it.
     fn note_undelivered(&mut self, now_ms: i64) {
         let undelivered = self.outbox.undelivered(now_ms);
         for new in &undelivered {
@@ -322,6 +325,7 @@ impl Engine {
                     "UNDELIVERED: nobody could be told: {}",
                     new.reason
                 );
+                self.hooks.run(&self.config.x.undelivered_exec, &self.speaker.tenant, new);
             }
         }
         self.undelivered = undelivered;

@@ -9,8 +9,11 @@ use model::alert::{AlertState, Instance, Intent, IntentState, Progress, label_fi
 use model::any::double_text;
 use model::time::{format_duration_ms, rfc3339_ms};
 
+use crate::engine::PUSHED_RULE;
 use crate::outbox::{handle, is_storm, mark, storm_total};
 
+/// Among the context of a pushed alert: the page that its sender named as its source.
+pub(crate) const GENERATOR_URL: &str = "generator_url";
 /// Most alerts listed in one message; the rest are counted, and a link leads to them.
 const LISTED_MAX: usize = 20;
 /// Longest text of one annotation or label value in a message, in characters.
@@ -247,7 +250,12 @@ fn place(instance: &Instance) -> &str {
     PLACE_LABELS.iter().map(|name| instance.labels.value(name)).find(|value| !value.is_empty()).unwrap_or_default()
 }
 
-pub(crate) fn rule_link(base: &str, instance: &Instance) -> String {
+/// Where an alert comes from: the page of its rule, or what its sender said. Our page of the alert where a sender said nothing.
+pub(crate) fn generator_url(base: &str, instance: &Instance) -> String {
+    if instance.rule_id == PUSHED_RULE {
+        let said = instance.evidence.context.iter().find(|(name, _)| name == GENERATOR_URL);
+        return said.map_or_else(|| alert_link(base, instance), |(_, url)| url.clone());
+    }
     // A rule's id is hex of ours; anything else would not be a path.
     let id: String = instance.rule_id.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{base}/alerts/rule/{id}")

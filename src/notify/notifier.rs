@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use model::TenantId;
-use model::alert::{Attempt, Intent, IntentState, Progress};
+use model::alert::{Attempt, Instance, Intent, IntentState, Progress};
 use tokio::sync::{Notify, watch};
 
 use crate::config::OfFile;
 use crate::engine::{Engine, Orders};
 use crate::outbox::Undelivered;
+use crate::preview::{Preview, preview};
 use crate::silences::{self, SilenceDraft, SilenceError};
 use crate::{Board, ChartSource, Config, PushDraft, ServiceLimits, Timing, pushed};
 
@@ -182,6 +183,11 @@ impl Notifier {
     /// The configuration in use.
     pub fn config(&self) -> Arc<Config> {
         locked(&self.0.config).clone()
+    }
+
+    /// What receivers would be told of these alerts. Nothing is sent, and nothing is held back.
+    pub fn preview(&self, instances: &[Instance], now_ms: i64) -> Vec<Preview> {
+        preview(&self.config(), &self.0.external_url, instances, now_ms)
     }
 
     /// What fires now, who is told, and what holds it back. Reads the store; blocks.

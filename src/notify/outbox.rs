@@ -30,7 +30,9 @@ pub(crate) use storm::{is_storm, total as storm_total};
 pub(crate) use suppressed::{HeldBack, visible};
 pub use undelivered::Undelivered;
 
-use join::{Manner, group_prefix};
+pub(crate) use join::group_prefix;
+
+use join::Manner;
 
 /// Receiver's channel and scope.
 pub(crate) type Key = (String, String);
@@ -310,7 +312,7 @@ fn number(intent: &Intent, name: &str) -> u64 {
     handle(intent, name).parse().unwrap_or(0)
 }
 
-fn new_intent(channel: &str, scope: String, instances: Vec<Instance>, now_ms: i64, due_ms: i64) -> Intent {
+pub(crate) fn new_intent(channel: &str, scope: String, instances: Vec<Instance>, now_ms: i64, due_ms: i64) -> Intent {
     let ended = instances.iter().all(|instance| instance.state != AlertState::Firing);
     Intent {
         receiver: channel.into(),

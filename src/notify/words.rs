@@ -3,16 +3,20 @@
 //! The data and the functions are those of Alertmanager's `template/template.go`. A template that fails never stops a message: the
 //! field keeps our own words, and the error is logged and shown with the channel.
 
+mod channel;
 mod data;
 mod functions;
+mod payload;
 
 use std::path::Path;
 
-use model::alert::Intent;
 use template::{Language, Set, Template, Value};
 
-use crate::config::{Channel, ChannelKind, Config};
+use crate::config::Channel;
 
+pub(crate) use channel::{rendered, said};
+
+use channel::texts;
 use data::Data;
 
 /// Named templates that files may call without defining them, as Alertmanager has them.
@@ -106,131 +110,6 @@ fn has_parts(name: &str, parts: &[&str]) -> bool {
         rest = &rest[at + part.len()..];
     }
     rest.len() >= last.len() && rest.ends_with(last)
-}
-
-/// Every text of a channel that may be a template.
-fn texts(kind: &ChannelKind) -> Vec<&str> {
-    fn given<const N: usize>(texts: [&Option<String>; N]) -> Vec<&str> {
-        texts.into_iter().flatten().map(String::as_str).collect()
-    }
-    match kind {
-        ChannelKind::Slack(slack) => {
-            given([&slack.channel, &slack.username, &slack.icon_emoji, &slack.title, &slack.pretext, &slack.text])
-        }
-        ChannelKind::PagerDuty(pagerduty) => {
-            let mut texts = given([
-                &pagerduty.severity,
-                &pagerduty.description,
-                &pagerduty.client_url,
-                &pagerduty.source,
-                &pagerduty.class,
-                &pagerduty.component,
-                &pagerduty.group,
-            ]);
-            texts.push(&pagerduty.client);
-            texts.extend(pagerduty.details.iter().map(|(_, text)| text.as_str()));
-            let attached = pagerduty.links.iter().chain(&pagerduty.images).flatten();
-            texts.extend(attached.map(|(_, text)| text.as_str()));
-            texts
-        }
-        ChannelKind::Email(email) => {
-            let mut texts = given([&email.subject, &email.html, &email.text]);
-            texts.extend(email.headers.iter().map(|(_, text)| text.as_str()));
-            texts
-        }
-        ChannelKind::Webhook(_) | ChannelKind::Unsent(_) => Vec::new(),
-    }
-}
-
-/// A channel with its templates rendered for one message, and what went wrong with them.
-pub(crate) fn rendered(
-    channel: &Channel,
-    intent: &Intent,
-    config: &Config,
-    external_url: &str,
-    now_ms: i64,
-) -> (Channel, Vec<String>) {
-    let mut channel = channel.clone();
-    let mut problems = Vec::new();
-    let data = Data::of(intent, &channel.name, config, external_url);
-    let name = channel.name.clone();
-    // What alerts say is text, also in a template of HTML.
-    let escaped = Data::of(&in_html_text(intent), &channel.name, config, external_url);
-    let data_of = |field: &str| if field == "html" { &escaped } else { &data };
-    let mut one = |field: &str, text: &str| match config.words.render(text, data_of(field), now_ms) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            problems.push(format!("{field} of {name}: {error}"));
-            None
-        }
-    };
-    // An empty text asks for nothing, so our own words stay.
-    let mut field = |field: &str, text: &mut Option<String>| {
-        *text = text.take().and_then(|text| one(field, &text)).filter(|text| !text.trim().is_empty());
-    };
-    match &mut channel.kind {
-        ChannelKind::Slack(slack) => {
-            field("channel", &mut slack.channel);
-            field("username", &mut slack.username);
-            field("icon_emoji", &mut slack.icon_emoji);
-            field("title", &mut slack.title);
-            field("pretext", &mut slack.pretext);
-            field("text", &mut slack.text);
-            if let Some(pretext) = slack.pretext.take() {
-                let text = slack.text.take().map(|text| format!("\n{text}")).unwrap_or_default();
-                slack.text = Some(pretext + &text);
-            }
-        }
-        ChannelKind::PagerDuty(pagerduty) => {
-            field("severity", &mut pagerduty.severity);
-            field("description", &mut pagerduty.description);
-            field("client_url", &mut pagerduty.client_url);
-            field("source", &mut pagerduty.source);
-            field("class", &mut pagerduty.class);
-            field("component", &mut pagerduty.component);
-            field("group", &mut pagerduty.group);
-            let mut client = Some(std::mem::take(&mut pagerduty.client));
-            field("client", &mut client);
-            pagerduty.client = client.unwrap_or_else(|| "Binnacle".into());
-            for (name, text) in &mut pagerduty.details {
-                let mut detail = Some(std::mem::take(text));
-                field(name, &mut detail);
-                *text = detail.unwrap_or_default();
-            }
-            pagerduty.details.retain(|(_, text)| !text.is_empty());
-            for (key, text) in pagerduty.links.iter_mut().chain(&mut pagerduty.images).flatten() {
-                let mut rendered = Some(std::mem::take(text));
-                field(key, &mut rendered);
-                *text = rendered.unwrap_or_default();
-            }
-        }
-        ChannelKind::Email(email) => {
-            field("Subject", &mut email.subject);
-            field("html", &mut email.html);
-            field("text", &mut email.text);
-            for (name, text) in &mut email.headers {
-                let mut header = Some(std::mem::take(text));
-                field(name, &mut header);
-                *text = header.map(|text| crate::message::one_line(&text, 500)).unwrap_or_default();
-            }
-            email.headers.retain(|(_, text)| !text.is_empty() && text.is_ascii());
-        }
-        ChannelKind::Webhook(_) | ChannelKind::Unsent(_) => {}
-    }
-    (channel, problems)
-}
-
-/// An intent whose alerts' texts are escaped for HTML.
-fn in_html_text(intent: &Intent) -> Intent {
-    let mut intent = intent.clone();
-    for instance in &mut intent.instances {
-        let labels = instance.labels.iter().map(|(name, value)| (name.to_owned(), template::html(value)));
-        instance.labels = model::Labels::from_pairs(labels);
-        for (_, text) in &mut instance.annotations {
-            *text = template::html(text);
-        }
-    }
-    intent
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub use view::{GroupView, Health, RuleView};
 use work::{Work, was_set_back};
 
 use crate::condition::Condition;
+use crate::dry_run::{DryRun, dry_run};
 use crate::evaluate::{self, Prepared, Report, Settings, Slot};
 use crate::event_rules::EventMemory;
 use crate::ground::{Ground, TenantGround};
@@ -72,8 +73,8 @@ struct Inner {
 }
 
 /// A group and what it remembers.
-struct Member {
-    prepared: Prepared,
+pub(crate) struct Member {
+    pub(crate) prepared: Prepared,
     /// Held through an evaluation, on a blocking thread.
     work: Mutex<Work>,
     /// What pages see; never held for long.
@@ -135,6 +136,16 @@ impl Engine {
         members.iter().find_map(|member| {
             let at = member.prepared.rules.iter().position(|ready| ready.id == id)?;
             member.prepared.group.rules.get(at).cloned()
+        })
+    }
+
+    /// What a rule's alerts would say at this time, whether its condition holds or not; `None` when no rule of this id is left. `value`
+    /// is the query that stands in where the condition returns nothing. Reads the store; blocks.
+    pub fn dry_run(&self, id: &str, value: Option<&str>, at_ms: i64) -> Option<Result<DryRun, String>> {
+        let members = lock(&self.inner.groups).clone();
+        members.iter().find_map(|member| {
+            let at = member.prepared.rules.iter().position(|ready| ready.id == id)?;
+            Some(dry_run(member, at, value, self.tenant.clone(), &self.inner.settings, at_ms))
         })
     }
 

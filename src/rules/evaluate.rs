@@ -266,7 +266,7 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(prepared: &'a Prepared, slot: Slot, settings: &'a Settings, ground: &'a dyn Ground) -> Run<'a> {
+    pub(crate) fn new(prepared: &'a Prepared, slot: Slot, settings: &'a Settings, ground: &'a dyn Ground) -> Run<'a> {
         Run {
             prepared,
             slot,

@@ -67,11 +67,7 @@ pub(crate) struct TenantGround {
 
 impl Ground for TenantGround {
     fn source(&self) -> Result<Box<dyn Source>, store::StoreError> {
-        let snapshot = self.tenant.snapshot()?;
-        Ok(match self.tenant.trouble() {
-            None => Box::new(snapshot),
-            Some(_) => Box::new(Stopped::new(snapshot, self.at_ms)),
-        })
+        newest(&self.tenant, self.at_ms)
     }
 
     fn logs(&self) -> Result<Option<store::Snapshot>, StoreError> {
@@ -101,6 +97,15 @@ impl Ground for TenantGround {
             Err(_) => Err(format!("cannot write series: no commit within {} s", WRITE_TIMEOUT.as_secs())),
         }
     }
+}
+
+/// What a tenant has, and while it can store nothing what is known of it otherwise.
+pub(crate) fn newest(tenant: &store::Tenant, at_ms: i64) -> Result<Box<dyn Source>, StoreError> {
+    let snapshot = tenant.snapshot()?;
+    Ok(match tenant.trouble() {
+        None => Box::new(snapshot),
+        Some(_) => Box::new(Stopped::new(snapshot, at_ms)),
+    })
 }
 
 /// What the store remembers a rule's series under; no sender's key begins like this.

@@ -17,6 +17,7 @@ pub mod test_runner;
 
 mod alerting;
 mod changes;
+mod dry_run;
 mod evaluate;
 mod event_rules;
 mod ground;
@@ -28,6 +29,7 @@ mod watch;
 mod written;
 
 pub use condition::Condition;
+pub use dry_run::DryRun;
 pub use engine::{Engine, EngineOptions, GroupView, Health, RuleView};
 pub use extension::Extension;
 pub use file::{Group, Rule, RuleFileError, RuleKind};

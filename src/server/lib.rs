@@ -10,6 +10,7 @@ mod chart;
 mod clock;
 mod dashboard;
 mod doors;
+mod dry_run;
 mod error;
 mod face;
 mod heartbeat;

@@ -10,6 +10,9 @@ use model::metric::{NORMAL_NAN_BITS, is_stale};
 use super::label::Refusal;
 use crate::histogram::BUCKETS_MAX;
 
+/// The zero bucket's width where the sender says none (the compatibility page).
+const ZERO_THRESHOLD: f64 = 1e-128;
+
 /// An exponential histogram's point, as sent. Kept by the readers from point to point for its buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Exponential {
@@ -85,7 +88,8 @@ impl Exponential {
         };
         Ok(Histogram {
             schema,
-            zero_threshold: self.zero_threshold,
+            // A width of zero is one that was not said: the field has no presence.
+            zero_threshold: if self.zero_threshold > 0.0 { self.zero_threshold } else { ZERO_THRESHOLD },
             zero_count: self.zero_count as f64,
             count: self.count as f64,
             // Only we may write the stale marker.

@@ -82,6 +82,8 @@ pub(crate) struct OfFile {
     pub(crate) self_test_ms: Option<i64>,
     pub(crate) dead_men: Vec<DeadMan>,
     pub(crate) heartbeats: Vec<Heartbeat>,
+    /// Program and arguments, run for each alert that nobody could be told of; empty for none.
+    pub(crate) undelivered_exec: Vec<String>,
 }
 
 impl Default for OfFile {
@@ -92,6 +94,7 @@ impl Default for OfFile {
             self_test_ms: None,
             dead_men: Vec::new(),
             heartbeats: Vec::new(),
+            undelivered_exec: Vec::new(),
         }
     }
 }
@@ -172,8 +175,20 @@ pub(crate) fn of_file(node: &Node, dir: &Path) -> Result<OfFile, Bad> {
         Some((ms, line)) if ms < SELF_TEST_MIN_MS => return Err(Bad::new(line, "self_test is at least 1h")),
         given => given.map(|(ms, _)| ms),
     };
+    let undelivered_exec = read_command(fields.list("undelivered_exec")?)?;
     fields.end(&[])?;
-    Ok(OfFile { am_compat, builtin_inhibitions, self_test_ms, dead_men, heartbeats })
+    Ok(OfFile { am_compat, builtin_inhibitions, self_test_ms, dead_men, heartbeats, undelivered_exec })
+}
+
+fn read_command(items: &[Node]) -> Result<Vec<String>, Bad> {
+    let words = items.iter().map(|item| Ok(scalar(item, "a word of undelivered_exec")?.to_owned()));
+    let words = words.collect::<Result<Vec<String>, Bad>>()?;
+    match (words.first(), items.first()) {
+        (Some(program), Some(item)) if !program.starts_with('/') => {
+            Err(Bad::new(item.line, "undelivered_exec starts with the whole path of a program"))
+        }
+        _ => Ok(words),
+    }
 }
 
 /// One, or a list of them.

@@ -349,6 +349,7 @@ fn dead_men_and_heartbeats_may_be_a_tenants() {
         ),
         ("dead_man: {url: 'http://x', tenant: a/b}".into(), "tenant"),
         (format!("dead_man: [{}]", "{url: 'http://x'},".repeat(51)), "at most 50 addresses"),
+        ("undelivered_exec: [siren, --loud]".into(), "the whole path of a program"),
     ] {
         let error = file(&x).expect_err(&x);
         assert!(error.reason.contains(reason) && error.line == 4, "{x}: {error}");

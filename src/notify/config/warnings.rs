@@ -1,14 +1,13 @@
 //! What of an Alertmanager file is read and has no effect here: said once, when the file is loaded, with its line.
 
 use super::tree::{Node, Value};
-use super::{email, receiver, route, slack, webhook};
+use super::{email, receiver, route, slack};
 
 /// Keys without effect, by where they stand: a path of keys, `*` for each entry of a list.
-const WITHOUT_EFFECT: [(&str, &[&str]); 7] = [
+const WITHOUT_EFFECT: [(&str, &[&str]); 6] = [
     ("global", &receiver::GLOBAL_IDLE),
     ("route", &route::IDLE),
     ("receivers/*/slack_configs/*", &slack::IDLE),
-    ("receivers/*/webhook_configs/*", &webhook::IDLE),
     ("receivers/*/email_configs/*", &email::IDLE),
     ("receivers/*/email_configs/*/headers", &["To", "From"]),
     ("", &super::IDLE),

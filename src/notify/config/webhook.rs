@@ -8,15 +8,14 @@ use super::fields::Fields;
 use super::http::HttpConfig;
 use super::receiver::Globals;
 use super::secret::{self, Secret};
-use super::tree::Bad;
-
-/// Of Alertmanager's, without effect here.
-pub(super) const IDLE: [&str; 1] = ["payload"];
+use super::tree::{Bad, Node};
 
 #[derive(Debug, Clone)]
 pub(crate) struct WebhookConfig {
-    /// May hold a key in its path or query, so it is never shown.
+    /// May hold a key in its path or query, so it is never shown. May be a template.
     pub(crate) url: Secret,
+    /// In place of Alertmanager's JSON.
+    pub(crate) payload: Option<Payload>,
     pub(crate) http: HttpConfig,
     /// Key of `X-Signature`, an HMAC-SHA256 of the body.
     pub(crate) signing_key: Option<Secret>,
@@ -26,14 +25,22 @@ pub(crate) struct WebhookConfig {
     pub(crate) timeout_ms: Option<u64>,
 }
 
+/// A body of the user's own making.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload {
+    /// As it stands in the file: its keys and texts are templates.
+    Template(Node),
+    /// The JSON for one message.
+    Rendered(String),
+}
+
 pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Result<WebhookConfig, Bad> {
     let line = fields.line;
     let (url, url_line) = secret::take(&mut fields, "url", "url_file", dir)?
         .ok_or_else(|| Bad::new(line, "a webhook needs url or url_file"))?;
-    // The URL is a secret: it never stands in a message.
-    let parsed = Url::parse(url.reveal()).map_err(|error| Bad::new(url_line, format!("url is not a URL: {error}")))?;
-    if !matches!(parsed.scheme(), "http" | "https") || parsed.host().is_none() {
-        return Err(Bad::new(url_line, "a webhook's url must start with http:// or https://"));
+    // What a template gives is known when there is a message.
+    if !url.reveal().contains("{{") {
+        check_url(url.reveal()).map_err(|reason| Bad::new(url_line, reason))?;
     }
     let http = HttpConfig::take(&mut fields, &globals.http, dir)?;
     let max_alerts = match fields.text("max_alerts")? {
@@ -52,6 +59,16 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
             key
         }
     };
-    fields.end(&IDLE)?;
-    Ok(WebhookConfig { url, http, signing_key, max_alerts, timeout_ms })
+    let payload = fields.take("payload").cloned().map(Payload::Template);
+    fields.end(&[])?;
+    Ok(WebhookConfig { url, payload, http, signing_key, max_alerts, timeout_ms })
+}
+
+/// Whether a request can be sent there. The URL is a secret: it never stands in a message.
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
+    let parsed = Url::parse(url).map_err(|error| format!("url is not a URL: {error}"))?;
+    if !matches!(parsed.scheme(), "http" | "https") || parsed.host().is_none() {
+        return Err("a webhook's url must start with http:// or https://".into());
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use slack_morphism::prelude::{
 };
 
 use crate::config::SlackConfig;
-use crate::message::{AlertText, Message, Mood};
+use crate::message::{AlertText, Message, Mood, clip};
 
 /// Text of all blocks together, in characters.
 const TOTAL_CHARS_MAX: usize = 10_000;
@@ -24,7 +24,7 @@ const BLOCKS_MAX: usize = 50;
 
 /// Escapes what Slack reads as markup (`&`, `<`, `>`: mentions and links are written with them), cutting at a bound of
 /// characters after escaping, never inside an escape.
-pub(super) fn escape(text: &str, chars_max: usize) -> String {
+pub(crate) fn escape(text: &str, chars_max: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = 0;
     for c in text.chars() {
@@ -50,7 +50,11 @@ pub(super) fn content(message: &Message, config: &SlackConfig) -> SlackMessageCo
     let mut page = Page { blocks: Vec::new(), chars: 0 };
     let headline = config.title.as_deref().map_or_else(|| message.headline(), |title| title.to_owned());
     page.header(&format!("{} {headline}", sign(message)));
-    for text in config.text.iter().chain(&message.notes) {
+    if let Some(text) = &config.text {
+        // Slack's markup, in which what alerts say is escaped already.
+        page.section(&clip(text, SECTION_CHARS_MAX));
+    }
+    for text in &message.notes {
         page.section(&escape(text, SECTION_CHARS_MAX));
     }
     let mut left_out = message.more;

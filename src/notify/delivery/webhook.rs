@@ -9,8 +9,8 @@ use model::alert::{AlertState, Instance, Intent, label_fingerprint};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::config::WebhookConfig;
-use crate::message::{LOG_LINES_MAX, compose, rule_link};
+use crate::config::{Payload, WebhookConfig, check_webhook_url};
+use crate::message::{LOG_LINES_MAX, compose, generator_url};
 use crate::reason;
 
 use super::context::Context;
@@ -30,7 +30,14 @@ pub(super) async fn deliver(
     clients: &Clients,
     limit: Duration,
 ) -> Report {
-    let body = body(config, intent, speaker, context).to_string();
+    if let Err(reason) = check_webhook_url(config.url.reveal()) {
+        return Report::new(Verdict::Refused, 0, &format!("its template gave no address: {reason}"));
+    }
+    let body = match &config.payload {
+        Some(Payload::Rendered(text)) => text.clone(),
+        // Templates that failed leave Alertmanager's own form.
+        Some(Payload::Template(_)) | None => body(config, intent, speaker, context).to_string(),
+    };
     let rev = intent.rev.to_string();
     let limit = config.timeout_ms.map_or(limit, |ms| Duration::from_millis(ms).min(limit));
     let mut request = match clients.post_with_token(&config.http, config.url.reveal(), limit).await {
@@ -104,7 +111,7 @@ fn alert(instance: &Instance, base: &str) -> Value {
         "annotations": map(instance.annotations.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
         "startsAt": model::time::rfc3339_ms(fired_ms),
         "endsAt": ends_at,
-        "generatorURL": rule_link(base, instance),
+        "generatorURL": generator_url(base, instance),
         "fingerprint": label_fingerprint(&instance.labels),
         "x": {
             "value": model::any::double_text(instance.value),

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use model::alert::{AlertState, Attempt, Instance, label_fingerprint};
+use model::alert::{AlertState, Attempt, Evidence, Instance, label_fingerprint};
 use model::{Ack, PushedAlert, Silence, SilenceState};
 use store::{SilenceChange, StoreError};
 
 use super::{Engine, TEST_RULE, blocking};
+use crate::message::GENERATOR_URL;
 use crate::outbox::{HeldBack, Start};
 use crate::suppress::Suppression;
 
@@ -56,7 +57,13 @@ pub(crate) fn instance_of(alert: &PushedAlert, now_ms: i64) -> Instance {
         resolved_at_ms: (!firing).then_some(alert.ends_ms),
         evaluated_at_ms: alert.updated_ms,
         value: 1.0,
-        evidence: Default::default(),
+        evidence: Evidence {
+            context: match alert.generator_url.as_str() {
+                "" => Vec::new(),
+                url => vec![(GENERATOR_URL.into(), url.into())],
+            },
+            ..Evidence::default()
+        },
     }
 }
 

@@ -112,7 +112,7 @@ pub(super) fn is_worse(a: &Instance, b: &Instance) -> bool {
 }
 
 /// Start of a group's scope: its labels, not its route, so that a reload does not tell everything again.
-pub(super) fn group_prefix(target: &Target, instance: &Instance) -> String {
+pub(crate) fn group_prefix(target: &Target, instance: &Instance) -> String {
     let mut hash = Sha256::new();
     for (name, value) in target.group_labels(&instance.labels).iter() {
         for text in [name, value] {

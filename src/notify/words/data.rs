@@ -7,7 +7,7 @@ use model::alert::{AlertState, Instance, Intent, label_fingerprint};
 use template::{GoTime, Object, Value};
 
 use crate::config::Config;
-use crate::message::rule_link;
+use crate::message::generator_url;
 use crate::reason;
 
 /// The root.
@@ -49,7 +49,7 @@ impl Data {
         let alerts: Vec<Alert> = intent
             .instances
             .iter()
-            .map(|instance| Alert { generator_url: rule_link(external_url, instance), instance: instance.clone() })
+            .map(|instance| Alert { generator_url: generator_url(external_url, instance), instance: instance.clone() })
             .collect();
         let firing = alerts.iter().any(|alert| alert.instance.state == AlertState::Firing);
         let group_labels = intent.instances.first().map(|first| {

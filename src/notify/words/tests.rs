@@ -1,9 +1,10 @@
 //! Templates as Alertmanager's users write them.
 
 use model::Labels;
-use model::alert::{AlertState, Instance, IntentState, Progress};
+use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
 
 use super::*;
+use crate::config::{ChannelKind, Config};
 
 const HOUR: i64 = 3_600_000;
 
@@ -177,6 +178,22 @@ fn a_broken_template_leaves_our_own_words_and_is_named() {
     assert_eq!((slack.title, slack.text.as_deref()), (None, Some("above\nfiring")));
     assert_eq!(problems.len(), 1);
     assert!(problems[0].contains("title of a/slack[0]") && problems[0].contains("Nope"), "{problems:?}");
+}
+
+#[test]
+fn a_slack_template_may_mention_and_link_and_alerts_may_not() {
+    let check = |text: &str, expected: &str| {
+        let config = config(&format!("    text: '{text}'\n"));
+        let mut alert = instance("<!channel>", false);
+        alert.annotations = vec![("summary".into(), "a < b & <@U1>".into())];
+        let (_, channel) = config.channel("a/slack[0]").unwrap();
+        let (channel, problems) = rendered(channel, &intent(vec![alert]), &config, "http://here", 0);
+        let ChannelKind::Slack(slack) = channel.kind else { panic!() };
+        assert_eq!((slack.text.as_deref(), problems.len()), (Some(expected), 0), "{text}");
+    };
+    check("<!here> plain", "<!here> plain");
+    check("<{{ .ExternalURL }}|open> {{ .CommonLabels.host }}", "<http://here|open> &lt;!channel&gt;");
+    check("<!here> {{ range .Alerts }}{{ .Annotations.summary }}{{ end }}", "<!here> a &lt; b &amp; &lt;@U1&gt;");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod kahan;
 pub(crate) mod lexer;
 pub(crate) mod literal;
 mod looks;
+mod matrix;
 mod meter;
 mod modifiers;
 mod native;

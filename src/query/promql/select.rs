@@ -12,11 +12,11 @@ use super::engine::{Engine, wrong};
 use super::functions::columnar::Columnar;
 use super::functions::window::Window;
 use super::looks::Looks;
-use super::meter::{Meter, Reading, SAMPLE_BYTES};
+use super::meter::{Meter, Reading};
 use super::notes::Notes;
 use super::parallel;
 use super::value::{Column, Grid, Point, Val, bytes_of_histogram, is_absent};
-use super::worker::{Compute, Found, Pick, Worker, seen, without_markers};
+use super::worker::{Compute, Found, Pick, Worker, without_markers};
 use crate::QueryError;
 
 /// Most series read at a time: enough to share the store's work.
@@ -168,8 +168,17 @@ impl<'a> Engine<'a> {
         pick: Pick,
         take: &mut Take<'_>,
     ) -> Result<(), QueryError> {
-        let offset_ms = self.offset_ms(selector.offset.as_ref())?;
-        let looks = self.looks(grid, selector.at, offset_ms, self.lookback_ms);
+        let mut offset_ms = self.offset_ms(selector.offset.as_ref())?;
+        let mut back_ms = self.lookback_ms;
+        if pick == Pick::Time && selector.at.is_some() {
+            // Prometheus' `timestamp()` forgets the offset beside `@` where it looks, though not where it reads: it sees what lies in both.
+            back_ms -= offset_ms.abs();
+            offset_ms = offset_ms.max(0);
+            if back_ms <= 0 {
+                return Ok(());
+            }
+        }
+        let looks = self.looks(grid, selector.at, offset_ms, back_ms);
         let make = |worker: &mut Worker<'_, '_>, mut found: Found<'_>| {
             found.tell_resets(selector);
             worker.newest(&looks, pick, &found)
@@ -206,7 +215,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The series of a range vector, each turned into something by `make`.
-    fn ranges<T: Send>(
+    pub(super) fn ranges<T: Send>(
         &mut self,
         node: &Node,
         grid: Grid,
@@ -315,45 +324,5 @@ impl<'a> Engine<'a> {
             }
         };
         self.ranges(node, grid, reads, make, take)
-    }
-
-    /// A range vector as the answer itself: the samples of one window.
-    pub(crate) fn matrix(&mut self, node: &Node, grid: Grid) -> Result<Vec<(Labels, bool, Samples)>, QueryError> {
-        if let Kind::Range { edges, .. } = &node.bare().kind
-            && *edges != Edges::Plain
-        {
-            return Err(wrong(format!(
-                "a range that is {} has no samples of its own; give it to rate()",
-                edges.text()
-            )));
-        }
-        let mut rows = Vec::new();
-        // Nothing looks at its values, so it is the samples inside that count.
-        let is_subquery = matches!(node.bare().kind, Kind::Subquery(_));
-        let make = |worker: &mut Worker<'_, '_>, looks: &Looks, found: Found<'_>| {
-            let mut row = Samples::default();
-            let (meter, tally) = (worker.meter, &mut worker.tally);
-            looks.each(meter, &found.samples, |step, window| {
-                if !is_subquery {
-                    tally.add(step, seen(window));
-                }
-                row.at_ms.extend_from_slice(window.at_ms);
-                row.values.extend_from_slice(window.values);
-                row.histograms.extend_from_slice(window.histograms);
-            })?;
-            let is_empty = row.values.is_empty() && row.histograms.is_empty();
-            Ok((!is_empty).then(|| (found.labels.clone(), found.drop_name, row)))
-        };
-        let mut kept = 0;
-        self.ranges(node, grid, Reads::SAMPLES, make, |meter, row| {
-            // Nothing shrinks the answer here, so what is kept counts.
-            kept += (row.2.values.len() + row.2.histograms.len()) as u64 * SAMPLE_BYTES;
-            rows.push(row);
-            meter.room_for(kept)
-        })?;
-        if is_subquery {
-            self.tally.add(0, self.tally.inside());
-        }
-        Ok(rows)
     }
 }

@@ -28,7 +28,7 @@ impl Run<'_> {
     }
 
     /// Fingerprint and texts of one sample, and whether a level of it is reached; `None` below all levels.
-    pub(super) fn rendered(
+    pub(crate) fn rendered(
         &self,
         rule: &Rule,
         ready: &PreparedRule,

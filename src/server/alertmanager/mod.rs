@@ -4,6 +4,7 @@
 //! missing, as in Alertmanager.
 
 mod alerts;
+pub(crate) mod ended;
 mod json;
 pub(crate) mod silences;
 pub(crate) mod status;

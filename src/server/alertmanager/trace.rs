@@ -17,9 +17,9 @@ use crate::error::Fault;
 use crate::{Alerting, State};
 
 /// Attempts of the history that are looked through for one alert's.
-const ATTEMPTS_SEARCHED: usize = 5_000;
+pub(super) const ATTEMPTS_SEARCHED: usize = 5_000;
 /// Attempts shown of one alert.
-const ATTEMPTS_SHOWN: usize = 100;
+pub(super) const ATTEMPTS_SHOWN: usize = 100;
 /// Lines of the trail in one answer.
 const AUDIT_MAX: usize = 1_000;
 
@@ -32,10 +32,12 @@ pub(crate) struct Trace {
     pub(crate) attempts: Vec<Attempt>,
     /// One sentence for each receiver.
     pub(crate) words: Vec<String>,
+    /// Whether the alert has ended, and this is told from the history.
+    pub(crate) is_over: bool,
 }
 
 impl Trace {
-    /// Of the firing alert with this fingerprint, of its labels or of the instance.
+    /// Of the firing alert with this fingerprint, of its labels or of the instance; of its last episode where none fires.
     pub(crate) fn read(
         state: &State,
         alerting: &Alerting,
@@ -46,9 +48,9 @@ impl Trace {
         let mut statuses = board.statuses().into_iter();
         let found =
             statuses.find(|status| status.fingerprint == fingerprint || status.instance.fingerprint() == fingerprint);
-        let Some(status) = found else { return Ok(None) };
         let Some(tenant) = state.store.existing_tenant(&alerting.tenant)? else { return Ok(None) };
         let alerts = tenant.alerts()?;
+        let Some(status) = found else { return Ok(Trace::read_ended(&alerts, &board, fingerprint)?) };
         let episode = status.instance.episode().unwrap_or_default();
         let mut intents = alerts.intents()?;
         intents.retain(|intent| {
@@ -62,7 +64,7 @@ impl Trace {
         attempts.truncate(ATTEMPTS_SHOWN);
         let routes = board.routes(&status.instance.labels);
         let words = sentences(&status, &routes, &intents, now_ms);
-        Ok(Some(Trace { status, routes, intents, attempts, words }))
+        Ok(Some(Trace { status, routes, intents, attempts, words, is_over: false }))
     }
 }
 
@@ -118,8 +120,9 @@ pub(super) async fn trace(asker: Asker, Path(fingerprint): Path<String>) -> Resp
             Some(alerting) => Trace::read(&asker.state, alerting, &fingerprint, crate::clock::now_ms())?,
             None => None,
         };
-        let trace = found
-            .ok_or_else(|| Fault::new(Kind::NotFound, format!("no firing alert has the fingerprint {fingerprint}")))?;
+        let trace = found.ok_or_else(|| {
+            Fault::new(Kind::NotFound, format!("no alert that fires or fired lately has the fingerprint {fingerprint}"))
+        })?;
         let mut out = String::new();
         push_trace(&trace, &mut out);
         Ok(envelope::success(&out, &Notes::default()))
@@ -135,7 +138,7 @@ fn push_trace(trace: &Trace, out: &mut String) {
     text("{\"fingerprint\":", &trace.status.fingerprint, out);
     out.push_str(",\"labels\":");
     push_object(trace.status.instance.labels.iter(), out);
-    text(",\"state\":", trace.status.state(), out);
+    text(",\"state\":", if trace.is_over { "ended" } else { trace.status.state() }, out);
     out.push_str(",\"words\":");
     push_strings(trace.words.iter().map(String::as_str), out);
     out.push_str(",\"routes\":");

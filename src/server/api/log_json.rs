@@ -1,7 +1,6 @@
 //! One log record as a line of JSON, typed as it was sent: integers stay integers of 64 bits, bytes are base64,
 //! NaN and the infinities are strings. Resource, scope and record attributes stay apart.
 
-use model::Severity;
 use model::any::{hex, json_string};
 use model::log::Attributes;
 use model::time::rfc3339_ns;
@@ -21,18 +20,17 @@ pub(crate) fn push_row(row: &Row, out: &mut String) {
     }
     push_text("severity_text", &record.severity_text, out);
     push_count("severity_number", i64::from(record.severity_number), out);
-    // What searches take it for where the sender gave none.
-    if Severity::of_sent(record.severity_number, &record.severity_text).is_none()
-        && record.severity() != Severity::Unspecified
-    {
+    // What searches take it for where the sender gave no number.
+    if record.severity_is_derived() {
         push_text("severity_derived", record.severity().as_str(), out);
     }
     out.push_str(",\"body\":");
     record.body.write_json(out);
     push_text("trace_id", &record.trace_id.map(|id| hex(&id)).unwrap_or_default(), out);
     push_text("span_id", &record.span_id.map(|id| hex(&id)).unwrap_or_default(), out);
-    if record.flags != 0 {
-        push_count("flags", i64::from(record.flags), out);
+    let flags = record.trace_flags();
+    if flags != 0 {
+        push_count("flags", i64::from(flags), out);
     }
     push_text("event_name", &record.event_name, out);
 
@@ -111,6 +109,7 @@ mod tests {
                     ("twice".into(), AnyValue::Bool(true)),
                 ],
                 trace_id: Some([0xab; 16]),
+                flags: 0xffff_ff01,
                 ..LogRecord::default()
             },
             resource: Arc::new(Resource {
@@ -127,7 +126,7 @@ mod tests {
             out,
             concat!(
                 r#"{"time":"2026-11-21T02:00:00.000000001Z","severity_text":"ERROR","severity_number":17,"#,
-                r#""body":"a \"quoted\"\nline","trace_id":"abababababababababababababababab","span_id":"","event_name":"","#,
+                r#""body":"a \"quoted\"\nline","trace_id":"abababababababababababababababab","span_id":"","flags":1,"event_name":"","#,
                 r#""resource":{"attributes":{"service.name":"api"},"dropped_attributes_count":2,"schema_url":"https://x"},"#,
                 r#""scope":{"name":"lib","version":"","attributes":{}},"#,
                 r#""attributes":{"big":9223372036854775807,"nan":"NaN","bytes":"AP8=","twice":true},"cursor":"c1"}"#,
@@ -137,12 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn a_severity_that_the_body_tells_is_marked() {
+    fn a_severity_that_text_or_body_tell_is_marked() {
         for (number, text, body, expected) in [
             (0, "", "level=warn disk is slow", Some("warn")),
             (0, "strange", "level=warn disk is slow", Some("warn")),
             (9, "", "level=warn disk is slow", None),
-            (0, "INFO", "level=warn disk is slow", None),
+            (0, "INFO", "level=warn disk is slow", Some("info")),
+            (99, "ERR", "disk is slow", Some("error")),
+            (9, "ERR", "disk is slow", None),
             (0, "", "disk is slow", None),
         ] {
             let record = LogRecord {

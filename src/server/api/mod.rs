@@ -1,6 +1,7 @@
 //! The HTTP APIs of the query port: Prometheus' and the log search.
 
 mod cardinality;
+mod dry_run;
 pub(crate) mod envelope;
 mod exemplars;
 mod explain;
@@ -66,6 +67,7 @@ pub(crate) fn router() -> Router<State> {
         ("cardinality", read(cardinality::cardinality)),
         ("rules", read(rules::rules)),
         ("rules/replay", post(replay::replay).options(nothing)),
+        ("rules/dryrun", read(dry_run::dry_run)),
         ("alerts", read(rules::alerts)),
         ("targets", read(targets::targets)),
         ("targets/metadata", read(targets::metadata)),

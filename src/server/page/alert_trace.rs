@@ -4,13 +4,13 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use model::MsRange;
 use model::alert::{Instance, label_fingerprint};
+use model::{MsRange, Sample};
 use rules::RuleView;
 
 use super::alert_logs::{self, AlertLogs};
 use super::alert_view::{AROUND_AFTER_MS, AlertView, Deliveries};
-use super::alerts::{deliveries, statuses};
+use super::alerts::{deliveries, statuses, transitions};
 use super::asked::{Asked, Asking, firing};
 use super::failure::{Failure, Trouble};
 use super::form::{Form, see};
@@ -19,12 +19,16 @@ use super::graph::Graph;
 use super::history_view::{AttemptRow, attempt_rows};
 use super::link::link;
 use super::pushed::with_pushed;
-use super::rule_chart::{Course, RuleChart, bands_of};
+use super::rule_chart::{Course, RuleChart, bands_of, found_of};
 use super::silences::changed;
 use super::text::{one_line, span};
 use super::window::frozen;
+use crate::alertmanager::ended::last_episode;
 use crate::alertmanager::trace::{Trace, until_ms};
 use crate::error::Fault;
+
+/// Newest changes of all rules' alerts among which those of this one are looked for.
+const CHANGES_MAX: usize = 2_000;
 
 pub(crate) struct RouteRow {
     pub(crate) receiver: String,
@@ -68,19 +72,26 @@ pub(super) async fn page(asking: Asking, Path(fingerprint): Path<String>) -> Res
 fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
     let statuses = statuses(asked)?;
     let groups = with_pushed(asked.groups(), &statuses);
-    let rules = groups.iter().flat_map(|group| &group.rules);
-    let mut all = rules.flat_map(|rule| rule.instances.iter().map(move |instance| (rule, instance)));
+    let rules = || groups.iter().flat_map(|group| &group.rules);
+    let mut all = rules().flat_map(|rule| rule.instances.iter().map(move |instance| (rule, instance)));
     let is_asked = |instance: &Instance| {
         label_fingerprint(&instance.labels) == fingerprint || instance.fingerprint() == fingerprint
     };
-    let Some((rule, instance)) = all.find(|(_, instance)| is_asked(instance)) else {
-        let what =
-            "a pending, firing or lately ended alert with this fingerprint (what is over longer: /alerts?tab=history)";
+    let changes = transitions(asked, i64::MAX, CHANGES_MAX)?;
+    let over = || {
+        let instance = last_episode(&changes, fingerprint)?;
+        Some((rules().find(|rule| rule.id == instance.rule_id)?, instance))
+    };
+    let known = all.find(|(_, instance)| is_asked(instance)).map(|(rule, instance)| (rule, instance.clone()));
+    let Some((rule, instance)) = known.or_else(over) else {
+        let what = "an alert with this fingerprint, now or in the latest history (all of it: /alerts?tab=history)";
         return Err(Failure::not_found(what));
     };
+    let instance = &instance;
     let frame = Frame::new(asked, "/alerts", firing(&groups));
     let mut page = AlertTracePage::new(frame, rule, instance, &mut deliveries(asked, &statuses)?, asked.now_ms);
-    let chart = RuleChart::ask(asked, &instance.rule_id, &course(instance, asked.now_ms))?;
+    let found = found_of(instance, &changes);
+    let chart = RuleChart::ask(asked, &instance.rule_id, &course(instance, found, asked.now_ms))?;
     (page.chart, page.trouble) = (chart.graph, chart.trouble);
     page.logs = alert_logs::ask(asked, instance)?;
     if let Some(alerting) = asked.alerting()
@@ -92,7 +103,7 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
 }
 
 /// What is drawn: an hour, or more where it began earlier, up to its end.
-fn course(instance: &Instance, now_ms: i64) -> Course<'_> {
+fn course(instance: &Instance, found: Vec<Sample>, now_ms: i64) -> Course<'_> {
     const HOUR_MS: i64 = 3_600_000;
     const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
     let end_ms = instance.resolved_at_ms.map_or(now_ms, |ended_ms| (ended_ms + AROUND_AFTER_MS).min(now_ms));
@@ -106,6 +117,7 @@ fn course(instance: &Instance, now_ms: i64) -> Course<'_> {
         to: to.into(),
         bands: bands_of(instance, now_ms),
         of: Some(&instance.labels),
+        found,
         now_ms,
     }
 }

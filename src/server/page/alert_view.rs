@@ -216,7 +216,7 @@ impl AlertView {
     }
 }
 
-fn why_href(labels: &model::Labels) -> String {
+pub(crate) fn why_href(labels: &model::Labels) -> String {
     format!("/alerts/why/{}", model::alert::label_fingerprint(labels))
 }
 

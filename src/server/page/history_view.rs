@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use model::AlertState;
 use model::alert::{Attempt, Outcome, Transition};
 use rules::GroupView;
 
-use super::alert_view::{rule_href, value_unit};
+use super::alert_view::{rule_href, value_unit, why_href};
 use super::badge::Badge;
 use super::text::{Stamp, one_line};
 use crate::chart::Unit;
@@ -46,7 +47,11 @@ pub(crate) fn transition_rows(transitions: &[Transition], groups: &[GroupView], 
                 state: Badge::became(change.to),
                 name: one_line(change.labels.value("alertname"), 200),
                 labels: one_line(&labels.to_string(), 300),
-                href: rule_href(&change.rule_id),
+                // An alert that fired has a page of its own, which tells who was told.
+                href: match (change.from, change.to) {
+                    (_, Some(AlertState::Firing)) | (Some(AlertState::Firing), _) => why_href(&change.labels),
+                    _ => rule_href(&change.rule_id),
+                },
                 value: units.get(change.rule_id.as_str()).copied().unwrap_or(Unit::Number).text(change.value),
                 note: one_line(&change.note, 300),
             }

@@ -44,6 +44,7 @@ mod panel;
 mod pushed;
 mod rule;
 mod rule_chart;
+mod rule_says;
 mod services;
 mod settings;
 mod silences;

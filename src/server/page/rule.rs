@@ -19,9 +19,11 @@ use super::graph::Graph;
 use super::history_view::{AttemptRow, ROWS_MAX, TransitionRow, attempt_rows, transition_rows};
 use super::link::link;
 use super::rule_chart::{Course, RuleChart, bands_between};
+use super::rule_says::{self, RuleSays};
 use super::text::{counted, one_line, shown, span};
 use super::what_if::{self, WhatIf};
 use crate::chart::{Band, Unit};
+use crate::dry_run::Said;
 
 /// What the chart looks back on.
 const LOOK_BACK_MS: i64 = 6 * 3_600_000;
@@ -43,6 +45,8 @@ pub(crate) struct RulePage {
     pub(crate) trouble: Option<Trouble>,
     pub(crate) chart: Option<Graph>,
     pub(crate) what_if: Option<WhatIf>,
+    /// Once it is asked for.
+    pub(crate) says: Option<RuleSays>,
     pub(crate) alerting: bool,
     pub(crate) alerts: Vec<AlertView>,
     pub(crate) rows: Vec<TransitionRow>,
@@ -54,11 +58,13 @@ pub(super) async fn page(
     asking: Asking,
     Path(id): Path<String>,
     Query(what_if): Query<what_if::Parameters>,
+    Query(says): Query<rule_says::Parameters>,
 ) -> Result<Response, Failure> {
-    show(&asking.answer(move |asked| build(asked, &id, &what_if)).await?)
+    let is_asked = !says.say.is_empty();
+    show(&asking.answer(move |asked| build(asked, &id, &what_if, is_asked)).await?)
 }
 
-fn build(asked: &Asked, id: &str, what_if: &what_if::Parameters) -> Result<RulePage, Failure> {
+fn build(asked: &Asked, id: &str, what_if: &what_if::Parameters, says: bool) -> Result<RulePage, Failure> {
     let groups = asked.groups();
     let found = groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)));
     let Some((group, rule)) = found.into_iter().find(|(_, rule)| rule.id == id) else {
@@ -79,6 +85,9 @@ fn build(asked: &Asked, id: &str, what_if: &what_if::Parameters) -> Result<RuleP
     let kept = asked.alerting().and_then(|alerting| alerting.rules.rule(id));
     if let (Some(tenant), Some(kept)) = (asked.store()?, kept) {
         page.what_if = WhatIf::ask(asked, &tenant.snapshot()?, group, &kept, what_if);
+    }
+    if says && let Some(alerting) = asked.alerting() {
+        page.says = Said::ask(alerting, id, asked.now_ms).map(RuleSays::new);
     }
     Ok(page)
 }
@@ -130,6 +139,7 @@ impl RulePage {
             trouble: None,
             chart: None,
             what_if: None,
+            says: None,
             alerting: matches!(rule.kind, RuleKind::Alerting { .. }),
             alerts: instances
                 .into_iter()
@@ -150,7 +160,7 @@ impl RulePage {
 /// What the page shows of the rule's course: the last hours.
 pub(crate) fn course(bands: Vec<Band>, now_ms: i64) -> Course<'static> {
     let range = MsRange { start_ms: now_ms - LOOK_BACK_MS, end_ms: now_ms };
-    Course { range, from: "now-6h".into(), to: String::new(), bands, of: None, now_ms }
+    Course { range, from: "now-6h".into(), to: String::new(), bands, of: None, found: Vec::new(), now_ms }
 }
 
 fn facts(group: &GroupView, rule: &RuleView, now_ms: i64) -> Vec<(String, String)> {

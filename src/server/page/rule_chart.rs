@@ -15,7 +15,7 @@ use super::threshold::Threshold;
 use crate::chart::{Band, Unit, joined};
 use crate::rule_value::RuleValue;
 
-/// A drawing, or why there is none. Both are empty before there is any data.
+/// A drawing, and why there is none or not all of it. Both are empty before there is any data.
 #[derive(Default)]
 pub(crate) struct RuleChart {
     pub(crate) graph: Option<Graph>,
@@ -31,12 +31,28 @@ pub(crate) struct Course<'a> {
     pub(crate) bands: Vec<Band>,
     /// Only the series of an alert with these labels, where labels tell.
     pub(crate) of: Option<&'a Labels>,
+    /// What evaluations found of that alert, to be drawn where nothing of it is stored.
+    pub(crate) found: Vec<Sample>,
     pub(crate) now_ms: i64,
 }
 
-impl Course<'_> {
+impl<'a> Course<'a> {
     fn step_ms(&self) -> i64 {
         auto_step_ms(self.range.end_ms - self.range.start_ms)
+    }
+
+    fn drawing(&self, limit: Option<&'a Threshold>, unit: Unit) -> Drawing<'_> {
+        let step_ms = self.step_ms();
+        Drawing {
+            range: aligned(self.range, step_ms),
+            step_ms,
+            unit,
+            limit: limit.map(|limit| (limit.operator, limit.limit)),
+            bands: &self.bands,
+            from: &self.from,
+            to: &self.to,
+            now_ms: self.now_ms,
+        }
     }
 }
 
@@ -51,17 +67,14 @@ impl RuleChart {
         };
         let Some(value) = RuleValue::of(&rule.condition, &rule.expr_text) else {
             let reason = "the rule is about single log records, and has no value that moves";
-            return Ok(RuleChart::without(Trouble::new("Nothing to draw", reason)));
+            let trouble = Trouble::new("Nothing to draw", reason);
+            return Ok(RuleChart::of_evaluations(trouble, None, Unit::Number, course));
         };
         let Some(tenant) = asked.store()? else { return Ok(RuleChart::default()) };
         let step_ms = course.step_ms();
         let range = aligned(course.range, step_ms);
         let rows = value.rows(&tenant.snapshot()?, range, step_ms, asked.state.lookback_ms(), &asked.budget);
         Ok(RuleChart::new(rows, value.limit.as_ref(), value_unit(&value.text), course))
-    }
-
-    fn without(trouble: Trouble) -> RuleChart {
-        RuleChart { graph: None, trouble: Some(trouble) }
     }
 
     pub(crate) fn new(
@@ -72,34 +85,47 @@ impl RuleChart {
     ) -> RuleChart {
         let mut rows = match rows {
             Ok(rows) => rows,
-            Err(error) => return RuleChart::without(Trouble::new("The condition cannot be drawn", error.to_string())),
+            Err(error) => {
+                let trouble = Trouble::new("The condition cannot be drawn", error.to_string());
+                return RuleChart::of_evaluations(trouble, limit, unit, course);
+            }
         };
         if rows.is_empty() {
-            return RuleChart::without(match limit {
-                Some(_) => Trouble::new(
+            let trouble = match limit {
+                Some(_) if course.bands.is_empty() => Trouble::new(
                     "No data",
                     "no series had what this rule compares in this window; while it is so, the rule cannot fire",
                 ),
+                Some(_) => Trouble::new(
+                    "No data",
+                    "nothing of what this rule compares is stored for this window any more, or yet",
+                ),
                 None => Trouble::new("Nothing to draw", "the expression returned nothing in this window"),
-            });
+            };
+            return RuleChart::of_evaluations(trouble, limit, unit, course);
         }
         if let Some(alert) = course.of
             && rows.iter().any(|(labels, _)| is_of(labels, alert))
         {
             rows.retain(|(labels, _)| is_of(labels, alert));
         }
-        let step_ms = course.step_ms();
-        let drawing = Drawing {
-            range: aligned(course.range, step_ms),
-            step_ms,
-            unit,
-            limit: limit.map(|limit| (limit.operator, limit.limit)),
-            bands: &course.bands,
-            from: &course.from,
-            to: &course.to,
-            now_ms: course.now_ms,
-        };
-        RuleChart { graph: Some(Graph::new(&rows, &drawing)), trouble: None }
+        RuleChart { graph: Some(Graph::new(&rows, &course.drawing(limit, unit))), trouble: None }
+    }
+
+    /// What is known without the series: when it was pending or fired, and the values that evaluations found then. The rule is
+    /// evaluated also while nothing can be stored, and that is when somebody looks at its page.
+    fn of_evaluations(trouble: Trouble, limit: Option<&Threshold>, unit: Unit, course: &Course<'_>) -> RuleChart {
+        if course.bands.is_empty() {
+            return RuleChart { graph: None, trouble: Some(trouble) };
+        }
+        let row = course.of.filter(|_| !course.found.is_empty()).map(|labels| (labels.clone(), course.found.clone()));
+        let mut graph = Graph::new(row.as_slice(), &course.drawing(limit, unit));
+        graph.sentence = match row {
+            Some(_) => "The points are what the rule's evaluations found when the alert changed, and the latest; the bars are when it was pending and fired.",
+            None => "The bars are when it was pending and fired.",
+        }
+        .into();
+        RuleChart { graph: Some(graph), trouble: Some(trouble) }
     }
 }
 
@@ -115,6 +141,20 @@ pub(crate) fn bands_of(instance: &Instance, now_ms: i64) -> Vec<Band> {
     let band = |start_ms, end_ms, firing| Band { start_ms, end_ms, firing };
     let bands = [band(instance.active_at_ms, fired_ms, false), band(fired_ms, end_ms, true)];
     bands.into_iter().filter(|band| band.start_ms < band.end_ms).collect()
+}
+
+/// What evaluations found of an alert in its present episode: at its changes, and at the last evaluation. `changes` are the newest
+/// first, of all rules.
+pub(crate) fn found_of(instance: &Instance, changes: &[Transition]) -> Vec<Sample> {
+    let of_it = changes.iter().rev().filter(|change| {
+        change.at_ms >= instance.active_at_ms && change.rule_id == instance.rule_id && change.labels == instance.labels
+    });
+    let mut found: Vec<Sample> = of_it.map(|change| Sample { at_ms: change.at_ms, value: change.value }).collect();
+    let latest = Sample { at_ms: instance.evaluated_at_ms, value: instance.value };
+    if found.last().is_none_or(|last| last.at_ms < latest.at_ms) {
+        found.push(latest);
+    }
+    found
 }
 
 /// The spans in which any alert of a rule was pending or fired, from its changes, newest first as the store has them.
@@ -151,17 +191,72 @@ mod tests {
         }
     }
 
-    #[test]
-    fn changes_become_spans() {
-        let change = |at_ms: i64, host: &str, to: Option<AlertState>| Transition {
+    fn change(at_ms: i64, host: &str, to: Option<AlertState>) -> Transition {
+        Transition {
             at_ms,
             rule_id: "r".into(),
             labels: Labels::from_pairs([("host", host)]),
             from: None,
             to,
-            value: 1.0,
+            value: at_ms as f64,
             note: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_alert_of_which_nothing_is_stored_shows_when_it_fires() {
+        let instance = Instance {
+            rule_id: "r".into(),
+            labels: Labels::from_pairs([("host", "a")]),
+            annotations: Vec::new(),
+            state: AlertState::Firing,
+            active_at_ms: 600_000,
+            fired_at_ms: Some(1_200_000),
+            keep_since_ms: None,
+            resolved_at_ms: None,
+            evaluated_at_ms: 3_500_000,
+            value: 7.0,
+            evidence: model::alert::Evidence::default(),
         };
+        let changes = [
+            change(1_200_000, "a", Some(AlertState::Firing)),
+            change(900_000, "b", Some(AlertState::Firing)),
+            change(600_000, "a", Some(AlertState::Pending)),
+            change(300_000, "a", Some(AlertState::Resolved)),
+        ];
+        let found = found_of(&instance, &changes);
+        let points: Vec<(i64, f64)> = found.iter().map(|point| (point.at_ms, point.value)).collect();
+        assert_eq!(points, [(600_000, 600_000.0), (1_200_000, 1_200_000.0), (3_500_000, 7.0)]);
+        let limit = crate::page::threshold("full > 5");
+        let course = |bands: Vec<Band>, found: Vec<Sample>| Course {
+            range: MsRange { start_ms: 0, end_ms: 3_600_000 },
+            from: String::new(),
+            to: String::new(),
+            bands,
+            of: Some(&instance.labels),
+            found,
+            now_ms: 3_600_000,
+        };
+        let bands = bands_of(&instance, 3_600_000);
+        for rows in [Ok(Vec::new()), Err(QueryError::Timeout { seconds: 1.0 })] {
+            let chart = RuleChart::new(rows, limit.as_ref(), Unit::Number, &course(bands.clone(), found.clone()));
+            let graph = chart.graph.expect("a graph");
+            let drawn = graph.svg.to_string();
+            assert!(
+                drawn.contains("class=\"bf\"") && drawn.contains("class=\"bp\"") && drawn.contains("class=\"thr\"")
+            );
+            assert_eq!((graph.legend[0].last.as_str(), graph.legend[0].min.as_str()), ("7", "7"));
+            let trouble = chart.trouble.expect("words");
+            assert!(!trouble.why.contains("cannot fire"), "{}", trouble.why);
+        }
+        let chart = RuleChart::new(Ok(Vec::new()), limit.as_ref(), Unit::Number, &course(bands, Vec::new()));
+        assert!(chart.graph.expect("bars alone").svg.to_string().contains("class=\"bf\""));
+        let chart = RuleChart::new(Ok(Vec::new()), limit.as_ref(), Unit::Number, &course(Vec::new(), Vec::new()));
+        assert!(chart.graph.is_none() && chart.trouble.expect("words").why.contains("cannot fire"));
+    }
+
+    #[test]
+    fn changes_become_spans() {
         use AlertState::{Firing, Pending, Resolved};
         let changes = [
             change(60, "b", Some(Firing)),

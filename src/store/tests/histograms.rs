@@ -81,6 +81,7 @@ fn what_a_sender_pushes_is_read_from_the_head_after_a_start_and_from_day_files()
     };
     let first = Histogram {
         schema: 2,
+        zero_threshold: 1e-128,
         zero_count: 1.0,
         count: 4.0,
         sum: 12.5,

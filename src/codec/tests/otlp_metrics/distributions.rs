@@ -112,25 +112,25 @@ fn exponential_histograms() {
                "positive":{"offset":-1,"bucketCounts":[1,0,"2"]},"negative":{"bucketCounts":[2]}"#,
             "schema 0 zero 1 within 0.25 count 6 sum 5.0 [0:1,2:2] negative [1:2]",
         ),
-        (r#""sum":0"#, "schema 0 zero 0 within 0.0 count 0 sum 0.0 [] negative []"),
+        (r#""sum":0"#, "schema 0 zero 0 within 1e-128 count 0 sum 0.0 [] negative []"),
         // Finer than 8: two buckets become one a step, rounding towards minus infinity.
         (
             r#""scale":9,"sum":1,"count":10,"positive":{"offset":-3,"bucketCounts":[1,2,3,4]}"#,
-            "schema 8 zero 0 within 0.0 count 10 sum 1.0 [-1:1,0:5,1:4] negative []",
+            "schema 8 zero 0 within 1e-128 count 10 sum 1.0 [-1:1,0:5,1:4] negative []",
         ),
         (
             r#""scale":2147483647,"sum":1,"count":3,"positive":{"offset":2147483647,"bucketCounts":[1]},
                "negative":{"offset":-2147483648,"bucketCounts":[2]}"#,
-            "schema 8 zero 0 within 0.0 count 3 sum 1.0 [1:1] negative [0:2]",
+            "schema 8 zero 0 within 1e-128 count 3 sum 1.0 [1:1] negative [0:2]",
         ),
         (
             r#""scale":-4,"sum":1,"count":2,"positive":{"offset":63,"bucketCounts":[1]},"negative":{"offset":-68,"bucketCounts":[1]}"#,
-            "schema -4 zero 0 within 0.0 count 2 sum 1.0 [64:1] negative [-67:1]",
+            "schema -4 zero 0 within 1e-128 count 2 sum 1.0 [64:1] negative [-67:1]",
         ),
         // The last and the first bucket that hold a double, and those beyond; empty ones do not count.
         (
             r#""scale":3,"sum":1,"count":2,"positive":{"offset":8191,"bucketCounts":[1,0]},"negative":{"offset":-8594,"bucketCounts":[0,1]}"#,
-            "schema 3 zero 0 within 0.0 count 2 sum 1.0 [8192:1] negative [-8592:1]",
+            "schema 3 zero 0 within 1e-128 count 2 sum 1.0 [8192:1] negative [-8592:1]",
         ),
         (
             r#""scale":3,"sum":1,"count":1,"positive":{"offset":8192,"bucketCounts":[1]}"#,
@@ -177,7 +177,7 @@ fn exponential_histograms() {
         exponential_point(point, expected);
     }
     for (buckets, expected) in [
-        (16_384, "schema 8 zero 0 within 0.0 count 16384 sum 1.0 [-1023:16384] negative []"),
+        (16_384, "schema 8 zero 0 within 1e-128 count 16384 sum 1.0 [-1023:16384] negative []"),
         (16_385, "RecordLimit: more than 16384 buckets on one side; have the SDK export at most 160 (its MaxSize)"),
     ] {
         let ones = vec!["1"; buckets].join(",");

@@ -16,8 +16,8 @@ fn histograms_of_both_kinds_of_points_make_one_target_info_and_one_family() {
     );
     let labels = r#"e{a="1",job="api",service_name="api"}"#;
     let expected = [
-        format!("{labels} schema 0 zero 0 within 0.0 count 0 sum 0.0 [] negative [] @1795226400123"),
-        format!("{labels} schema 0 zero 1 within 0.0 count 1 sum 1.0 [] negative [] @1795226400124"),
+        format!("{labels} schema 0 zero 0 within 1e-128 count 0 sum 0.0 [] negative [] @1795226400123"),
+        format!("{labels} schema 0 zero 1 within 1e-128 count 1 sum 1.0 [] negative [] @1795226400124"),
         r#"MetricMeta { family: "e", kind: Histogram, unit: "", help: "Help." }"#.into(),
     ];
     let mut known = Known::default();
@@ -115,7 +115,7 @@ fn deltas_as_they_are_are_no_counters_and_can_be_refused() {
     let (lines, resets) = run(Delta::AsIs);
     let expected = [
         "s_total 3.0 @1795226400123",
-        "e schema 0 zero 0 within 0.0 count 0 sum 0.0 [] negative [] @1795226400123",
+        "e schema 0 zero 0 within 1e-128 count 0 sum 0.0 [] negative [] @1795226400123",
         r#"MetricMeta { family: "s_total", kind: Unknown, unit: "", help: "" }"#,
         r#"MetricMeta { family: "e", kind: Unknown, unit: "", help: "" }"#,
     ];
@@ -184,7 +184,7 @@ fn exemplars_stand_with_the_series_that_their_value_is_counted_in() {
     check(
         native,
         &[
-            "e schema 0 zero 0 within 0.0 count 0 sum 0.0 [] negative [] @1795226400123",
+            "e schema 0 zero 0 within 1e-128 count 0 sum 0.0 [] negative [] @1795226400123",
             "exemplar of e 4.0 @1795226400123 {}",
         ],
     );

@@ -70,7 +70,7 @@ impl Server {
         }
     }
 
-    fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }

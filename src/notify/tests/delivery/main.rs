@@ -12,4 +12,5 @@ mod http_config;
 mod journey;
 mod reload;
 mod restart;
+mod webhook;
 mod world;

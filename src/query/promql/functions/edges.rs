@@ -149,6 +149,33 @@ fn change(window: &Window<'_>, smoothed: bool, edged: Edged) -> Option<f64> {
     Some(if edged == Edged::Rate { change / window.range_s() } else { change })
 }
 
+/// The samples of such a range where it is itself the answer: a value at each of its ends and the samples between them; none when the
+/// newest lies before it. A fall is no reset here, since nothing tells a counter (Prometheus' `extendFloats`).
+pub(crate) fn samples(window: &Window<'_>, smoothed: bool) -> (Vec<i64>, Vec<f64>) {
+    let (at_ms, values) = (window.at_ms, window.values);
+    let Some(mut last) = at_ms.len().checked_sub(1) else { return Default::default() };
+    let mut first = first_at(at_ms.iter().copied(), at_ms.len(), window.start_ms);
+    if smoothed {
+        last = at_ms[..last].partition_point(|at_ms| *at_ms < window.end_ms);
+    }
+    if at_ms[last] <= window.start_ms {
+        return Default::default();
+    }
+    let line =
+        |from: usize, end_ms: i64| between((at_ms[from], values[from]), (at_ms[from + 1], values[from + 1]), end_ms);
+    let left = if smoothed && at_ms[first] < window.start_ms { line(first, window.start_ms) } else { values[first] };
+    let cut_right = smoothed && last > 0 && at_ms[last] > window.end_ms;
+    let right = if cut_right { line(last - 1, window.end_ms) } else { values[last] };
+    // The ends stand for the samples that lie at them or beyond.
+    first += usize::from(at_ms[first] <= window.start_ms);
+    let inside_end = if at_ms[last] >= window.end_ms { last } else { last + 1 };
+    let inside = first..inside_end.max(first);
+    (
+        [&[window.start_ms][..], &at_ms[inside.clone()], &[window.end_ms]].concat(),
+        [&[left][..], &values[inside], &[right]].concat(),
+    )
+}
+
 fn between(from: (i64, f64), to: (i64, f64), at_ms: i64) -> f64 {
     from.1 + (to.1 - from.1) * (at_ms - from.0) as f64 / (to.0 - from.0) as f64
 }

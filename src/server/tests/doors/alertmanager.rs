@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use model::AlertState;
+use model::alert::{Attempt, Outcome, Transition};
 use serde_json::{Value, json};
+use store::Evaluation;
 
 use crate::client::{self, Reply};
 use crate::house::{House, SECOND, now_ms, settings};
@@ -302,6 +305,54 @@ async fn why_somebody_was_not_told_is_answered_and_an_alert_is_taken_on() {
     let preview = House::data(&house.get("/api/v1/silences/preview?filter=severity%3Dcritical", &[]).await);
     assert_eq!(preview, json!({"alerts": [], "rules": ["Down"]}));
     assert_eq!(house.get("/api/v1/alerts/0000000000000000/trace", &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn why_is_answered_of_an_alert_that_is_over() {
+    let house = house().await;
+    let view = house.state.alerting.rules.view();
+    let rule = view.iter().flat_map(|group| &group.rules).find(|rule| rule.name == "Down").unwrap();
+    let labels = model::Labels::from_pairs([("alertname", "Down"), ("job", "api"), ("severity", "critical")]);
+    let change = |at_ms: i64, from, to| Transition {
+        at_ms,
+        rule_id: rule.id.clone(),
+        labels: labels.clone(),
+        from: Some(from),
+        to: Some(to),
+        value: 0.0,
+        note: String::new(),
+    };
+    let begun_ms = now_ms() - 3 * 3_600_000;
+    let transitions = vec![
+        change(begun_ms, AlertState::Pending, AlertState::Firing),
+        change(begun_ms + 60_000, AlertState::Firing, AlertState::Resolved),
+    ];
+    let held = Attempt {
+        at_ms: begun_ms + 5,
+        receiver: "team/slack[0]".into(),
+        scope: format!("{}-{begun_ms}", model::alert::fingerprint(&rule.id, &labels)),
+        rev: 1,
+        want: model::IntentState::Firing,
+        subject: "Down api".into(),
+        number: 0,
+        outcome: Outcome::Suppressed,
+        took_ms: 0,
+        status: 0,
+        words: "silence s1 by ann: disk swap".into(),
+    };
+    let tenant = house.state.store.existing_tenant(&model::TenantId::default()).unwrap().unwrap();
+    let alerts = tenant.alerts().unwrap();
+    let evaluation = Evaluation { group: "tests".into(), at_ms: begun_ms, transitions, ..Evaluation::default() };
+    alerts.commit_evaluation(&evaluation).unwrap();
+    alerts.append_attempts(&[held]).unwrap();
+    let fingerprint = model::alert::label_fingerprint(&labels);
+    let trace = House::data(&house.get(&format!("/api/v1/alerts/{fingerprint}/trace"), &[]).await);
+    assert_eq!((&trace["state"], &trace["attempts"][0]["outcome"]), (&json!("ended"), &json!("suppressed")), "{trace}");
+    assert_eq!(trace["words"][1], "team/slack[0] was not told: silence s1 by ann: disk swap");
+    let history = page(&house, "/alerts?tab=history").await;
+    assert!(history.contains(&format!("/alerts/why/{fingerprint}")), "{history}");
+    let why = page(&house, &format!("/alerts/why/{fingerprint}")).await;
+    assert!(why.contains("was not told: silence s1") && why.contains("it fired from"), "{why}");
 }
 
 #[tokio::test]

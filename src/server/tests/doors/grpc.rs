@@ -104,7 +104,7 @@ async fn overload_comes_with_retry_info() {
 #[tokio::test]
 async fn broken_frames_are_refused_and_store_nothing() {
     let house = House::open(settings()).await;
-    let grpc = ("content-type", "application/grpc");
+    let (grpc, orgid) = (("content-type", "application/grpc"), ("x-scope-orgid", "frames"));
     const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
     for (what, path, headers, body, code, says) in [
         ("no message", EXPORT, vec![grpc], vec![], "3", "no%20message"),
@@ -116,24 +116,42 @@ async fn broken_frames_are_refused_and_store_nothing() {
         ("garbage", EXPORT, vec![grpc], vec![0, 0, 0, 0, 2, 0xff, 0xff], "3", "byte"),
         ("no such method", "/a.B/C", vec![grpc], vec![0; 5], "12", "LogsService"),
     ] {
+        let headers: Vec<_> = headers.into_iter().chain([orgid]).collect();
         let reply = send_h2(&house, path, &headers, body).await;
-        assert_eq!((reply.0, reply.1.as_str()), (200, code), "{what}: {}", reply.2);
-        assert!(reply.2.contains(says), "{what}: {}", reply.2);
+        assert_eq!((reply.status, reply.code.as_str()), (200, code), "{what}: {}", reply.message);
+        assert!(reply.message.contains(says), "{what}: {}", reply.message);
     }
-    assert_eq!(send_h2(&house, EXPORT, &[("content-type", "application/json")], vec![0; 5]).await.0, 415);
+    let json = [("content-type", "application/json"), orgid];
+    assert_eq!(send_h2(&house, EXPORT, &json, vec![0; 5]).await.status, 415);
     house.assert_nothing_stored("frames").await;
 }
 
-/// Status, grpc-status, grpc-message.
-async fn send_h2(house: &House, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, String, String) {
+/// An answer to a frame.
+pub(crate) struct Framed {
+    pub(crate) status: u16,
+    /// `grpc-status`.
+    pub(crate) code: String,
+    /// `grpc-message`, as it stands in the header.
+    pub(crate) message: String,
+    pub(crate) body: bytes::Bytes,
+}
+
+pub(crate) async fn send_h2(house: &House, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Framed {
+    use http_body_util::{BodyExt as _, Full};
     use hyper_util::rt::TokioExecutor;
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-    let mut request = http::Request::post(format!("http://{}{path}", house.grpc)).header("x-scope-orgid", "frames");
+    let mut request = http::Request::post(format!("http://{}{path}", house.grpc));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(http_body_util::Full::new(bytes::Bytes::from(body))).unwrap();
-    let response = client.request(request).await.unwrap();
-    let header = |name: &str| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
-    (response.status().as_u16(), header("grpc-status"), header("grpc-message"))
+    let request = request.body(Full::new(bytes::Bytes::from(body))).unwrap();
+    let (parts, body) = client.request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap();
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let header = |name: &str| {
+        let value = parts.headers.get(name).or_else(|| trailers.get(name));
+        value.map_or("", |value| value.to_str().unwrap()).to_owned()
+    };
+    let (code, message) = (header("grpc-status"), header("grpc-message"));
+    Framed { status: parts.status.as_u16(), code, message, body: body.to_bytes() }
 }

@@ -74,7 +74,14 @@ impl Reference<'_> {
                 Value::Vector(newest.into_iter().map(element).collect())
             }
             Query::Timestamp(selector) => {
-                let newest = self.newest(selector, at_ms);
+                let end_ms = self.shifted_ms(selector.shift, at_ms);
+                // Beside `@` the offset says what is read, and not where one looks: what is seen lies in both.
+                let looks_ms = match selector.shift.at {
+                    Some(_) => self.shifted_ms(Shift { offset_s: 0, ..selector.shift }, at_ms),
+                    None => end_ms,
+                };
+                let start_ms = end_ms.max(looks_ms) - self.lookback_ms;
+                let newest = self.newest_in(selector, start_ms, end_ms.min(looks_ms));
                 let element = |(labels, at_ms, _)| Element { labels, drop_name: true, value: at_ms as f64 / 1000.0 };
                 Value::Vector(newest.into_iter().map(element).collect())
             }
@@ -169,12 +176,17 @@ impl Reference<'_> {
 
     /// The newest sample of each series within the lookback, unless it is a stale marker.
     fn newest(&self, selector: &Selector, at_ms: i64) -> Vec<(LabelSet, i64, f64)> {
-        let at_ms = self.shifted_ms(selector.shift, at_ms);
+        let end_ms = self.shifted_ms(selector.shift, at_ms);
+        self.newest_in(selector, end_ms - self.lookback_ms, end_ms)
+    }
+
+    /// The newest sample of each series after the start and not after the end, unless it is a stale marker.
+    fn newest_in(&self, selector: &Selector, start_ms: i64, end_ms: i64) -> Vec<(LabelSet, i64, f64)> {
         let mut found = Vec::new();
         for (labels, samples) in self.matching(selector) {
-            let newest = samples.iter().rfind(|(sample_ms, _)| *sample_ms <= at_ms);
+            let newest = samples.iter().rfind(|(sample_ms, _)| *sample_ms <= end_ms);
             if let Some((sample_ms, value)) = newest
-                && *sample_ms > at_ms - self.lookback_ms
+                && *sample_ms > start_ms
                 && !is_stale(*value)
             {
                 found.push((labels.clone(), *sample_ms, *value));

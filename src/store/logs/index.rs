@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use roaring::RoaringBitmap;
 use tantivy::Directory as _;
 use tantivy::directory::{MmapDirectory, OwnedBytes};
-use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{Index, SegmentReader, TERMINATED, Term};
 
 use super::filter::{self, Filters};
@@ -25,7 +25,9 @@ use crate::file::{corrupt, io_error};
 /// The file of filters beside tantivy's.
 pub(super) const FILTERS: &str = "filters";
 /// The one field of a document.
-pub(super) const FIELD: &str = "terms";
+const FIELD: &str = "terms";
+/// The tokenizer that splits a block's joined terms.
+pub(super) const TOKENIZER: &str = "terms";
 /// Terms of one prefix looked at in one segment; a wider prefix narrows nothing, since most blocks have some of it.
 const PREFIX_TERMS_MAX: usize = 4_096;
 /// Terms of a dictionary that is looked through as a whole for a part of a word: some milliseconds.
@@ -41,6 +43,17 @@ pub enum IndexQuery {
     Contains(String),
     And(Vec<IndexQuery>),
     Or(Vec<IndexQuery>),
+}
+
+/// What tantivy knows of a segment: one field, for document ids alone.
+pub(super) fn schema() -> (Schema, Field) {
+    let mut schema = Schema::builder();
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(TOKENIZER)
+        .set_fieldnorms(false)
+        .set_index_option(IndexRecordOption::Basic);
+    let field = schema.add_text_field(FIELD, TextOptions::default().set_indexing_options(indexing));
+    (schema.build(), field)
 }
 
 /// An open segment.
@@ -69,7 +82,11 @@ impl Segment {
             };
             let reader = SegmentReader::open(segment)?;
             // Opens the dictionary, so that a torn one is found now.
-            let field = index.schema().get_field(FIELD)?;
+            let (schema, field) = schema();
+            // No checksum stands over it, and tantivy finds nothing in a field of another kind.
+            if index.schema() != schema {
+                return Err(tantivy::TantivyError::InternalError("its schema is not that of our segments".into()));
+            }
             reader.inverted_index(field)?;
             Ok((reader, field, filters))
         };

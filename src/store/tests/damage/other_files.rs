@@ -94,6 +94,34 @@ fn a_damaged_rollup_is_told_and_gives_no_wrong_figure() {
     assert!(noticed > 1, "{noticed} noticed");
 }
 
+/// These rows have no checksum, and what they say decides whether samples are looked for, and whether they go.
+#[test]
+fn counters_of_a_rollup_that_contradict_are_told() {
+    const COUNTERS: redb::TableDefinition<'_, &str, i64> = redb::TableDefinition::new("counters");
+    for (from, to) in [("alone", Some("alonf")), ("alone", None), ("covered", Some("covesed"))] {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path(), true);
+        let store = Store::open(Options { raw_retention_ms: MS_PER_DAY, ..rolling(dir.path()) }, LATER_MS).unwrap();
+        for _ in 0..4 {
+            store.maintain(LATER_MS).unwrap();
+        }
+        store.close().unwrap();
+        drop(store);
+        let database = redb::Database::open(metrics(dir.path()).join("5m/2026-11-20.redb")).unwrap();
+        let txn = database.begin_write().unwrap();
+        let mut table = txn.open_table(COUNTERS).unwrap();
+        let value = table.remove(from).unwrap().unwrap().value();
+        table.insert(to.unwrap_or(from), if to.is_some() { value } else { value ^ (1 << 40) }).unwrap();
+        drop(table);
+        txn.commit().unwrap();
+        drop(database);
+        let store = Store::open(rolling(dir.path()), LATER_MS).unwrap();
+        let (_, told) = columns(&tenant(&store));
+        assert!(told.is_empty() && store.warnings().len() == 1, "{from} {to:?}: {told:?} {:?}", store.warnings());
+        assert!(store.warnings()[0].contains("5m/set-aside/2026-11-20.redb"), "{:?}", store.warnings());
+    }
+}
+
 #[test]
 fn a_damaged_intake_log_loses_nothing_silently() {
     let mut random = Random::new(chance::seed(3));

@@ -170,15 +170,16 @@ impl Scanner<'_> {
         }
         let text = &self.rest[..length];
         let plain = text.replace('_', "");
-        let hex = plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X"));
-        let token = match (hex.map(|digits| i64::from_str_radix(digits, 16)), plain.parse::<i64>()) {
-            (Some(Ok(value)), _) | (None, Ok(value)) => Token::Integer(value),
-            // Words such as `inf` are numbers to the parser of floats, not to Go's templates.
-            (None, Err(_)) if plain.bytes().any(|c| c.is_ascii_digit()) => match plain.parse::<f64>() {
-                Ok(value) => Token::Float(value),
-                Err(_) => return Err(self.error(format!("bad number {text:?}"))),
+        // Words such as `inf` are numbers to the parser of floats, not to Go's templates.
+        let float = plain.parse::<f64>().ok().filter(|_| plain.bytes().any(|c| c.is_ascii_digit()));
+        let token = match (integer(&plain), float) {
+            (Some(value), _) => match i64::try_from(value) {
+                Ok(value) => Token::Integer(value),
+                Err(_) => return Err(self.error(format!("integer overflow: {text:?}"))),
             },
-            _ => return Err(self.error(format!("bad number {text:?}"))),
+            (None, Some(value)) if plain.contains(['.', 'e', 'E']) => Token::Float(value),
+            (None, Some(_)) => return Err(self.error(format!("integer overflow: {text:?}"))),
+            (None, None) => return Err(self.error(format!("bad number syntax: {text:?}"))),
         };
         self.push(token, length);
         Ok(())
@@ -222,6 +223,25 @@ impl Scanner<'_> {
     fn error(&self, reason: impl Into<String>) -> TemplateError {
         TemplateError::new(self.line, reason)
     }
+}
+
+/// Of base 10, or of another by its prefix: `0x`, `0o` or `0`, `0b` (strconv.ParseInt with base 0).
+fn integer(text: &str) -> Option<i128> {
+    let (sign, digits) = match text.as_bytes() {
+        [b'-', ..] => (-1, &text[1..]),
+        [b'+', ..] => (1, &text[1..]),
+        _ => (1, text),
+    };
+    let (base, digits) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &digits[2..]),
+        [b'0', b'o' | b'O', ..] => (8, &digits[2..]),
+        [b'0', b'b' | b'B', ..] => (2, &digits[2..]),
+        [b'0', _, ..] => (8, &digits[1..]),
+        _ => (10, digits),
+    };
+    // A second sign would be taken too.
+    let all_digits = digits.chars().all(|c| c.is_digit(base));
+    i128::from_str_radix(digits, base).ok().filter(|_| all_digits).map(|value| sign * value)
 }
 
 fn is_name_start(c: char) -> bool {

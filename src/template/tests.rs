@@ -77,6 +77,24 @@ fn check(text: &str, expected: &str) {
 }
 
 #[test]
+fn numbers_have_the_bases_of_go() {
+    check("{{ 5 }} {{ -5 }} {{ 0x1F }} {{ 0o17 }} {{ 017 }} {{ 0b101 }} {{ 1_000 }}", "5 -5 31 15 15 5 1000");
+    check("{{ 0.5 }} {{ -1.5e2 }} {{ 1e3 }} {{ 0 }} {{ 09.5 }}", "0.5 -150 1000 0 9.5");
+    check("{{ 9223372036854775807 }} {{ -9223372036854775808 }}", "9223372036854775807 -9223372036854775808");
+    for (text, expected) in [
+        ("{{ 9223372036854775808 }}", "integer overflow: \"9223372036854775808\""),
+        ("{{ 123456789012345678901234567890123456789012345 }}", "integer overflow"),
+        ("{{ 09 }}", "integer overflow: \"09\""),
+        ("{{ 1x }}", "bad number syntax: \"1x\""),
+        ("{{ 0x }}", "bad number syntax: \"0x\""),
+        ("{{ 0x-5 }}", "bad number syntax"),
+    ] {
+        let error = run(text, &[]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
 fn fields_methods_and_functions() {
     check("{{ . }} {{ .Name }} {{ $.Self.Name }}", "{ship} Beagle Beagle");
     check("{{ .Hail \"Bo\" }}, {{ \"Ann\" | .Self.Hail }}", "ahoy Bo, ahoy Ann");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use model::{AnyValue, Key, LogBatch, Resource, Scope};
 
 pub(crate) use packer::size_bytes;
-pub use packer::{Draft, DraftValue, Packer};
+pub use packer::{Draft, DraftValue, FLAT_BYTES, Packer};
 pub use record::PackedRecord;
 
 /// Records of one request, in the order sent.

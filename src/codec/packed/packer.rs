@@ -9,8 +9,8 @@ use model::{AnyValue, Key, LogRecord, Resource, Scope};
 
 use super::{Cell, NONE, PackedLogs, Place, Row, Value};
 
-/// Flat part of a record's size.
-const FLAT_BYTES: usize = 32;
+/// Flat part of a record's size ([`PackedRecord::raw_bytes`](super::PackedRecord::raw_bytes)).
+pub const FLAT_BYTES: usize = 32;
 
 /// A record on its way in: its texts still lie where they were read.
 #[derive(Debug, Default)]

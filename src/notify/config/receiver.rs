@@ -161,6 +161,9 @@ impl Globals {
     }
 }
 
+/// Of Alertmanager's, without effect here: by `labels` its API finds receivers.
+pub(super) const IDLE: [&str; 1] = ["labels"];
+
 impl Receiver {
     pub(crate) fn read(node: &Node, globals: &Globals, dir: &Path) -> Result<Receiver, Bad> {
         let mut fields = Fields::of(node, "a receiver")?;
@@ -200,7 +203,7 @@ impl Receiver {
             Some(node) => extensions::of_receiver(node)?,
             None => OfReceiver::default(),
         };
-        fields.end(&[])?;
+        fields.end(&IDLE)?;
         Ok(Receiver { name: name.into(), channels, fallback, escalate })
     }
 }

@@ -16,12 +16,9 @@ const API_BASE: &str = "https://slack.com/api";
 const POST_MESSAGE: &str = "/chat.postMessage";
 
 /// Of Alertmanager's, without effect here.
-pub(super) const IDLE: [&str; 16] = [
+pub(super) const IDLE: [&str; 12] = [
     "color",
-    "title_link",
-    "fields",
     "short_fields",
-    "footer",
     "fallback",
     "callback_id",
     "icon_url",
@@ -29,7 +26,6 @@ pub(super) const IDLE: [&str; 16] = [
     "thumb_url",
     "link_names",
     "mrkdwn_in",
-    "actions",
     // Here a message always lives on: edited, with what follows in its thread.
     "update_message",
     "message_strategy",
@@ -50,6 +46,14 @@ pub(crate) struct SlackConfig {
     pub(crate) pretext: Option<String>,
     /// In front of the alerts.
     pub(crate) text: Option<String>,
+    /// Where the title leads.
+    pub(crate) title_link: Option<String>,
+    /// Below the text: title and value of each.
+    pub(crate) fields: Vec<(String, String)>,
+    /// Links, as Alertmanager's buttons: what each says, and where it leads.
+    pub(crate) buttons: Vec<(String, String)>,
+    /// Below everything.
+    pub(crate) footer: Option<String>,
     pub(crate) http: HttpConfig,
     /// Of one attempt; the room's own limit holds as well.
     pub(crate) timeout_ms: Option<u64>,
@@ -148,11 +152,31 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
             None => fields.template("message_text")?,
         },
         text: fields.template("text")?,
+        title_link: fields.template("title_link")?,
+        fields: pairs(&mut fields, "fields", ["title", "value"], &["short"])?,
+        buttons: pairs(&mut fields, "actions", ["text", "url"], &["type", "style", "name", "value", "confirm"])?,
+        footer: fields.template("footer")?,
         http,
         timeout_ms: fields.timeout_ms()?,
     };
     fields.end(&IDLE)?;
     Ok(config)
+}
+
+/// Two texts of each entry of a list; entries that lack one of them say nothing.
+fn pairs(
+    fields: &mut Fields<'_>,
+    list: &'static str,
+    [first, second]: [&'static str; 2],
+    idle: &[&'static str],
+) -> Result<Vec<(String, String)>, Bad> {
+    let mut out = Vec::new();
+    for item in fields.list(list)? {
+        let mut fields = Fields::of(item, list)?;
+        out.extend(fields.template(first)?.zip(fields.template(second)?));
+        fields.end(idle)?;
+    }
+    Ok(out)
 }
 
 fn check_url(url: &Secret, line: usize) -> Result<(), Bad> {

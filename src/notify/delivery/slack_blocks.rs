@@ -19,6 +19,11 @@ const SECTION_CHARS_MAX: usize = 3_000;
 const HEADER_CHARS_MAX: usize = 150;
 /// The line shown in previews and read aloud, in characters.
 const PREVIEW_CHARS_MAX: usize = 1_000;
+/// Addresses of links, and how many of them stand in one message.
+const LINK_CHARS_MAX: usize = 500;
+const LINKS_MAX: usize = 5;
+/// The footer, in characters.
+const FOOTER_CHARS_MAX: usize = 300;
 /// Blocks of one message.
 const BLOCKS_MAX: usize = 50;
 
@@ -54,6 +59,8 @@ pub(super) fn content(message: &Message, config: &SlackConfig) -> SlackMessageCo
         // Slack's markup, in which what alerts say is escaped already.
         page.section(&clip(text, SECTION_CHARS_MAX));
     }
+    page.section(&clip(&fields(config), SECTION_CHARS_MAX));
+    page.section(&links(config, &headline));
     for text in &message.notes {
         page.section(&escape(text, SECTION_CHARS_MAX));
     }
@@ -64,9 +71,28 @@ pub(super) fn content(message: &Message, config: &SlackConfig) -> SlackMessageCo
         }
     }
     let link = escape(&message.link, 500);
+    if let Some(footer) = &config.footer {
+        page.context(&clip(footer, FOOTER_CHARS_MAX));
+    }
     let tail = if left_out > 0 { format!("+{left_out} more of {} alerts: {link}", message.count()) } else { link };
     page.context(&tail);
     SlackMessageContent::new().with_text(preview(message)).with_blocks(page.blocks)
+}
+
+/// The configuration's fields, a line of title and value each.
+fn fields(config: &SlackConfig) -> String {
+    config.fields.iter().map(|(title, value)| format!("*{title}*: {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the title and the buttons lead, as links: a button needs an app that answers, a link does not.
+fn links(config: &SlackConfig, headline: &str) -> String {
+    let title = config.title_link.as_ref().map(|url| (escape(headline, HEADER_CHARS_MAX), url));
+    let buttons = config.buttons.iter().map(|(text, url)| (text.clone(), url));
+    let links = title.into_iter().chain(buttons).map(|(text, url)| {
+        // A bar would end the address.
+        format!("<{}|{}>", escape(&url.replace('|', "%7C"), LINK_CHARS_MAX), text.replace(['<', '>', '|'], " "))
+    });
+    links.take(LINKS_MAX).collect::<Vec<_>>().join("   ")
 }
 
 /// The least that says it: text alone.
@@ -149,5 +175,53 @@ impl Page {
     fn context(&mut self, text: &str) {
         let text = SlackBlockMarkDownText::new(text.into()).with_verbatim(true);
         self.blocks.push(SlackContextBlock::new(vec![SlackContextBlockElement::MarkDown(text)]).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use model::Labels;
+    use model::alert::{AlertState, Instance};
+
+    use super::*;
+    use crate::Config;
+    use crate::config::ChannelKind;
+    use crate::message::compose;
+
+    #[test]
+    fn what_the_configuration_adds_stands_below_its_text() {
+        let text = "route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{api_url: 'http://x/y', title: T <1>, title_link: 'http://here/?a=1&b=2', text: '<!here> look', fields: [{title: Host, value: web-1}, {title: Team, value: ops}], actions: [{type: button, text: 'a|b', url: 'http://q/x|y'}], footer: ours}]}]";
+        let config = Config::parse(text, "notify.yml", Path::new(".")).unwrap();
+        let ChannelKind::Slack(slack) = &config.channels().next().unwrap().kind else { panic!() };
+        let instance = Instance {
+            rule_id: "r".into(),
+            labels: Labels::from_pairs([("alertname", "Down")]),
+            annotations: Vec::new(),
+            state: AlertState::Firing,
+            active_at_ms: 0,
+            fired_at_ms: Some(0),
+            keep_since_ms: None,
+            resolved_at_ms: None,
+            evaluated_at_ms: 0,
+            value: 1.0,
+            evidence: Default::default(),
+        };
+        let intent = crate::outbox::new_intent("a/slack[0]", "s".into(), vec![instance], 0, 0);
+        let content = content(&compose(&intent, "http://here"), slack);
+        let json = serde_json::to_value(&content).unwrap();
+        let of = |block: &serde_json::Value| {
+            let text = block["text"]["text"].as_str().or(block["elements"][0]["text"].as_str());
+            text.unwrap_or_default().to_owned()
+        };
+        let texts: Vec<String> = json["blocks"].as_array().unwrap().iter().map(of).collect();
+        assert_eq!(texts[0], "\u{1f7e0} T &lt;1&gt;");
+        assert_eq!(texts[1], "<!here> look");
+        assert_eq!(texts[2], "*Host*: web-1\n*Team*: ops");
+        assert_eq!(texts[3], "<http://here/?a=1&amp;b=2|T &lt;1&gt;>   <http://q/x%7Cy|a b>");
+        assert!(texts[4].starts_with("*Down*"), "{texts:?}");
+        assert_eq!(texts[5], "ours");
+        assert_eq!(texts.len(), 7, "{texts:?}");
     }
 }

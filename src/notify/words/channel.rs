@@ -14,7 +14,19 @@ pub(super) fn texts(kind: &ChannelKind) -> Vec<&str> {
     }
     match kind {
         ChannelKind::Slack(slack) => {
-            given([&slack.channel, &slack.username, &slack.icon_emoji, &slack.title, &slack.pretext, &slack.text])
+            let mut texts = given([
+                &slack.channel,
+                &slack.username,
+                &slack.icon_emoji,
+                &slack.title,
+                &slack.pretext,
+                &slack.text,
+                &slack.title_link,
+                &slack.footer,
+            ]);
+            let pairs = slack.fields.iter().chain(&slack.buttons);
+            texts.extend(pairs.flat_map(|(first, second)| [first.as_str(), second]));
+            texts
         }
         ChannelKind::PagerDuty(pagerduty) => {
             let mut texts = given([
@@ -83,7 +95,7 @@ pub(crate) fn rendered(
     };
     let data_of = |field: &str| match field {
         "html" => in_html.as_ref().unwrap_or(&data),
-        "pretext" | "text" => in_slack.as_ref().unwrap_or(&data),
+        "pretext" | "text" | "fields" | "actions" | "footer" => in_slack.as_ref().unwrap_or(&data),
         _ => &data,
     };
     let mut one = |field: &str, text: &str| match config.words.render(text, data_of(field), now_ms) {
@@ -109,6 +121,21 @@ pub(crate) fn rendered(
                 let text = slack.text.take().map(|text| format!("\n{text}")).unwrap_or_default();
                 slack.text = Some(pretext + &text);
             }
+            field("title_link", &mut slack.title_link);
+            field("footer", &mut slack.footer);
+            let mut both = |pairs: &mut Vec<(String, String)>, first: &str, second: &str| {
+                for (one, other) in pairs.iter_mut() {
+                    for (name, text) in [(first, one), (second, other)] {
+                        let mut rendered = Some(std::mem::take(text));
+                        field(name, &mut rendered);
+                        *text = rendered.unwrap_or_default();
+                    }
+                }
+                // Without an address, or a value, there is nothing to show.
+                pairs.retain(|(one, other)| !one.is_empty() && !other.is_empty());
+            };
+            both(&mut slack.fields, "fields", "fields");
+            both(&mut slack.buttons, "actions", "url of an action");
         }
         ChannelKind::PagerDuty(pagerduty) => {
             field("severity", &mut pagerduty.severity);
@@ -177,6 +204,11 @@ pub(crate) fn said(kind: &ChannelKind) -> Vec<(String, String)> {
             push("channel", &slack.channel);
             push("title", &slack.title);
             push("text", &slack.text);
+            push("title_link", &slack.title_link);
+            for (name, text) in slack.fields.iter().chain(&slack.buttons) {
+                push(name, &Some(text.clone()));
+            }
+            push("footer", &slack.footer);
         }
         ChannelKind::PagerDuty(pagerduty) => {
             push("severity", &pagerduty.severity);

@@ -197,6 +197,21 @@ fn a_slack_template_may_mention_and_link_and_alerts_may_not() {
 }
 
 #[test]
+fn fields_buttons_and_a_footer_are_templates() {
+    let config = config(
+        "    title_link: '{{ .ExternalURL }}/alerts?a=1&b=2'\n    fields: [{title: Host, value: '{{ .CommonLabels.host }}', short: true}, {title: None, value: '{{ .CommonLabels.nope }}'}]\n    actions: [{type: button, text: 'Runbook :green_book:', url: '{{ (index .Alerts 0).Annotations.runbook }}'}, {type: button, text: Query, url: '{{ (index .Alerts 0).GeneratorURL }}'}]\n    footer: 'by {{ .Receiver }}'\n",
+    );
+    let (_, channel) = config.channel("a/slack[0]").unwrap();
+    let (channel, problems) = rendered(channel, &intent(vec![instance("<!here>", false)]), &config, "http://here", 0);
+    let ChannelKind::Slack(slack) = channel.kind else { panic!() };
+    let pair = |first: &str, second: &str| (first.to_owned(), second.to_owned());
+    assert_eq!(slack.fields, [pair("Host", "&lt;!here&gt;")]);
+    assert_eq!(slack.buttons, [pair("Query", "http://here/alerts/rule/r1")]);
+    assert_eq!(slack.title_link.as_deref(), Some("http://here/alerts?a=1&b=2"));
+    assert_eq!((slack.footer.as_deref(), problems.len()), (Some("by a"), 0), "{problems:?}");
+}
+
+#[test]
 fn template_files_define_and_override_and_a_bad_one_is_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

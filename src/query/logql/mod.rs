@@ -10,6 +10,7 @@
 
 mod aggregate;
 pub mod ast;
+mod averages;
 mod binary;
 mod collect;
 mod collected;

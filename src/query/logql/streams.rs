@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use model::{Labels, Matcher, NsRange, Resource};
 use store::Snapshot;
 
+use super::averages::Averages;
 use super::labels::stream_labels;
 use super::narrow;
 use crate::logs::SearchStats;
@@ -16,10 +17,10 @@ use crate::logs::guard::{Guard, Source};
 use crate::logs::row::Rows;
 use crate::{Budget, QueryError};
 
-/// What one stream counts for in the budget, in bytes.
+/// What one stream counts for in the budget, in bytes, and what one resource does that was looked at.
 const STREAM_BYTES: u64 = 256;
 /// How much of blocks that hold several streams a query reads to tell what each of them weighs, in bytes before they are encoded. It takes a
-/// tenth of a second; of further blocks streams have shares by their records.
+/// tenth of a second; of further blocks streams have shares by their records, and by what a record of theirs weighed until then.
 const WEIGHED_BYTES_MAX: u64 = 32 << 20;
 
 /// A stream, and what of it is in a range.
@@ -28,7 +29,7 @@ pub struct Volume {
     pub labels: Labels,
     pub records: u64,
     /// Of the records before they are encoded, attributes included. Of a block that holds several streams it is a share, by what lines and
-    /// attributes weigh where a query does not take too many of these blocks, else by the number of records.
+    /// attributes weigh where a query does not take too many of these blocks, else by the number of records and what they weighed so far.
     pub bytes: u64,
     /// Blocks, and parts of the head, that have records of it.
     pub chunks: u64,
@@ -51,7 +52,7 @@ pub fn volumes(
 }
 
 /// As [`volumes`]; `weighed_max` bytes of blocks are read for nothing but to weigh their streams.
-fn measured(
+pub(super) fn measured(
     snapshot: Option<&Snapshot>,
     selectors: &[Vec<Matcher>],
     range: NsRange,
@@ -68,9 +69,10 @@ fn measured(
         [] => Expr::And(Vec::new()),
         several => Expr::Or(several.iter().map(|matchers| narrow::expr(matchers)).collect()),
     };
-    let mut selected = Selected { selectors, known: HashMap::default(), held: Vec::new() };
+    let mut selected = Selected { selectors, known: HashMap::default(), held: Vec::new(), unpaid: 0 };
+    let mut averages = Averages::default();
     for source in guard.sources(snapshot.logs(), &narrow, range)? {
-        let (size, records) = size_of(&source);
+        let size = source_bytes(&source);
         let mut counted = Counted::default();
         let is_known = step_ns.is_none() && known_whole(&source, range, &mut counted)?;
         let weighs = size <= weighed_max && !(is_known && counted.places.len() == 1);
@@ -79,16 +81,25 @@ fn measured(
         }
         if is_known && !weighs {
             guard.look()?;
-            counted.weight = records;
+            for place in &mut counted.places {
+                place.weight = place.records.saturating_mul(averages.of(&selected.labels(&place.resource).0));
+            }
+            counted.weight = counted.places.iter().map(|place| place.weight).sum();
         } else {
             let Some(rows) = guard.read(source)? else { continue };
-            counted = count(&mut guard, &rows, range, step_ns, weighs)?;
+            let guess = |resource: &Arc<Resource>| averages.of(&selected.labels(resource).0);
+            counted = count(&mut guard, &rows, range, step_ns, (!weighs).then_some(guess))?;
+            if weighs {
+                for place in &counted.places {
+                    averages.learn(&selected.labels(&place.resource).0, place.weight, place.records);
+                }
+            }
         }
         let total = counted.weight.max(1);
         let share = |weight: u64| (u128::from(size) * u128::from(weight) / u128::from(total)) as u64;
         let mut seen: Vec<Labels> = Vec::new();
         for Place { resource, records, weight, steps } in counted.places {
-            let Some(labels) = selected.labels(&resource) else { continue };
+            let (labels, true) = selected.labels(&resource) else { continue };
             if !found.contains_key(&labels) {
                 guard.spend(STREAM_BYTES)?;
                 if found.len() as u64 >= budget.series_max {
@@ -113,15 +124,17 @@ fn measured(
                 seen.push(labels);
             }
         }
+        // Those that no selector takes are remembered too.
+        guard.spend(std::mem::take(&mut selected.unpaid) * STREAM_BYTES)?;
     }
     Ok((found.into_values().collect(), guard.stats))
 }
 
-/// Bytes and records.
-fn size_of(source: &Source) -> (u64, u64) {
+/// Before they are encoded.
+fn source_bytes(source: &Source) -> u64 {
     match source {
-        Source::Block(block) => (block.raw_bytes(), block.records()),
-        Source::Head(part) => (part.raw_bytes, part.len() as u64),
+        Source::Block(block) => block.raw_bytes(),
+        Source::Head(part) => part.raw_bytes,
     }
 }
 
@@ -137,7 +150,7 @@ struct Counted {
 struct Place {
     resource: Arc<Resource>,
     records: u64,
-    /// Bytes, or records where nothing is weighed.
+    /// Bytes, weighed or guessed.
     weight: u64,
     /// The weight by step.
     steps: BTreeMap<u64, u64>,
@@ -154,30 +167,38 @@ fn known_whole(source: &Source, range: NsRange, counted: &mut Counted) -> Result
     counted.places.extend(resources.map(|(resource, records)| Place {
         resource: resource.clone(),
         records,
-        weight: records,
+        weight: 0,
         steps: BTreeMap::new(),
     }));
     Ok(true)
 }
 
+/// Weighs the records, or takes what a guess says that one of their resource weighs.
 fn count(
     guard: &mut Guard<'_>,
     rows: &Rows,
     range: NsRange,
     step_ns: Option<i64>,
-    weighs: bool,
+    mut guess: Option<impl FnMut(&Arc<Resource>) -> u64>,
 ) -> Result<Counted, QueryError> {
     let mut counted = Counted::default();
     let mut place_of: HashMap<usize, usize, RandomState> = HashMap::default();
+    let mut guessed: HashMap<usize, u64, RandomState> = HashMap::default();
     for at in 0..rows.count() {
         guard.tick()?;
-        let weight = if weighs { rows.weight(at)? } else { 1 };
+        let (resource, _) = rows.place(at)?;
+        let weight = match &mut guess {
+            None => rows.weight(at)?,
+            Some(guess) => match guessed.get(&resource) {
+                Some(weight) => *weight,
+                None => *guessed.entry(resource).or_insert(guess(rows.resource(at)?)),
+            },
+        };
         counted.weight += weight;
         let time_ns = rows.time(at)?;
         if !range.contains(time_ns) {
             continue;
         }
-        let (resource, _) = rows.place(at)?;
         let place = match place_of.get(&resource) {
             Some(place) => *place,
             None => {
@@ -220,25 +241,27 @@ fn too_many(budget: &Budget) -> QueryError {
     }
 }
 
-/// The streams that were asked for, each resource looked at once.
+/// The streams of resources, and whether they were asked for; each resource is looked at once.
 struct Selected<'a> {
     selectors: &'a [Vec<Matcher>],
     /// By address: the resources are held as long.
-    known: HashMap<*const Resource, Option<Labels>, RandomState>,
+    known: HashMap<*const Resource, (Labels, bool), RandomState>,
     held: Vec<Arc<Resource>>,
+    /// How many of them the budget has not been asked for yet.
+    unpaid: u64,
 }
 
 impl Selected<'_> {
-    fn labels(&mut self, resource: &Arc<Resource>) -> Option<Labels> {
+    fn labels(&mut self, resource: &Arc<Resource>) -> (Labels, bool) {
         if let Some(known) = self.known.get(&Arc::as_ptr(resource)) {
             return known.clone();
         }
         let labels = stream_labels(resource, |_, _| {});
         let takes = |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches_labels(&labels));
-        let taken = self.selectors.is_empty() || self.selectors.iter().any(takes);
-        let labels = taken.then_some(labels);
+        let is_taken = self.selectors.is_empty() || self.selectors.iter().any(takes);
         self.held.push(resource.clone());
-        self.known.insert(Arc::as_ptr(resource), labels.clone());
-        labels
+        self.unpaid += 1;
+        self.known.insert(Arc::as_ptr(resource), (labels.clone(), is_taken));
+        (labels, is_taken)
     }
 }

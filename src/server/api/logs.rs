@@ -14,6 +14,9 @@
 //! `q` is the search box's language (`query::logs::parse`), or LogQL where it begins with `{`: a selector and its pipeline, whose lines
 //! and labels the records then show.
 //!
+//! A record has what was sent of it, typed. Where the sender gave no severity number, `severity_derived` names what its text or its body
+//! tell; `flags` are the eight bits of W3C's trace flags. `/export` has all that was sent, as OTLP.
+//!
 //! `query`, `start` and `end`, as other APIs say, mean `q`, `from` and `to`.
 //!
 //! Times are taken as `time_param` documents; ranges are half-open. Without `from` a range is the last hour before `to` (a trace: all

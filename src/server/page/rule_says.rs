@@ -5,9 +5,10 @@ use serde::Deserialize;
 use super::text::{one_line, shown};
 use crate::dry_run::Said;
 
-/// Messages shown, and characters of each of their texts.
-const MESSAGES_MAX: usize = 10;
-const TEXT_CHARS_MAX: usize = 3_000;
+/// Messages shown, fields of each, and characters of each of their texts: the page stays small.
+const MESSAGES_MAX: usize = 5;
+const FIELDS_MAX: usize = 6;
+const TEXT_CHARS_MAX: usize = 2_000;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -46,10 +47,14 @@ impl RuleSays {
             templates: message
                 .templates
                 .iter()
+                .take(FIELDS_MAX)
                 .map(|(field, text)| (one_line(field, 60), shown(text, TEXT_CHARS_MAX)))
                 .collect(),
             problems: message.problems.iter().map(|problem| one_line(problem, 400)).collect(),
         });
-        RuleSays { sentence: said.sentence().into(), messages: messages.collect(), trouble: String::new() }
+        let more = said.messages.len().saturating_sub(MESSAGES_MAX);
+        let more = if more > 0 { format!(" {more} more messages are not shown.") } else { String::new() };
+        let sentence = format!("{}{more}", said.sentence());
+        RuleSays { sentence, messages: messages.collect(), trouble: String::new() }
     }
 }

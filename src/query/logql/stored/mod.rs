@@ -72,32 +72,67 @@ fn queries_answer_alike_in_head_blocks_and_index() {
     }
 }
 
+/// Ten large records beside ninety small ones of another stream.
+fn few_large(after_ns: i64) -> LogBatch {
+    let resource =
+        |name: &str| Resource { attributes: vec![("service.name".into(), text(name))], ..Resource::default() };
+    let record = |resource: u32, at: i64, line: String| {
+        let time_ns = START_NS + after_ns + at;
+        (resource, 0, LogRecord { time_ns, body: AnyValue::Str(line), ..LogRecord::default() })
+    };
+    let many = (0..90).map(|at| record(0, at, "few".into()));
+    let large = (0..10).map(|at| record(1, at, "x".repeat(2_000)));
+    let resources = vec![resource("many"), resource("large")];
+    LogBatch { resources, scopes: vec![Scope::default()], records: many.chain(large).collect() }
+}
+
 #[test]
 fn streams_of_one_block_weigh_what_their_records_do() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let store = Store::open(Options::new(dir.path()), START_MS).unwrap();
     let tenant = store.tenant(&TenantId::default()).unwrap();
-    let resource =
-        |name: &str| Resource { attributes: vec![("service.name".into(), text(name))], ..Resource::default() };
-    let record = |resource: u32, at: i64, line: String| {
-        (resource, 0, LogRecord { time_ns: START_NS + at, body: AnyValue::Str(line), ..LogRecord::default() })
-    };
-    let many = (0..90).map(|at| record(0, at, "few".into()));
-    let large = (0..10).map(|at| record(1, at, "x".repeat(2_000)));
-    let resources = vec![resource("many"), resource("large")];
-    let batch = LogBatch { resources, scopes: vec![Scope::default()], records: many.chain(large).collect() };
-    runtime.block_on(tenant.submit_logs(batch)).unwrap();
+    runtime.block_on(tenant.submit_logs(few_large(0))).unwrap();
     for place in ["head", "block"] {
         for step_ns in [None, Some(S)] {
             let range = NsRange { start_ns: START_NS, end_ns: START_NS + S };
             let (found, _) = volumes(Some(&tenant.snapshot().unwrap()), &[], range, step_ns, &budget()).unwrap();
             let [large, many] = found.as_slice() else { panic!("{found:?}") };
             assert_eq!((large.records, many.records), (10, 90), "{place}");
-            assert!((20_000..25_000).contains(&large.bytes) && many.bytes < 10_000, "{place}: {found:?}");
+            assert!(
+                (20_000..21_000).contains(&large.bytes) && (3_000..4_000).contains(&many.bytes),
+                "{place}: {found:?}"
+            );
         }
         store.maintain(START_MS).unwrap();
         store.maintain(START_MS + 60 * 60_000).unwrap();
+    }
+}
+
+/// Of three blocks alike one is weighed, and tells what the others are likely to hold.
+#[test]
+fn streams_of_blocks_that_are_not_read_weigh_what_others_of_them_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = Store::open(Options::new(dir.path()), START_MS).unwrap();
+    let tenant = store.tenant(&TenantId::default()).unwrap();
+    for block in 0..3 {
+        runtime.block_on(tenant.submit_logs(few_large(block * 60 * S))).unwrap();
+        for minutes in [0, 30] {
+            store.maintain(START_MS + (block * 60 + minutes) * 60_000).unwrap();
+        }
+    }
+    let range = NsRange { start_ns: START_NS, end_ns: START_NS + 200 * S };
+    let snapshot = tenant.snapshot().unwrap();
+    for (step_ns, weighed_max) in [(None, 1 << 30), (None, 30_000), (Some(60 * S), 30_000), (None, 0)] {
+        let (found, stats) = streams::measured(Some(&snapshot), &[], range, step_ns, weighed_max, &budget()).unwrap();
+        let [large, many] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((large.records, many.records, large.chunks), (30, 270, 3));
+        let all = large.bytes + many.bytes;
+        // Before any was weighed all records are alike.
+        let share = if weighed_max == 0 { 8..=12 } else { 80..=90 };
+        assert!(share.contains(&(large.bytes * 100 / all)), "{weighed_max}: {found:?}");
+        assert!(step_ns.is_some() || stats.blocks_scanned == (weighed_max / 25_000).min(3), "{stats:?}");
     }
 }
 

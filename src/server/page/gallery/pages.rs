@@ -13,7 +13,7 @@ use super::super::metric_list::MetricList;
 use super::super::{
     alert_logs, alert_trace, alerts, changes, dashboard, empty, entity, entity_panels, explore, history_view, ingest,
     ingest_refused, ingest_senders, log_around, log_facets, log_patterns, logs, notifications, overview, rule,
-    rule_chart, status, text, threshold, what_if,
+    rule_chart, rule_says, status, text, threshold, what_if,
 };
 use super::content::*;
 
@@ -180,6 +180,17 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     page.attempts = history_view::attempt_rows(&attempts(), NOW_MS);
     let typed = what_if::Parameters { limit: HOSTILE.into(), wait: HOSTILE.into() };
     page.what_if = Some(what_if::WhatIf::new(&groups[0].rules[0].expr, 30_000, &typed));
+    let preview = |n: usize| notify::Preview {
+        receiver: "oncall".into(),
+        channel: format!("oncall/{HOSTILE}[{n}]"),
+        title: HOSTILE.into(),
+        text: HOSTILE.repeat(200),
+        templates: (0..9).map(|field| (format!("{HOSTILE}{field}"), HOSTILE.repeat(200))).collect(),
+        problems: vec![HOSTILE.into()],
+    };
+    let run = rules::DryRun { instances: groups[0].rules[0].instances.clone(), holds: true };
+    let said = crate::dry_run::Said { run, messages: (0..9).map(preview).collect(), is_shadow: false };
+    page.says = Some(rule_says::RuleSays::new(Ok(said)));
     out.push(("rule", html(&page)));
 
     let (fired, rule_of_it) = (&groups[0].rules[0].instances[0], &groups[0].rules[0]);

@@ -106,7 +106,7 @@ enum Verb {
     /// Read everything in a data folder that no server uses, and say what is damaged.
     #[command(
         after_help = "Examples:\n  binnacle verify --data /var/lib/binnacle\n  binnacle verify --data /var/lib/binnacle --rebuild-index\n\n\
-        Exits with 1 when something is damaged. Day files that cannot be opened are set aside, as serve would do."
+        Exits with 1 when something is damaged. Files that cannot be read are set aside, as serve would do."
     )]
     Verify(verify::VerifyArgs),
     /// Try out who is told of alerts, and how.

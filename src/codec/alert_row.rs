@@ -1,4 +1,4 @@
-//! Primitives of the rows in `alerts.redb` and `accounts.redb`: varints, length-prefixed text, little-endian floats.
+//! Primitives of the rows in `alerts.redb` and `node.redb`: varints, length-prefixed text, little-endian floats.
 //!
 //! Rows are short and read whole, so there is no offset table. Reading garbage is an error, never a panic: every length is
 //! checked against what is left before anything is allocated.

@@ -23,7 +23,7 @@ static INTAKE_STOPPED: Gauge =
 static TENANTS: Gauge = Gauge::new("binnacle_store_tenants", "Tenants.", &[]);
 static FAILED_TENANTS: Gauge = Gauge::new("binnacle_store_failed_tenants", "Tenants that cannot be opened.", &[]);
 static SET_ASIDE_FILES: Gauge =
-    Gauge::new("binnacle_store_set_aside_files", "Damaged day files that are set aside, all tenants.", &[]);
+    Gauge::new("binnacle_store_set_aside_files", "Damaged files that are set aside, all tenants.", &[]);
 static DAMAGED_LOG_BLOCKS: Gauge = Gauge::new(
     "binnacle_store_damaged_log_blocks",
     "Log blocks that cannot be read, as far as they were met, all tenants.",

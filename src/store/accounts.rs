@@ -1,4 +1,4 @@
-//! API tokens (`accounts.redb`): only their hashes are stored.
+//! API tokens (`node.redb`): only their hashes are stored.
 //!
 //! The key of a token is the SHA-256 of its secret. A plain hash is enough, since a secret is 256 random bits and nobody
 //! can guess it from its hash; and a look-up by hash tells an attacker nothing by its timing.
@@ -101,10 +101,12 @@ impl Accounts {
     /// Opens or makes the file.
     ///
     /// # Errors
-    /// `NewerStore` when a newer release wrote it; `InUse` when another program has it open; `Redb` when it cannot be opened.
+    /// `NewerStore` when a newer release wrote it; `InUse` when another program has it open; `Corrupt` when it is damaged, since who may
+    /// come in is not for a program to guess; `Redb` when it cannot be opened.
     pub fn open(path: &Path) -> Result<Accounts, StoreError> {
-        let failed = failed::<redb::Error>("opening accounts");
+        crate::file::refuse_empty(path)?;
         let name = path.display().to_string();
+        let failed = failed::<redb::Error>("opening accounts", &name);
         let path = path.to_path_buf();
         let db = SmallDatabase::new(move || Database::builder().set_cache_size(CACHE_BYTES).create(&path));
         let db = db.map_err(|error| match error {
@@ -137,7 +139,7 @@ impl Accounts {
         let secret = format!("{SECRET_PREFIX}{}", random_hex::<SECRET_BYTES>()?);
         let token =
             Token { id: random_hex::<6>()?, name: name.into(), scope, tenant: tenant.clone(), created_ms: now_ms };
-        let written = self.insert(&secret, &token).map_err(failed(DOING))?;
+        let written = self.insert(&secret, &token).map_err(self.failed(DOING))?;
         if !written {
             let message = format!("there are {TOKENS_MAX} tokens already; revoke some first");
             return Err(StoreError::TooMuch { message });
@@ -150,13 +152,13 @@ impl Accounts {
         if secret.len() > SECRET_BYTES_MAX {
             return Ok(None);
         }
-        let row = self.row(secret).map_err(failed("reading a token"))?;
+        let row = self.row(secret).map_err(self.failed("reading a token"))?;
         row.map(|row| decode(&row).map_err(|error| corrupt(&self.inner.path, &error))).transpose()
     }
 
     /// By time of creation.
     pub fn tokens(&self) -> Result<Vec<Token>, StoreError> {
-        let rows = self.rows().map_err(failed("reading tokens"))?;
+        let rows = self.rows().map_err(self.failed("reading tokens"))?;
         let mut tokens = rows
             .iter()
             .map(|(_, row)| decode(row).map_err(|error| corrupt(&self.inner.path, &error)))
@@ -167,19 +169,23 @@ impl Accounts {
 
     /// Runs while the file stays as it is.
     pub(crate) fn while_unchanged<T>(&self, job: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.inner.db.hold(job).map_err(failed("holding accounts"))?
+        self.inner.db.hold(job).map_err(self.failed("holding accounts"))?
     }
 
     /// Whether there was one.
     pub fn revoke_token(&self, id: &str) -> Result<bool, StoreError> {
         const DOING: &str = "revoking a token";
-        for (key, row) in self.rows().map_err(failed(DOING))? {
+        for (key, row) in self.rows().map_err(self.failed(DOING))? {
             if decode(&row).map_err(|error| corrupt(&self.inner.path, &error))?.id == id {
-                self.remove(key).map_err(failed(DOING))?;
+                self.remove(key).map_err(self.failed(DOING))?;
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    fn failed(&self, doing: &'static str) -> impl Fn(redb::Error) -> StoreError {
+        failed(doing, &self.inner.path)
     }
 
     fn insert(&self, secret: &str, token: &Token) -> Result<bool, redb::Error> {
@@ -283,7 +289,7 @@ mod tests {
     #[test]
     fn a_token_is_known_by_its_secret_until_revoked() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("accounts.redb");
+        let path = dir.path().join("node.redb");
         let tenant = TenantId::new("vessel-7").unwrap();
         let accounts = Accounts::open(&path).unwrap();
         let (first, secret) = accounts.create_token("collector", Scope::Ingest, &tenant, 5).unwrap();
@@ -291,7 +297,7 @@ mod tests {
         assert!(secret.starts_with("bnc_") && secret.len() == 4 + 64, "{secret}");
         assert_ne!(secret, other);
         let refused = Accounts::open(&path).err().unwrap();
-        assert!(matches!(&refused, StoreError::InUse { path: named } if named.contains("accounts.redb")), "{refused}");
+        assert!(matches!(&refused, StoreError::InUse { path: named } if named.contains("node.redb")), "{refused}");
         drop(accounts);
 
         let accounts = Accounts::open(&path).unwrap();

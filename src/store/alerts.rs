@@ -6,11 +6,13 @@
 
 mod database;
 mod history;
+mod opening;
 mod reserve;
 mod silences;
 mod tables;
 
 pub(crate) use database::SmallDatabase;
+pub(crate) use opening::{ALERTS_FILE, set_aside};
 pub use silences::SilenceChange;
 pub(crate) use tables::{corrupt, failed, newer};
 
@@ -75,8 +77,9 @@ impl Alerts {
     /// Opens or makes the file.
     ///
     /// # Errors
-    /// `NewerStore` when a newer release wrote it; `Redb` when it cannot be opened.
+    /// `NewerStore` when a newer release wrote it; `Corrupt` when it is damaged; `Redb` when it cannot be opened.
     pub fn open(path: &Path) -> Result<Alerts, StoreError> {
+        crate::file::refuse_empty(path)?;
         let name = path.display().to_string();
         let reserve = reserve::Reserve::beside(path);
         let path = path.to_path_buf();
@@ -93,7 +96,7 @@ impl Alerts {
 
     /// Runs while the file stays as it is.
     pub(crate) fn while_unchanged<T>(&self, job: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.inner.db.hold(job).map_err(tables::failed("holding alert state"))?
+        self.inner.db.hold(job).map_err(self.failed("holding alert state"))?
     }
 
     fn open_beside(
@@ -101,12 +104,38 @@ impl Alerts {
         open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
         name: &str,
     ) -> Result<Alerts, StoreError> {
-        let db = SmallDatabase::new(open).map_err(tables::failed("opening alert state"))?;
+        let db = SmallDatabase::new(open).map_err(tables::failed("opening alert state", name))?;
         tables::prepare(&db, name, FORMAT_VERSION)?;
         let inner = Inner { db, path: name.into(), noticed: Notify::new(), changes: AtomicU64::new(0), reserve };
         // Notices may have been left by an earlier run.
         inner.noticed.notify_one();
         Ok(Alerts { inner: Arc::new(inner) })
+    }
+
+    /// Reads all that alerting goes on from: everything but the history.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row is none, which checksums of pages do not tell.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.instances()?;
+        self.last_slots()?;
+        self.cursors()?;
+        self.notices(usize::MAX)?;
+        self.intents()?;
+        self.heartbeats()?;
+        self.silences()?;
+        self.acks()?;
+        self.pushed_alerts().map(drop)
+    }
+
+    /// Reads the history, all of it.
+    ///
+    /// # Errors
+    /// As [`Alerts::check`].
+    pub(crate) fn check_history(&self) -> Result<(), StoreError> {
+        self.transitions(i64::MAX, usize::MAX)?;
+        self.attempts(i64::MAX, usize::MAX)?;
+        self.audit(i64::MAX, usize::MAX).map(drop)
     }
 
     /// Every instance, in no order.
@@ -125,7 +154,7 @@ impl Alerts {
             }
             Ok(out)
         });
-        read.map_err(tables::failed("reading evaluated slots"))
+        read.map_err(self.failed("reading evaluated slots"))
     }
 
     /// How far each rule of log events has handled the intake, by rule.
@@ -138,7 +167,7 @@ impl Alerts {
             }
             Ok(out)
         });
-        read.map_err(tables::failed("reading cursors of log events"))
+        read.map_err(self.failed("reading cursors of log events"))
     }
 
     /// Notes that groups were evaluated at these slots though nothing changed, so that a later start knows since when nobody
@@ -240,14 +269,14 @@ impl Alerts {
     /// Newest first, at most `max`, of times before `before_ms`.
     pub fn transitions(&self, before_ms: i64, max: usize) -> Result<Vec<Transition>, StoreError> {
         let rows = self.inner.db.read(|txn| history::newest(txn, history::TRANSITIONS, before_ms, max));
-        let rows = rows.map_err(tables::failed("reading alert history"))?;
+        let rows = rows.map_err(self.failed("reading alert history"))?;
         rows.iter().map(|row| self.decoded(alert::decode_transition(row))).collect()
     }
 
     /// Newest first, at most `max`, of times before `before_ms`.
     pub fn attempts(&self, before_ms: i64, max: usize) -> Result<Vec<Attempt>, StoreError> {
         let rows = self.inner.db.read(|txn| history::newest(txn, history::ATTEMPTS, before_ms, max));
-        let rows = rows.map_err(tables::failed("reading notification history"))?;
+        let rows = rows.map_err(self.failed("reading notification history"))?;
         rows.iter().map(|row| self.decoded(alert::decode_attempt(row))).collect()
     }
 
@@ -255,7 +284,7 @@ impl Alerts {
     pub fn trim_history(&self, before_ms: i64) -> Result<(), StoreError> {
         const DOING: &str = "trimming alert history";
         // Asked first, since a loop calls this often and an fsync for nothing wears the disk.
-        match self.inner.db.read(|txn| history::has_before(txn, before_ms)).map_err(tables::failed(DOING))? {
+        match self.inner.db.read(|txn| history::has_before(txn, before_ms)).map_err(self.failed(DOING))? {
             true => self.write(DOING, |txn| history::trim(txn, before_ms)),
             false => Ok(()),
         }
@@ -283,7 +312,7 @@ impl Alerts {
             }
             Ok(out)
         });
-        read.map_err(tables::failed("reading heartbeats"))
+        read.map_err(self.failed("reading heartbeats"))
     }
 
     /// Returns when notices may have been written since the last call. For one waiting task.
@@ -305,7 +334,7 @@ impl Alerts {
             }
             Ok(out)
         });
-        read.map_err(tables::failed(doing))
+        read.map_err(self.failed(doing))
     }
 
     fn write(
@@ -320,7 +349,7 @@ impl Alerts {
             tracing::warn!(file = self.inner.path, "the disk is full: alert state goes on in its reserved space");
             written = self.inner.db.write(&change);
         }
-        written.map_err(tables::failed(doing))
+        written.map_err(self.failed(doing))
     }
 
     /// Keeps space for alert state while the disk is not full; to be asked for again from time to time, as it is given up when
@@ -330,6 +359,10 @@ impl Alerts {
         reserve
             .keep()
             .map_err(|source| StoreError::Unavailable { reason: format!("keeping space for alert state: {source}") })
+    }
+
+    fn failed(&self, doing: &'static str) -> impl Fn(redb::Error) -> StoreError {
+        tables::failed(doing, &self.inner.path)
     }
 
     fn decoded<T>(&self, row: Result<T, alert::RowError>) -> Result<T, StoreError> {

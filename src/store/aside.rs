@@ -11,8 +11,8 @@ use crate::error::describe;
 use crate::file::{disk_bytes, io_error, make_dir, sync_dir};
 
 pub(crate) const DIRECTORY: &str = "set-aside";
-/// Files of one day that are kept; one more means that the disk is failing, and the day is left as it is.
-const FILES_A_DAY_MAX: u32 = 10;
+/// Files of one day that are kept, and of alert state; one more means that the disk is failing, and the file is left as it is.
+const FILES_OF_A_NAME_MAX: u32 = 10;
 
 /// A file that was set aside.
 #[derive(Debug, Clone)]
@@ -44,19 +44,23 @@ impl Aside {
 
 /// Files set aside earlier below the directory of the days.
 pub(crate) fn list(days_dir: &Path, what: &'static str) -> Result<Vec<Aside>, StoreError> {
-    let dir = days_dir.join(DIRECTORY);
-    let entries = match std::fs::read_dir(&dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io_error("list", &dir, error)),
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| io_error("list", &dir, error))?.path();
+    for path in put_away_before(days_dir)? {
         let day = path.file_name().and_then(|name| name.to_str()).and_then(|name| Day::parse(name.split('.').next()?));
         found.extend(day.map(|day| Aside { what, day, path, reason: None }));
     }
     Ok(found)
+}
+
+/// Whatever was put away of a directory.
+pub(crate) fn put_away_before(from_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let dir = from_dir.join(DIRECTORY);
+    let failed = |error| io_error("list", &dir, error);
+    match std::fs::read_dir(&dir) {
+        Ok(entries) => entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// Moves a day's file away after the error that says it cannot be read; `forget` closes the store's own handle of it before.
@@ -67,21 +71,28 @@ pub(crate) fn put(
     error: &StoreError,
     forget: impl FnOnce(),
 ) -> Result<Aside, StoreError> {
-    let dir = days_dir.join(DIRECTORY);
+    let path = put_away(days_dir, from, forget)?;
+    Ok(Aside { what, day, path, reason: Some(describe(error)) })
+}
+
+/// Moves a file to the directory beside it, under a name of its own there; `forget` closes the store's own handle of it before.
+pub(crate) fn put_away(from_dir: &Path, from: &Path, forget: impl FnOnce()) -> Result<PathBuf, StoreError> {
+    let dir = from_dir.join(DIRECTORY);
     make_dir(&dir)?;
-    let free = (1..=FILES_A_DAY_MAX)
-        .map(|number| if number == 1 { format!("{day}.redb") } else { format!("{day}.{number}.redb") })
+    let stem = from.file_stem().unwrap_or_default().to_string_lossy();
+    let free = (1..=FILES_OF_A_NAME_MAX)
+        .map(|number| if number == 1 { format!("{stem}.redb") } else { format!("{stem}.{number}.redb") })
         .map(|name| dir.join(name))
         .find(|path| !path.exists());
     let Some(path) = free else {
-        let reason = format!("{FILES_A_DAY_MAX} files of {day} are in {} already; remove some", dir.display());
+        let reason = format!("{FILES_OF_A_NAME_MAX} files of {stem} are in {} already; remove some", dir.display());
         return Err(StoreError::Unavailable { reason });
     };
     forget();
     std::fs::rename(from, &path).map_err(|error| io_error("rename", from, error))?;
     sync_dir(&dir)?;
-    sync_dir(days_dir)?;
-    Ok(Aside { what, day, path, reason: Some(describe(error)) })
+    sync_dir(from_dir)?;
+    Ok(path)
 }
 
 /// Removes the files of days before `day`, and tells the days.

@@ -104,7 +104,7 @@ impl Tenant {
     /// One of its files between two commits; `None` when it is gone by now.
     fn copy_file(&self, file: &Path, into: &Path, name: PathBuf) -> Result<Option<Entry>, StoreError> {
         let path = self.0.dir.join(file);
-        if file == Path::new(crate::tenant::ALERTS_FILE) {
+        if file == Path::new(crate::alerts::ALERTS_FILE) {
             return self.alerts()?.while_unchanged(|| copy(&path, into, name)).map(Some);
         }
         // Nothing is dropped while this is held, so what is there now is there to the end.

@@ -5,9 +5,11 @@
 //! replay after a crash adds nothing twice. Layout: `FORMAT.md`.
 
 mod aside;
+mod exemplars;
 mod names;
 mod read;
 mod rollup;
+mod rollup_read;
 mod rows;
 mod runs;
 mod settle;
@@ -19,13 +21,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::time::Day;
-use model::{Exemplar, MsRange};
 use parking_lot::{Mutex, RwLock};
-use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use roaring::RoaringBitmap;
 
 use crate::columns::Columns;
-use crate::exemplars::{Key, OfDay, Row};
+use crate::exemplars::Row;
 use crate::file::{Files, OpenFile, corrupt, disk_bytes, guarded, io_error, redb_error};
 use crate::index::day::DayIndex;
 use crate::index::write::LabelsOf;
@@ -33,15 +34,14 @@ use crate::limits::DAY_CACHE_BYTES;
 use crate::{ReadGuard, StoreError, index};
 
 use crate::aside::Aside;
+use exemplars::EXEMPLARS;
 pub(crate) use read::Wanted;
 pub use rollup::STEP_MS;
+pub(crate) use rollup_read::OfRollup;
 pub(crate) use runs::NewRun;
 pub(crate) use settle::Unsettled;
 pub(crate) use summary::Summary;
 use summary::{put_summary, read_summary};
-
-/// Series, time in ms, hash of the row → exemplar; no table before the first.
-const EXEMPLARS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("exemplars");
 
 pub(crate) struct Days {
     files: Arc<Files>,
@@ -254,44 +254,6 @@ impl Days {
         Ok(())
     }
 
-    /// Appends the exemplars of `series[n]` within the range to `out[n]`, each series' in order of time.
-    pub(crate) fn exemplars(
-        &self,
-        series: &[u32],
-        range: MsRange,
-        out: &mut [Vec<(Key, Exemplar)>],
-    ) -> Result<(), StoreError> {
-        let days = Day::of_ms(range.start_ms)..=Day::of_ms(range.end_ms);
-        let files: Vec<PathBuf> = self.known.read().range(days).map(|(_, file)| file.path.clone()).collect();
-        for path in files {
-            let database = self.files.get(&path, DAY_CACHE_BYTES)?;
-            let wrap = |error: redb::Error| redb_error("reading exemplars", &path, error);
-            let Some(table) = exemplar_table(&database).map_err(wrap)? else { continue };
-            for (number, out) in series.iter().zip(out.iter_mut()) {
-                let keys = (*number, range.start_ms, 0)..=(*number, range.end_ms, u64::MAX);
-                for row in table.range(keys).map_err(|error| wrap(error.into()))? {
-                    let (key, row) = row.map_err(|error| wrap(error.into()))?;
-                    let exemplar = codec::exemplar::decode_row(key.value().1, row.value())
-                        .map_err(|error| corrupt(&path, format!("exemplar of series {number}: {error}")))?;
-                    out.push((key.value(), exemplar));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// How many exemplars the day's file has.
-    pub(crate) fn count_exemplars(&self, day: Day, into: &mut OfDay) -> Result<(), StoreError> {
-        let Some(path) = self.known.read().get(&day).map(|file| file.path.clone()) else { return Ok(()) };
-        let database = self.files.get(&path, DAY_CACHE_BYTES)?;
-        let wrap = |error: redb::Error| redb_error("counting exemplars", &path, error);
-        let Some(table) = exemplar_table(&database).map_err(wrap)? else { return Ok(()) };
-        for row in table.iter().map_err(|error| wrap(error.into()))? {
-            into.add(row.map_err(|error| wrap(error.into()))?.0.value().0);
-        }
-        Ok(())
-    }
-
     /// Removes the files of days before `day`, set aside or not; their space is free at once, or when their last reader ends.
     pub(crate) fn drop_before(&self, day: Day) -> Result<Vec<Day>, StoreError> {
         let old: Vec<(Day, PathBuf)> =
@@ -377,13 +339,4 @@ fn put_pages(txn: &redb::WriteTransaction, seq: u64, pages: Vec<codec::page::Pac
         table.insert((seq, page.series, page.part), page.bytes.as_slice())?;
     }
     Ok(())
-}
-
-/// `None` before the day's first exemplar.
-fn exemplar_table(database: &Database) -> Result<Option<ReadOnlyTable<Key, &'static [u8]>>, redb::Error> {
-    match database.begin_read()?.open_table(EXEMPLARS) {
-        Ok(table) => Ok(Some(table)),
-        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -181,9 +181,8 @@ fn open_file(options: &Options, path: &Path, cache_bytes: usize) -> Result<Datab
 }
 
 fn open_redb(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    // A file is whole before it has its name, and redb would take an empty one for a new one.
-    if options.backend.is_none() && std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
-        return Err(corrupt(path, "it is empty".into()));
+    if options.backend.is_none() {
+        refuse_empty(path)?;
     }
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes);
@@ -197,6 +196,12 @@ fn open_redb(options: &Options, path: &Path, cache_bytes: usize) -> Result<Datab
         Some(backend) => backend.0(&builder, path),
     };
     opened.map_err(|error| open_error(path, error))
+}
+
+/// A file is whole before it has its name, and redb would take an empty one for a new one.
+pub(crate) fn refuse_empty(path: &Path) -> Result<(), StoreError> {
+    let is_empty = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
+    if is_empty { Err(corrupt(path, "it is empty".into())) } else { Ok(()) }
 }
 
 fn open_existing(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
@@ -289,9 +294,7 @@ pub(crate) fn io_error(doing: &str, path: &Path, source: std::io::Error) -> Stor
 /// What a failed redb operation on a file means to the caller.
 pub(crate) fn redb_error(doing: &'static str, path: &Path, error: redb::Error) -> StoreError {
     match error {
-        redb::Error::Io(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
-            corrupt(path, source.to_string())
-        }
+        redb::Error::Io(source) if is_no_database(&source) => corrupt(path, source.to_string()),
         redb::Error::Io(source) => io_error(doing, path, source),
         redb::Error::Corrupted(reason) => corrupt(path, reason),
         other => StoreError::Redb { doing, source: Box::new(other) },
@@ -304,10 +307,7 @@ pub(crate) fn corrupt(path: &Path, reason: String) -> StoreError {
 
 fn open_error(path: &Path, error: redb::DatabaseError) -> StoreError {
     match error {
-        // What is no redb file at all, or a part of one.
-        redb::DatabaseError::Storage(redb::StorageError::Io(source))
-            if matches!(source.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
-        {
+        redb::DatabaseError::Storage(redb::StorageError::Io(source)) if is_no_database(&source) => {
             corrupt(path, source.to_string())
         }
         redb::DatabaseError::Storage(redb::StorageError::Io(source)) => io_error("open", path, source),
@@ -316,6 +316,11 @@ fn open_error(path: &Path, error: redb::DatabaseError) -> StoreError {
         },
         other => corrupt(path, other.to_string()),
     }
+}
+
+/// What redb says of a file that is none of its own, or a part of one.
+fn is_no_database(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
 }
 
 /// Bytes a file takes on the disk: its blocks, not its length. 0 when it cannot be asked.

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use redb::{ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use crate::StoreError;
-use crate::file::{Files, OpenFile, UNFINISHED, disk_bytes, redb_error};
+use crate::file::{Files, OpenFile, UNFINISHED, disk_bytes, guarded, redb_error};
 use crate::limits::{INTAKE_CACHE_BYTES, TRIM_BYTES_MAX};
 use crate::pieces::pieces;
 use crate::series::Catalogue;
@@ -47,6 +47,9 @@ const NEXT_SERIES: &str = "next_series";
 const DAY: &str = "day";
 const DAY_SERIES: &str = "day_series";
 
+/// Damaged records that are told one by one; further ones are only counted and logged.
+const DAMAGE_TOLD_MAX: usize = 20;
+
 static DAMAGED: Counter = Counter::new(
     "binnacle_store_damaged_records_total",
     "Records of intake logs that could not be read at a start and were set aside.",
@@ -63,6 +66,8 @@ pub(crate) struct IntakeLog {
     made: AtomicBool,
     /// Bytes written to the file since it was made, or since it was opened and as many as it takes then.
     written: AtomicU64,
+    /// What was lost at this start, in words.
+    damage: Mutex<Vec<String>>,
 }
 
 /// Where numbering goes on.
@@ -86,6 +91,7 @@ impl IntakeLog {
             records: Mutex::default(),
             made: AtomicBool::new(false),
             written: AtomicU64::new(0),
+            damage: Mutex::default(),
         };
         let loaded = log.load(catalogue)?;
         log.written.store(disk_bytes(&log.path), Ordering::Relaxed);
@@ -96,9 +102,26 @@ impl IntakeLog {
         &self.path
     }
 
+    /// What of the log could not be read since the program started, each in one line that names the file.
+    pub(crate) fn damage(&self) -> Vec<String> {
+        self.damage.lock().clone()
+    }
+
+    pub(crate) fn note_damage(&self, what: &str) {
+        let mut damage = self.damage.lock();
+        if damage.len() < DAMAGE_TOLD_MAX {
+            damage.push(format!("{}: {what}", self.path.display()));
+        }
+    }
+
     /// Bytes of the records in the log.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Runs what reads or writes the file: redb asserts on some damage, and neither a writer nor a start may end by that.
+    fn guarded<T>(&self, doing: &'static str, job: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        guarded(&self.path, || job().map_err(|error| redb_error(doing, &self.path, error)))
     }
 
     fn database(&self) -> Result<Arc<OpenFile>, StoreError> {
@@ -142,7 +165,7 @@ impl IntakeLog {
             txn.commit()?;
             Ok(())
         };
-        write().map_err(|error| redb_error("writing an intake log", &self.path, error))?;
+        self.guarded("writing an intake log", write)?;
         self.made.store(true, Ordering::Relaxed);
         let bytes = record.len() as u64;
         self.records.lock().push_back((last_seq, bytes));
@@ -186,7 +209,7 @@ impl IntakeLog {
             txn.commit()?;
             Ok(())
         };
-        write().map_err(|error| redb_error("trimming an intake log", &self.path, error))?;
+        self.guarded("trimming an intake log", write)?;
         self.records.lock().drain(..count);
         self.bytes.fetch_sub(bytes.min(self.bytes()), Ordering::Relaxed);
         Ok(more)
@@ -207,7 +230,7 @@ impl IntakeLog {
             txn.commit()?;
             Ok(())
         };
-        write().map_err(|error| redb_error("writing an intake log", &self.path, error))
+        self.guarded("writing an intake log", write)
     }
 }
 

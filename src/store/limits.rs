@@ -177,6 +177,9 @@ pub const INDEX_CACHE_BYTES: usize = 32 << 20;
 pub const FIND_DAYS: usize = 2;
 pub const FIND_SERIES_MAX: u64 = 1 << 20;
 
+/// Bytes of the log index that one round of upkeep reads after a start to see that they are whole: some 50 ms.
+pub const INDEX_CHECK_ROUND_BYTES: u64 = 64 << 20;
+
 /// How long a series stays in memory after its last sample was written out, in ms: most that pause come back within it.
 pub const IDLE_MS: i64 = 3_600_000;
 

@@ -253,13 +253,13 @@ impl Store {
         self.open_tenants().is_empty().then(|| self.failed_tenants().into_iter().next()).flatten()
     }
 
-    /// What somebody must look at though the store goes on: tenants that cannot be opened, damaged files that were set aside, damaged log
-    /// blocks. In words; also what `/ready` says.
+    /// What somebody must look at though the store goes on: tenants that cannot be opened, damaged files that were set aside, records lost
+    /// at the start, damaged log blocks. In words; also what `/ready` says.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.failed_tenants();
         for tenant in self.open_tenants() {
             let set_aside = tenant.0.set_aside();
-            let damaged = tenant.0.logs.damage();
+            let damaged = tenant.0.intake.damage().into_iter().chain(tenant.0.logs.damage());
             warnings.extend(set_aside.into_iter().chain(damaged).map(|what| format!("tenant {}: {what}", tenant.id())));
         }
         warnings

@@ -1,5 +1,7 @@
 //! One consistent view of a tenant, for as long as a query takes.
 
+mod samples;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -9,9 +11,8 @@ use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
 use crate::cardinality::{Cardinality, Tally};
-use crate::columns::Columns;
-use crate::days::{Summary, Wanted};
-use crate::head::{Head, SAMPLE_BYTES};
+use crate::days::Summary;
+use crate::head::Head;
 use crate::index::day::DayIndex;
 use crate::index::matching::{Numbers, Postings as _, matching};
 use crate::tenant::Inner;
@@ -213,93 +214,6 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Samples of these series within the range (both ends included), in the order of `ids`. Of days whose samples are gone, those
-    /// that their rollup kept.
-    pub fn read(
-        &self,
-        ids: &[SeriesId],
-        range: MsRange,
-        guard: &mut dyn ReadGuard,
-    ) -> Result<Vec<Samples>, StoreError> {
-        self.read_rollup(ids, range, (Rollup::Samples, false), guard)
-    }
-
-    /// Whether any day in the range would be read from its rollup: one whose samples are gone, or, if a rollup is `wanted`, one that has
-    /// all of its day.
-    pub fn is_rolled_up(&self, range: MsRange, wanted: bool) -> Result<bool, StoreError> {
-        Ok(!self.rolled_up(range, wanted)?.is_empty())
-    }
-
-    fn rolled_up(&self, range: MsRange, wanted: bool) -> Result<BTreeSet<Day>, StoreError> {
-        let mut found = BTreeSet::new();
-        for day in self.tenant.rollups.days() {
-            if Day::of_ms(range.start_ms) <= day && day <= Day::of_ms(range.end_ms) {
-                let alone = self.tenant.rollups.summary(day)?.alone.is_some();
-                if alone || wanted && self.tenant.rollup_covers(day)? {
-                    found.insert(day);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// As [`Snapshot::read`], one column of days that are rolled up: of those whose samples are gone, and, if it is `wanted`, of
-    /// those whose rollup has all of their day. Other days give their samples.
-    pub fn read_rollup(
-        &self,
-        ids: &[SeriesId],
-        range: MsRange,
-        (column, wanted): (Rollup, bool),
-        guard: &mut dyn ReadGuard,
-    ) -> Result<Vec<Samples>, StoreError> {
-        let (numbers, ends) = self.numbers_of(ids);
-        let mut columns: Vec<Columns> = Vec::new();
-        columns.resize_with(numbers.len(), Columns::default);
-        if range.start_ms <= range.end_ms {
-            let rolled_up = self.rolled_up(range, wanted)?;
-            let mut whole = BTreeSet::new();
-            for day in &rolled_up {
-                if self.tenant.rollups.summary(*day)?.alone.is_none() {
-                    whole.insert(*day);
-                }
-            }
-            let left_out = |day: Day| whole.contains(&day);
-            let wanted = Wanted { series: &numbers, range, column, flushed_seq: self.view.flushed_seq };
-            self.tenant.days.read(wanted, &left_out, guard, &mut columns)?;
-            if column == Rollup::Count {
-                columns.iter_mut().for_each(Columns::count);
-            }
-            for day in rolled_up {
-                self.tenant.rollups.read_column(day, column, &numbers, range, guard, &mut columns)?;
-            }
-        }
-        let mut columns = columns.into_iter();
-        let mut samples = Vec::with_capacity(ids.len());
-        let mut start = 0;
-        for end in ends {
-            let numbers = &numbers[start..end];
-            start = end;
-            // A day has a label set under one number, so what its numbers have in the day files lies on different days.
-            let mut all = columns.by_ref().take(numbers.len()).reduce(Columns::chain).unwrap_or_default();
-            let of_days = all.values.len();
-            if range.start_ms <= range.end_ms {
-                for head in self.view.heads() {
-                    for number in numbers {
-                        let weight = head.read(*number, self.view.applied_seq, range, &mut all) as u64;
-                        if weight > 0 {
-                            guard.spend(weight, weight * SAMPLE_BYTES as u64)?;
-                        }
-                    }
-                }
-            }
-            if column == Rollup::Count {
-                all.count_from(of_days);
-            }
-            samples.push(all.settle());
-        }
-        Ok(samples)
-    }
-
     /// Exemplars of these series within the range (both ends included), each series' in order of time, in the order of `ids`.
     pub fn exemplars(&self, ids: &[SeriesId], range: MsRange) -> Result<Vec<Vec<Exemplar>>, StoreError> {
         let (numbers, ends) = self.numbers_of(ids);
@@ -307,7 +221,15 @@ impl Snapshot {
             return Ok(vec![Vec::new(); ids.len()]);
         }
         let mut found = vec![Vec::new(); numbers.len()];
-        self.tenant.days.exemplars(&numbers, range, &mut found)?;
+        self.tenant.days.exemplars(&numbers, range, &|_| false, &mut found)?;
+        // A rollup beside its samples has the same.
+        let mut beside = BTreeSet::new();
+        for day in self.tenant.rollups.days() {
+            if self.tenant.rollups.summary(day)?.alone.is_none() {
+                beside.insert(day);
+            }
+        }
+        self.tenant.rollups.exemplars(&numbers, range, &|day| beside.contains(&day), &mut found)?;
         let mut found = numbers.iter().zip(found);
         let mut start = 0;
         let mut exemplars = Vec::with_capacity(ids.len());

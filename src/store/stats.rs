@@ -17,7 +17,7 @@ pub struct TenantStats {
     pub newest_sample_ms: Option<i64>,
     pub oldest_log_ns: Option<i64>,
     pub newest_log_ns: Option<i64>,
-    /// Damaged day files that wait for somebody to look at them.
+    /// Damaged files that wait for somebody to look at them.
     pub set_aside_files: u64,
     /// Log blocks that cannot be read, as far as they were met.
     pub damaged_log_blocks: u64,

@@ -17,8 +17,9 @@ use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 use tokio::sync::{oneshot, watch};
 
+use crate::alerts::{ALERTS_FILE, set_aside};
 use crate::days::Days;
-use crate::file::{Files, corrupt, disk_bytes, make_dir, make_whole};
+use crate::file::{Files, corrupt, disk_bytes, make_dir};
 use crate::head::Head;
 use crate::intake::{IntakeLog, Numbers};
 use crate::logs::counts::{LogCounts, count};
@@ -79,9 +80,6 @@ pub(crate) struct Inner {
     pub(crate) log_streams: Mutex<DayStreams>,
     pub(crate) log_counts: LogCounts,
 }
-
-/// The file of a tenant's alert state.
-pub(crate) const ALERTS_FILE: &str = "alerts.redb";
 
 /// Directory of rollups, below the day files.
 const ROLLUPS: &str = "5m";
@@ -250,21 +248,17 @@ impl Tenant {
 
     /// As [`Tenant::alerts`], where there is any; asking makes none.
     pub fn existing_alerts(&self) -> Result<Option<Alerts>, StoreError> {
-        let is_there = self.0.alerts.lock().is_some() || self.0.dir.join("alerts.redb").exists();
+        let is_there = self.0.alerts.lock().is_some() || self.0.dir.join(ALERTS_FILE).exists();
         if is_there { self.alerts().map(Some) } else { Ok(None) }
     }
 
-    /// The tenant's alert state; its file is opened at first use.
+    /// The tenant's alert state; its file is opened at first use. One that is damaged is set aside then, and another begun.
     pub fn alerts(&self) -> Result<Alerts, StoreError> {
         let mut alerts = self.0.alerts.lock();
         if let Some(open) = &*alerts {
             return Ok(open.clone());
         }
-        let path = self.0.dir.join(ALERTS_FILE);
-        if !path.exists() {
-            make_whole(&path, |unfinished| Alerts::open(unfinished).map(drop))?;
-        }
-        let open = Alerts::open(&path)?;
+        let open = Alerts::of_tenant(&self.0.dir)?;
         *alerts = Some(open.clone());
         Ok(open)
     }
@@ -275,9 +269,10 @@ impl Tenant {
 }
 
 impl Inner {
-    /// Day files that could not be read, in words.
+    /// Files that could not be read, in words.
     pub(crate) fn set_aside(&self) -> Vec<String> {
-        let mut files = self.days.set_aside_files();
+        let mut files = set_aside(&self.dir);
+        files.extend(self.days.set_aside_files());
         files.extend(self.rollups.set_aside_files());
         files.extend(self.logs.set_aside_files());
         files
@@ -372,6 +367,8 @@ impl Inner {
             tenant = %self.id, samples = lost, series = unknown.len(),
             "samples of the intake log are lost: the names of their series were damaged"
         );
+        self.intake
+            .note_damage(&format!("{lost} acknowledged samples are lost, the names of their series were damaged"));
         Ok(())
     }
 

@@ -2,8 +2,10 @@
 
 use model::{MsRange, SeriesId};
 
+use crate::columns::Columns;
+use crate::days::OfRollup;
 use crate::snapshot::ReadGuard;
-use crate::{StoreError, Tenant};
+use crate::{Rollup, StoreError, Tenant};
 
 /// Series read at a time: bounds the memory of a look through everything.
 const SERIES_AT_ONCE: usize = 1_000;
@@ -37,21 +39,62 @@ impl ReadGuard for Counting<'_> {
 }
 
 impl Tenant {
-    /// Reads every sample and every log record, and checks every checksum on the way. With `rebuild_index` the log index is made anew
+    /// Reads every sample, rollup and exemplar, the alert state and every log record, and checks every checksum on the way. With `rebuild_index` the log index is made anew
     /// first. Takes as long as the data is large; meant for a store that nothing else uses.
     ///
     /// # Errors
     /// A disk that fails. Damage is no error: it is told.
     pub fn verify(&self, rebuild_index: bool) -> Result<Verified, StoreError> {
+        // Damaged alert state is set aside when it is opened.
+        let alerts = self.existing_alerts()?;
         let mut found = Verified { damage: self.0.set_aside(), ..Verified::default() };
+        found.damage.extend(self.0.intake.damage());
         let snapshot = self.snapshot()?;
         let ids: Vec<SeriesId> =
             snapshot.select(&[], MsRange::ALL, usize::MAX)?.iter().map(|series| series.id).collect();
         found.series = ids.len() as u64;
         for ids in ids.chunks(SERIES_AT_ONCE) {
             snapshot.read(ids, MsRange::ALL, &mut Counting(&mut found))?;
+            found.note(snapshot.exemplars(ids, MsRange::ALL))?;
+        }
+        self.verify_rollups(&mut found)?;
+        if let Some(alerts) = alerts {
+            found.note(alerts.check_history())?;
         }
         self.0.logs.verify(rebuild_index, &mut found)?;
         Ok(found)
+    }
+
+    /// Reads every column of the days that are rolled up.
+    fn verify_rollups(&self, found: &mut Verified) -> Result<(), StoreError> {
+        let mut of_rollups = Verified::default();
+        for day in self.0.rollups.days() {
+            let numbers: Vec<u32> = self.0.rollups.summary(day)?.present.iter().collect();
+            for series in numbers.chunks(SERIES_AT_ONCE) {
+                for column in [Rollup::Samples, Rollup::Min, Rollup::Max, Rollup::Sum, Rollup::Count] {
+                    let mut columns: Vec<Columns> =
+                        std::iter::repeat_with(Columns::default).take(series.len()).collect();
+                    let wanted = OfRollup { day, series, range: MsRange::ALL };
+                    self.0.rollups.read_column(wanted, column, &mut Counting(&mut of_rollups), &mut columns)?;
+                }
+            }
+        }
+        // Samples that are gone are counted already, the others are their own.
+        found.damage.extend(of_rollups.damage);
+        Ok(())
+    }
+}
+
+impl Verified {
+    /// Damage is told, and the rest looked at.
+    fn note<T>(&mut self, read: Result<T, StoreError>) -> Result<(), StoreError> {
+        match read {
+            Ok(_) => Ok(()),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                self.damage.push(crate::error::describe(&error));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 }

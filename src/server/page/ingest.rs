@@ -144,7 +144,7 @@ fn facts(
         out.push(("log index", format!("{lag} behind; searches of newer records are slower, not incomplete")));
     }
     if stats.set_aside_files > 0 {
-        let files = counted(stats.set_aside_files, "day file", "day files");
+        let files = counted(stats.set_aside_files, "file", "files");
         out.push(("damaged", format!("{files} set aside; stop the server and run binnacle verify")));
     }
     if stats.damaged_log_blocks > 0 {

@@ -9,7 +9,7 @@ use model::alert::Attempt;
 use model::{Ack, AuditEntry, PushedAlert, Silence};
 use redb::TableDefinition;
 
-use super::{Alerts, history, tables};
+use super::{Alerts, history};
 use crate::StoreError;
 
 /// Id.
@@ -127,7 +127,7 @@ impl Alerts {
     /// The trail, newest first, at most `max`, of times before `before_ms`.
     pub fn audit(&self, before_ms: i64, max: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let found = self.inner.db.read(|txn| history::newest(txn, history::AUDIT, before_ms, max));
-        let found = found.map_err(tables::failed("reading the audit trail"))?;
+        let found = found.map_err(self.failed("reading the audit trail"))?;
         found.iter().map(|row| self.decoded(rows::decode_audit(row))).collect()
     }
 }

@@ -1,11 +1,14 @@
 //! Tables of `alerts.redb` and what opening the file checks. The layout is described in `FORMAT-ALERTS.md`.
 
+use std::path::Path;
+
 use codec::alert::RowError;
 use redb::TableDefinition;
 
 use super::database::SmallDatabase;
 use super::{history, silences};
 use crate::StoreError;
+use crate::file::redb_error;
 
 /// Version of the file as a whole: which tables there are and what their keys mean.
 pub(crate) const FORMAT_VERSION: u64 = 1;
@@ -32,7 +35,7 @@ pub(crate) const INTENTS: TableDefinition<'static, (&str, &str), &[u8]> = TableD
 
 /// Makes missing tables, and refuses a file of a newer format without touching it.
 pub(crate) fn prepare(db: &SmallDatabase, path: &str, supported: u64) -> Result<(), StoreError> {
-    let failed = failed("preparing alert state");
+    let failed = failed("preparing alert state", path);
     let known = db.read(|txn| match txn.open_table(META) {
         Ok(meta) => Ok(meta.get(FORMAT)?.map(|version| version.value())),
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
@@ -84,6 +87,7 @@ pub(crate) fn corrupt(path: &str, error: &RowError) -> StoreError {
     }
 }
 
-pub(crate) fn failed<E: Into<redb::Error>>(doing: &'static str) -> impl Fn(E) -> StoreError {
-    move |error| StoreError::Redb { doing, source: Box::new(error.into()) }
+/// What a failed redb operation on the file means.
+pub(crate) fn failed<E: Into<redb::Error>>(doing: &'static str, path: &str) -> impl Fn(E) -> StoreError {
+    move |error| redb_error(doing, Path::new(path), error.into())
 }

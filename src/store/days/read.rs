@@ -13,7 +13,7 @@ use crate::{ReadGuard, Rollup, StoreError};
 use super::Summary;
 use super::aside::damaged;
 use super::rows::Rows;
-use super::runs::{Cursor, Trouble, pages_of};
+use super::runs::{Cursor, Pages, Run, Trouble, pages_of};
 
 /// What is wanted of day files.
 #[derive(Clone, Copy)]
@@ -61,8 +61,7 @@ fn read_unguarded(
         // A run is never without pages.
         return if summary.runs.is_empty() { Ok(()) } else { Err(corrupt(path, "its pages are missing".into())) };
     };
-    let mut order: Vec<usize> = (0..series.len()).collect();
-    order.sort_unstable_by_key(|place| series[*place]);
+    let order = order_of(series);
     for run in &summary.runs {
         if run.last_ms < range.start_ms || run.first_ms > range.end_ms {
             continue;
@@ -75,14 +74,34 @@ fn read_unguarded(
             // Its samples are in the heads that the view holds.
             continue;
         }
-        let mut cursor = Cursor::new(&pages, run).of(column);
-        let mut told = |number: u32, trouble: Trouble, guard: &mut dyn ReadGuard| match trouble {
-            Trouble::Redb(error) => Err(failed(error)),
-            Trouble::Bad(error) => guard.damaged(damaged(path, number, error)),
-        };
-        for place in &order {
-            cursor.read(series[*place], range, guard, &mut columns[*place], &mut told)?;
-        }
+        read_run((&pages, path, run), column, (series, &order, range), guard, columns, &failed)?;
+    }
+    Ok(())
+}
+
+/// Places of series by their number, as a run has them.
+pub(super) fn order_of(series: &[u32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..series.len()).collect();
+    order.sort_unstable_by_key(|place| series[*place]);
+    order
+}
+
+/// Adds what one run has of the series in the range.
+pub(super) fn read_run(
+    (pages, path, run): (&Pages, &Path, &Run),
+    column: Rollup,
+    (series, order, range): (&[u32], &[usize], MsRange),
+    guard: &mut dyn ReadGuard,
+    columns: &mut [Columns],
+    failed: &dyn Fn(redb::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    let mut cursor = Cursor::new(pages, run).of(column);
+    let mut told = |number: u32, trouble: Trouble, guard: &mut dyn ReadGuard| match trouble {
+        Trouble::Redb(error) => Err(failed(error)),
+        Trouble::Bad(error) => guard.damaged(damaged(path, number, error)),
+    };
+    for place in order {
+        cursor.read(series[*place], range, guard, &mut columns[*place], &mut told)?;
     }
     Ok(())
 }

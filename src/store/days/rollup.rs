@@ -9,18 +9,16 @@ use std::path::Path;
 
 use model::metric::is_stale;
 use model::time::Day;
-use model::{Labels, MsRange};
+use model::{CounterReset, Histogram, Labels};
 use redb::{Database, ReadableDatabase, WriteTransaction};
 use roaring::RoaringBitmap;
 
-use crate::columns::Columns;
-use crate::file::{corrupt, disk_bytes, guarded, io_error, redb_error, unfinished};
+use crate::file::{disk_bytes, guarded, io_error, redb_error, unfinished};
 use crate::index::write::INDEX;
 use crate::limits::{DAY_CACHE_BYTES, ROLLUP_CHUNK_SAMPLES, SERIES_AT_ONCE};
-use crate::{ReadGuard, Rollup, Samples, StoreError};
+use crate::{Rollup, Samples, StoreError};
 
-use super::aside::damaged;
-use super::runs::{Cursor, NewRun, Run, Trouble, pages_of};
+use super::runs::{NewRun, Run};
 use super::settle::{carry, copy_samples};
 use super::summary::{Summary, put_summary};
 use super::{DayFile, Days, EXEMPLARS, put_pages};
@@ -29,11 +27,11 @@ use super::{DayFile, Days, EXEMPLARS, put_pages};
 pub const STEP_MS: i64 = 300_000;
 
 /// Native histograms: the first and last of each step, and those around a reset. A run beside the five columns.
-const HISTOGRAMS: u64 = 6;
+pub(super) const HISTOGRAMS: u64 = 6;
 
 impl Rollup {
     /// The column's run.
-    fn run(self) -> u64 {
+    pub(super) fn run(self) -> u64 {
         match self {
             Rollup::Samples | Rollup::Marks => 1,
             Rollup::Min => 2,
@@ -96,9 +94,8 @@ fn roll(samples: &Samples, is_counter: bool) -> Rolled {
     for (at, (at_ms, histogram)) in histograms.iter().enumerate() {
         let new_step = |other: Option<&(i64, _)>| other.is_none_or(|(other, _)| step_of(*other) != step_of(*at_ms));
         let (before, after) = (at.checked_sub(1).and_then(|at| histograms.get(at)), histograms.get(at + 1));
-        let near_reset = |one: &model::Histogram, next: &model::Histogram| {
-            next.is_stale() || one.is_stale() || next.count < one.count
-        };
+        let near_reset =
+            |one: &Histogram, next: &Histogram| next.is_stale() || one.is_stale() || may_be_reset(one, next);
         let marks = before.is_some_and(|(_, before)| near_reset(before, histogram))
             || after.is_some_and(|(_, after)| near_reset(histogram, after));
         if new_step(before) || new_step(after) || marks {
@@ -106,6 +103,25 @@ fn roll(samples: &Samples, is_counter: bool) -> Rolled {
         }
     }
     rolled
+}
+
+/// Whether a counter may have been reset between two histograms: anything that whoever compares the two could take for it. One kept too
+/// many costs little, one missing would be an increase that is missing.
+fn may_be_reset(one: &Histogram, next: &Histogram) -> bool {
+    let falls = |one: &[(i32, f64)], next: &[(i32, f64)]| {
+        one.iter().any(|(index, count)| {
+            let now = next.binary_search_by_key(index, |(index, _)| *index).map_or(0.0, |at| next[at].1);
+            now < *count
+        })
+    };
+    let shape = |histogram: &Histogram| (histogram.schema, histogram.zero_threshold.to_bits());
+    next.reset == CounterReset::Yes
+        || shape(one) != shape(next)
+        || one.custom_bounds != next.custom_bounds
+        || next.count < one.count
+        || next.zero_count < one.zero_count
+        || falls(&one.positive, &next.positive)
+        || falls(&one.negative, &next.negative)
 }
 
 /// The six runs in the making.
@@ -254,63 +270,6 @@ impl Days {
             _ => Ok(bytes),
         }
     }
-
-    /// Of rollups: adds a column of `series[n]` within the range to `columns[n]`, of one day. A file that cannot be read is told to the
-    /// guard and set aside.
-    pub(crate) fn read_column(
-        &self,
-        day: Day,
-        column: Rollup,
-        series: &[u32],
-        range: MsRange,
-        guard: &mut dyn ReadGuard,
-        columns: &mut [Columns],
-    ) -> Result<(), StoreError> {
-        let Some(file) = self.known.read().get(&day).cloned() else { return Ok(()) };
-        let (summary, database) = match self.opened(&file) {
-            Ok(opened) => opened,
-            Err(error @ StoreError::Corrupt { .. }) => {
-                self.set_aside(day, &file, &error)?;
-                return guard.damaged(error);
-            }
-            Err(error) => return Err(error),
-        };
-        let read = || read_runs((&database, &file.path, &summary), column, series, range, guard, columns);
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
-            Ok(Err(error @ StoreError::Corrupt { .. })) => guard.damaged(error),
-            Ok(read) => read,
-            Err(_) => guard.damaged(corrupt(&file.path, "redb stopped while reading it".into())),
-        }
-    }
-}
-
-fn read_runs(
-    (database, path, summary): (&Database, &Path, &Summary),
-    column: Rollup,
-    series: &[u32],
-    range: MsRange,
-    guard: &mut dyn ReadGuard,
-    columns: &mut [Columns],
-) -> Result<(), StoreError> {
-    let failed = |error: redb::Error| redb_error("reading a day's rollup", path, error);
-    let txn = database.begin_read().map_err(|error| failed(error.into()))?;
-    let pages = pages_of(&txn).map_err(failed)?.ok_or_else(|| corrupt(path, "its pages are missing".into()))?;
-    let mut order: Vec<usize> = (0..series.len()).collect();
-    order.sort_unstable_by_key(|place| series[*place]);
-    for run in summary.runs.iter().filter(|run| run.seq == column.run() || run.seq == HISTOGRAMS) {
-        if run.last_ms < range.start_ms || run.first_ms > range.end_ms {
-            continue;
-        }
-        let mut cursor = Cursor::new(&pages, run).of(column);
-        let mut told = |number: u32, trouble: Trouble, guard: &mut dyn ReadGuard| match trouble {
-            Trouble::Redb(error) => Err(failed(error)),
-            Trouble::Bad(error) => guard.damaged(damaged(path, number, error)),
-        };
-        for place in &order {
-            cursor.read(series[*place], range, guard, &mut columns[*place], &mut told)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -369,6 +328,35 @@ mod tests {
             "290=7 299=9 310=1 330=3",
             &[(299, [7.0, 9.0, 16.0, 2.0]), (330, [1.0, 3.0, 6.0, 3.0])],
         );
+    }
+
+    #[test]
+    fn histograms_around_whatever_may_be_a_reset_are_kept() {
+        let of = |change: fn(&mut Histogram)| {
+            let mut histogram =
+                Histogram { count: 9.0, zero_count: 1.0, positive: vec![(1, 3.0), (2, 5.0)], ..Histogram::default() };
+            change(&mut histogram);
+            std::sync::Arc::new(histogram)
+        };
+        let check = |change: fn(&mut Histogram), kept: &[i64]| {
+            // Two before, the changed one, and two after it that begin with what it has.
+            let rows = [of(|_| {}), of(|_| {}), of(|_| {}), of(change), of(change), of(change)];
+            let histograms = (1..).zip(rows).map(|(at, histogram)| (at * 10_000, histogram)).collect();
+            let rolled = roll(&Samples { histograms, ..Samples::default() }, false);
+            let at: Vec<i64> = rolled.samples.histograms.iter().map(|(at_ms, _)| at_ms / 10_000).collect();
+            assert_eq!(at, kept);
+        };
+        check(|_| {}, &[1, 6]);
+        check(|histogram| histogram.positive[1].1 = 8.0, &[1, 6]);
+        check(|histogram| histogram.count = 8.0, &[1, 3, 4, 6]);
+        check(|histogram| histogram.positive = vec![(1, 2.0), (2, 6.0)], &[1, 3, 4, 6]);
+        check(|histogram| histogram.positive = vec![(2, 9.0)], &[1, 3, 4, 6]);
+        check(|histogram| histogram.zero_count = 0.0, &[1, 3, 4, 6]);
+        check(|histogram| histogram.schema = 3, &[1, 3, 4, 6]);
+        check(|histogram| histogram.zero_threshold = 0.5, &[1, 3, 4, 6]);
+        // Each says so itself, whatever its counts are.
+        check(|histogram| histogram.reset = CounterReset::Yes, &[1, 3, 4, 5, 6]);
+        check(|histogram| histogram.sum = model::metric::stale_marker(), &[1, 3, 4, 5, 6]);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl NewRun {
     }
 }
 
-type Pages = ReadOnlyTable<(u64, u32, u32), &'static [u8]>;
+pub(super) type Pages = ReadOnlyTable<(u64, u32, u32), &'static [u8]>;
 
 /// The pages of a file; `None` before the first.
 pub(super) fn pages_of(txn: &ReadTransaction) -> Result<Option<Pages>, redb::Error> {

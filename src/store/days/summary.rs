@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use redb::{Database, ReadableDatabase, TableDefinition, TableHandle as _, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase, ReadableTableMetadata as _, TableDefinition, TableHandle as _, WriteTransaction,
+};
 use roaring::RoaringBitmap;
 
 use crate::StoreError;
@@ -61,6 +63,10 @@ fn read_unguarded(database: &Database, path: &Path) -> Result<Summary, StoreErro
         let table = txn.open_table(COUNTERS)?;
         let counter = |name| Ok::<_, redb::Error>(table.get(name)?.map(|value| value.value()));
         let counters = [counter(COVERED)?, counter(FIRST_MS)?, counter(LAST_MS)?, counter(ALONE)?];
+        if table.len()? > counters.iter().flatten().count() as u64 {
+            // One of the four lost its name, and what is not there means something, too.
+            return Err(redb::Error::Corrupted("it has a counter of no known name".into()));
+        }
         let runs = match txn.open_table(RUNS) {
             Ok(table) => table.get(())?.map(|row| row.value().to_vec()),
             Err(redb::TableError::TableDoesNotExist(_)) => None,
@@ -76,6 +82,9 @@ fn read_unguarded(database: &Database, path: &Path) -> Result<Summary, StoreErro
     let number = |counter: i64| u64::try_from(counter).map_err(|_| corrupt(path, "a counter is negative".into()));
     let covered_seq = number(covered.unwrap_or(0))?;
     let alone = alone.map(number).transpose()?;
+    if alone.is_some_and(|alone| alone != covered_seq) {
+        return Err(corrupt(path, "its counters contradict each other".into()));
+    }
     let mut known = Vec::new();
     match runs {
         Some(runs) => {

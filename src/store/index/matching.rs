@@ -168,3 +168,105 @@ fn decided(index: &dyn Postings, matcher: &Matcher, candidates: &Candidates) -> 
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use model::time::Day;
+    use model::{Labels, MatchOp, MetricBatch, Sample, SeriesEntry, TenantId};
+
+    use super::*;
+    use crate::{Options, Store};
+
+    /// Counts what is looked at: values of labels, and values in label sets.
+    struct Counting<'a> {
+        index: &'a dyn Postings,
+        looked_at: Cell<usize>,
+    }
+
+    impl Counting<'_> {
+        fn look(&self) {
+            self.looked_at.set(self.looked_at.get() + 1);
+        }
+    }
+
+    impl Postings for Counting<'_> {
+        fn value(&self, name: &str, value: &str, take: &mut dyn FnMut(Numbers<'_>)) -> Result<(), StoreError> {
+            self.look();
+            self.index.value(name, value, take)
+        }
+
+        fn values(
+            &self,
+            name: &str,
+            from: &str,
+            take: &mut dyn FnMut(&str, Numbers<'_>) -> GoOn,
+        ) -> Result<(), StoreError> {
+            self.index.values(name, from, &mut |value, numbers| {
+                self.look();
+                take(value, numbers)
+            })
+        }
+
+        fn filter(
+            &self,
+            name: &str,
+            among: &RoaringBitmap,
+            keep: &mut dyn FnMut(&str) -> bool,
+        ) -> Result<Option<RoaringBitmap>, StoreError> {
+            self.index.filter(name, among, &mut |value| {
+                self.look();
+                keep(value)
+            })
+        }
+    }
+
+    /// Of 5,000 series.
+    #[track_caller]
+    fn check(index: &dyn Postings, matchers: &[(&str, MatchOp, &str)], found: u64, looks_max: usize) {
+        let among: RoaringBitmap = (0..5_000).collect();
+        let counting = Counting { index, looked_at: Cell::new(0) };
+        let matchers: Vec<Matcher> =
+            matchers.iter().map(|(name, op, value)| Matcher::new(*name, *op, *value).unwrap()).collect();
+        assert_eq!(matching(&counting, &matchers, &among).unwrap().len(), found, "{matchers:?}");
+        let looked_at = counting.looked_at.get();
+        assert!(looked_at <= looks_max, "{matchers:?} looks at {looked_at}, not {looks_max}");
+    }
+
+    #[test]
+    fn literals_prefixes_and_alternations_are_found_without_a_look_at_every_value() {
+        use MatchOp::{Equal, NotRegex, Regex};
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Options { disk_free_min: 0, ..Options::new(dir.path()) }, 0).unwrap();
+        let tenant = store.tenant(&TenantId::default()).unwrap();
+        let mut batch = MetricBatch::default();
+        for number in 0..5_000_u32 {
+            let (pod, job) = (format!("pod-{number:05}"), format!("job{}", number % 100));
+            let labels = Labels::from_pairs([("__name__", "m"), ("job", &job), ("pod", &pod)]);
+            batch.points.push(number);
+            batch.samples.push((number, Sample { at_ms: 0, value: 1.0 }));
+            batch.series.push(SeriesEntry::New { key: u128::from(number), labels });
+        }
+        batch.derived_from = 5_000;
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(tenant.submit_metrics(batch)).unwrap();
+        let looks = |index: &dyn Postings, left_max: usize| {
+            check(index, &[("pod", Equal, "pod-00100")], 1, 1);
+            check(index, &[("pod", Regex, "pod-(00005|00010|01000)")], 3, 3);
+            check(index, &[("job", Regex, "job1|job2|nope")], 100, 3);
+            // One value behind a prefix's last tells that it was the last.
+            check(index, &[("pod", Regex, "pod-0010.*")], 10, 11);
+            check(index, &[("pod", Regex, "pod-(0010|0200).+")], 20, 22);
+            // The literal goes first.
+            check(index, &[("pod", Regex, ".*7"), ("job", Equal, "job7")], 50, 1 + left_max);
+            check(index, &[("pod", NotRegex, ".*1.*"), ("job", Equal, "job8")], 36, 1 + left_max);
+            check(index, &[("job", Equal, "none"), ("pod", Regex, ".*7")], 0, 1);
+            check(index, &[("pod", Regex, ".*777")], 5, 5_000);
+        };
+        // In memory the label sets of the few series that are left are looked at; in a day file they lie in as many places as all values.
+        tenant.0.catalogue.read(|active| looks(active, 50));
+        tenant.0.flush(None, true).unwrap();
+        let index = tenant.0.days.index(Day::of_ms(0)).unwrap().unwrap();
+        looks(&index, 5_000);
+    }
+}

@@ -11,7 +11,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::{COUNTERS, DAMAGED, DAY, DAY_SERIES, IntakeLog, LOG, METADATA, NAMES, NEXT_SERIES, SERIES_V1, TRIMMED};
 use crate::StoreError;
-use crate::file::{corrupt, redb_error};
+use crate::file::{corrupt, guarded, redb_error};
 use crate::series::Catalogue;
 
 /// What a file says at a start.
@@ -32,9 +32,11 @@ impl IntakeLog {
     pub(crate) fn load(&self, catalogue: &Catalogue) -> Result<Loaded, StoreError> {
         let database = self.database()?;
         self.made.store(false, Ordering::Relaxed);
-        self.load_from(&database, catalogue).map_err(|error| match error {
-            Failed::Redb(error) => redb_error("reading an intake log", &self.path, error),
-            Failed::Bad(reason) => corrupt(&self.path, reason),
+        guarded(&self.path, || {
+            self.load_from(&database, catalogue).map_err(|error| match error {
+                Failed::Redb(error) => redb_error("reading an intake log", &self.path, error),
+                Failed::Bad(reason) => corrupt(&self.path, reason),
+            })
         })
     }
 
@@ -120,6 +122,7 @@ impl IntakeLog {
                     file = %self.path.display(), record = last_seq, reason,
                     "the names of a record's series are damaged"
                 );
+                self.note_damage(&format!("the names of the series of record {last_seq} cannot be read ({reason})"));
             }
         };
         let mut group: (u64, Vec<u8>) = (0, Vec::new());

@@ -8,7 +8,6 @@ use redb::{
 
 use super::{COUNTERS, IntakeLog, LOG, METADATA, NAMES, SERIES_V1, SET_ASIDE};
 use crate::StoreError;
-use crate::file::redb_error;
 use crate::limits::{INTAKE_CACHE_BYTES, LOOSE_BYTES, REPLAY_BYTES_MAX};
 
 impl IntakeLog {
@@ -24,7 +23,7 @@ impl IntakeLog {
     pub(crate) fn replace(&self) -> Result<(), StoreError> {
         let old = self.database()?;
         self.files.replace(&self.path, INTAKE_CACHE_BYTES, |fresh| {
-            copy(&old, fresh).map_err(|error| redb_error("copying an intake log", &self.path, error))
+            self.guarded("copying an intake log", || copy(&old, fresh))
         })?;
         self.written.store(0, Ordering::Relaxed);
         Ok(())

@@ -5,11 +5,19 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::{COUNTERS, DAMAGED, IntakeLog, LOG, SET_ASIDE, TRIMMED};
 use crate::StoreError;
-use crate::file::redb_error;
+use crate::file::{guarded, redb_error};
 
 impl IntakeLog {
     /// Hands out every batch numbered above `after`, in order. A record that cannot be read is set aside, logged and counted.
     pub(crate) fn replay(
+        &self,
+        after: u64,
+        each: impl FnMut(u64, Item) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        guarded(&self.path, || self.replay_unguarded(after, each))
+    }
+
+    fn replay_unguarded(
         &self,
         after: u64,
         mut each: impl FnMut(u64, Item) -> Result<(), StoreError>,
@@ -58,6 +66,9 @@ impl IntakeLog {
                 file = %self.path.display(), record = last_seq, reason,
                 "a record of the intake log is damaged; it was set aside in the file's table set_aside"
             );
+            self.note_damage(&format!(
+                "record {last_seq} was acknowledged and cannot be read ({reason}); it is set aside there"
+            ));
             self.set_aside(&database, last_seq).map_err(wrap)?;
         }
         Ok(())

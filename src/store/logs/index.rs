@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use roaring::RoaringBitmap;
 use tantivy::Directory as _;
 use tantivy::directory::{MmapDirectory, OwnedBytes};
-use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{Index, SegmentReader, TERMINATED, Term};
 
 use super::filter::{self, Filters};
@@ -25,7 +25,9 @@ use crate::file::{corrupt, io_error};
 /// The file of filters beside tantivy's.
 pub(super) const FILTERS: &str = "filters";
 /// The one field of a document.
-pub(super) const FIELD: &str = "terms";
+const FIELD: &str = "terms";
+/// The tokenizer that splits a block's joined terms.
+pub(super) const TOKENIZER: &str = "terms";
 /// Terms of one prefix looked at in one segment; a wider prefix narrows nothing, since most blocks have some of it.
 const PREFIX_TERMS_MAX: usize = 4_096;
 /// Terms of a dictionary that is looked through as a whole for a part of a word: some milliseconds.
@@ -43,6 +45,17 @@ pub enum IndexQuery {
     Or(Vec<IndexQuery>),
 }
 
+/// What tantivy knows of a segment: one field, for document ids alone.
+pub(super) fn schema() -> (Schema, Field) {
+    let mut schema = Schema::builder();
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(TOKENIZER)
+        .set_fieldnorms(false)
+        .set_index_option(IndexRecordOption::Basic);
+    let field = schema.add_text_field(FIELD, TextOptions::default().set_indexing_options(indexing));
+    (schema.build(), field)
+}
+
 /// An open segment.
 pub(super) struct Segment {
     path: PathBuf,
@@ -50,8 +63,10 @@ pub(super) struct Segment {
     reader: SegmentReader,
     field: Field,
     filters: Filters<OwnedBytes>,
-    /// It failed while it was asked: it is to be removed and made anew.
+    /// It failed while it was asked or checked: it says nothing any more, and is to be removed and made anew.
     pub(super) damaged: AtomicBool,
+    /// A start found it, and it was not read against its checksums yet.
+    pub(super) unchecked: AtomicBool,
 }
 
 impl Segment {
@@ -67,7 +82,11 @@ impl Segment {
             };
             let reader = SegmentReader::open(segment)?;
             // Opens the dictionary, so that a torn one is found now.
-            let field = index.schema().get_field(FIELD)?;
+            let (schema, field) = schema();
+            // No checksum stands over it, and tantivy finds nothing in a field of another kind.
+            if index.schema() != schema {
+                return Err(tantivy::TantivyError::InternalError("its schema is not that of our segments".into()));
+            }
             reader.inverted_index(field)?;
             Ok((reader, field, filters))
         };
@@ -77,21 +96,48 @@ impl Segment {
         if u64::from(reader.max_doc()) != count || filters.count() as u64 != count {
             return Err(corrupt(&path, "it has another number of blocks than its name says".into()));
         }
-        Ok(Segment { path, blocks, reader, field, filters, damaged: AtomicBool::new(false) })
+        Ok(Segment {
+            path,
+            blocks,
+            reader,
+            field,
+            filters,
+            damaged: AtomicBool::new(false),
+            unchecked: AtomicBool::new(false),
+        })
     }
 
     /// The blocks that may satisfy the query, as distances from the first; `None` for all.
     pub(super) fn ask(&self, query: &IndexQuery) -> Option<RoaringBitmap> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return None;
+        }
         // tantivy reads the mapped files without checksums: what is torn there can make it panic.
         match catch_unwind(AssertUnwindSafe(|| self.evaluate(query))) {
             Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => {
-                if !self.damaged.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(path = %self.path.display(), "log index segment is damaged; it will be built anew");
-                }
+                self.note_damage();
                 None
             }
         }
+    }
+
+    fn note_damage(&self) {
+        if !self.damaged.swap(true, Ordering::Relaxed) {
+            tracing::warn!(path = %self.path.display(), "log index segment is damaged; it will be built anew");
+        }
+    }
+
+    /// As [`Segment::check`], once for one that a start found: what fails is damaged from then on. Returns the bytes read.
+    pub(super) fn check_once(&self) -> u64 {
+        if !self.unchecked.swap(false, Ordering::Relaxed) {
+            return 0;
+        }
+        if self.check().is_err() {
+            self.note_damage();
+        }
+        let files = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
     }
 
     fn evaluate(&self, query: &IndexQuery) -> tantivy::Result<Option<RoaringBitmap>> {
@@ -239,7 +285,10 @@ pub(super) fn open(dir: &Path, blocks: u64) -> Result<Vec<Segment>, StoreError> 
             continue;
         }
         match Segment::open(path.clone(), range) {
-            Ok(segment) => out.push(segment),
+            Ok(segment) => {
+                segment.unchecked.store(true, Ordering::Relaxed);
+                out.push(segment);
+            }
             Err(error) => {
                 tracing::warn!(%error, "log index segment cannot be used; it will be built anew");
                 remove_dir(&path)?;

@@ -4,14 +4,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tantivy::directory::MmapDirectory;
-use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::schema::Field;
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
 use tantivy::{Index, IndexBuilder, TantivyDocument};
 
 use super::block_terms::BlockTerms;
 use super::day::Info;
 use super::filter::FiltersWriter;
-use super::index::{FIELD, FILTERS, Segment, remove_dir};
+use super::index::{FILTERS, Segment, TOKENIZER, remove_dir, schema};
 use super::terms::END;
 use crate::StoreError;
 use crate::file::io_error;
@@ -23,8 +23,6 @@ const WRITER_BYTES_MAX: usize = 48 << 20;
 /// Blocks and bytes before encoding of one segment: 200 MB took 60 MB more memory and saved 10 % of disk over this.
 const SEGMENT_BLOCKS_MAX: u64 = 4_096;
 pub(super) const SEGMENT_RAW_BYTES: u64 = 64 << 20;
-
-const TOKENIZER: &str = "terms";
 
 /// Makes a segment of the first blocks of a run, as many as fit. `fill` puts a block's terms in; where it says no, the segment ends before
 /// the block. `None` when that is the first.
@@ -69,16 +67,11 @@ impl Builder {
         let unfinished = dir.join("unfinished");
         remove_dir(&unfinished)?;
         std::fs::create_dir_all(&unfinished).map_err(|error| io_error("make", &unfinished, error))?;
-        let mut schema = Schema::builder();
-        let indexing = TextFieldIndexing::default()
-            .set_tokenizer(TOKENIZER)
-            .set_fieldnorms(false)
-            .set_index_option(IndexRecordOption::Basic);
-        let field = schema.add_text_field(FIELD, TextOptions::default().set_indexing_options(indexing));
+        let (schema, field) = schema();
         let writer = || -> tantivy::Result<_> {
             let tokenizers = tantivy::tokenizer::TokenizerManager::new();
             tokenizers.register(TOKENIZER, TextAnalyzer::from(SplitTerms::default()));
-            let builder: IndexBuilder = Index::builder().schema(schema.build()).tokenizers(tokenizers);
+            let builder: IndexBuilder = Index::builder().schema(schema).tokenizers(tokenizers);
             builder.single_segment_index_writer(MmapDirectory::open(&unfinished)?, WRITER_BYTES)
         };
         let writer = writer().map_err(|error| failed(&unfinished, &error))?;

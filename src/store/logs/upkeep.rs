@@ -9,6 +9,7 @@ use model::time::Day;
 use super::follow::Seal;
 use super::{DayState, LogStore, index_write, seal};
 use crate::StoreError;
+use crate::limits::INDEX_CHECK_ROUND_BYTES;
 
 /// Memory of the head of one day at which it is sealed: about 100,000 records. With less, a hundred streams at once fill no blocks.
 pub(super) const HEAD_BYTES: u64 = 32 << 20;
@@ -56,6 +57,7 @@ impl LogStore {
     /// reads go on meanwhile.
     pub(crate) fn index_due(&self, now_ms: i64) {
         let indexing = self.indexing.lock();
+        self.check_segments();
         let to_index: Vec<Day> = {
             let mut state = self.state.lock();
             let mut due = Vec::new();
@@ -83,6 +85,23 @@ impl LogStore {
             }
         }
         drop(indexing);
+    }
+
+    /// Reads segments that a start found against their checksums, the newest first, some in each round: a bit that fell over in one would
+    /// hide records from every search. The caller holds `indexing`.
+    fn check_segments(&self) {
+        let unchecked: Vec<_> = {
+            let state = self.state.lock();
+            let segments = state.days.values().rev().flat_map(|day| day.segments.iter());
+            segments.filter(|segment| segment.unchecked.load(Ordering::Relaxed)).cloned().collect()
+        };
+        let mut bytes = 0;
+        for segment in unchecked {
+            if bytes >= INDEX_CHECK_ROUND_BYTES {
+                break;
+            }
+            bytes += segment.check_once();
+        }
     }
 
     /// Writes the heads of the days chosen; the first failure is returned when all were tried. The caller holds `writing`.

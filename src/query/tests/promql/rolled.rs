@@ -1,6 +1,8 @@
 //! Days rolled up: where windows are whole steps the answers are those of the samples, beside them and without them, and what
 //! comes late counts.
 
+mod random;
+
 use std::time::Duration;
 
 use model::metric::stale_marker;

@@ -151,3 +151,50 @@ fn verify_tells_damage_and_makes_the_index_anew() {
     assert_eq!(verified(&store, false), (30, 0, 3, vec![]));
     assert_eq!(candidates(&store, "request_3"), (3, 0));
 }
+
+#[test]
+fn a_segment_with_a_flipped_bit_hides_nothing_once_it_was_checked() {
+    const WORDS: [&str; 8] = ["harbour", "pilot", "mooring", "ballast", "rudder", "compass", "anchor", "lantern"];
+    const HOUR_MS: i64 = 3_600_000;
+    let seed = chance::seed(1);
+    let mut random = chance::Random::new(seed);
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (seq, word) in (1..).zip(WORDS) {
+        let mut batch = batch(seq, 10, 1);
+        batch.records.iter_mut().for_each(|(.., record)| record.body = AnyValue::Str(format!("{word} of {seq}")));
+        store.apply(seq, packed(&batch));
+        upkeep(&store, NOON_MS, true);
+    }
+    upkeep(&store, NOON_MS + HOUR_MS, false);
+    drop(store);
+    let segment = dir.path().join(format!("logs/{}.idx/0-7", Day::of_ms(NOON_MS)));
+    let mut whole: Vec<(std::path::PathBuf, Vec<u8>)> = fs::read_dir(&segment)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .collect();
+    // Named by chance, but of the same sizes each time.
+    whole.sort_by_key(|(_, bytes)| bytes.len());
+    let mut hidden = 0;
+    for _ in 0..120 {
+        drop(fs::remove_dir_all(&segment));
+        fs::create_dir(&segment).unwrap();
+        let flipped = random.below(whole.len() as u64) as usize;
+        for (at, (path, bytes)) in whole.iter().enumerate() {
+            let mut bytes = bytes.clone();
+            if at == flipped && !bytes.is_empty() {
+                let place = random.below(bytes.len() as u64) as usize;
+                bytes[place] ^= 1 << random.below(8);
+            }
+            fs::write(path, bytes).unwrap();
+        }
+        let store = open(dir.path());
+        let found = || WORDS.iter().filter(|word| candidates(&store, word).0 > 0).count();
+        hidden += usize::from(found() < WORDS.len());
+        store.index_due(NOON_MS);
+        let file = whole[flipped].0.display();
+        assert_eq!(found(), WORDS.len(), "seed {seed}: the index hides a block after a bit of {file} fell over");
+    }
+    assert!(hidden > 0, "no bit that fell over hid anything before it was noticed");
+}

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Where the frozen stores of every released version lie: one zstd file for each file of the store.
-fn frozen(version: &str) -> std::path::PathBuf {
+pub(super) fn frozen(version: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/stores").join(version)
 }
 

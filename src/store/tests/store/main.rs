@@ -4,6 +4,7 @@
 mod common;
 mod failures;
 mod frozen;
+mod frozen_alerts;
 mod limits;
 mod log_counts;
 mod retention;

@@ -61,3 +61,24 @@ fn exemplars_are_bounded_by_day_and_series() {
     house.put(with_exemplars(&["a", "b"], 10, &many(0, 1_200))).unwrap();
     assert_eq!(exemplars(&house, "a", MsRange::ALL).split(' ').count(), 1_000);
 }
+
+#[test]
+fn exemplars_stay_when_the_samples_of_their_day_go() {
+    let mut house = House::new(|options| {
+        options.downsample_after_ms = Some(MS_PER_DAY);
+        options.raw_retention_ms = 2 * MS_PER_DAY;
+    });
+    house.put(with_exemplars(&["a"], 10, &[(0, exemplar(5, "x"))])).unwrap();
+    house.write_out();
+    house.now_ms = NOON_MS + 4 * MS_PER_DAY;
+    for _ in 0..6 {
+        house.now_ms += 11 * 60_000;
+        house.store.as_ref().unwrap().maintain(house.now_ms).unwrap();
+    }
+    assert!(!house.dir.path().join("tenants/default/metrics/2026-11-21.redb").exists());
+    assert_eq!(exemplars(&house, "a", MsRange::ALL), "x@5");
+    // One that comes later has a day file of its own.
+    house.put(with_exemplars(&["a"], 20, &[(0, exemplar(7, "y"))])).unwrap();
+    house.write_out();
+    assert_eq!(exemplars(&house, "a", MsRange::ALL), "x@5 y@7");
+}

@@ -1,6 +1,8 @@
-//! Damaged day files: what is left is read and is right, what is lost is told, and the other days and tenants serve.
+//! Damaged files: what is left is read and is right, what is lost is told, and the other days and tenants serve.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod other_files;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -48,8 +48,11 @@ fn push(tenant: &Tenant, from_ms: i64, to_ms: i64, job: &str) {
     assert_eq!(runtime.block_on(tenant.submit_metrics(batch)).unwrap().total(), 0);
 }
 
+/// Each label set with its points, in ms.
+type Rows = Vec<(Labels, Vec<(i64, f64)>)>;
+
 /// Answers in order, values as they are; over both days and a step into them.
-fn ask(tenant: &Tenant, text: &str, start_ms: i64, step_ms: i64) -> Vec<(Labels, Vec<(i64, f64)>)> {
+fn ask(tenant: &Tenant, text: &str, start_ms: i64, step_ms: i64) -> Rows {
     let options = Options::new(300_000, Budget::starting_now(Duration::from_secs(60)));
     let expr = promql::parse(text).unwrap();
     let answer = promql::range(&tenant.snapshot().unwrap(), &expr, start_ms, END_MS, step_ms, &options).unwrap();

@@ -142,7 +142,7 @@ fn random_windows_answer_as_samples_do() {
     data.push(&tenant, |_, _| true);
     let asked: Vec<(String, i64)> = (0..QUERIES).map(|_| query(&mut random)).collect();
     let answers = || -> Vec<_> { asked.iter().map(|(text, step_ms)| ask(&tenant, text, START_MS, *step_ms)).collect() };
-    let check = |when: &str, expected: &[Vec<(Labels, Vec<(i64, f64)>)>]| {
+    let check = |when: &str, expected: &[Rows]| {
         for ((text, _), (found, expected)) in asked.iter().zip(answers().iter().zip(expected)) {
             same(&format!("seed {seed}, {when}"), text, found, expected);
         }

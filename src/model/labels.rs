@@ -47,7 +47,11 @@ impl Labels {
 
     /// The metric's name; empty when there is none.
     pub fn metric_name(&self) -> &str {
-        self.value(METRIC_NAME)
+        // The underscore stands before all small letters: it is mostly the first label, and this is asked of every series.
+        match self.0.first() {
+            Some((name, value)) if &**name == METRIC_NAME => value,
+            _ => self.value(METRIC_NAME),
+        }
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> + ExactSizeIterator {
@@ -206,6 +210,13 @@ mod tests {
         assert_eq!(labels.without_name().to_string(), r#"{a="1",b="3"}"#);
         assert_eq!(labels.value("nope"), "");
         assert_eq!(labels.get("nope"), None);
+        for (pairs, name) in [
+            (&[("__name__", "up"), ("a", "1")][..], "up"),
+            (&[("HOST", "a"), ("__name__", "up")][..], "up"),
+            (&[("a", "1")][..], ""),
+        ] {
+            assert_eq!(Labels::from_pairs(pairs.iter().copied()).metric_name(), name, "{pairs:?}");
+        }
     }
 
     #[test]

@@ -7,11 +7,11 @@ use model::{Ack, AuditEntry, MatchOp, Matcher, PushedAlert, Silence};
 use crate::alert::{put_labels, put_pairs, take_labels, take_pairs};
 use crate::alert_row::{RowError, RowReader, RowWriter};
 
-/// Version of the rows below, each row's first byte.
-pub const ROW_VERSION: u8 = 1;
+/// Version of the rows below, each row's first byte: 2 since silences have annotations.
+pub const ROW_VERSION: u8 = 2;
 
 pub fn encode_silence(silence: &Silence) -> Vec<u8> {
-    let Silence { id, matchers, starts_ms, ends_ms, updated_ms, created_by, comment, schedule } = silence;
+    let Silence { id, matchers, starts_ms, ends_ms, updated_ms, created_by, comment, annotations, schedule } = silence;
     let mut row = RowWriter::new(ROW_VERSION);
     row.text(id);
     row.unsigned(matchers.len() as u64);
@@ -31,6 +31,7 @@ pub fn encode_silence(silence: &Silence) -> Vec<u8> {
     row.text(created_by);
     row.text(comment);
     row.text(schedule);
+    put_pairs(&mut row, annotations);
     row.finish()
 }
 
@@ -47,6 +48,7 @@ pub fn decode_silence(row: &[u8]) -> Result<Silence, RowError> {
         created_by: reader.text()?.into(),
         comment: reader.text()?.into(),
         schedule: reader.text()?.into(),
+        annotations: if reader.version() < 2 { Vec::new() } else { take_pairs(&mut reader)? },
     };
     reader.finish()?;
     Ok(silence)
@@ -158,9 +160,17 @@ mod tests {
             updated_ms: 3,
             created_by: "Ä".into(),
             comment: String::new(),
+            annotations: vec![("ticket".into(), "OPS-7".into())],
             schedule: "weekdays: [saturday]".into(),
         };
-        check(&silence, &encode_silence(&silence), decode_silence, ROW_VERSION);
+        let row = encode_silence(&silence);
+        check(&silence, &row, decode_silence, ROW_VERSION);
+        // Version 1 ended with the schedule.
+        let bare = Silence { annotations: Vec::new(), ..silence };
+        let mut first = encode_silence(&bare);
+        assert_eq!(first.pop(), Some(0), "no annotations");
+        first[0] = 1;
+        assert_eq!(decode_silence(&first), Ok(bare));
         for until_ms in [None, Some(5)] {
             let ack = Ack { episode: "e-1".into(), by: "me".into(), comment: "on it\n".into(), at_ms: 4, until_ms };
             check(&ack, &encode_ack(&ack), decode_ack, ROW_VERSION);

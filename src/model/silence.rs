@@ -19,6 +19,8 @@ pub struct Silence {
     pub updated_ms: i64,
     pub created_by: String,
     pub comment: String,
+    /// What other programs keep with it, by key.
+    pub annotations: Vec<(String, String)>,
     /// When within its time it is active, as the YAML of one of Alertmanager's time intervals; empty for all of it.
     pub schedule: String,
 }
@@ -109,6 +111,7 @@ mod tests {
             updated_ms: 0,
             created_by: "me".into(),
             comment: "work".into(),
+            annotations: Vec::new(),
             schedule: String::new(),
         };
         for (now_ms, expected) in [(9, "pending"), (10, "active"), (19, "active"), (20, "expired")] {

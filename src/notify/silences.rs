@@ -15,7 +15,9 @@ use crate::config::Interval;
 const SILENCES_MAX: usize = 10_000;
 /// Most matchers of one silence.
 const MATCHERS_MAX: usize = 100;
-/// Longest author or comment, in bytes.
+/// Most annotations of one silence.
+const ANNOTATIONS_MAX: usize = 100;
+/// Longest author, comment or annotation, in bytes.
 const TEXT_BYTES_MAX: usize = 8 << 10;
 
 /// What somebody wants silenced.
@@ -28,6 +30,8 @@ pub struct SilenceDraft {
     pub ends_ms: i64,
     pub created_by: String,
     pub comment: String,
+    /// Kept for other programs and shown to them, no more.
+    pub annotations: Vec<(String, String)>,
     /// When within its time it holds, as one of Alertmanager's time intervals in YAML; empty for always.
     pub schedule: String,
 }
@@ -84,6 +88,7 @@ pub(crate) fn set(
         updated_ms: now_ms,
         created_by: draft.created_by,
         comment: draft.comment,
+        annotations: draft.annotations,
         schedule: draft.schedule,
     };
     let mut change = SilenceChange::default();
@@ -208,8 +213,12 @@ fn check(draft: &SilenceDraft, longest_ms: i64, now_ms: i64) -> Result<(), Silen
     }
     let long = |text: &str| text.len() > TEXT_BYTES_MAX;
     let long_matcher = draft.matchers.iter().any(|matcher| long(&matcher.name) || long(&matcher.value));
-    if long(&draft.created_by) || long(&draft.comment) || long_matcher {
+    let long_annotation = draft.annotations.iter().any(|(key, value)| long(key) || long(value));
+    if long(&draft.created_by) || long(&draft.comment) || long_matcher || long_annotation {
         return refuse(format!("invalid silence: texts have at most {TEXT_BYTES_MAX} bytes each"));
+    }
+    if draft.annotations.len() > ANNOTATIONS_MAX {
+        return refuse(format!("invalid silence: at most {ANNOTATIONS_MAX} annotations"));
     }
     if !draft.schedule.is_empty()
         && let Err(reason) = Interval::parse(&draft.schedule)

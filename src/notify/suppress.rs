@@ -273,6 +273,7 @@ mod tests {
             updated_ms: 0,
             created_by: "ann".into(),
             comment: "swap".into(),
+            annotations: Vec::new(),
             schedule: schedule.into(),
         };
         let check = |schedule: &str, asked: &str, at_ms: i64, expected: bool| {

@@ -69,6 +69,10 @@ pub(super) fn push_silence(silence: &Silence, now_ms: i64, out: &mut String) {
         out.push_str(",\"schedule\":");
         json_string(&silence.schedule, out);
     }
+    if !silence.annotations.is_empty() {
+        out.push_str(",\"annotations\":");
+        push_object(silence.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())), out);
+    }
     push_time(",\"startsAt\":", Some(silence.starts_ms), out);
     out.push('}');
 }

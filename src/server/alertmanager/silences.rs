@@ -1,5 +1,7 @@
 //! `/api/v2/silences` and `/api/v2/silence/<id>`.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::extract::Path;
 use axum::response::Response;
@@ -104,6 +106,7 @@ struct PostedSilence {
     ends_at: Option<String>,
     created_by: Option<String>,
     comment: Option<String>,
+    annotations: Option<BTreeMap<String, String>>,
     /// Ours: when within its time it holds.
     schedule: Option<String>,
 }
@@ -177,6 +180,7 @@ fn draft_of(posted: PostedSilence) -> Result<SilenceDraft, Refusal> {
         ends_ms: time(posted.ends_at, "endsAt")?.unwrap_or(0),
         created_by: need(posted.created_by, "createdBy")?,
         comment: need(posted.comment, "comment")?,
+        annotations: posted.annotations.unwrap_or_default().into_iter().collect(),
         schedule: posted.schedule.unwrap_or_default(),
     })
 }

@@ -96,7 +96,8 @@ pub(super) async fn create(asking: Asking, form: Form) -> Result<Response, Failu
         .answer(move |asked| {
             let alerting = changed(asked)?;
             let draft = draft(&parameters, asked.now_ms);
-            let made = draft.and_then(|draft| {
+            let made = draft.and_then(|mut draft| {
+                draft.annotations = annotations_of(alerting, &draft.id, asked.now_ms)?;
                 alerting.notifier.set_silence(draft, "", asked.now_ms).map_err(|error| error.to_string())
             });
             match made {
@@ -147,8 +148,16 @@ fn draft(parameters: &Parameters, now_ms: i64) -> Result<SilenceDraft, String> {
         ends_ms: ends_ms.unwrap_or(now_ms),
         created_by: parameters.by.clone(),
         comment: parameters.comment.clone(),
+        annotations: Vec::new(),
         schedule: parameters.schedule.clone(),
     })
+}
+
+/// Those that a silence has already: the form does not know them, and they stay.
+fn annotations_of(alerting: &Alerting, id: &str, now_ms: i64) -> Result<Vec<(String, String)>, String> {
+    let board = alerting.notifier.board(now_ms).map_err(|error| error.to_string())?;
+    let found = board.silences().iter().find(|silence| silence.id == id);
+    Ok(found.map(|silence| silence.annotations.clone()).unwrap_or_default())
 }
 
 fn build(asked: &Asked, mut parameters: Parameters, mut trouble: String) -> Result<SilencesPage, Failure> {

@@ -327,6 +327,7 @@ fn silences_and_acks_outlive_the_process_with_their_trail() {
         updated_ms: 1,
         created_by: "me".into(),
         comment: "work".into(),
+        annotations: Vec::new(),
         schedule: String::new(),
     };
     let ack = model::Ack { episode: "e".into(), by: "me".into(), comment: String::new(), at_ms: 5, until_ms: Some(9) };

@@ -11,6 +11,7 @@ pub(super) fn silence(name: &str, value: &str) -> model::Silence {
         updated_ms: 0,
         created_by: "ann".into(),
         comment: "swap".into(),
+        annotations: Vec::new(),
         schedule: String::new(),
     }
 }

@@ -133,17 +133,21 @@ async fn pushed_alerts_are_listed_with_their_status() {
 #[tokio::test]
 async fn silences_live_as_amtool_makes_them() {
     let house = house().await;
-    let id = send(&house, "POST", "silences", silence("a")).await.json()["silenceID"].as_str().unwrap().to_owned();
+    let mut noted = silence("a");
+    noted["annotations"] = json!({"ticket": "OPS-7", "a\"b": ""});
+    let id = send(&house, "POST", "silences", noted).await.json()["silenceID"].as_str().unwrap().to_owned();
     let one = get(&house, &format!("silence/{id}")).await;
     assert_eq!(
         (&one["status"]["state"], &one["createdBy"], &one["comment"]),
         (&json!("active"), &json!("ann"), &json!("swap"))
     );
     assert_eq!(one["matchers"], json!([{"isEqual": true, "isRegex": false, "name": "host", "value": "a"}]));
+    assert_eq!(one["annotations"], json!({"ticket": "OPS-7", "a\"b": ""}));
     // Its end alone may move; amtool sends back what it got.
     let mut longer = one.clone();
     longer["endsAt"] = json!(at(now_ms() + 7_200_000));
     assert_eq!(send(&house, "POST", "silences", longer).await.json()["silenceID"], json!(id));
+    assert_eq!(get(&house, &format!("silence/{id}")).await["annotations"]["ticket"], "OPS-7");
     let mut other = one.clone();
     other["matchers"][0]["value"] = json!("b");
     let new = send(&house, "POST", "silences", other).await.json()["silenceID"].as_str().unwrap().to_owned();

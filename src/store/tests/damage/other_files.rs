@@ -195,6 +195,7 @@ fn damaged_alert_state_is_set_aside_and_alerting_begins_anew() {
         updated_ms: NOON_MS,
         created_by: "me".into(),
         comment: "known".into(),
+        annotations: Vec::new(),
         schedule: String::new(),
     };
     let store = Store::open(options(origin.path()), NOON_MS).unwrap();

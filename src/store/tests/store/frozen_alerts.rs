@@ -57,6 +57,7 @@ fn silence() -> Silence {
         updated_ms: NOON_MS,
         created_by: "somebody".into(),
         comment: "known".into(),
+        annotations: Vec::new(),
         schedule: String::new(),
     }
 }

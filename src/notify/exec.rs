@@ -79,11 +79,11 @@ mod tests {
     use std::path::Path;
 
     use model::Labels;
-    use model::alert::{AlertState, Instance};
     use store::{Alerts, Evaluation};
 
     use crate::Config;
     use crate::engine::{Engine, Orders};
+    use crate::fixtures::firing;
     use crate::notifier::NotifierOptions;
 
     #[tokio::test]
@@ -97,19 +97,7 @@ mod tests {
         );
         let config = Config::parse(&text, "notify.yml", Path::new(".")).unwrap();
         let alerts = Alerts::open(&dir.path().join("alerts.redb")).unwrap();
-        let instance = Instance {
-            rule_id: "0123abcd".into(),
-            labels: Labels::from_pairs([("alertname", "Down"), ("severity", "critical")]),
-            annotations: Vec::new(),
-            state: AlertState::Firing,
-            active_at_ms: 0,
-            fired_at_ms: Some(0),
-            keep_since_ms: None,
-            resolved_at_ms: None,
-            evaluated_at_ms: 0,
-            value: 1.0,
-            evidence: Default::default(),
-        };
+        let instance = firing(Labels::from_pairs([("alertname", "Down"), ("severity", "critical")]), 0);
         let evaluation =
             Evaluation { upserts: vec![instance.clone()], notices: vec![instance], ..Evaluation::default() };
         let mut engine = Engine::open(alerts.clone(), "t7", config, NotifierOptions::new("http://here"), 0).unwrap();

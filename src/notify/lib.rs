@@ -11,6 +11,8 @@ mod delivery;
 mod engine;
 mod exec;
 mod figures;
+#[cfg(test)]
+mod fixtures;
 mod health;
 mod limits;
 mod message;

@@ -77,9 +77,9 @@ mod tests {
     use std::path::Path;
 
     use model::Labels;
-    use model::alert::AlertState;
 
     use super::*;
+    use crate::fixtures::firing;
 
     const NOTIFY: &str = "
 route: {receiver: team, group_by: [alertname], routes: [{matchers: [severity=critical], receiver: oncall, continue: true}, {matchers: [host!=c], receiver: team}]}
@@ -92,17 +92,9 @@ receivers:
     fn each_channel_says_what_it_would_send() {
         let config = Config::parse(NOTIFY, "notify.yml", Path::new(".")).unwrap();
         let alert = |host: &str, severity: &str| Instance {
-            rule_id: "r".into(),
-            labels: Labels::from_pairs([("alertname", "Disk"), ("host", host), ("severity", severity)]),
             annotations: vec![("summary".into(), format!("{host} is full"))],
-            state: AlertState::Firing,
-            active_at_ms: 0,
-            fired_at_ms: Some(0),
-            keep_since_ms: None,
-            resolved_at_ms: None,
-            evaluated_at_ms: 0,
             value: 0.9,
-            evidence: Default::default(),
+            ..firing(Labels::from_pairs([("alertname", "Disk"), ("host", host), ("severity", severity)]), 0)
         };
         let alerts = [alert("a", "critical"), alert("b", "critical"), alert("c", "warning")];
         let found = preview(&config, "http://here", &alerts, 0);

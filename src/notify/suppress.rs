@@ -191,7 +191,6 @@ mod tests {
     use std::path::Path;
 
     use model::Matcher;
-    use model::alert::AlertState;
 
     use super::*;
 
@@ -207,19 +206,7 @@ mod tests {
     }
 
     fn firing(text: &str) -> Instance {
-        Instance {
-            rule_id: "r".into(),
-            labels: labels(text),
-            annotations: Vec::new(),
-            state: AlertState::Firing,
-            active_at_ms: 0,
-            fired_at_ms: Some(0),
-            keep_since_ms: None,
-            resolved_at_ms: None,
-            evaluated_at_ms: 0,
-            value: 1.0,
-            evidence: Default::default(),
-        }
+        crate::fixtures::firing(labels(text), 0)
     }
 
     #[test]

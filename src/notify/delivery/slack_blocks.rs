@@ -183,11 +183,11 @@ mod tests {
     use std::path::Path;
 
     use model::Labels;
-    use model::alert::{AlertState, Instance};
 
     use super::*;
     use crate::Config;
     use crate::config::ChannelKind;
+    use crate::fixtures::firing;
     use crate::message::compose;
 
     #[test]
@@ -195,19 +195,7 @@ mod tests {
         let text = "route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{api_url: 'http://x/y', title: T <1>, title_link: 'http://here/?a=1&b=2', text: '<!here> look', fields: [{title: Host, value: web-1}, {title: Team, value: ops}], actions: [{type: button, text: 'a|b', url: 'http://q/x|y'}], footer: ours}]}]";
         let config = Config::parse(text, "notify.yml", Path::new(".")).unwrap();
         let ChannelKind::Slack(slack) = &config.channels().next().unwrap().kind else { panic!() };
-        let instance = Instance {
-            rule_id: "r".into(),
-            labels: Labels::from_pairs([("alertname", "Down")]),
-            annotations: Vec::new(),
-            state: AlertState::Firing,
-            active_at_ms: 0,
-            fired_at_ms: Some(0),
-            keep_since_ms: None,
-            resolved_at_ms: None,
-            evaluated_at_ms: 0,
-            value: 1.0,
-            evidence: Default::default(),
-        };
+        let instance = firing(Labels::from_pairs([("alertname", "Down")]), 0);
         let intent = crate::outbox::new_intent("a/slack[0]", "s".into(), vec![instance], 0, 0);
         let content = content(&compose(&intent, "http://here"), slack);
         let json = serde_json::to_value(&content).unwrap();

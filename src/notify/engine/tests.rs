@@ -116,19 +116,8 @@ impl Bench {
 
     fn set(&mut self, name: &str, fires: bool) {
         let (_, severity, host) = ALERTS.into_iter().find(|alert| alert.0 == name).unwrap();
-        let mut instance = self.firing.remove(name).unwrap_or_else(|| Instance {
-            rule_id: "r".into(),
-            labels: Labels::from_pairs([("alertname", name), ("severity", severity), ("host", host)]),
-            annotations: Vec::new(),
-            state: AlertState::Firing,
-            active_at_ms: now(),
-            fired_at_ms: Some(now()),
-            keep_since_ms: None,
-            resolved_at_ms: None,
-            evaluated_at_ms: now(),
-            value: 1.0,
-            evidence: Default::default(),
-        });
+        let labels = || Labels::from_pairs([("alertname", name), ("severity", severity), ("host", host)]);
+        let mut instance = self.firing.remove(name).unwrap_or_else(|| crate::fixtures::firing(labels(), now()));
         if fires {
             self.firing.insert(name.into(), instance.clone());
         } else {

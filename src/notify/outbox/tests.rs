@@ -76,19 +76,7 @@ impl Bench {
 }
 
 fn firing(host: &str, severity: &str, at_ms: i64) -> Instance {
-    Instance {
-        rule_id: "r".into(),
-        labels: Labels::from_pairs([("alertname", "X"), ("host", host), ("severity", severity)]),
-        annotations: Vec::new(),
-        state: AlertState::Firing,
-        active_at_ms: at_ms,
-        fired_at_ms: Some(at_ms),
-        keep_since_ms: None,
-        resolved_at_ms: None,
-        evaluated_at_ms: at_ms,
-        value: 1.0,
-        evidence: Default::default(),
-    }
+    crate::fixtures::firing(Labels::from_pairs([("alertname", "X"), ("host", host), ("severity", severity)]), at_ms)
 }
 
 fn ended(instance: &Instance, at_ms: i64) -> Instance {

@@ -125,11 +125,8 @@ pub(crate) fn rendered(
             field("footer", &mut slack.footer);
             let mut both = |pairs: &mut Vec<(String, String)>, first: &str, second: &str| {
                 for (one, other) in pairs.iter_mut() {
-                    for (name, text) in [(first, one), (second, other)] {
-                        let mut rendered = Some(std::mem::take(text));
-                        field(name, &mut rendered);
-                        *text = rendered.unwrap_or_default();
-                    }
+                    in_place(&mut field, first, one);
+                    in_place(&mut field, second, other);
                 }
                 // Without an address, or a value, there is nothing to show.
                 pairs.retain(|(one, other)| !one.is_empty() && !other.is_empty());
@@ -149,15 +146,11 @@ pub(crate) fn rendered(
             field("client", &mut client);
             pagerduty.client = client.unwrap_or_else(|| "Binnacle".into());
             for (name, text) in &mut pagerduty.details {
-                let mut detail = Some(std::mem::take(text));
-                field(name, &mut detail);
-                *text = detail.unwrap_or_default();
+                in_place(&mut field, name, text);
             }
             pagerduty.details.retain(|(_, text)| !text.is_empty());
             for (key, text) in pagerduty.links.iter_mut().chain(&mut pagerduty.images).flatten() {
-                let mut rendered = Some(std::mem::take(text));
-                field(key, &mut rendered);
-                *text = rendered.unwrap_or_default();
+                in_place(&mut field, key, text);
             }
         }
         ChannelKind::Email(email) => {
@@ -165,9 +158,8 @@ pub(crate) fn rendered(
             field("html", &mut email.html);
             field("text", &mut email.text);
             for (name, text) in &mut email.headers {
-                let mut header = Some(std::mem::take(text));
-                field(name, &mut header);
-                *text = header.map(|text| crate::message::one_line(&text, 500)).unwrap_or_default();
+                in_place(&mut field, name, text);
+                *text = crate::message::one_line(text, 500);
             }
             email.headers.retain(|(_, text)| !text.is_empty() && text.is_ascii());
         }
@@ -191,6 +183,13 @@ pub(crate) fn rendered(
         ChannelKind::Unsent(_) => {}
     }
     (channel, problems)
+}
+
+/// Of a text that is always there: empty where its template gives nothing, or fails.
+fn in_place(field: &mut dyn FnMut(&str, &mut Option<String>), name: &str, text: &mut String) {
+    let mut rendered = Some(std::mem::take(text));
+    field(name, &mut rendered);
+    *text = rendered.unwrap_or_default();
 }
 
 /// What a rendered channel's own fields say, by their names; nothing of those that are not given.

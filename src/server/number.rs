@@ -8,24 +8,17 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// A sample's value without its quotes: Go's shortest decimal, with an exponent below 1e-6 and from 1e21 on.
 pub(crate) fn push_value(value: f64, out: &mut String) {
     let magnitude = value.abs();
-    if magnitude != 0.0 && magnitude < WHOLE_MAX && value as i64 as f64 == value {
-        // Counts and bytes: there is no shortest decimal to be looked for, which takes many times as long.
-        out.push_str(itoa::Buffer::new().format(value as i64));
-    } else if value.is_finite() && magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+    if value.is_finite() && magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         push_exponent(value, out);
-    } else if value.is_nan() {
-        out.push_str("NaN");
-    } else if value.is_infinite() {
-        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
     } else {
-        write!(out, "{value}").expect("a String takes everything");
+        push_fixed(value, out);
     }
 }
 
 /// Go's `FormatFloat(v, 'e', -1, 64)`: at least two digits of exponent, always signed.
 pub(crate) fn push_exponent(value: f64, out: &mut String) {
     if !value.is_finite() {
-        return push_value(value, out);
+        return push_fixed(value, out);
     }
     let text = format!("{value:e}");
     let (mantissa, exponent) = text.split_once('e').expect("LowerExp writes an e");
@@ -46,17 +39,23 @@ pub(crate) fn push_general(value: f64, out: &mut String) {
 
 /// Go's `FormatFloat(v, 'f', -1, 64)`: never an exponent.
 pub(crate) fn push_fixed(value: f64, out: &mut String) {
-    if value.is_finite() {
-        write!(out, "{value}").expect("a String takes everything");
+    let magnitude = value.abs();
+    if magnitude != 0.0 && magnitude < WHOLE_MAX && value as i64 as f64 == value {
+        // Counts and bytes: there is no shortest decimal to be looked for, which takes many times as long.
+        out.push_str(itoa::Buffer::new().format(value as i64));
+    } else if value.is_nan() {
+        out.push_str("NaN");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
     } else {
-        push_value(value, out);
+        write!(out, "{value}").expect("a String takes everything");
     }
 }
 
 /// A JSON number. JSON has no word for NaN and the infinities; a duration or a count never is one but by a mistake.
 pub(crate) fn push_finite(value: f64, out: &mut String) {
     if value.is_finite() {
-        write!(out, "{value}").expect("a String takes everything");
+        push_fixed(value, out);
     } else {
         out.push('0');
     }

@@ -10,6 +10,7 @@ use query::logql::{LogEntry, Points, Value};
 use query::logs::{Direction, SearchStats};
 
 use crate::api::envelope::{push_array, push_object};
+use crate::number::push_fixed;
 
 /// What a query cost, for `stats`.
 pub(super) struct Cost {
@@ -33,13 +34,7 @@ fn push_seconds(at_ms: i64, out: &mut String) {
 /// A float as Go's `FormatFloat(v, 'f', -1, 64)` in quotes.
 fn push_value(value: f64, out: &mut String) {
     out.push('"');
-    if value.is_nan() {
-        out.push_str("NaN");
-    } else if value.is_infinite() {
-        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-    } else {
-        write!(out, "{value}").expect("a String takes everything");
-    }
+    push_fixed(value, out);
     out.push('"');
 }
 

@@ -7,7 +7,7 @@ use model::time::Day;
 use redb::{Database, ReadableDatabase};
 
 use crate::columns::Columns;
-use crate::file::{corrupt, redb_error};
+use crate::file::{corrupt, guarded, redb_error};
 use crate::{ReadGuard, Rollup, StoreError};
 
 use super::Summary;
@@ -36,8 +36,7 @@ pub(super) fn read_day(
     columns: &mut [Columns],
 ) -> Result<(), StoreError> {
     // redb asserts on some damaged pages; a damaged file must not take the query's thread down.
-    let read = std::panic::AssertUnwindSafe(|| read_unguarded(database, path, (summary, day), wanted, guard, columns));
-    std::panic::catch_unwind(read).unwrap_or_else(|_| Err(corrupt(path, "redb stopped while reading it".into())))
+    guarded(path, || read_unguarded(database, path, (summary, day), wanted, guard, columns))
 }
 
 fn read_unguarded(

@@ -5,7 +5,7 @@ use model::time::Day;
 use redb::ReadableDatabase;
 
 use crate::columns::Columns;
-use crate::file::{corrupt, redb_error};
+use crate::file::{corrupt, guarded, redb_error};
 use crate::{ReadGuard, Rollup, StoreError};
 
 use super::Days;
@@ -63,7 +63,7 @@ impl Days {
             Err(error) => return Err(error),
         };
         let path = &file.path;
-        let mut read = || -> Result<(), StoreError> {
+        let read = guarded(path, || {
             let failed = |error: redb::Error| redb_error("reading a day's rollup", path, error);
             let txn = database.begin_read().map_err(|error| failed(error.into()))?;
             let pages = pages_of(&txn).map_err(failed)?.ok_or_else(|| corrupt(path, "its pages are missing".into()))?;
@@ -73,11 +73,10 @@ impl Days {
                 read_run((&pages, path, run), column, (series, &order, range), guard, columns, &failed)?;
             }
             Ok(())
-        };
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut read)) {
-            Ok(Err(error @ StoreError::Corrupt { .. })) => guard.damaged(error),
-            Ok(read) => read,
-            Err(_) => guard.damaged(corrupt(path, "redb stopped while reading it".into())),
+        });
+        match read {
+            Err(error @ StoreError::Corrupt { .. }) => guard.damaged(error),
+            read => read,
         }
     }
 }

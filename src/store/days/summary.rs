@@ -8,7 +8,7 @@ use redb::{
 use roaring::RoaringBitmap;
 
 use crate::StoreError;
-use crate::file::{META, corrupt, redb_error};
+use crate::file::{META, corrupt, guarded, redb_error};
 
 use super::rows::Rows;
 use super::runs::{RUNS, Run};
@@ -40,8 +40,7 @@ pub(crate) struct Summary {
 /// `Corrupt` when it contradicts itself or its checksum.
 pub(super) fn read_summary(database: &Database, path: &Path) -> Result<Summary, StoreError> {
     // redb asserts on some damaged pages; a damaged file must not take the process down.
-    let read = std::panic::AssertUnwindSafe(|| read_unguarded(database, path));
-    std::panic::catch_unwind(read).unwrap_or_else(|_| Err(corrupt(path, "redb stopped while reading it".into())))
+    guarded(path, || read_unguarded(database, path))
 }
 
 fn read_unguarded(database: &Database, path: &Path) -> Result<Summary, StoreError> {

@@ -12,7 +12,7 @@ use super::fold;
 use super::format::quoted_bytes;
 use super::functions::math;
 use super::functions::mixed::native_mix;
-use super::functions::special::note_quantiles;
+use super::functions::quantiles;
 use super::lexer::Span;
 use super::native::{self, Mixed, Remarks};
 use super::number;
@@ -46,7 +46,7 @@ pub(crate) fn eval(engine: &mut Engine<'_>, aggregate: &Aggregate, grid: Grid) -
     let mut out = Vec::with_capacity(groups.len());
     if let Param::Numbers(node, numbers) = &param {
         if op == Aggregator::Quantile {
-            note_quantiles(engine, node, numbers);
+            quantiles::note_extremes(engine, node, numbers);
         } else if !pick::check(engine, op, node, numbers)? {
             return Ok(Val::Vector(out));
         }

@@ -57,11 +57,15 @@ impl Duration {
         Ok(duration_ms)
     }
 
-    /// Milliseconds of either sign, for offsets.
+    /// Milliseconds of either sign, for offsets. What is less than one is cut off, of a literal below a nanosecond only, as Prometheus
+    /// does: `(1h)/7` is 514,285 ms.
     pub(crate) fn ms(&self, step_ms: i64, range_ms: i64) -> Result<i64, QueryError> {
         let wrong = |reason: &str| QueryError::Duration { reason: reason.into() };
         let seconds = self.seconds(step_ms as f64 / 1e3, range_ms as f64 / 1e3).map_err(wrong)?;
-        let duration_ms = (seconds * 1e3).round();
+        let duration_ms = match self.constant() {
+            Some(_) => (seconds * 1e9).round() / 1e6,
+            None => seconds * 1e3,
+        };
         if duration_ms.is_nan() || duration_ms.abs() > DURATION_MS_MAX {
             return Err(wrong("duration is out of range"));
         }

@@ -7,7 +7,7 @@ use model::{Histogram, Labels};
 
 use super::classic::{Bucket, bucket_fraction, bucket_quantile};
 use super::native::{self, Nan};
-use super::special::note_quantiles;
+use super::quantiles;
 use crate::QueryError;
 use crate::promql::ast::Node;
 use crate::promql::engine::{Engine, wrong};
@@ -157,7 +157,7 @@ fn per_step(
 
 pub(crate) fn quantile(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result<Vec<Column>, QueryError> {
     let q = engine.scalars(&args[0], grid)?;
-    note_quantiles(engine, &args[0], &q);
+    quantiles::note_each(engine, &args[0], &q);
     let found = histograms(engine, &args[1], grid)?;
     quantile_of(engine, &found, (&args[0], &args[1]), &q, grid)
 }
@@ -171,7 +171,7 @@ pub(crate) fn quantiles(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> R
     let mut all = Vec::with_capacity(args.len() - 2);
     for arg in &args[2..] {
         let q = engine.scalars(arg, grid)?;
-        note_quantiles(engine, arg, &q);
+        quantiles::note_each(engine, arg, &q);
         all.push(q);
     }
     let found = histograms(engine, &args[0], grid)?;

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
+use super::seen_at::{self, SeenAt};
 use crate::QueryError;
-use crate::promql::ast::{Edges, Kind, Node, Selector};
+use crate::promql::ast::{At, Edges, Kind, Node, Selector};
+use crate::promql::duration::Duration;
 use crate::promql::engine::{Engine, SAME_LABELSET, wrong};
 use crate::promql::value::{Column, Grid, is_absent};
 use crate::promql::worker::Pick;
@@ -38,41 +40,52 @@ pub(crate) fn eval(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Result
     let is_info = |labels: &Labels| of_name.iter().all(|matcher| matcher.matches(labels.metric_name()));
     let plain: Vec<bool> = base.iter().map(|column| is_info(&column.labels)).collect();
     let targets = base.iter().zip(&plain).filter(|(_, plain)| !**plain).map(|(column, _)| &column.labels);
-    let infos = read(engine, targets, &of_name, &of_data, grid)?;
+    let seen_at = seen_at::of(engine, &args[0])?;
+    let infos = read(engine, targets, &[of_name.as_slice(), &of_data].concat(), seen_at, grid)?;
     Combined::new(&infos, &of_data).all(engine, base, &plain, grid)
 }
 
-/// Info series that may belong to the targets; a step holds the time in ms of the sample that it sees.
+/// Info series that may belong to the targets, as they are `seen_at`; a step holds the time in ms of the sample that it sees.
 fn read<'l>(
     engine: &mut Engine<'_>,
     targets: impl Iterator<Item = &'l Labels>,
-    of_name: &[Matcher],
-    of_data: &[Matcher],
+    wanted: &[Matcher],
+    seen_at: SeenAt,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
-    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    // A target may lack one of its labels: so do its info series then, and they are asked for by themselves.
+    let mut kinds: BTreeMap<[bool; 2], [BTreeSet<&str>; 2]> = BTreeMap::new();
     for labels in targets {
-        for name in IDENTIFYING {
-            if let Some(value) = labels.get(name) {
-                values.entry(name).or_default().insert(value);
-            }
+        let found = IDENTIFYING.map(|name| labels.get(name));
+        let kind = found.map(|value| value.is_some());
+        for (values, value) in kinds.entry(kind).or_default().iter_mut().zip(found) {
+            values.extend(value);
         }
     }
-    if values.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut matchers = [of_name, of_data].concat();
-    for (name, values) in values.into_iter().filter(|(_, values)| values.len() <= VALUES_MAX) {
-        let any: Vec<String> = values.into_iter().map(regex::escape).collect();
-        // Too long a pattern only means that more is read than is needed.
-        matchers.extend(Matcher::new(name, MatchOp::Regex, any.join("|")));
-    }
-    let selector = Selector { bare_name: None, matchers, at: None, offset: None, edges: Edges::Plain, stats: false };
+    let (at, offset_ms) = match seen_at {
+        SeenAt::Pinned { at_ms } => (Some(At::Ms(at_ms)), 0),
+        SeenAt::Before { offset_ms } => (None, offset_ms),
+    };
+    let offset = (offset_ms != 0).then(|| Duration::Seconds { value: offset_ms as f64 / 1e3, unit: true });
     let mut columns = Vec::new();
-    engine.instants(&selector, grid, Pick::FloatTimeMs, &mut |_, column| {
-        columns.push(column);
-        Ok(())
-    })?;
+    for (_, values) in kinds.into_iter().filter(|(kind, _)| kind.contains(&true)) {
+        let mut matchers = wanted.to_vec();
+        for (name, values) in IDENTIFYING.into_iter().zip(values) {
+            if values.is_empty() {
+                matchers.push(Matcher::equal(name, ""));
+            } else if values.len() <= VALUES_MAX {
+                let any: Vec<String> = values.into_iter().map(regex::escape).collect();
+                // Too long a pattern only means that more is read than is needed.
+                matchers.extend(Matcher::new(name, MatchOp::Regex, any.join("|")));
+            }
+        }
+        let offset = offset.clone();
+        let selector = Selector { bare_name: None, matchers, at, offset, edges: Edges::Plain, stats: false };
+        engine.instants(&selector, grid, Pick::FloatTimeMs, &mut |_, column| {
+            columns.push(column);
+            Ok(())
+        })?;
+    }
     if columns.iter().any(|column| column.steps.has_histograms()) {
         return Err(wrong("info sample should be float"));
     }

@@ -12,8 +12,10 @@ pub(crate) mod math;
 pub(crate) mod mixed;
 pub(crate) mod native;
 pub(crate) mod order;
+pub(crate) mod quantiles;
 pub(crate) mod regression;
 mod rolled;
+mod seen_at;
 pub(crate) mod special;
 pub(crate) mod window;
 
@@ -72,7 +74,11 @@ pub(crate) enum Call {
 impl Call {
     /// Whether equal arguments give equal answers at every step.
     pub(crate) fn is_fixed(self) -> bool {
-        !matches!(self, Call::Date(_) | Call::Special(Special::Time | Special::Timestamp | Special::PredictLinear))
+        // The labels that `info` adds may be those of the step.
+        !matches!(
+            self,
+            Call::Date(_) | Call::Special(Special::Time | Special::Timestamp | Special::PredictLinear | Special::Info)
+        )
     }
 }
 

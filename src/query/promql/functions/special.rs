@@ -7,7 +7,8 @@ use model::Labels;
 
 use super::window::Window;
 use super::{
-    Call, Function, absent, columnar, date, edges, histogram, info, labels, math, mixed, order, regression, rolled,
+    Call, Function, absent, columnar, date, edges, histogram, info, labels, math, mixed, order, quantiles, regression,
+    rolled,
 };
 use crate::QueryError;
 use crate::promql::ast::{Edges, Kind, Node};
@@ -263,7 +264,7 @@ fn special_call(
                 Some(math::quantile(q[step], &mut window.values.to_vec()))
             })?;
             let asked: Vec<f64> = asked.steps().map(|step| q[step]).collect();
-            note_quantiles(engine, &args[0], &asked);
+            quantiles::note_each(engine, &args[0], &asked);
             columns
         }
         Special::Smoothing => {
@@ -352,13 +353,4 @@ fn clamp(engine: &mut Engine<'_>, special: Special, args: &[Node], grid: Grid) -
         if most < least { None } else { Some(math::max(least, math::min(most, value))) }
     });
     Ok(columns)
-}
-
-/// Warns of quantiles that no value has.
-pub(crate) fn note_quantiles(engine: &mut Engine<'_>, node: &Node, quantiles: &[f64]) {
-    for q in quantiles {
-        if !(0.0..=1.0).contains(q) {
-            engine.notes.warn(node, &format!("quantile value should be between 0 and 1, got {}", number::compact(*q)));
-        }
-    }
 }

@@ -55,12 +55,13 @@ fn query(seed: u64, start_s: i64) -> Query {
     if rng.below(2) == 0 {
         return Query { seed, text, path: "/api/v1/query", times: vec![("time", format!("{from_s}{fraction}"))] };
     }
-    let step_s = rng.pick(&[1, 15, 30, 60, 77, 300]);
+    let (step, step_s) =
+        rng.pick(&[("1", 1), ("15", 15), ("30", 30), ("60", 60), ("77", 77), ("300", 300), ("0.5", 1), ("7.3", 8)]);
     let end_s = from_s + step_s * rng.below(20) + rng.below(2);
     let times = vec![
         ("start", format!("{from_s}{fraction}")),
         ("end", format!("{end_s}{fraction}")),
-        ("step", step_s.to_string()),
+        ("step", step.to_owned()),
     ];
     Query { seed, text, path: "/api/v1/query_range", times }
 }

@@ -64,7 +64,7 @@ pub(crate) fn series(seed: u64, start_ms: i64) -> Vec<Series> {
             all.push(Series { labels: base("level"), points: floats(&mut rng, start_ms, Rhythm::Jittered, level) });
             all.push(Series { labels: base("odd"), points: floats(&mut rng, start_ms, Rhythm::Jittered, odd) });
             all.push(Series {
-                labels: base("joules.used"),
+                labels: with("joules.used", "dotted.label", if instance == "a:1" { "p" } else { "q" }),
                 points: floats(&mut rng, start_ms, Rhythm::Jittered, counter(0.5, true)),
             });
             all.extend(histograms::classic(&mut rng, start_ms, &base));

@@ -38,12 +38,14 @@ struct Metric {
 const METRICS: [Metric; 6] = [
     Metric { name: "requests_total", labels: &["job", "instance", "code"], counter: true },
     Metric { name: "bytes_total", labels: &["job", "instance"], counter: true },
-    Metric { name: "joules.used", labels: &["job", "instance"], counter: true },
+    Metric { name: "joules.used", labels: &["job", "instance", "dotted.label"], counter: true },
     Metric { name: "temperature", labels: &["job", "instance", "room"], counter: false },
     Metric { name: "level", labels: &["job", "instance"], counter: false },
     Metric { name: "build", labels: &["job", "instance", "version"], counter: false },
 ];
-const LABELS: [&str; 6] = ["job", "instance", "code", "room", "version", "nothing"];
+const LABELS: [&str; 7] = ["job", "instance", "code", "room", "version", "dotted.label", "nothing"];
+/// In place of a parameter that is the same at every step.
+const CHANGING: [&str; 3] = ["time() % 3", "(time() % 5) / 4", "1 - time() % 2"];
 const CONTINUOUS: [&str; 22] = [
     "abs", "sqrt", "exp", "ln", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh",
     "asinh", "acosh", "atanh", "deg", "rad", "abs", "sqrt",
@@ -51,6 +53,11 @@ const CONTINUOUS: [&str; 22] = [
 const DATES: [&str; 8] =
     ["day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"];
 const GROUPED: [&str; 9] = ["sum", "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"];
+
+/// The parameter of an aggregation, now and then one that changes. Of what is pinned Prometheus takes that of the first step for all.
+fn parameter(rng: &mut Random, number: &'static str, aggregated: &str) -> &'static str {
+    if !aggregated.contains('@') && rng.one_in(4) { rng.pick(&CHANGING) } else { number }
+}
 
 pub(crate) struct Grammar {
     /// Middle of the data in seconds, for `@`.
@@ -161,15 +168,16 @@ impl Grammar {
         let grouping = self.grouping(rng);
         match rng.below(12) {
             0 => {
+                let inner = self.vector(rng, depth - 1).text;
                 let quantile = rng.pick(&["0", "0.3", "0.5", "0.99", "1", "-0.1", "1.1", "NaN"]);
-                rounded(format!("quantile{grouping} ({quantile}, {})", self.vector(rng, depth - 1).text))
+                rounded(format!("quantile{grouping} ({}, {inner})", parameter(rng, quantile, &inner)))
             }
             // Which of equal ones stays depends on the order that they come in.
             1 => {
                 let inner = self.selector_of(rng, &METRICS[3], "");
                 let op = rng.pick(&["topk", "bottomk"]);
                 let count = rng.pick(&["0", "1", "2", "3", "100", "-1", "1.9"]);
-                exact(format!("{op}{grouping} ({count}, {inner})"))
+                exact(format!("{op}{grouping} ({}, {inner})", parameter(rng, count, &inner)))
             }
             2 => {
                 let label = rng.pick(&["value", "job", "dotted.value"]);

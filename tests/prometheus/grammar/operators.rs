@@ -1,5 +1,6 @@
 //! Scalars, and what operators make of scalars and vectors.
 
+use super::select::list;
 use super::{Expr, Grammar, exact, rounded};
 use chance::Random;
 
@@ -71,7 +72,7 @@ impl Grammar {
         if rng.one_in(2) {
             let word = rng.pick(&["on", "ignoring"]);
             let labels = self.some_labels(rng);
-            matching = format!(" {word} ({})", labels.join(", "));
+            matching = format!(" {word} ({})", list(&labels));
             if !is_set && rng.one_in(2) {
                 let include = if rng.one_in(3) && !(word == "on" && labels.contains(&"room")) { "(room)" } else { "" };
                 matching.push_str(&format!(" {}{include}", rng.pick(&["group_left", "group_right"])));

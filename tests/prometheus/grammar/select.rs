@@ -3,8 +3,33 @@
 use super::{Grammar, LABELS, METRICS, Metric};
 use chance::Random;
 
-pub(super) const RANGES: [&str; 12] =
-    ["1m", "2m", "90s", "5m", "10m", "1h", "17m30s", "31s", "60", "2m+30s", "3m*2", "(1h-10m)/5"];
+pub(super) const RANGES: [&str; 15] = [
+    "1m",
+    "2m",
+    "90s",
+    "5m",
+    "10m",
+    "1h",
+    "17m30s",
+    "31s",
+    "60",
+    "2m+30s",
+    "3m*2",
+    "(1h-10m)/5",
+    "(1h)/7",
+    "45s500ms",
+    "1s",
+];
+
+/// A label where it stands as a name: in quotes if it is no identifier.
+pub(super) fn named(label: &str) -> String {
+    if label.contains('.') { format!("\"{label}\"") } else { label.into() }
+}
+
+/// With commas between.
+pub(super) fn list(labels: &[&str]) -> String {
+    labels.iter().map(|label| named(label)).collect::<Vec<_>>().join(", ")
+}
 
 impl Grammar {
     pub(super) fn matchers(&self, rng: &mut Random, labels: &[&str]) -> String {
@@ -28,12 +53,19 @@ impl Grammar {
                     "h(all)?",
                     "api|",
                     "(a|b):[^0]",
+                    "a:1|b:1|",
+                    "(?i)W.B|none",
+                    "w{1}eb",
+                    "(?:p|q)?",
+                    ".",
+                    "x?",
                 ])
             } else {
-                rng.pick(&["api", "web", "a:1", "c:1", "200", "hall", "", "v1", "absent"])
+                rng.pick(&["api", "web", "a:1", "c:1", "200", "hall", "", "v1", "p", "absent"])
             };
             // Which of two of a label `absent` tells depends on whether an index was asked.
-            if !all.iter().any(|one: &String| one.starts_with(label)) {
+            let label = named(label);
+            if !all.iter().any(|one: &String| one.starts_with(&label)) {
                 all.push(format!("{label}{op}\"{value}\""));
             }
         }
@@ -44,7 +76,7 @@ impl Grammar {
     pub(super) fn shift(&self, rng: &mut Random) -> String {
         let mut parts = Vec::new();
         if rng.one_in(6) {
-            let offset = rng.pick(&["1m", "5m", "-2m", "30s", "1h", "-7s", "90"]);
+            let offset = rng.pick(&["1m", "5m", "-2m", "30s", "1h", "-7s", "90", "1ms", "1m30s500ms"]);
             parts.push(format!("offset {offset}"));
         }
         if self.pins && rng.one_in(10) {
@@ -86,8 +118,8 @@ impl Grammar {
 
     pub(super) fn grouping(&self, rng: &mut Random) -> String {
         match rng.below(5) {
-            0 | 1 => format!(" by ({})", self.some_labels(rng).join(", ")),
-            2 | 3 => format!(" without ({})", self.some_labels(rng).join(", ")),
+            0 | 1 => format!(" by ({})", list(&self.some_labels(rng))),
+            2 | 3 => format!(" without ({})", list(&self.some_labels(rng))),
             _ => String::new(),
         }
     }

@@ -60,6 +60,10 @@ impl Source for Stopped {
         Source::is_rolled_up(&self.inner, range, wanted)
     }
 
+    fn without_samples(&self, range: MsRange) -> Result<Option<MsRange>, StoreError> {
+        Source::without_samples(&self.inner, range)
+    }
+
     fn read_rollup(
         &self,
         series: &[Series],

@@ -13,6 +13,7 @@ mod engine;
 mod fold;
 mod format;
 mod functions;
+mod gone;
 mod joined;
 mod kahan;
 pub(crate) mod lexer;
@@ -35,6 +36,7 @@ mod scan;
 mod select;
 mod selector;
 mod shared;
+mod source;
 mod tree;
 pub(crate) mod value;
 mod worker;
@@ -43,8 +45,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Histogram, Labels, Matcher, MsRange, Sample};
-use store::{ReadGuard, Rollup, Samples, Series, StoreError};
+use model::{Histogram, Labels, Matcher, Sample};
 
 use crate::{Budget, QueryError};
 use ast::{Kind, Node, Type};
@@ -56,29 +57,8 @@ use value::{Column, Grid, TIME_MS_MAX, Val, is_absent, without_schema};
 pub use native::{Bucket, Side, buckets, text as histogram_text};
 pub use raw::raw;
 pub use report::{Detail, Explain, Stats};
+pub use source::Source;
 pub use tree::{Tree, TreeAt, TreeFunction, TreeKind, TreeMatching, TreeSelector, tree};
-
-/// Where an expression's selectors read: a snapshot of the store.
-pub trait Source: Sync {
-    fn select(&self, matchers: &[Matcher], range: MsRange, series_max: usize) -> Result<Vec<Series>, StoreError>;
-    fn read(&self, series: &[Series], range: MsRange, guard: &mut dyn ReadGuard) -> Result<Vec<Samples>, StoreError>;
-
-    /// As [`Snapshot::is_rolled_up`](store::Snapshot::is_rolled_up); a source of samples alone has no rollups.
-    fn is_rolled_up(&self, _range: MsRange, _wanted: bool) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    /// As [`Snapshot::read_rollup`](store::Snapshot::read_rollup). Asked for another column than the samples only where a rollup is.
-    fn read_rollup(
-        &self,
-        series: &[Series],
-        range: MsRange,
-        _column: (Rollup, bool),
-        guard: &mut dyn ReadGuard,
-    ) -> Result<Vec<Samples>, StoreError> {
-        self.read(series, range, guard)
-    }
-}
 
 /// A parsed and type-checked expression. A clone is one reference count.
 #[derive(Debug, Clone)]
@@ -329,30 +309,4 @@ fn answer(
 fn parse_error(text: &str, fault: lexer::Fault) -> QueryError {
     let (line, column) = if text.is_empty() { (0, 0) } else { notes::line_and_column(text, fault.span.start) };
     QueryError::Parse { start: fault.span.start, end: fault.span.end, line, column, reason: fault.reason }
-}
-
-impl Source for store::Snapshot {
-    fn select(&self, matchers: &[Matcher], range: MsRange, series_max: usize) -> Result<Vec<Series>, StoreError> {
-        store::Snapshot::select(self, matchers, range, series_max)
-    }
-
-    fn read(&self, series: &[Series], range: MsRange, guard: &mut dyn ReadGuard) -> Result<Vec<Samples>, StoreError> {
-        let ids: Vec<_> = series.iter().map(|series| series.id).collect();
-        store::Snapshot::read(self, &ids, range, guard)
-    }
-
-    fn is_rolled_up(&self, range: MsRange, wanted: bool) -> Result<bool, StoreError> {
-        store::Snapshot::is_rolled_up(self, range, wanted)
-    }
-
-    fn read_rollup(
-        &self,
-        series: &[Series],
-        range: MsRange,
-        column: (Rollup, bool),
-        guard: &mut dyn ReadGuard,
-    ) -> Result<Vec<Samples>, StoreError> {
-        let ids: Vec<_> = series.iter().map(|series| series.id).collect();
-        store::Snapshot::read_rollup(self, &ids, range, column, guard)
-    }
 }

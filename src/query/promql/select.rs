@@ -11,6 +11,7 @@ use super::ast::{At, Edges, Kind, Node, Selector, Subquery};
 use super::engine::{Engine, wrong};
 use super::functions::columnar::Columnar;
 use super::functions::window::Window;
+use super::gone::Gone;
 use super::looks::Looks;
 use super::meter::{Meter, Reading};
 use super::notes::Notes;
@@ -227,9 +228,15 @@ impl<'a> Engine<'a> {
         match &node.kind {
             Kind::Range { selector, .. } | Kind::Select(selector) => {
                 let looks = self.range_looks(node, selector, grid)?;
+                let gone = self.source.without_samples(looks.span());
+                let gone = gone.map_err(|error| self.meter.select_error(error))?;
+                let gone = gone.and_then(|days| Gone::of(node, days, reads));
                 let make = |worker: &mut Worker<'_, 'a>, mut found: Found<'_>| {
                     found.tell_resets(selector);
                     found.samples = without_markers(found.samples);
+                    if let Some(gone) = &gone {
+                        gone.note(&mut worker.notes, &found.samples);
+                    }
                     make(worker, &looks, found)
                 };
                 let reads = (self.told_span(selector, looks), reads.of(&looks));

@@ -91,6 +91,10 @@ impl Source for View {
         self.0.as_ref().map_or(Ok(false), |snapshot| snapshot.is_rolled_up(range, wanted))
     }
 
+    fn without_samples(&self, range: MsRange) -> Result<Option<MsRange>, StoreError> {
+        self.0.as_ref().map_or(Ok(None), |snapshot| snapshot.without_samples(range))
+    }
+
     fn read_rollup(
         &self,
         series: &[Series],

@@ -30,6 +30,14 @@ impl Snapshot {
         Ok(!self.rolled_up(range, wanted)?.is_empty())
     }
 
+    /// From the first to the last of the days that touch the range and whose samples are gone.
+    pub fn without_samples(&self, range: MsRange) -> Result<Option<MsRange>, StoreError> {
+        let gone = self.rolled_up(range, false)?;
+        let ends = gone.first_key_value().zip(gone.last_key_value());
+        Ok(ends
+            .map(|((first, _), (last, _))| MsRange { start_ms: of_day(*first).start_ms, end_ms: of_day(*last).end_ms }))
+    }
+
     /// With those days, whether their samples are there as well.
     fn rolled_up(&self, range: MsRange, wanted: bool) -> Result<BTreeMap<Day, Kept>, StoreError> {
         let mut found = BTreeMap::new();

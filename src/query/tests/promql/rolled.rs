@@ -68,6 +68,12 @@ fn samples_read(tenant: &Tenant, text: &str, step_ms: i64) -> u64 {
     promql::range(&snapshot, &expr, START_MS, END_MS, step_ms, &options).unwrap().samples_read
 }
 
+/// What is said beside the answer at the end of the second day.
+fn told(tenant: &Tenant, text: &str) -> Vec<String> {
+    let options = Options::new(300_000, Budget::starting_now(Duration::from_secs(60)));
+    promql::instant(&tenant.snapshot().unwrap(), &promql::parse(text).unwrap(), END_MS, &options).unwrap().warnings
+}
+
 #[track_caller]
 fn close(text: &str, one: &[(Labels, Vec<(i64, f64)>)], other: &[(Labels, Vec<(i64, f64)>)]) {
     let shape = |rows: &[(Labels, Vec<(i64, f64)>)]| -> Vec<(Labels, Vec<i64>)> {
@@ -179,4 +185,52 @@ fn whole_steps_answer_as_samples_do() {
     // Names come from the rollup.
     let names = tenant.snapshot().unwrap().label_values("job", &[], model::MsRange::ALL).unwrap();
     assert_eq!(names, ["a", "late", "later"]);
+}
+
+#[test]
+fn what_takes_samples_that_are_gone_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = store::Options {
+        disk_free_min: 0,
+        downsample_after_ms: Some(DAY_MS),
+        raw_retention_ms: 10 * DAY_MS,
+        ..store::Options::new(dir.path())
+    };
+    let store = Store::open(options, END_MS).unwrap();
+    let tenant = store.tenant(&TenantId::default()).unwrap();
+    push(&tenant, START_MS, END_MS, "a");
+    random::push_histograms(&tenant, "whole");
+    let of = |what: &str, kept: &str, place: &str| {
+        vec![format!(
+            "PromQL warning: {what} from 2026-11-21 to 2026-11-22 are gone (retention.metrics_raw): of each 5 minutes the first and \
+             last are seen{kept} ({place})"
+        )]
+    };
+    let floats = |place: &str| of("samples", "", place);
+    let histograms = |place: &str| of("native histograms", ", and those around resets", place);
+    let asked = [
+        ("stddev_over_time(depth[2d])", floats("1:18")),
+        ("1 + quantile_over_time(0.5, depth[2d])", floats("1:29")),
+        ("depth[2d]", floats("1:1")),
+        ("sum_over_time(whole[2d])", histograms("1:15")),
+        ("avg_over_time(whole[2d])", histograms("1:15")),
+        ("count_over_time(whole[2d])", histograms("1:17")),
+        // A rollup has what these take, and of these days nothing is seen.
+        ("sum_over_time(depth[2d]) + count_over_time(depth[2d]) + max_over_time(depth[2d])", vec![]),
+        ("rate(requests_total[2d])", vec![]),
+        ("increase(whole[2d])", vec![]),
+        ("stddev_over_time(nothing[2d])", vec![]),
+        ("stddev_over_time(depth[2d] offset -2d)", vec![]),
+    ];
+    for (text, _) in &asked {
+        assert!(told(&tenant, text).is_empty(), "{text}: the samples are there");
+    }
+    let mut now_ms = END_MS + 2 * DAY_MS;
+    for age in [0, 0, 0, 0, 0, 0, 0, 0, 10 * DAY_MS, 0, 0, 0] {
+        now_ms += age + 11 * 60_000;
+        store.maintain(now_ms).unwrap();
+    }
+    for (text, expected) in &asked {
+        assert_eq!(&told(&tenant, text), expected, "{text}");
+    }
 }

@@ -87,6 +87,15 @@ impl Data {
     }
 }
 
+pub(super) fn push_histograms(tenant: &Tenant, name: &str) {
+    let labels = Labels::from_pairs([("__name__", name)]);
+    let mut batch = MetricBatch { series: vec![SeriesEntry::New { key: 2_000, labels }], ..MetricBatch::default() };
+    let rows = histograms(&mut Random::new(1)).into_iter();
+    batch.histograms = rows.map(|(at_ms, histogram)| (0, at_ms, histogram)).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(tenant.submit_metrics(batch)).unwrap().total(), 0);
+}
+
 fn query(random: &mut Random) -> (String, i64) {
     let minutes = |random: &mut Random, steps: u64| 5 * (1 + random.below(steps));
     let (range, offset) = (minutes(random, 24), minutes(random, 12));

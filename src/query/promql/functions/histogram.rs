@@ -159,7 +159,7 @@ pub(crate) fn quantile(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Re
     let q = engine.scalars(&args[0], grid)?;
     quantiles::note_each(engine, &args[0], &q);
     let found = histograms(engine, &args[1], grid)?;
-    quantile_of(engine, &found, (&args[0], &args[1]), &q, grid)
+    quantile_of(engine, &found, &args[1], &q, grid)
 }
 
 /// `histogram_quantiles(v, "label", φ, …)`: each quantile under its own value of the label.
@@ -177,7 +177,7 @@ pub(crate) fn quantiles(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> R
     let found = histograms(engine, &args[0], grid)?;
     let mut columns = Vec::new();
     for q in all {
-        let of_one = quantile_of(engine, &found, (&args[0], &args[1]), &q, grid)?;
+        let of_one = quantile_of(engine, &found, &args[0], &q, grid)?;
         for column in of_one {
             spread(engine, &label, &q, column, &mut columns)?;
         }
@@ -218,11 +218,11 @@ fn open_metrics(value: f64) -> String {
     if value.is_finite() && !text.contains(['.', 'e']) { text + ".0" } else { text }
 }
 
-/// A quantile of each histogram. `nodes` are what annotations of native and of classic ones point at.
+/// A quantile of each histogram; `node` is what made them.
 fn quantile_of(
     engine: &mut Engine<'_>,
     found: &Histograms,
-    nodes: (&Node, &Node),
+    node: &Node,
     q: &[f64],
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
@@ -235,7 +235,7 @@ fn quantile_of(
                  https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){}",
                 of_metric(group.labels.metric_name())
             );
-            engine.notes.fall(nodes.1, &text, fall);
+            engine.notes.fall(node, &text, fall);
         }
         value
     })?;
@@ -244,7 +244,7 @@ fn quantile_of(
         if let Some(nan) = nan {
             let result = if nan == Nan::Result { "result is NaN" } else { "result is skewed higher" };
             let name = of_metric(labels.metric_name());
-            notes.info(nodes.0, &format!("input to histogram_quantile has NaN observations, {result}{name}"));
+            notes.info(node, &format!("input to histogram_quantile has NaN observations, {result}{name}"));
         }
         value
     })?);
@@ -260,7 +260,7 @@ pub(crate) fn fraction(engine: &mut Engine<'_>, args: &[Node], grid: Grid) -> Re
         let (value, has_nan) = native::fraction(lower[step], upper[step], histogram);
         if has_nan {
             let text = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
-            notes.info(&args[0], &format!("{text}{}", of_metric(labels.metric_name())));
+            notes.info(&args[2], &format!("{text}{}", of_metric(labels.metric_name())));
         }
         value
     })?);

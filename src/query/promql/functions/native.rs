@@ -79,7 +79,8 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Nan>) {
     }
     let mut rank = if from_below { q } else { 1.0 - q } * histogram.count;
     let (mut found, mut count) = (None, 0.0);
-    for bucket in all {
+    let mut all = all.into_iter();
+    for bucket in all.by_ref() {
         count += bucket.count;
         found = Some(bucket);
         if count >= rank {
@@ -87,7 +88,7 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Nan>) {
         }
     }
     // Without any bucket the one of nothing stands at zero.
-    let (mut lower, mut upper, inside) = found.map_or((0.0, 0.0, 0.0), |b| (b.lower, b.upper, b.count));
+    let (mut lower, mut upper, mut inside) = found.map_or((0.0, 0.0, 0.0), |b| (b.lower, b.upper, b.count));
     if !custom && lower < 0.0 && upper > 0.0 {
         (lower, upper) = cut(histogram, lower, upper);
     } else if custom && lower == f64::NEG_INFINITY {
@@ -104,6 +105,12 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Nan>) {
     }
     rank = if from_below { rank - (count - inside) } else { count - rank };
     let note = (histogram.sum.is_nan() && in_buckets < histogram.count).then_some(Nan::Skew);
+    // Counting the rest Prometheus forgets which bucket it had found, and goes on with the last one: an answer too high, and its answer.
+    if histogram.sum.is_nan()
+        && let Some(last) = all.last()
+    {
+        (lower, upper, inside) = (last.lower, last.upper, last.count);
+    }
     let share = rank / inside;
     if custom || lower <= 0.0 && upper >= 0.0 {
         return (lower + (upper - lower) * share, note);

@@ -55,9 +55,18 @@ pub(crate) fn samples(histogram: &Histogram) -> u64 {
 }
 
 /// Buckets that hold anything, from the lowest value to the highest; the zero bucket, as Prometheus has it, only if it holds more than
-/// nothing.
+/// nothing. What reaches into the zero bucket, as a sender should not have it, ends there.
 pub fn buckets(histogram: &Histogram) -> Vec<Bucket> {
-    buckets_with(histogram, histogram.zero_count > 0.0)
+    let mut all = buckets_with(histogram, histogram.zero_count > 0.0);
+    let threshold = histogram.zero_threshold;
+    for bucket in &mut all {
+        if 0.0 < bucket.lower && bucket.lower < threshold {
+            bucket.lower = threshold;
+        } else if -threshold < bucket.upper && bucket.upper < 0.0 {
+            bucket.upper = -threshold;
+        }
+    }
+    all
 }
 
 fn buckets_with(histogram: &Histogram, zero: bool) -> Vec<Bucket> {

@@ -25,10 +25,12 @@ pub fn prometheus_ms(text: &str) -> Option<i64> {
     rfc3339_ns(text).map(|ns| ns.div_euclid(NS_PER_MS))
 }
 
-/// A duration as Prometheus' API takes it: seconds, with a fraction if need be, or `1h30m`. In milliseconds.
+/// A duration as Prometheus' API takes it: seconds, with a fraction if need be, or `1h30m`. In milliseconds; what is less than one is cut
+/// off, after what is less than a nanosecond. `None` also for more nanoseconds than 64 bits hold.
 pub fn prometheus_duration_ms(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<f64>() {
-        return (seconds.abs() <= SECONDS_MAX).then(|| (seconds * 1000.0).round() as i64);
+        let ns = seconds * 1e9;
+        return (ns.abs() < i64::MAX as f64).then_some(ns as i64 / NS_PER_MS);
     }
     match text.strip_prefix('-') {
         Some(positive) => parse_duration_ms(positive).map(|ms| -ms),
@@ -103,9 +105,19 @@ mod tests {
         }
         assert!(prometheus_ms(PROMETHEUS_MIN) < prometheus_ms("0"));
         assert!(prometheus_ms(PROMETHEUS_MAX) > prometheus_ms("9999999999"));
-        for (text, expected) in
-            [("15", Some(15_000)), ("0.5", Some(500)), ("1m30s", Some(90_000)), ("-5m", Some(-300_000)), ("x", None)]
-        {
+        for (text, expected) in [
+            ("15", Some(15_000)),
+            ("0.5", Some(500)),
+            ("7.3339", Some(7_333)),
+            ("-0.0019", Some(-1)),
+            ("0.0009", Some(0)),
+            ("1m30s", Some(90_000)),
+            ("-5m", Some(-300_000)),
+            ("9e9", Some(9_000_000_000_000)),
+            ("1e10", None),
+            ("NaN", None),
+            ("x", None),
+        ] {
             assert_eq!(prometheus_duration_ms(text), expected, "{text}");
         }
     }

@@ -92,6 +92,8 @@ const REQUESTS: &[&str] = &[
     "query_range query=level & start=$start & end=$end & step=1m30s",
     "query_range query=level & start=$start & end=$end & step=0.5",
     "query_range query=level & start=$start & end=$end & step=.7",
+    "query_range query=level & start=$start & end=$end & step=7.3339",
+    "query_range query=level & start=$start & end=$end & step=1e10",
     "query_range query=level & start=$end & end=$start & step=60",
     "query_range query=level & start=$start & end=$end & step=0",
     "query_range query=level & start=$start & end=$end & step=-1",

@@ -161,7 +161,11 @@ impl Params {
 }
 
 fn parse_duration(text: &str) -> Result<i64, String> {
-    prometheus_duration_ms(text).ok_or_else(|| format!("cannot parse {text:?} to a valid duration"))
+    prometheus_duration_ms(text).ok_or_else(|| {
+        let is_number = text.parse::<f64>().is_ok_and(|seconds| !seconds.is_nan());
+        let why = if is_number { ". It overflows int64" } else { "" };
+        format!("cannot parse {text:?} to a valid duration{why}")
+    })
 }
 
 /// Prometheus' wording, which clients know.

@@ -104,10 +104,6 @@ impl Cpu {
     pub(crate) fn seconds(self) -> f64 {
         self.user_s + self.system_s
     }
-
-    pub(crate) fn since(self, before: Cpu) -> Cpu {
-        Cpu { user_s: self.user_s - before.user_s, system_s: self.system_s - before.system_s }
-    }
 }
 
 /// The files below a folder by their paths in it, with the bytes they take as the disk counts them.

@@ -100,7 +100,8 @@ pub(super) enum Walk {
     Stop,
 }
 
-/// Shows each key, its escapes resolved, with its value, in order.
+/// Shows each key, its escapes resolved, with its value, in order. As Loki's parser has it, a comma may stand before the object's end when
+/// there are blanks between.
 ///
 /// # Errors
 /// Where it is no object, or none any more; what came before was shown. And those of `found`.
@@ -115,7 +116,6 @@ pub(super) fn each_pair<'t>(
         return Ok(Walk::On);
     }
     loop {
-        // A brace here would stand behind a comma.
         if bytes[at] != b'"' {
             return Err(NO_OBJECT_END);
         }
@@ -129,7 +129,13 @@ pub(super) fn each_pair<'t>(
         at = token(text, end).ok_or(NO_ARRAY_END)?;
         match bytes[at] {
             b'}' => return Ok(Walk::On),
-            b',' => at = token(text, at + 1).ok_or(NO_ARRAY_END)?,
+            b',' => {
+                let comma = at;
+                at = token(text, comma + 1).ok_or(NO_ARRAY_END)?;
+                if bytes[at] == b'}' && at > comma + 1 {
+                    return Ok(Walk::On);
+                }
+            }
             _ => return Err(NO_OBJECT_END),
         }
     }

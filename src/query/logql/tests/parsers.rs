@@ -74,6 +74,7 @@ fn json() {
                 r#"{"a":"x",}"#,
                 "{__error__=JSONParserErr __error_details__=Value looks like object, but can't find closing '}' symbol a=x}",
             ),
+            ("| json", "{\"a\":\"x\", \"b\":{\"c\":\"y\",\n  },\"d\":1 , }", "{a=x b_c=y d=1}"),
             (
                 "| json",
                 r#"{"a":"x" "b":"y"}"#,

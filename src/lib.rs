@@ -9,5 +9,7 @@ pub mod demo;
 mod files;
 pub mod host_metrics;
 pub mod otlp_out;
+mod outgoing;
 pub mod own_metrics;
+mod relabel;
 pub mod scrape;

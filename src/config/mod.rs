@@ -2,6 +2,8 @@
 //!
 //! A key that is not listed here is refused, so each key is read somewhere: see `app`.
 
+mod address;
+mod credentials;
 mod load;
 mod relabel;
 mod retention;
@@ -15,10 +17,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use address::Scheme;
+pub use credentials::{BasicAuth, Secret};
 pub use load::{ConfigError, Overrides, load};
 pub use relabel::{Action, Relabel};
 pub use retention::{LogsStream, stream_rules};
-pub use scrape::{BasicAuth, FileSd, Scheme, Scrape, Secret, TARGETS_MAX};
+pub use scrape::{FileSd, Scrape, TARGETS_MAX};
 pub use scrape_protocol::{FallbackProtocol, ScrapeProtocol};
 pub use status::{Status, status_components};
 pub use value::{Bytes, Delta, Duration, Promote, Translation};

@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 mod files;
+pub mod forward;
 pub mod host_metrics;
 pub mod otlp_out;
 mod outgoing;

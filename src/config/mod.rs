@@ -3,6 +3,7 @@
 //! A key that is not listed here is refused, so each key is read somewhere: see `app`.
 
 mod address;
+mod alertmanagers;
 mod credentials;
 mod load;
 mod relabel;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use address::Scheme;
+pub use alertmanagers::Alertmanagers;
 pub use credentials::{BasicAuth, Secret};
 pub use load::{ConfigError, Overrides, load};
 pub use relabel::{Action, Relabel};
@@ -42,6 +44,8 @@ pub struct Config {
     pub rules: Rules,
     pub dashboards: Dashboards,
     pub notify: Notify,
+    /// Alertmanagers elsewhere that are sent what fires, beside whom `notify.file` names: `[[alertmanagers]]`.
+    pub alertmanagers: Vec<Alertmanagers>,
     pub status: Status,
     pub host_metrics: HostMetrics,
     pub syslog: Syslog,
@@ -62,6 +66,7 @@ impl Default for Config {
             rules: Rules::default(),
             dashboards: Dashboards::default(),
             notify: Notify::default(),
+            alertmanagers: Vec::new(),
             status: Status::default(),
             host_metrics: HostMetrics::default(),
             syslog: Syslog::default(),

@@ -45,6 +45,7 @@ const SCENARIOS: &[Scenario] = &[
     ("11", "an agent is killed", || Box::pin(silent::agent_killed())),
     ("12", "the intake refuses, 50 hosts", || Box::pin(silent::intake_refuses())),
     ("13", "flapping", || Box::pin(noise::flapping())),
+    ("13k", "the same with keep_firing_for", || Box::pin(noise::flapping_kept())),
     ("14", "a value around its threshold", || Box::pin(noise::noisy_value())),
     ("15", "the clock is set", || Box::pin(clock::set_while_firing())),
     ("16", "a rule slower than its interval", || Box::pin(hurdles::slow_rule())),

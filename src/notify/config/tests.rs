@@ -436,7 +436,6 @@ fn newer_files_load_and_say_what_they_do_not_do() {
             "a/email[0]: auth_username is given",
         ),
         (with("", "", &mail(", auth_username: u")), false, "CRAM-MD5 with auth_secret is not spoken"),
-        (with("", "", &format!("labels: {{owner: team}}, {}", slack(""))), true, "labels of receivers has no effect"),
         (with("", "", "mattermost_configs: [{webhook_url: 'http://x'}]"), false, "mattermost is not spoken"),
     ] {
         let config = parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));

@@ -26,7 +26,7 @@ mod unsent;
 mod warnings;
 mod webhook;
 
-pub(crate) use email::{EmailConfig, Encryption};
+pub(crate) use email::{EmailConfig, Encryption, mailbox, mailboxes};
 pub(crate) use extensions::{DeadMan, OfFile, Step};
 pub(crate) use http::{Authorization, HttpConfig, Proxy, Way};
 pub(crate) use inhibit::InhibitRule;

@@ -59,6 +59,9 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
     let old = [fields.take("service_key"), fields.take("service_key_file")];
     let key = secret::take(&mut fields, "routing_key", "routing_key_file", dir)?;
     let routing_key = match key {
+        Some((key, line)) if key.reveal().is_empty() => {
+            return Err(Bad::new(line, "routing_key is empty: give the integration's key"));
+        }
         Some((key, _)) => key,
         None if old.iter().any(Option::is_some) => return Ok(ChannelKind::Unsent(UnsentConfig::pagerduty_v1())),
         None => return Err(Bad::new(line, "a PagerDuty channel needs routing_key")),

@@ -2,7 +2,7 @@
 
 use model::alert::Intent;
 
-use crate::config::{Channel, ChannelKind, Config, Detail, Node, NodeValue, Payload, Secret};
+use crate::config::{Channel, ChannelKind, Config, Detail, Node, NodeValue, Payload, Secret, mailbox, mailboxes};
 
 use super::data::Data;
 use super::payload;
@@ -49,7 +49,7 @@ pub(super) fn texts(kind: &ChannelKind) -> Vec<&str> {
             texts
         }
         ChannelKind::Email(email) => {
-            let mut texts = given([&email.subject, &email.html, &email.text]);
+            let mut texts = given([&email.to_template, &email.from_template, &email.subject, &email.html, &email.text]);
             texts.extend(email.headers.iter().map(|(_, text)| text.as_str()));
             texts
         }
@@ -165,6 +165,9 @@ pub(crate) fn rendered(
             pagerduty.details = details;
         }
         ChannelKind::Email(email) => {
+            let (mut to, mut from) = (email.to_template.take(), email.from_template.take());
+            field("to", &mut to);
+            field("from", &mut from);
             field("Subject", &mut email.subject);
             field("html", &mut email.html);
             field("text", &mut email.text);
@@ -173,6 +176,14 @@ pub(crate) fn rendered(
                 *text = crate::message::one_line(text, 500);
             }
             email.headers.retain(|(_, text)| !text.is_empty() && text.is_ascii());
+            // Without an address it counts as refused, which tells the fallback.
+            let mut complain = |what: &str, error: String| problems.push(format!("{what} of {name}: {error}"));
+            if let Some(text) = to {
+                email.to = mailboxes(&text).map_err(|error| complain("to", error)).unwrap_or_default();
+            }
+            if let Some(text) = from {
+                email.from = mailbox(&text).map_err(|error| complain("from", error)).ok();
+            }
         }
         ChannelKind::Webhook(webhook) => {
             let most = if webhook.max_alerts == 0 { usize::MAX } else { webhook.max_alerts };

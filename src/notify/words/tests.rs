@@ -212,6 +212,28 @@ fn fields_buttons_and_a_footer_are_templates() {
 }
 
 #[test]
+fn whom_a_mail_goes_to_may_be_a_template() {
+    let check = |to: &str, expected: &[&str], problem: &str| {
+        let text = format!(
+            "route: {{receiver: a}}\nreceivers: [{{name: a, email_configs: [{{to: '{to}', from: '{{{{ .CommonLabels.job }}}}@x.org', smarthost: 'x.org:25'}}]}}]"
+        );
+        let config = Config::parse(&text, "notify.yml", Path::new(".")).unwrap();
+        let (_, channel) = config.channel("a/email[0]").unwrap();
+        let (channel, problems) = rendered(channel, &intent(vec![instance("web-1", false)]), &config, "http://here", 0);
+        let ChannelKind::Email(email) = channel.kind else { panic!() };
+        let to: Vec<String> = email.to.iter().map(ToString::to_string).collect();
+        assert_eq!(to, expected, "{to:?}");
+        assert_eq!(email.from.map(|from| from.to_string()).as_deref(), Some("node@x.org"));
+        assert!(problems.join(" ").contains(problem) && problems.is_empty() == problem.is_empty(), "{problems:?}");
+    };
+    check("a@x.org", &["a@x.org"], "");
+    check("a@x.org, {{ .CommonLabels.job }}@x.org", &["a@x.org", "node@x.org"], "");
+    check("{{ .CommonLabels.nope }}", &[], "");
+    check("{{ .CommonLabels.job }}", &[], "to of a/email[0]: \"node\" is not a mail address");
+    check("{{ .Nope }}@x.org", &[], "to of a/email[0]");
+}
+
+#[test]
 fn details_of_pagerduty_are_trees_of_templates() {
     let text = "route: {receiver: a}\nreceivers: [{name: a, pagerduty_configs: [{routing_key: k, details: {
         count: '{{ .Alerts.Firing | len }}', hosts: '{{ .CommonLabels | toJson }}', none: '{{ .CommonLabels.nope }}',

@@ -114,7 +114,7 @@ pub(crate) async fn flapping_kept() -> Row {
     let (half, changes) = (seconds(2, 60), seconds(6, 30).as_secs());
     let rule = format!("{}    keep_firing_for: {}s\n", PROBE_RULE.trim_end_matches(' '), 3 * half.as_secs());
     let mut world = World::new(&rule).await;
-    world.receivers = Receivers { hook: false, ..ALL };
+    world.receivers = Receivers { hook: false, mail: false, ..ALL };
     world.write_notify(
         "{receiver: slack, group_by: ['...'], group_wait: 0s, group_interval: 1s, routes: [{receiver: pagerduty, continue: true}, {receiver: slack}]}",
         "",

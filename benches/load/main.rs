@@ -31,7 +31,9 @@ fn main() {
             let requests = metrics::requests((points as f64 * options.scale) as u64);
             run(&options, push::METRICS, requests, |index| metrics::request(index, points));
         }
-        "logs" => run(&options, push::LOGS, logs::requests(options.scale), logs::request),
+        "logs" => {
+            run(&options, push::LOGS, logs::requests(options.scale), logs::request);
+        }
         "backlog" => backlog::run(&options),
         "100k" => series::active(options.scale),
         "churn" => series::churn(options.scale),
@@ -47,7 +49,8 @@ fn main() {
     }
 }
 
-fn run(options: &Options, signal: Signal, requests: usize, make: impl Fn(usize) -> Body + Sync) {
+/// Pushes at a server of its own and prints what that came to; returns the items, and the processor time of the server's whole life.
+fn run(options: &Options, signal: Signal, requests: usize, make: impl Fn(usize) -> Body + Sync) -> (usize, Cpu) {
     let home = tempfile::tempdir().expect("a folder for the data");
     let server = Server::start(home.path());
     let pushed = push(&server, options, signal, requests, make);
@@ -59,6 +62,7 @@ fn run(options: &Options, signal: Signal, requests: usize, make: impl Fn(usize) 
     println!("  {:.0} {}s/cpu-s without the stop", pushed.items as f64 / during.seconds(), signal.unit);
     println!("  {:.0} MB peak resident", peak as f64 / 1e6);
     print_disk(home.path(), signal, pushed.items);
+    (pushed.items, whole)
 }
 
 fn print_cpu(of: &str, signal: Signal, items: usize, bytes: usize, cpu: Cpu) {

@@ -34,6 +34,9 @@ pub(crate) fn metric_of_logs(text: &str) -> Result<Box<ast::Metric>, String> {
 /// Reads LogQL that gives entries.
 pub(crate) fn log(text: &str) -> Result<Box<ast::LogExpr>, String> {
     match logql::parse(text).map_err(|error| error.to_string())? {
+        ast::Expr::Log(log) if log.is_distinct() => {
+            Err("has distinct, which is of one answer; a rule of type events takes each log line once".into())
+        }
         ast::Expr::Log(log) => Ok(Box::new(log)),
         ast::Expr::Metric(_) => {
             Err("gives samples; a rule of type events takes the log lines themselves: {…} |= \"…\"".into())

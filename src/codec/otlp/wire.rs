@@ -16,20 +16,25 @@ pub(crate) struct Message<'a> {
     end: usize,
 }
 
+/// A field, flat: an enum of what it may hold would go through memory, which costs as much again as reading it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field<'a> {
     pub(crate) number: u32,
+    held: Held,
     /// Offset in the body of the field's tag.
     pub(crate) start: usize,
-    value: Value<'a>,
+    /// A number's bits; of anything else it says nothing.
+    bits: u64,
+    /// Length-delimited bytes; of anything else it says nothing.
+    bytes: Message<'a>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Value<'a> {
-    Varint(u64),
-    Fixed64(u64),
-    Fixed32(u32),
-    Bytes(Message<'a>),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Varint,
+    Fixed64,
+    Fixed32,
+    Bytes,
     Group,
 }
 
@@ -56,49 +61,62 @@ impl<'a> Message<'a> {
     /// The next field, or `None` at the message's end. A group comes as a field that fits no type.
     #[inline]
     pub(crate) fn field(&mut self) -> Read<Option<Field<'a>>> {
+        let mut field = Field::none(*self);
+        Ok(self.next(&mut field)?.then_some(field))
+    }
+
+    /// As [`Message::field`] for loops that must be fast: puts the field where its parts can stay in registers. `false` at the end.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, field: &mut Field<'a>) -> Read<bool> {
         if self.at >= self.end {
-            return Ok(None);
+            return Ok(false);
         }
-        let start = self.at;
-        let (number, wire_type) = self.tag()?;
-        let value = match wire_type {
-            0 => Value::Varint(self.varint()?),
-            1 => Value::Fixed64(u64::from_le_bytes(self.take()?)),
-            2 => Value::Bytes(self.delimited()?),
+        field.start = self.at;
+        let tag = self.tag()?;
+        field.number = tag >> 3;
+        match tag & 7 {
+            0 => (field.held, field.bits) = (Held::Varint, self.varint()?),
+            1 => (field.held, field.bits) = (Held::Fixed64, u64::from_le_bytes(self.take()?)),
+            2 => (field.held, field.bytes) = (Held::Bytes, self.delimited()?),
             3 => {
-                self.skip_group(number, start)?;
-                Value::Group
+                self.skip_group(field.number, field.start)?;
+                field.held = Held::Group;
             }
-            4 => return fail("", start, "end of a group that did not begin"),
-            5 => Value::Fixed32(u32::from_le_bytes(self.take()?)),
-            other => return fail("", start, format!("wire type {other} does not exist")),
-        };
-        Ok(Some(Field { number, start, value }))
-    }
-
-    #[inline]
-    fn tag(&mut self) -> Read<(u32, u32)> {
-        let start = self.at;
-        let Ok(tag) = u32::try_from(self.varint()?) else {
-            return fail("", start, "field number out of range");
-        };
-        if tag >> 3 == 0 {
-            return fail("", start, "field number 0 does not exist");
+            4 => return fail("", field.start, "end of a group that did not begin"),
+            5 => (field.held, field.bits) = (Held::Fixed32, u64::from(u32::from_le_bytes(self.take()?))),
+            other => return fail("", field.start, format!("wire type {other} does not exist")),
         }
-        Ok((tag >> 3, tag & 7))
+        Ok(true)
     }
 
-    #[inline]
+    /// Number and wire type of a field, as they are sent.
+    #[inline(always)]
+    fn tag(&mut self) -> Read<u32> {
+        let start = self.at;
+        match u32::try_from(self.varint()?) {
+            Ok(tag) if tag >> 3 != 0 => Ok(tag),
+            Ok(_) => fail("", start, "field number 0 does not exist"),
+            Err(_) => fail("", start, "field number out of range"),
+        }
+    }
+
+    #[inline(always)]
     fn varint(&mut self) -> Read<u64> {
-        match self.body[self.at..self.end].first() {
-            Some(byte) if *byte < 0x80 => {
+        match self.raw() {
+            [byte, ..] if *byte < 0x80 => {
                 self.at += 1;
                 Ok(u64::from(*byte))
+            }
+            // Lengths of records and of longer texts.
+            [low, high, ..] if *high < 0x80 => {
+                self.at += 2;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
             }
             _ => self.long_varint(),
         }
     }
 
+    #[inline(never)]
     fn long_varint(&mut self) -> Read<u64> {
         let mut value = 0u64;
         for (place, byte) in self.raw().iter().take(10).enumerate() {
@@ -115,7 +133,7 @@ impl<'a> Message<'a> {
         fail("", self.end, "cut off inside a number")
     }
 
-    #[inline]
+    #[inline(always)]
     fn take<const N: usize>(&mut self) -> Read<[u8; N]> {
         match self.raw().first_chunk::<N>() {
             Some(bytes) => {
@@ -127,7 +145,7 @@ impl<'a> Message<'a> {
     }
 
     /// The message of the length that stands before it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn delimited(&mut self) -> Read<Message<'a>> {
         let length = self.varint()?;
         match usize::try_from(length) {
@@ -147,8 +165,9 @@ impl<'a> Message<'a> {
                 return fail("", start, "group without an end");
             }
             let at = self.at;
-            let (number, wire_type) = self.tag()?;
-            match wire_type {
+            let tag = self.tag()?;
+            let number = tag >> 3;
+            match tag & 7 {
                 0 => drop(self.varint()?),
                 1 => drop(self.take::<8>()?),
                 2 => drop(self.delimited()?),
@@ -167,24 +186,27 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// None yet, for [`Message::next`].
+    #[inline]
+    pub(crate) fn none(of: Message<'a>) -> Field<'a> {
+        Field { number: 0, held: Held::Group, start: of.at, bits: 0, bytes: Message { end: of.at, ..of } }
+    }
+
     #[cold]
     fn mistyped<T>(&self, name: &str, wanted: &str) -> Read<T> {
-        let found = match self.value {
-            Value::Varint(_) => "a varint",
-            Value::Fixed64(_) => "8 bytes",
-            Value::Fixed32(_) => "4 bytes",
-            Value::Bytes(_) => "length-delimited bytes",
-            Value::Group => "a group",
+        let found = match self.held {
+            Held::Varint => "a varint",
+            Held::Fixed64 => "8 bytes",
+            Held::Fixed32 => "4 bytes",
+            Held::Bytes => "length-delimited bytes",
+            Held::Group => "a group",
         };
         fail(name, self.start, format!("{wanted} expected, {found} found"))
     }
 
     #[inline]
     pub(crate) fn varint(&self, name: &str) -> Read<u64> {
-        match self.value {
-            Value::Varint(value) => Ok(value),
-            _ => self.mistyped(name, "a varint"),
-        }
+        if self.held == Held::Varint { Ok(self.bits) } else { self.mistyped(name, "a varint") }
     }
 
     /// Longer numbers lose their upper half, as protobuf's parsers do.
@@ -204,10 +226,7 @@ impl<'a> Field<'a> {
 
     #[inline]
     pub(crate) fn fixed64(&self, name: &str) -> Read<u64> {
-        match self.value {
-            Value::Fixed64(value) => Ok(value),
-            _ => self.mistyped(name, "8 bytes"),
-        }
+        if self.held == Held::Fixed64 { Ok(self.bits) } else { self.mistyped(name, "8 bytes") }
     }
 
     #[inline]
@@ -216,24 +235,20 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn fixed32(&self, name: &str) -> Read<u32> {
-        match self.value {
-            Value::Fixed32(value) => Ok(value),
-            _ => self.mistyped(name, "4 bytes"),
-        }
+        if self.held == Held::Fixed32 { Ok(self.bits as u32) } else { self.mistyped(name, "4 bytes") }
     }
 
     #[inline]
     pub(crate) fn message(&self, name: &str) -> Read<Message<'a>> {
-        match self.value {
-            Value::Bytes(message) => Ok(message),
-            _ => self.mistyped(name, "length-delimited bytes"),
-        }
+        if self.held == Held::Bytes { Ok(self.bytes) } else { self.mistyped(name, "length-delimited bytes") }
     }
 
+    #[inline]
     pub(crate) fn bytes(&self, name: &str) -> Read<&'a [u8]> {
         Ok(self.message(name)?.raw())
     }
 
+    #[inline]
     pub(crate) fn text(&self, name: &str) -> Read<&'a str> {
         let message = self.message(name)?;
         match std::str::from_utf8(message.raw()) {
@@ -244,12 +259,12 @@ impl<'a> Field<'a> {
 
     /// Appends a repeated 8-byte number: one value, or many packed.
     pub(crate) fn fixed64s(&self, name: &str, out: &mut Vec<u64>) -> Read<()> {
-        match self.value {
-            Value::Fixed64(value) => out.push(value),
-            Value::Bytes(packed) => {
-                let (values, rest) = packed.raw().as_chunks::<8>();
+        match self.held {
+            Held::Fixed64 => out.push(self.bits),
+            Held::Bytes => {
+                let (values, rest) = self.bytes.raw().as_chunks::<8>();
                 if !rest.is_empty() {
-                    return fail(name, packed.end, "packed values of 8 bytes end inside one");
+                    return fail(name, self.bytes.end, "packed values of 8 bytes end inside one");
                 }
                 out.extend(values.iter().map(|value| u64::from_le_bytes(*value)));
             }
@@ -265,9 +280,10 @@ impl<'a> Field<'a> {
                 out.push(value);
             }
         };
-        match self.value {
-            Value::Varint(value) => keep(value),
-            Value::Bytes(mut packed) => {
+        match self.held {
+            Held::Varint => keep(self.bits),
+            Held::Bytes => {
+                let mut packed = self.bytes;
                 while packed.at < packed.end {
                     keep(packed.varint()?);
                 }

@@ -1,9 +1,8 @@
 //! LogQL: Loki's query language over log records.
 //!
 //! [`parse`] turns text into an [`Expr`]; [`pipeline`] runs a log expression's stages over one entry at a time. What is accepted, what is
-//! refused and what comes out follow Loki 3.7, its quirks included, since the answers stand beside those of a Loki. So there is no stage
-//! `distinct`: Loki took it out again (grafana/loki#10356), as what it leaves depends on how a query was split. `variants` is known, and
-//! refused as by a Loki that was not told to allow it.
+//! refused and what comes out follow Loki 3.7, its quirks included, since the answers stand beside those of a Loki. `variants` is known, and
+//! refused as by a Loki that was not told to allow it. Beyond Loki there is `| distinct a, b` in log queries: see `distinct`.
 //!
 //! [`select`] answers log queries, [`instant`] and [`range`] metric queries; [`volumes`] and [`detected_fields`] what browsers of logs ask.
 //! Records are shown as Loki would have kept them: see `labels`.
@@ -16,6 +15,7 @@ mod collect;
 mod collected;
 mod context;
 mod detected;
+mod distinct;
 mod error;
 mod eval;
 pub(crate) mod labels;

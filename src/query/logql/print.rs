@@ -54,6 +54,10 @@ impl Display for Stage {
                 f.write_str("| keep ")?;
                 list(f, ",", matchers)
             }
+            Stage::Distinct(names) => {
+                f.write_str("| distinct ")?;
+                list(f, ",", names)
+            }
         }
     }
 }

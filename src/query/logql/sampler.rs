@@ -199,6 +199,11 @@ impl Runner {
         Ok(found)
     }
 
+    /// What `distinct` looked at of the record that [`Runner::entry`] was asked for last: see [`Scratch::distinct`].
+    pub(crate) fn distinct(&self) -> Option<u128> {
+        self.scratch.distinct()
+    }
+
     /// What the pipeline makes of a line alone: its labels, if none failed.
     pub(crate) fn parsed(&mut self, line: &str) -> Option<Labels> {
         let entry = Entry { ts_ns: 0, line, stream: &[], metadata: &[] };

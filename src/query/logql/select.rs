@@ -6,6 +6,7 @@ use model::{Labels, Matcher, NsRange};
 use store::{LogView, Snapshot};
 
 use super::ast::LogExpr;
+use super::distinct::{Firsts, Place, Turn};
 use super::narrow;
 use super::sampler::Runner;
 use super::scan::{Scan, Twin};
@@ -96,7 +97,10 @@ fn select_in(
     }
     // Which entries an interval leaves is known when all are. Some more than asked for, since a twin that came first takes away one that
     // was found before.
-    let wanted = if interval_ns > 0 { usize::MAX } else { limit.saturating_add(SPARE) };
+    // The same where an entry may go that others went for.
+    let needs_all = interval_ns > 0 || runner.pipeline().refuses_distinct();
+    let wanted = if needs_all { usize::MAX } else { limit.saturating_add(SPARE) };
+    let (is_distinct, mut firsts) = (log.is_distinct(), Firsts::new(newest));
     let lines = runner.pipeline().lines();
     let mut found: BTreeMap<RowKey, (u64, LogEntry)> = BTreeMap::new();
     let mut rest = sources.into_iter();
@@ -137,12 +141,22 @@ fn select_in(
             if !lines.is_sure(&rows, at)? && !runner.may_pass(&rows, at)? {
                 continue;
             }
-            match scan.twin(&rows, at, &stream)? {
-                Twin::New => {}
-                Twin::Known => continue,
-                Twin::Replaces(other) => drop(found.remove(&other)),
+            if !is_distinct {
+                match scan.twin(&rows, at, &stream)? {
+                    Twin::New => {}
+                    Twin::Known => continue,
+                    Twin::Replaces(other) => drop(found.remove(&other)),
+                }
             }
-            let Some(entry) = runner.entry(&rows, at, &stream, &names)? else { continue };
+            let entry = runner.entry(&rows, at, &stream, &names)?;
+            if let Some(values) = runner.distinct() {
+                match firsts.look(values, Place { key, stream: stream.hash }, &mut scan.guard)? {
+                    Turn::First => {}
+                    Turn::Before(other) => drop(found.remove(&other)),
+                    Turn::Later => continue,
+                }
+            }
+            let Some(entry) = entry else { continue };
             scan.guard.spend(entry.bytes())?;
             found.insert(key, (stream.hash, entry));
             while found.len() > wanted {

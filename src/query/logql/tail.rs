@@ -2,6 +2,9 @@
 //!
 //! A look reads what came after the last request seen: parts of the head, and blocks of later seals.
 
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
 use model::{Matcher, NsRange};
 use store::Snapshot;
 
@@ -24,6 +27,9 @@ pub struct Look {
 /// Entries of which no more than their labels is told, and then no more at all.
 const DROPPED_MAX: usize = 1_000;
 
+/// Sets of values that `distinct` remembers over the looks of a tail; with more of them it begins anew, and shows them once more.
+const DISTINCT_MAX: usize = 1 << 17;
+
 /// Where a tail stands.
 pub struct Tail {
     log: LogExpr,
@@ -31,6 +37,8 @@ pub struct Tail {
     now_ns: i64,
     /// Number of the newest request seen.
     seen: u64,
+    /// Of which sets of values an entry came, for `distinct`.
+    distinct: HashSet<u128, RandomState>,
 }
 
 impl Tail {
@@ -40,7 +48,8 @@ impl Tail {
     /// `Evaluation` for a pipeline that cannot be run.
     pub fn new(log: LogExpr, snapshot: Option<&Snapshot>, now_ns: i64) -> Result<Tail, QueryError> {
         Runner::new(&log, now_ns)?;
-        Ok(Tail { log, now_ns, seen: snapshot.map_or(0, |snapshot| snapshot.logs().newest_seq()) })
+        let seen = snapshot.map_or(0, |snapshot| snapshot.logs().newest_seq());
+        Ok(Tail { log, now_ns, seen, distinct: HashSet::default() })
     }
 
     /// What came since the last look, at most `limit` entries.
@@ -69,17 +78,28 @@ impl Tail {
                     continue;
                 }
                 let Some(stream) = scan.stream(&mut piece, at)? else { continue };
-                if !runner.may_pass(&rows, at)? || !matches!(scan.twin(&rows, at, &stream)?, Twin::New) {
+                if !runner.may_pass(&rows, at)? {
                     continue;
                 }
-                let Some(entry) = runner.entry(&rows, at, &stream, &names)? else { continue };
-                scan.guard.spend(entry.line.len() as u64)?;
-                found.push((key, entry));
+                if !self.log.is_distinct() && !matches!(scan.twin(&rows, at, &stream)?, Twin::New) {
+                    continue;
+                }
+                let entry = runner.entry(&rows, at, &stream, &names)?;
+                let values = runner.distinct();
+                if entry.is_some() || values.is_some() {
+                    scan.guard.spend(entry.as_ref().map_or(0, |entry| entry.line.len() as u64))?;
+                    found.push((key, values, entry));
+                }
             }
         }
         self.seen = newest;
-        found.sort_by_key(|(key, _)| *key);
-        let mut entries: Vec<LogEntry> = found.into_iter().map(|(_, entry)| entry).collect();
+        found.sort_by_key(|(key, ..)| *key);
+        if self.distinct.len() >= DISTINCT_MAX {
+            self.distinct.clear();
+        }
+        let mut is_first = |values: Option<u128>| values.is_none_or(|values| self.distinct.insert(values));
+        found.retain(|(_, values, _)| is_first(*values));
+        let mut entries: Vec<LogEntry> = found.into_iter().filter_map(|(.., entry)| entry).collect();
         // The newest are what one wants to see.
         let over = entries.len().saturating_sub(limit);
         let mut dropped: Vec<LogEntry> = entries.drain(..over).collect();

@@ -64,6 +64,11 @@ impl Logql {
                 return Err(QueryError::Evaluation { reason: reason.into() });
             }
         };
+        if log.is_distinct() {
+            let reason = "the search judges record by record, and distinct looks at all of them: ask /loki/api/v1/query_range, or for the \
+                          values of a field its facets";
+            return Err(QueryError::Evaluation { reason: reason.into() });
+        }
         let runner = Runner::new(&log, 0)?;
         let matchers: Vec<Matcher> = log.matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
         let narrow = IndexQuery::And(vec![narrow::streams(&matchers), runner.pipeline().index_query()]);

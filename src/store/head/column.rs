@@ -5,7 +5,7 @@ use std::sync::Arc;
 use codec::run::Row;
 use model::{Histogram, MsRange};
 
-use super::stream::{Found, Stream};
+use super::stream::{Found, Place, Stream};
 use super::weight_of;
 use crate::columns::Columns;
 
@@ -14,9 +14,17 @@ use crate::columns::Columns;
 #[derive(Default)]
 pub(super) struct Column {
     floats: Stream,
-    late: Option<Box<Stream>>,
+    late: Option<Box<Late>>,
     /// Time, batch number, histogram, in order of arrival.
     histograms: Vec<Arrived>,
+}
+
+/// Floats that came late, and between which times the others are known to have none: a gap stays one, as those only grow at their end,
+/// so that a backlog which fills it looks for its times once and not sample by sample.
+#[derive(Default)]
+struct Late {
+    floats: Stream,
+    gap_ms: (i64, i64),
 }
 
 type Arrived = (i64, u32, Arc<Histogram>);
@@ -47,18 +55,27 @@ impl Column {
     }
 
     fn add_late(&mut self, row: Row) -> (Added, usize) {
-        let before = match self.late.as_ref().map_or(Found::Absent, |late| late.find_last(row.at_ms)) {
-            Found::Absent => self.floats.find_sorted(row.at_ms),
-            found => found,
-        };
+        let known = self.late.as_deref();
+        let mut before = known.map_or(Found::Absent, |late| late.floats.find_last(row.at_ms));
+        let mut gap_ms = known.map_or((0, 0), |late| late.gap_ms);
+        if let Found::Absent = before
+            && !(gap_ms.0 < row.at_ms && row.at_ms < gap_ms.1)
+        {
+            match self.floats.place_sorted(row.at_ms) {
+                Place::At(bits) => before = Found::Bits(bits),
+                Place::Gap(before_ms, after_ms) => gap_ms = (before_ms, after_ms),
+            }
+        }
         let added = match before {
             // With histograms among them an equal one may have come in between.
             Found::Bits(bits) if bits == row.value.to_bits() && self.histograms.is_empty() => return (Added::Same, 0),
             Found::Bits(_) => Added::Replaces,
             Found::Absent | Found::Unknown => Added::New,
         };
-        let grown = if self.late.is_none() { size_of::<Stream>() } else { 0 };
-        (added, grown + self.late.get_or_insert_default().push(row))
+        let grown = if known.is_none() { size_of::<Late>() } else { 0 };
+        let late = self.late.get_or_insert_default();
+        late.gap_ms = gap_ms;
+        (added, grown + late.floats.push(row))
     }
 
     pub(super) fn add_histogram(&mut self, seq: u32, at_ms: i64, histogram: Arc<Histogram>) -> Added {
@@ -118,13 +135,17 @@ impl Column {
 
     /// Earliest and latest time.
     pub(super) fn span_ms(&self) -> Option<(i64, i64)> {
-        let floats = [Some(&self.floats), self.late.as_deref()].into_iter().flatten().filter_map(Stream::span_ms);
+        let floats = self.streams().filter_map(Stream::span_ms);
         let histograms = self.histograms.iter().map(|(at_ms, ..)| (*at_ms, *at_ms));
         floats.chain(histograms).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
     }
 
+    fn streams(&self) -> impl Iterator<Item = &Stream> {
+        std::iter::once(&self.floats).chain(self.late.as_deref().map(|late| &late.floats))
+    }
+
     fn each_float(&self, seq: u32, range: MsRange, mut each: impl FnMut(Row)) {
-        for stream in [Some(&self.floats), self.late.as_deref()].into_iter().flatten() {
+        for stream in self.streams() {
             stream.each(range, |row| {
                 if row.seq <= seq {
                     each(row);

@@ -1,6 +1,8 @@
 //! Floats in the order of their arrival: the last few as they are, those before packed into runs.
 
-use codec::run::{self, RUN_SAMPLES_MAX, Row};
+use std::cmp::Ordering;
+
+use codec::run::{self, RUN_SAMPLES_MAX, Row, Run};
 use codec::wire::BadBytes;
 use model::MsRange;
 
@@ -25,6 +27,15 @@ struct Open {
     offset_ms: i32,
     seq: u32,
     value: f64,
+}
+
+/// What a stream whose times grow strictly has at a time.
+#[derive(Debug, PartialEq)]
+pub(super) enum Place {
+    /// A sample, by its bits.
+    At(u64),
+    /// None, nor at any time between these, both excluded: the samples around it, or the end of time where there is none.
+    Gap(i64, i64),
 }
 
 /// What is known of the value at one time.
@@ -98,19 +109,37 @@ impl Stream {
         packed.into_iter().chain(tail).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
     }
 
-    /// The value at a time, of a stream whose times grow strictly.
-    pub(super) fn find_sorted(&self, at_ms: i64) -> Found {
-        let place = self.tail.binary_search_by_key(&at_ms, |open| self.row(open).at_ms);
-        if let Ok(place) = place {
-            return Found::Bits(self.tail[place].value.to_bits());
+    /// What there is at a time, of a stream whose times grow strictly. Walks the heads of all runs, and unpacks the one around the time.
+    pub(super) fn place_sorted(&self, at_ms: i64) -> Place {
+        let in_tail = self.tail.binary_search_by_key(&at_ms, |open| self.row(open).at_ms);
+        let (mut before_ms, mut after_ms) = match in_tail {
+            Ok(place) => return Place::At(self.tail[place].value.to_bits()),
+            Err(place) => {
+                let time = |place: usize| self.tail.get(place).map(|open| self.row(open).at_ms);
+                (place.checked_sub(1).and_then(time), time(place).unwrap_or(i64::MAX))
+            }
+        };
+        let mut found = None;
+        if before_ms.is_none() {
+            self.each_run(|run| {
+                if run.span_ms.1 < at_ms {
+                    before_ms = Some(run.span_ms.1);
+                } else if run.span_ms.0 > at_ms {
+                    after_ms = after_ms.min(run.span_ms.0);
+                } else {
+                    let mut buffer = [Row::default(); RUN_SAMPLES_MAX];
+                    for row in run.rows(&mut buffer)? {
+                        match row.at_ms.cmp(&at_ms) {
+                            Ordering::Less => before_ms = Some(row.at_ms),
+                            Ordering::Equal => found = Some(row.value.to_bits()),
+                            Ordering::Greater => after_ms = after_ms.min(row.at_ms),
+                        }
+                    }
+                }
+                Ok(())
+            });
         }
-        let in_packed = !self.packed.is_empty() && self.packed_ms.0 <= at_ms && at_ms <= self.packed_ms.1;
-        if !in_packed {
-            return Found::Absent;
-        }
-        let mut found = Found::Absent;
-        self.each_packed(MsRange { start_ms: at_ms, end_ms: at_ms }, |row| found = Found::Bits(row.value.to_bits()));
-        found
+        found.map_or(Place::Gap(before_ms.unwrap_or(i64::MIN), after_ms), Place::At)
     }
 
     /// The last value at a time to arrive, as far as the tail tells.
@@ -129,20 +158,63 @@ impl Stream {
     }
 
     fn each_packed(&self, range: MsRange, mut each: impl FnMut(Row)) {
-        if self.packed.is_empty() || self.packed_ms.1 < range.start_ms || self.packed_ms.0 > range.end_ms {
+        let apart = |(first_ms, last_ms): (i64, i64)| last_ms < range.start_ms || first_ms > range.end_ms;
+        if self.packed.is_empty() || apart(self.packed_ms) {
             return;
         }
-        let mut walk = || -> Result<(), BadBytes> {
-            let mut left = self.packed.as_slice();
-            let mut buffer = [Row::default(); RUN_SAMPLES_MAX];
-            while let Some(run) = run::next(&mut left)? {
-                if run.span_ms.1 < range.start_ms || run.span_ms.0 > range.end_ms {
-                    continue;
-                }
+        let mut buffer = [Row::default(); RUN_SAMPLES_MAX];
+        self.each_run(|run| {
+            if !apart(run.span_ms) {
                 run.rows(&mut buffer)?.iter().filter(|row| range.contains(row.at_ms)).for_each(|row| each(*row));
+            }
+            Ok(())
+        });
+    }
+
+    /// Hands out the runs, in order of arrival.
+    fn each_run(&self, mut each: impl FnMut(Run<'_>) -> Result<(), BadBytes>) {
+        let mut left = self.packed.as_slice();
+        let mut walk = || -> Result<(), BadBytes> {
+            while let Some(run) = run::next(&mut left)? {
+                each(run)?;
             }
             Ok(())
         };
         walk().expect("the runs are as they were packed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_samples_or_the_gaps_around() {
+        // Three runs and a tail, with a gap inside a run, one between runs and one before the tail.
+        let times: Vec<i64> = (0..RUN_SAMPLES as i64 * 3 + 7)
+            .map(|n| {
+                n * 10
+                    + if n >= 40 { 1_000 } else { 0 }
+                    + if n >= 64 { 2_000 } else { 0 }
+                    + if n >= 96 { 4_000 } else { 0 }
+            })
+            .collect();
+        let mut stream = Stream::default();
+        for at_ms in &times {
+            stream.push(Row { at_ms: *at_ms, value: *at_ms as f64, seq: 1 });
+        }
+        let check = |at_ms: i64| {
+            let expected = match times.binary_search(&at_ms) {
+                Ok(place) => Place::At((times[place] as f64).to_bits()),
+                Err(place) => {
+                    let before_ms = place.checked_sub(1).map_or(i64::MIN, |before| times[before]);
+                    Place::Gap(before_ms, times.get(place).copied().unwrap_or(i64::MAX))
+                }
+            };
+            assert_eq!(stream.place_sorted(at_ms), expected, "at {at_ms}");
+        };
+        times.iter().flat_map(|at_ms| [at_ms - 1, *at_ms, at_ms + 1, at_ms + 500]).for_each(check);
+        [i64::MIN, -1, 1 << 40, i64::MAX].into_iter().for_each(check);
+        assert_eq!(Stream::default().place_sorted(0), Place::Gap(i64::MIN, i64::MAX));
     }
 }

@@ -9,6 +9,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use roaring::RoaringBitmap;
@@ -65,11 +66,12 @@ pub(super) struct Segment {
     filters: Filters<OwnedBytes>,
     /// It failed while it was asked or checked: it says nothing any more, and is to be removed and made anew.
     pub(super) damaged: AtomicBool,
-    /// A start found it, and it was not read against its checksums yet.
-    pub(super) unchecked: AtomicBool,
+    /// Empty in one that a start found, until it was read against its checksums: by the first query of its dictionary, or by upkeep.
+    checked: OnceLock<()>,
 }
 
 impl Segment {
+    /// One that a start found.
     pub(super) fn open(path: PathBuf, blocks: Range<u64>) -> Result<Segment, StoreError> {
         let open = || -> tantivy::Result<(SegmentReader, Field, Filters<OwnedBytes>)> {
             let directory = MmapDirectory::open(&path)?;
@@ -96,19 +98,20 @@ impl Segment {
         if u64::from(reader.max_doc()) != count || filters.count() as u64 != count {
             return Err(corrupt(&path, "it has another number of blocks than its name says".into()));
         }
-        Ok(Segment {
-            path,
-            blocks,
-            reader,
-            field,
-            filters,
-            damaged: AtomicBool::new(false),
-            unchecked: AtomicBool::new(false),
-        })
+        Ok(Segment { path, blocks, reader, field, filters, damaged: AtomicBool::new(false), checked: OnceLock::new() })
+    }
+
+    /// One that was written just now.
+    pub(super) fn open_new(path: PathBuf, blocks: Range<u64>) -> Result<Segment, StoreError> {
+        Ok(Segment { checked: OnceLock::from(()), ..Segment::open(path, blocks)? })
     }
 
     /// The blocks that may satisfy the query, as distances from the first; `None` for all.
     pub(super) fn ask(&self, query: &IndexQuery) -> Option<RoaringBitmap> {
+        // A bit that fell over in the dictionary would hide records from this answer.
+        if reads_dictionary(query) {
+            self.check_once();
+        }
         if self.damaged.load(Ordering::Relaxed) {
             return None;
         }
@@ -128,16 +131,22 @@ impl Segment {
         }
     }
 
-    /// As [`Segment::check`], once for one that a start found: what fails is damaged from then on. Returns the bytes read.
+    pub(super) fn is_checked(&self) -> bool {
+        self.checked.get().is_some()
+    }
+
+    /// As [`Segment::check`], once for one that a start found: what fails is damaged from then on. Returns the bytes read. Who comes while
+    /// another checks it waits.
     pub(super) fn check_once(&self) -> u64 {
-        if !self.unchecked.swap(false, Ordering::Relaxed) {
-            return 0;
-        }
-        if self.check().is_err() {
-            self.note_damage();
-        }
-        let files = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
-        files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
+        let mut bytes = 0;
+        self.checked.get_or_init(|| {
+            if self.check().is_err() {
+                self.note_damage();
+            }
+            let files = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+            bytes = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
+        });
+        bytes
     }
 
     fn evaluate(&self, query: &IndexQuery) -> tantivy::Result<Option<RoaringBitmap>> {
@@ -253,6 +262,16 @@ impl Segment {
     }
 }
 
+/// Filters were read against their checksum when they were opened.
+fn reads_dictionary(query: &IndexQuery) -> bool {
+    match query {
+        IndexQuery::All => false,
+        IndexQuery::Term(term) => terms::digit(term).is_none(),
+        IndexQuery::Prefix(_) | IndexQuery::Contains(_) => true,
+        IndexQuery::And(all) | IndexQuery::Or(all) => all.iter().any(reads_dictionary),
+    }
+}
+
 fn collect(postings: &mut impl tantivy::DocSet, out: &mut RoaringBitmap) {
     let mut doc = postings.doc();
     while doc != TERMINATED {
@@ -285,10 +304,7 @@ pub(super) fn open(dir: &Path, blocks: u64) -> Result<Vec<Segment>, StoreError> 
             continue;
         }
         match Segment::open(path.clone(), range) {
-            Ok(segment) => {
-                segment.unchecked.store(true, Ordering::Relaxed);
-                out.push(segment);
-            }
+            Ok(segment) => out.push(segment),
             Err(error) => {
                 tracing::warn!(%error, "log index segment cannot be used; it will be built anew");
                 remove_dir(&path)?;

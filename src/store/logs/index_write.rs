@@ -113,7 +113,7 @@ impl Builder {
         std::fs::File::open(&self.dir)
             .and_then(|dir| dir.sync_all())
             .map_err(|error| io_error("sync", &self.dir, error))?;
-        Segment::open(path, self.blocks)
+        Segment::open_new(path, self.blocks)
     }
 }
 

@@ -93,7 +93,7 @@ impl LogStore {
         let unchecked: Vec<_> = {
             let state = self.state.lock();
             let segments = state.days.values().rev().flat_map(|day| day.segments.iter());
-            segments.filter(|segment| segment.unchecked.load(Ordering::Relaxed)).cloned().collect()
+            segments.filter(|segment| !segment.is_checked()).cloned().collect()
         };
         let mut bytes = 0;
         for segment in unchecked {

@@ -91,7 +91,8 @@ fn log_record<'a>(
 ) -> Read<Times> {
     let mut times = Times::default();
     draft.clear();
-    while let Some(field) = message.field()? {
+    let mut field = Field::none(message);
+    while message.next(&mut field)? {
         match field.number {
             1 => times.time_ns = field.fixed64("time_unix_nano")?,
             2 => draft.severity_number = field.int32("severity_number")?,
@@ -100,7 +101,7 @@ fn log_record<'a>(
                 let piece = field.message("body")?;
                 merge(&mut draft.body, piece, keys).within("body")?;
             }
-            6 => attribute(&field, records, keys, draft)?,
+            6 => attribute(field, records, keys, draft)?,
             7 => draft.dropped_attributes_count = field.uint32("dropped_attributes_count")?,
             8 => draft.flags = field.fixed32("flags")?,
             9 => draft.trace_id = id(field.bytes("trace_id")?),
@@ -113,23 +114,27 @@ fn log_record<'a>(
     Ok(times)
 }
 
-fn attribute<'a>(field: &Field<'a>, records: &mut Records<'_>, keys: &mut Keys, draft: &mut Draft<'a>) -> Read<()> {
+#[inline]
+fn attribute<'a>(field: Field<'a>, records: &mut Records<'_>, keys: &mut Keys, draft: &mut Draft<'a>) -> Read<()> {
     let index = draft.attributes.len();
-    check_length(index, "attributes", field)?;
-    let read = field.message("").and_then(|message| key_value(message, index, records, keys));
-    draft.attributes.push(read.within_nth("attributes", index)?);
-    Ok(())
+    check_length(index, "attributes", &field)?;
+    let read = field.message("").and_then(|message| key_value(message, records, keys, draft));
+    read.within_nth("attributes", index)
 }
 
+/// Appends one attribute.
+#[inline]
 fn key_value<'a>(
     mut message: Message<'a>,
-    place: usize,
     records: &mut Records<'_>,
     keys: &mut Keys,
-) -> Read<(u32, DraftValue<'a>)> {
+    draft: &mut Draft<'a>,
+) -> Read<()> {
+    let place = draft.attributes.len();
     let mut key = None;
     let mut value = DraftValue::Empty;
-    while let Some(field) = message.field()? {
+    let mut field = Field::none(message);
+    while message.next(&mut field)? {
         match field.number {
             1 => {
                 // Most records have the keys of the one before: what equals a text is one.
@@ -145,7 +150,9 @@ fn key_value<'a>(
             _ => {}
         }
     }
-    Ok((key.unwrap_or_else(|| kept_key(records, "", place)), value))
+    let key = key.unwrap_or_else(|| kept_key(records, "", place));
+    draft.attributes.push((key, value));
+    Ok(())
 }
 
 /// The key's number, of a record that is not refused for its number of attributes.
@@ -154,18 +161,25 @@ fn kept_key(records: &mut Records<'_>, key: &str, place: usize) -> u32 {
 }
 
 /// Reads an AnyValue over what was read of it before. The usual one, a single text or number, is not copied.
+#[inline]
 fn merge<'a>(into: &mut DraftValue<'a>, message: Message<'a>, keys: &mut Keys) -> Read<()> {
-    let mut fields = message;
-    let single = fields.field()?.filter(|_| fields.raw().is_empty());
-    match single {
-        Some(field) if field.number == 1 => *into = DraftValue::Str(field.text("string_value")?),
-        Some(field) if field.number == 3 => *into = DraftValue::Int(field.varint("int_value")? as i64),
-        Some(field) if field.number == 4 => *into = DraftValue::Double(field.double("double_value")?),
-        _ => {
-            let mut value: AnyValue = std::mem::take(into).into_value();
-            merge_value(&mut value, message, 0, keys)?;
-            *into = DraftValue::Owned(value);
+    let mut rest = message;
+    let mut field = Field::none(message);
+    if rest.next(&mut field)? && rest.raw().is_empty() {
+        match field.number {
+            1 => *into = DraftValue::Str(field.text("string_value")?),
+            3 => *into = DraftValue::Int(field.varint("int_value")? as i64),
+            4 => *into = DraftValue::Double(field.double("double_value")?),
+            _ => merge_any(into, message, keys)?,
         }
+        return Ok(());
     }
+    merge_any(into, message, keys)
+}
+
+fn merge_any(into: &mut DraftValue<'_>, message: Message<'_>, keys: &mut Keys) -> Read<()> {
+    let mut value: AnyValue = std::mem::take(into).into_value();
+    merge_value(&mut value, message, 0, keys)?;
+    *into = DraftValue::Owned(value);
     Ok(())
 }

@@ -36,6 +36,13 @@ pub struct LogExpr {
     pub stages: Vec<Stage>,
 }
 
+impl LogExpr {
+    /// Whether it keeps one entry of each set of values of some labels.
+    pub fn is_distinct(&self) -> bool {
+        self.stages.iter().any(|stage| matches!(stage, Stage::Distinct(_)))
+    }
+}
+
 /// `name="text"` and its three relatives. Regular expressions are anchored and a dot in them matches a newline.
 #[derive(Debug, Clone)]
 pub struct Matcher {

@@ -16,6 +16,8 @@ pub enum Stage {
     Decolorize,
     Drop(Vec<NamedMatcher>),
     Keep(Vec<NamedMatcher>),
+    /// One entry of each set of values of these labels: the first in the order of the answer.
+    Distinct(Vec<String>),
 }
 
 /// How a line filter looks at a line.

@@ -1,6 +1,6 @@
 //! What a tree must fulfil beyond its grammar.
 
-use super::super::ast::{Expr, LogExpr, Metric, RangeAggregation, RangeOp};
+use super::super::ast::{Expr, LogExpr, Metric, RangeAggregation, RangeOp, Stage};
 use super::super::error::ParseError;
 use super::super::pipeline::{Extractor, Pipeline};
 
@@ -8,6 +8,9 @@ pub(super) fn expr(expr: &Expr) -> Result<(), ParseError> {
     match expr {
         Expr::Log(log) => {
             self::log(log)?;
+            if log.stages.iter().filter(|stage| matches!(stage, Stage::Distinct(_))).count() > 1 {
+                return Err(ParseError::whole("distinct may stand once in a query: name all its labels there"));
+            }
             Pipeline::new(log).map(|_| ())
         }
         Expr::Metric(metric) => self::metric(metric),
@@ -58,5 +61,10 @@ fn range(range: &RangeAggregation) -> Result<(), ParseError> {
         _ => {}
     }
     log(&range.range.log)?;
+    if range.range.log.is_distinct() {
+        return Err(ParseError::whole(
+            "distinct is for log queries; to count values, count series: count(sum by (a) (count_over_time({…}[5m])))",
+        ));
+    }
     Extractor::new(range, None).map(|_| ())
 }

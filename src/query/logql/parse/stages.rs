@@ -73,6 +73,11 @@ impl Parser {
     fn stage(&mut self) -> Result<Stage, ParseError> {
         let word = match self.peek() {
             Token::Word(word) => *word,
+            // Only where Loki expects nothing: a label may be named so.
+            Token::Name(name) if name == "distinct" && matches!(self.peek_at(1), Token::Name(_)) => {
+                self.next();
+                return Ok(Stage::Distinct(self.label_names()?));
+            }
             Token::Name(_) | Token::Symbol("(") => return Ok(Stage::LabelFilter(self.label_filter(0)?)),
             _ => return Err(self.unexpected(&[])),
         };
@@ -123,6 +128,14 @@ impl Parser {
                 return Ok(paths);
             }
         }
+    }
+
+    fn label_names(&mut self) -> Result<Vec<String>, ParseError> {
+        let mut names = vec![self.name()?];
+        while self.take_symbol(",") {
+            names.push(self.name()?);
+        }
+        Ok(names)
     }
 
     fn label_formats(&mut self) -> Result<Vec<LabelFormat>, ParseError> {

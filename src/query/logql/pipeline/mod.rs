@@ -67,6 +67,8 @@ pub struct Scratch {
     labels: labels::Scratch,
     grouped: labels::PairsScratch,
     regexes: Regexes,
+    /// Of the entry that ran last.
+    distinct: Option<u128>,
 }
 
 impl Scratch {
@@ -77,7 +79,14 @@ impl Scratch {
             labels: labels::Scratch::default(),
             grouped: labels::PairsScratch::default(),
             regexes: Regexes::default(),
+            distinct: None,
         }
+    }
+
+    /// The hash of the values that `distinct` looks at of the entry that ran last; `None` when it did not come so far. A stage behind may have
+    /// refused the entry.
+    pub fn distinct(&self) -> Option<u128> {
+        self.distinct
     }
 
     /// Takes the labels of an entry back when they were read, so that the next entry needs no memory of its own.
@@ -112,6 +121,7 @@ enum Step {
     Decolorize,
     Drop(Vec<NamedMatcher>),
     Keep(Vec<NamedMatcher>),
+    Distinct(Vec<String>),
 }
 
 impl Pipeline {
@@ -122,7 +132,9 @@ impl Pipeline {
     pub fn new(log: &LogExpr) -> Result<Pipeline, ParseError> {
         let steps = steps(&log.stages)?;
         let asked = Use { required: Vec::new(), groups: &[], without: false, no_labels: false, unwrapped: None };
-        let hints = Hints::new(&asked, &filters(&steps));
+        // What a filter behind `distinct` refuses was counted there.
+        let before = steps.iter().position(|step| matches!(step, Step::Distinct(_))).unwrap_or(steps.len());
+        let hints = Hints::new(&asked, &filters(&steps[..before]));
         Ok(Pipeline { steps, hints })
     }
 
@@ -144,8 +156,15 @@ impl Pipeline {
         }
     }
 
+    /// Whether an entry that `distinct` looked at can be refused behind it.
+    pub(crate) fn refuses_distinct(&self) -> bool {
+        let mut steps = self.steps.iter().skip_while(|step| !matches!(step, Step::Distinct(_)));
+        steps.any(|step| matches!(step, Step::Lines(_) | Step::Labels(_)))
+    }
+
     /// Runs over one entry; `None` when it is refused.
     pub fn run<'a>(&self, entry: &Entry<'a>, scratch: &mut Scratch) -> Option<Passed<'a>> {
+        scratch.distinct = None;
         // Most entries end here, before any label is looked at.
         if self.may_pass(entry.line) { self.run_passing(entry, scratch) } else { None }
     }
@@ -156,6 +175,7 @@ impl Pipeline {
             [Step::Lines(_), rest @ ..] => rest,
             all => all,
         };
+        scratch.distinct = None;
         let mut labels = scratch.labels.start(entry.stream, entry.metadata);
         match self.rest(steps, entry, &mut labels, scratch) {
             Some(line) => Some(Passed { line, labels }),
@@ -208,6 +228,7 @@ impl Pipeline {
                 }
                 Step::Drop(matchers) => stages::drop_labels(matchers, labels),
                 Step::Keep(matchers) => stages::keep_labels(matchers, labels),
+                Step::Distinct(names) => scratch.distinct = Some(stages::hash_of(names, labels)),
             }
         }
         Some(line)
@@ -249,6 +270,7 @@ impl Step {
             Step::Labels(filter) => filter.names(names),
             Step::LineFormat(format) => format.names(names),
             Step::LabelFormat(formats) => formats.names(names),
+            Step::Distinct(looked_at) => names.extend_from_slice(looked_at),
             Step::Lines(_) | Step::Parser(_) | Step::Decolorize | Step::Drop(_) | Step::Keep(_) => {}
         }
     }
@@ -264,7 +286,7 @@ fn filters(steps: &[Step]) -> Vec<Arc<Filter>> {
 }
 
 /// Compiles stages and brings them into Loki's order: line filters go before the stages around them, up to the nearest label filter,
-/// `line_format` or `unpack`. So a filter that stands behind `decolorize` sees the line with its colours.
+/// `line_format`, `unpack` or `distinct`. So a filter that stands behind `decolorize` sees the line with its colours.
 fn steps(stages: &[Stage]) -> Result<Vec<Step>, ParseError> {
     let mut steps = Vec::with_capacity(stages.len());
     let (mut lines, mut others): (Vec<TextFilter>, Vec<Step>) = (Vec::new(), Vec::new());
@@ -294,6 +316,7 @@ fn steps(stages: &[Stage]) -> Result<Vec<Step>, ParseError> {
             Stage::Decolorize => (Step::Decolorize, false),
             Stage::Drop(matchers) => (Step::Drop(matchers.clone()), false),
             Stage::Keep(matchers) => (Step::Keep(matchers.clone()), false),
+            Stage::Distinct(names) => (Step::Distinct(names.clone()), true),
         };
         others.push(step);
         if ends {

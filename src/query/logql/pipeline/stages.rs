@@ -183,6 +183,21 @@ pub(super) fn drop_labels(matchers: &[NamedMatcher], labels: &mut Labels<'_>) {
     }
 }
 
+/// Stands for the values of some labels; one that is not there is empty.
+pub(super) fn hash_of(names: &[String], labels: &Labels<'_>) -> u128 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
+    for name in names {
+        let value = match name.as_str() {
+            ERROR => labels.error(),
+            ERROR_DETAILS => labels.error_details(),
+            name => labels.get(name).unwrap_or_default(),
+        };
+        hasher.update(&(value.len() as u64).to_le_bytes());
+        hasher.update(value.as_bytes());
+    }
+    hasher.digest128()
+}
+
 /// Takes away all labels but those that a `keep` names; errors stay.
 pub(super) fn keep_labels(matchers: &[NamedMatcher], labels: &mut Labels<'_>) {
     let keeps = |name: &str, value: &str| {

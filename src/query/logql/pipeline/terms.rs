@@ -18,6 +18,8 @@ impl Pipeline {
                 // The line itself is another from here on.
                 Step::LineFormat(_) | Step::Decolorize => break,
                 Step::Parser(parser) if parser.changes_line() => break,
+                // It looks at lines that are refused behind it.
+                Step::Distinct(_) => break,
                 Step::Parser(_) | Step::Labels(_) | Step::LabelFormat(_) | Step::Drop(_) | Step::Keep(_) => {}
             }
         }
@@ -40,7 +42,7 @@ impl Pipeline {
                         }
                     }
                 }
-                Step::LineFormat(_) | Step::Decolorize => break,
+                Step::LineFormat(_) | Step::Decolorize | Step::Distinct(_) => break,
                 Step::Parser(parser) if parser.changes_line() => break,
                 Step::Parser(_) | Step::Labels(_) | Step::LabelFormat(_) | Step::Drop(_) | Step::Keep(_) => {}
             }

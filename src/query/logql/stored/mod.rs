@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::{AnyValue, Labels, LogBatch, LogRecord, NsRange, Resource, Scope, TenantId};
 use store::{Options, Store, Tenant};
 
-use self::lines::check_lines;
+use self::lines::{check_distinct, check_lines};
 use self::metrics::check_metrics;
 use self::reference::{Kept, batch, kept, labels, text, without_twins};
 use super::*;
@@ -66,6 +66,7 @@ fn queries_answer_alike_in_head_blocks_and_index() {
         let all = without_twins(&sent);
         check_lines(&tenant, &all, NsRange { start_ns: i64::MIN, end_ns: i64::MAX });
         check_lines(&tenant, &all, NsRange { start_ns: START_NS + 10 * S, end_ns: START_NS + 40 * S });
+        check_distinct(&tenant, &sent, NsRange { start_ns: START_NS + 3 * S, end_ns: START_NS + 50 * S });
         check_metrics(&tenant, &all, START_NS, START_NS + 60 * S, 15 * S);
         check_metrics(&tenant, &all, START_NS + 86_400 * S + 7, START_NS + 86_400 * S + 50 * S, 4 * S);
         check_streams(&tenant, &sent, NsRange { start_ns: START_NS + 5 * S, end_ns: START_NS + 45 * S });
@@ -192,11 +193,21 @@ fn a_tail_tells_each_new_entry_once_wherever_it_is() {
     runtime.block_on(tenant.submit_logs(batch(&mut random))).unwrap();
     let Expr::Log(log) = parse(r#"{service_name=~".+"}"#).unwrap() else { panic!("a log query") };
     let mut tail = Tail::new(log, Some(&tenant.snapshot().unwrap()), 0).unwrap();
+    let Expr::Log(log) = parse(r#"{service_name=~".+"} | distinct detected_level |= "GET""#).unwrap() else {
+        panic!("a log query")
+    };
+    let mut levels = Tail::new(log, Some(&tenant.snapshot().unwrap()), 0).unwrap();
+    let mut seen = BTreeSet::new();
     for round in 0..6 {
         let first = batch(&mut random);
         let second = batch(&mut random);
         let mut expected: Vec<Kept> = kept(&first);
         expected.extend(kept(&second));
+        // As a tail tells them: by time, then as they came.
+        let mut in_order: Vec<&Kept> = expected.iter().collect();
+        in_order.sort_by_key(|one| one.time_ns);
+        in_order.retain(|one| seen.insert(one.metadata["detected_level"].clone()) && one.line.contains("GET"));
+        let firsts: Vec<(i64, String)> = in_order.iter().map(|one| (one.time_ns, one.line.clone())).collect();
         runtime.block_on(tenant.submit_logs(first)).unwrap();
         if round % 2 == 1 {
             store.maintain(now_ms).unwrap();
@@ -211,6 +222,9 @@ fn a_tail_tells_each_new_entry_once_wherever_it_is() {
         assert_eq!(found.len(), expected.len(), "round {round}");
         assert_eq!(found.iter().collect::<BTreeSet<_>>(), expected.iter().collect::<BTreeSet<_>>());
         assert_eq!(tail.look(&tenant.snapshot().unwrap(), 1_000, &budget()).unwrap(), Look::default());
+        let found = levels.look(&tenant.snapshot().unwrap(), 1_000, &budget()).unwrap().entries;
+        let found: Vec<(i64, String)> = found.iter().map(|entry| (entry.time_ns, entry.line.clone())).collect();
+        assert_eq!(found, firsts, "round {round}");
     }
     runtime.block_on(tenant.submit_logs(batch(&mut random))).unwrap();
     let look = tail.look(&tenant.snapshot().unwrap(), 3, &budget()).unwrap();

@@ -5,6 +5,7 @@ mod common;
 mod failures;
 mod frozen;
 mod frozen_alerts;
+mod frozen_days;
 mod limits;
 mod log_counts;
 mod retention;

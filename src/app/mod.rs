@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigError};
+use crate::forward::Forwarder;
 use crate::scrape::{Jobs, Reloader, Scraper};
 use crate::{clock, control, host_metrics};
 
@@ -37,6 +38,8 @@ pub enum AppError {
     Notify(#[from] notify::ConfigError),
     #[error(transparent)]
     Scrape(#[from] crate::scrape::ScrapeError),
+    #[error(transparent)]
+    Forward(#[from] crate::forward::ForwardError),
     #[error("closing the store: {0}")]
     Close(store::StoreError),
     #[error("{task} ended by itself")]
@@ -167,7 +170,10 @@ impl App {
         let settings =
             settings::server(&config, local(&listeners.otlp_http)?, local(&listeners.otlp_grpc)?, started_ms);
         let own_settings = settings.metrics.clone();
-        let state = server::State::new(store.clone(), alerting.clone(), settings).with_others(others.iter().cloned());
+        let forwarder = Forwarder::new(&config.alertmanagers)?;
+        let state = server::State::new(store.clone(), alerting.clone(), settings)
+            .with_others(others.iter().cloned())
+            .with_alertmanagers(forwarder.urls().map(|(url, tenant)| (url.to_owned(), tenant.cloned())));
         let own_tenant = alerting.tenant.clone();
         let alerting: Vec<_> = std::iter::once(alerting).chain(others).collect();
 
@@ -206,6 +212,14 @@ impl App {
                 "dead man's switch"
             });
             alerting.iter().chain(&left).for_each(|of| tenants::spawn(of, &mut loops, &loops_stopped));
+            {
+                let rules = alerting.iter().map(|of| (of.tenant.clone(), of.rules.clone())).collect();
+                let (external_url, stopped) = (settings::external_url(&config), loops_stopped.clone());
+                loops.spawn(async move {
+                    forwarder.run(rules, external_url, stopped).await;
+                    "alertmanagers"
+                });
+            }
             loops.spawn(loops::upkeep(store.clone(), loops_stopped.clone()));
             let interval = config.host_metrics.interval.std();
             loops.spawn(loops::log_counts(store.clone(), interval, loops_stopped.clone()));

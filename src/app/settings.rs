@@ -74,7 +74,7 @@ pub(super) fn notifier(
 }
 
 /// Without a slash at the end, so that paths can be put behind it.
-fn external_url(config: &Config) -> String {
+pub(super) fn external_url(config: &Config) -> String {
     config.notify.external_url.trim_end_matches('/').into()
 }
 

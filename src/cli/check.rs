@@ -9,6 +9,7 @@ use super::ask::ServerArgs;
 use super::{ConfigArgs, Failure};
 use crate::app::files;
 use crate::config::{Config, Overrides};
+use crate::forward::Forwarder;
 use crate::scrape;
 
 #[derive(Debug, Args)]
@@ -71,6 +72,13 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
                     failed = true;
                     println!("{error}");
                 }
+            }
+        }
+        match Forwarder::new(&config.alertmanagers) {
+            Ok(all) => all.urls().for_each(|(url, _)| println!("alertmanagers: {url}")),
+            Err(error) => {
+                failed = true;
+                println!("{error}");
             }
         }
     }

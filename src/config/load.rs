@@ -97,6 +97,7 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
         }
     }
     super::scrape::check(&config.scrape).or_else(|(place, reason)| refuse(&place, reason))?;
+    super::alertmanagers::check(&config.alertmanagers).or_else(|(place, reason)| refuse(&place, reason))?;
     const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
     for (place, age) in [("retention.metrics", config.retention.metrics), ("retention.logs", config.retention.logs)] {
         if age.ms > CENTURY_MS {
@@ -234,6 +235,8 @@ mod tests {
         check_refused("[auth]\nmode = \"on\"\n", &[], &["binnacle.toml:2", "did you mean"]);
         check_refused("[[scrape]]\njob = \"a\"\ntarget = []\n", &[], &["binnacle.toml:3", "did you mean \"targets\""]);
         check_refused("[[scrape]]\njob = \"a\"\n", &[], &["scrape \"a\": targets"]);
+        check_refused("[[alertmanagers]]\ntarget = []\n", &[], &["binnacle.toml:2", "did you mean \"targets\""]);
+        check_refused("[[alertmanagers]]\n", &[], &["alertmanagers number 1: targets"]);
         check_refused(
             "[[scrape]]\njob = \"a\"\ntargets = [\"b:1\"]\n",
             &[("BINNACLE_SCRAPE__JOB", "c")],

@@ -2,6 +2,9 @@
 //!
 //! A key that is not listed here is refused, so each key is read somewhere: see `app`.
 
+mod address;
+mod alertmanagers;
+mod credentials;
 mod load;
 mod relabel;
 mod retention;
@@ -15,10 +18,13 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use address::Scheme;
+pub use alertmanagers::Alertmanagers;
+pub use credentials::{BasicAuth, Secret};
 pub use load::{ConfigError, Overrides, load};
 pub use relabel::{Action, Relabel};
 pub use retention::{LogsStream, stream_rules};
-pub use scrape::{BasicAuth, FileSd, Scheme, Scrape, Secret, TARGETS_MAX};
+pub use scrape::{FileSd, Scrape, TARGETS_MAX};
 pub use scrape_protocol::{FallbackProtocol, ScrapeProtocol};
 pub use status::{Status, status_components};
 pub use value::{Bytes, Delta, Duration, Promote, Translation};
@@ -38,6 +44,8 @@ pub struct Config {
     pub rules: Rules,
     pub dashboards: Dashboards,
     pub notify: Notify,
+    /// Alertmanagers elsewhere that are sent what fires, beside whom `notify.file` names: `[[alertmanagers]]`.
+    pub alertmanagers: Vec<Alertmanagers>,
     pub status: Status,
     pub host_metrics: HostMetrics,
     pub syslog: Syslog,
@@ -58,6 +66,7 @@ impl Default for Config {
             rules: Rules::default(),
             dashboards: Dashboards::default(),
             notify: Notify::default(),
+            alertmanagers: Vec::new(),
             status: Status::default(),
             host_metrics: HostMetrics::default(),
             syslog: Syslog::default(),

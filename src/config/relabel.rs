@@ -1,4 +1,5 @@
-//! `relabel_configs` and `metric_relabel_configs` of a scrape job: the keys and defaults of Prometheus' `relabel_config`.
+//! `relabel_configs` and `metric_relabel_configs` of a scrape job, `alert_relabel_configs` of Alertmanagers: the keys and defaults of
+//! Prometheus' `relabel_config`.
 
 use model::go_regex;
 use regex::Regex;
@@ -63,7 +64,7 @@ impl Relabel {
     }
 
     /// What is wrong with a step, if anything.
-    pub(super) fn wrong(&self) -> Option<String> {
+    fn wrong(&self) -> Option<String> {
         let Relabel { source_labels, target_label, action, .. } = self;
         if let Err(reason) = self.compiled() {
             return Some(reason);
@@ -85,4 +86,9 @@ impl Relabel {
         }
         None
     }
+}
+
+/// The first step of several that is wrong: which one, and why.
+pub(super) fn wrong_step(steps: &[Relabel]) -> Option<String> {
+    steps.iter().enumerate().find_map(|(nth, step)| Some(format!("number {}: {}", nth + 1, step.wrong()?)))
 }

@@ -1,7 +1,6 @@
 //! `[[scrape]]`: what is asked for its metrics, and how. The keys are those of a Prometheus `scrape_config` where it has them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::path::PathBuf;
 
 use codec::exposition::Buckets;
@@ -9,6 +8,9 @@ use model::TenantId;
 use model::labels::METRIC_NAME;
 use serde::Deserialize;
 
+use super::address::{Scheme, wrong_target};
+use super::credentials::{BasicAuth, Secret, wrong_credentials};
+use super::relabel::wrong_step;
 use super::{Bytes, Duration, FallbackProtocol, Relabel, ScrapeProtocol};
 
 /// Most targets of all jobs together; each is a task, and a connection while it is asked.
@@ -152,43 +154,6 @@ pub struct FileSd {
     pub files: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BasicAuth {
-    pub username: String,
-    /// `${NAME}` takes it from the environment.
-    pub password: Option<Secret>,
-    /// The same from a file, which is read at each scrape.
-    pub password_file: Option<PathBuf>,
-}
-
-/// A text that is shown nowhere.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 /// What types cannot say, as the place and the reason.
 pub(super) fn check(jobs: &[Scrape]) -> Result<(), (String, String)> {
     let mut names = HashSet::new();
@@ -226,9 +191,8 @@ fn wrong(job: &Scrape) -> Option<String> {
     }
     let mut seen = HashSet::new();
     for target in &job.targets {
-        let odd = |c: char| c.is_whitespace() || matches!(c, '/' | '@' | '?' | '#' | '\\');
-        if target.is_empty() || target.contains(odd) {
-            return Some(format!("targets: {target:?} is no host:port; scheme and path are keys of their own"));
+        if let Some(reason) = wrong_target(target) {
+            return Some(reason);
         }
         if !seen.insert(target) {
             return Some(format!("targets: {target:?} stands twice"));
@@ -258,18 +222,12 @@ fn wrong(job: &Scrape) -> Option<String> {
     for (key, steps) in
         [("relabel_configs", &job.relabel_configs), ("metric_relabel_configs", &job.metric_relabel_configs)]
     {
-        if let Some((nth, reason)) = steps.iter().enumerate().find_map(|(nth, step)| Some((nth, step.wrong()?))) {
-            return Some(format!("{key}, number {}: {reason}", nth + 1));
+        if let Some(reason) = wrong_step(steps) {
+            return Some(format!("{key}, {reason}"));
         }
     }
-    let bearers = usize::from(job.bearer_token.is_some()) + usize::from(job.bearer_token_file.is_some());
-    if bearers + usize::from(job.basic_auth.is_some()) > 1 {
-        return Some("only one of basic_auth, bearer_token and bearer_token_file".into());
-    }
-    if let Some(basic) = &job.basic_auth
-        && (basic.username.is_empty() || basic.password.is_some() == basic.password_file.is_some())
-    {
-        return Some("basic_auth: a username, and one of password and password_file".into());
+    if let Some(reason) = wrong_credentials(&job.basic_auth, &job.bearer_token, &job.bearer_token_file) {
+        return Some(reason);
     }
     if let Some(tenant) = &job.tenant
         && let Err(error) = TenantId::new(tenant)
@@ -317,6 +275,5 @@ mod tests {
         }
         let twice = Scrape { job: "j".into(), targets: vec!["a:1".into(), "a:1".into()], ..Scrape::default() };
         assert!(check(&[twice]).unwrap_err().1.contains("twice"));
-        assert!(!format!("{:?}", Secret("hush".into())).contains("hush"));
     }
 }

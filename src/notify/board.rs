@@ -115,9 +115,9 @@ impl Board {
         &self.silences
     }
 
-    /// Names of the receivers, in the file's order.
-    pub fn receivers(&self) -> impl Iterator<Item = &str> {
-        self.config.receivers.iter().map(|receiver| receiver.name.as_str())
+    /// Names of the receivers with the labels by which they are found, in the file's order.
+    pub fn receivers(&self) -> impl Iterator<Item = (&str, &Labels)> {
+        self.config.receivers.iter().map(|receiver| (receiver.name.as_str(), &receiver.labels))
     }
 
     /// Every alert that fires, by fingerprint.

@@ -26,14 +26,14 @@ mod unsent;
 mod warnings;
 mod webhook;
 
-pub(crate) use email::{EmailConfig, Encryption};
+pub(crate) use email::{EmailConfig, Encryption, mailbox, mailboxes};
 pub(crate) use extensions::{DeadMan, OfFile, Step};
 pub(crate) use http::{Authorization, HttpConfig, Proxy, Way};
 pub(crate) use inhibit::InhibitRule;
 pub(crate) use intervals::Interval;
 pub use matchers::parse as parse_matchers;
 pub(crate) use oauth2::OAuth2;
-pub(crate) use pagerduty::{Attached, PagerDutyConfig, SEVERITIES};
+pub(crate) use pagerduty::{Attached, Detail, PagerDutyConfig, SEVERITIES};
 pub(crate) use receiver::{Channel, ChannelKind, Fallback, Receiver};
 pub(crate) use route::{GroupBy, Route, Target};
 pub(crate) use secret::Secret;
@@ -97,7 +97,7 @@ impl Config {
         let name = "nobody";
         Config {
             route: Route::leaf(Target::to(name)),
-            receivers: vec![Receiver { name: name.into(), channels: Vec::new(), fallback: None, escalate: Vec::new() }],
+            receivers: vec![Receiver::silent(name)],
             leaving: Vec::new(),
             inhibit_rules: Vec::new(),
             intervals: BTreeMap::new(),
@@ -270,10 +270,8 @@ impl Config {
     pub(crate) fn keep_leaving(&mut self, before: &Config, is_owed: impl Fn(&str) -> bool) {
         let gone = |channel: &&Channel| !self.is_present(&channel.name) && is_owed(&channel.name);
         let of_it = |receiver: &Receiver| Receiver {
-            name: receiver.name.clone(),
             channels: receiver.channels.iter().filter(gone).cloned().collect(),
-            fallback: None,
-            escalate: Vec::new(),
+            ..Receiver::silent(&receiver.name)
         };
         let leaving: Vec<Receiver> = before.all().map(of_it).filter(|kept| !kept.channels.is_empty()).collect();
         self.leaving = leaving;
@@ -302,6 +300,11 @@ fn read_intervals(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Vec<Interv
         }
     }
     Ok(all)
+}
+
+/// YAML that a template gave, in which nothing of the environment is put in place; `None` when it is none.
+pub(crate) fn read_rendered(text: &str) -> Option<Node> {
+    tree::read(text, &|name| Some(format!("${{{name}}}"))).ok()
 }
 
 #[cfg(test)]

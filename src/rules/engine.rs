@@ -1,5 +1,6 @@
 //! The rules of one tenant: when they run, what they change, and how they are.
 
+mod alerts;
 mod catch_up;
 mod meters;
 mod orphans;
@@ -19,6 +20,7 @@ use store::{Evaluation, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+pub use alerts::{Evaluated, GroupAlerts};
 use catch_up::Gap;
 use meters::{DROPPED, DURATION, EVALUATIONS, FAILING, FAILURES, MISSED};
 use orphans::Orphans;

@@ -9,8 +9,8 @@ use model::labels::METRIC_NAME;
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 use super::labels;
-use super::relabel::Relabeler;
 use super::target::Target;
+use crate::relabel::Relabeler;
 
 /// A series as its target writes it.
 pub(super) struct Cached {

@@ -1,23 +1,21 @@
 //! One request to a target, its answer bounded in time and bytes.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use codec::exposition::Format;
 use flate2::bufread::MultiGzDecoder;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::tls;
-use crate::config::{FallbackProtocol, Scrape, ScrapeProtocol, Secret};
+use crate::config::{FallbackProtocol, Scrape, ScrapeProtocol};
+use crate::outgoing::credentials::Credentials;
+use crate::outgoing::{plain_error, tls};
 
 /// Tells a target how long it may take, in seconds.
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
-/// Largest file that a secret is read from, in bytes.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
 /// Most redirects followed, as Go's client does.
 const REDIRECTS_MAX: usize = 10;
 /// How much of an answer is unpacked at a time, in bytes.
@@ -26,22 +24,10 @@ const STEP_BYTES: usize = 64 << 10;
 /// How the targets of a job are asked.
 pub(super) struct Client {
     http: reqwest::Client,
-    auth: Auth,
+    credentials: Credentials,
     headers: HeaderMap,
     body_bytes_max: usize,
     fallback: Option<Format>,
-}
-
-enum Auth {
-    None,
-    Basic { username: String, password: Held },
-    Bearer(Held),
-}
-
-/// Where a secret is.
-enum Held {
-    Here(String),
-    File(PathBuf),
 }
 
 /// What a target answered, with the share of memory that it holds.
@@ -75,14 +61,7 @@ impl Client {
             .user_agent(concat!("binnacle/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| error.to_string())?;
-        let auth = match (&job.basic_auth, &job.bearer_token, &job.bearer_token_file) {
-            (Some(basic), _, _) => {
-                let password = Held::new(basic.password.as_ref(), basic.password_file.as_deref(), "password")?;
-                Auth::Basic { username: basic.username.clone(), password }
-            }
-            (None, None, None) => Auth::None,
-            (None, token, file) => Auth::Bearer(Held::new(token.as_ref(), file.as_deref(), "bearer_token")?),
-        };
+        let credentials = Credentials::new(&job.basic_auth, &job.bearer_token, &job.bearer_token_file)?;
         let mut headers = HeaderMap::new();
         let accept = HeaderValue::from_str(&accept(job.protocols())).map_err(|error| error.to_string())?;
         headers.insert(header::ACCEPT, accept);
@@ -92,7 +71,7 @@ impl Client {
             FallbackProtocol::OpenMetrics => Format::OpenMetrics,
             FallbackProtocol::Protobuf => Format::Protobuf,
         });
-        Ok(Client { http, auth, headers, body_bytes_max: job.body_size_limit.usize(), fallback })
+        Ok(Client { http, credentials, headers, body_bytes_max: job.body_size_limit.usize(), fallback })
     }
 
     /// Asks once. The answer is still packed if it came so.
@@ -108,7 +87,8 @@ impl Client {
 
     async fn ask(&self, url: &Url, timeout: Duration, bodies: &Arc<Semaphore>) -> Result<Answer, String> {
         let request = self.http.get(url.clone()).headers(self.headers.clone());
-        let request = self.authorized(request.header(TIMEOUT_HEADER, timeout.as_secs_f64().to_string())).await?;
+        let request = request.header(TIMEOUT_HEADER, timeout.as_secs_f64().to_string());
+        let request = self.credentials.add_to(request).await?;
         let mut response = request.send().await.map_err(plain_error)?;
         if response.status() != StatusCode::OK {
             return Err(format!("the target answered with HTTP status {}", response.status()));
@@ -142,14 +122,6 @@ impl Client {
         }
         Ok(answer)
     }
-
-    async fn authorized(&self, request: RequestBuilder) -> Result<RequestBuilder, String> {
-        Ok(match &self.auth {
-            Auth::None => request,
-            Auth::Basic { username, password } => request.basic_auth(username, Some(password.read().await?)),
-            Auth::Bearer(token) => request.bearer_auth(token.read().await?),
-        })
-    }
 }
 
 /// What is accepted, the first of these formats before the others, and at last anything; the weights are Prometheus'.
@@ -157,36 +129,6 @@ fn accept(protocols: &[ScrapeProtocol]) -> String {
     let types = protocols.iter().map(|protocol| protocol.media_type()).chain(["*/*"]);
     let weighed = types.zip((1..=6).rev()).map(|(media_type, tenths)| format!("{media_type};q=0.{tenths}"));
     weighed.collect::<Vec<_>>().join(",")
-}
-
-impl Held {
-    fn new(here: Option<&Secret>, file: Option<&Path>, key: &str) -> Result<Held, String> {
-        if let Some(file) = file {
-            return Ok(Held::File(file.to_owned()));
-        }
-        let text = here.map(|secret| secret.0.as_str()).unwrap_or_default();
-        match text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
-            None => Ok(Held::Here(text.to_owned())),
-            Some(name) => match std::env::var(name) {
-                Ok(secret) => Ok(Held::Here(secret)),
-                Err(_) => Err(format!("{key}: the environment has no variable {name}")),
-            },
-        }
-    }
-
-    async fn read(&self) -> Result<String, String> {
-        let path = match self {
-            Held::Here(secret) => return Ok(secret.clone()),
-            Held::File(path) => path,
-        };
-        let failed = |reason: String| format!("the secret in {}: {reason}", path.display());
-        let size = tokio::fs::metadata(path).await.map_err(|error| failed(error.to_string()))?.len();
-        if size > SECRET_BYTES_MAX {
-            return Err(failed(format!("{size} bytes, at most {SECRET_BYTES_MAX} are read")));
-        }
-        let text = tokio::fs::read_to_string(path).await.map_err(|error| failed(error.to_string()))?;
-        Ok(text.trim().to_owned())
-    }
 }
 
 impl Answer {
@@ -236,22 +178,6 @@ impl Share {
 
 fn too_large(bytes_max: usize) -> String {
     format!("the answer is larger than {bytes_max} bytes (body_size_limit)")
-}
-
-/// An error and what caused it, in one line; without the URL, which is told beside it.
-fn plain_error(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if !words.ends_with(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        cause = next.source();
-    }
-    words
 }
 
 #[cfg(test)]

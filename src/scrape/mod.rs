@@ -11,14 +11,12 @@ mod fetch;
 mod fleet;
 mod jobs;
 mod labels;
-mod relabel;
 mod resolution;
 mod round;
 mod target;
 #[cfg(test)]
 mod tests;
 mod timing;
-mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,8 +12,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cache::{Owner, key_of};
 use super::discovery::Group;
 use super::labels;
-use super::relabel::Relabeler;
 use crate::config;
+use crate::relabel::Relabeler;
 
 /// The series about a scrape, in the order of [`Target::report`].
 const REPORT: [&str; 5] = [

@@ -11,9 +11,9 @@ use model::{Labels, MetricBatch, MsRange, SeriesEntry, SeriesId};
 use super::batch::{Builder, Counts, Rules, refusals};
 use super::cache::{Cache, Owner};
 use super::discovery::Group;
-use super::relabel::Relabeler;
 use super::resolution::Resolution;
 use super::target::{Labelled, Target};
+use crate::relabel::Relabeler;
 
 const AT: i64 = 1_795_226_400_000;
 

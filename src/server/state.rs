@@ -69,6 +69,8 @@ pub struct State {
     pub targets: Targets,
     /// Put here by whoever reads files.
     pub dashboards: Dashboards,
+    /// Alertmanagers elsewhere, by address, with the tenant whose alerts they are sent (`None`: everybody's).
+    pub(crate) alertmanagers: Arc<Vec<(String, Option<TenantId>)>>,
     /// Told by whoever reads the configuration again.
     pub reloaded: Reloaded,
     pub settings: Arc<ServerSettings>,
@@ -91,6 +93,7 @@ impl State {
             alerting_others: Arc::default(),
             targets: Targets::default(),
             dashboards: Dashboards::default(),
+            alertmanagers: Arc::default(),
             reloaded: Reloaded::new(settings.started_ms),
             in_flight: InFlight::new(settings.in_flight_bytes_max),
             queries: Arc::new(Queries::new(
@@ -111,6 +114,11 @@ impl State {
     pub fn with_others(self, others: impl IntoIterator<Item = Alerting>) -> State {
         let others = others.into_iter().map(|alerting| (alerting.tenant.clone(), alerting));
         State { alerting_others: Arc::new(others.collect()), ..self }
+    }
+
+    /// With Alertmanagers that alerts are sent to.
+    pub fn with_alertmanagers(self, all: impl IntoIterator<Item = (String, Option<TenantId>)>) -> State {
+        State { alertmanagers: Arc::new(all.into_iter().collect()), ..self }
     }
 
     /// How far back instant selectors look, in milliseconds.

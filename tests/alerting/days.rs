@@ -171,7 +171,7 @@ fn size(world: &World) -> Size {
 
 impl World {
     /// Has the appliance begin at a time and go on so many times as fast, from its next start on.
-    fn take_fast_clock(&mut self, library: &Path, begins_s: i64, factor: u32) {
+    pub(crate) fn take_fast_clock(&mut self, library: &Path, begins_s: i64, factor: u32) {
         self.env.push(("LD_PRELOAD".into(), library.to_string_lossy().into_owned()));
         self.env.push(("NO_FAKE_STAT".into(), "1".into()));
         self.fast = Some(FastClock {
@@ -182,7 +182,7 @@ impl World {
     }
 
     /// Learns the appliance's time from an answer of it.
-    async fn read_clock(&mut self) {
+    pub(crate) async fn read_clock(&mut self) {
         let (_, answer) = self.appliance().get("/api/v1/query?query=time()").await;
         let read = Instant::now();
         let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");

@@ -1,6 +1,6 @@
 //! Whether people are told: what goes wrong between a rule and a phone, played against the real binary and fakes that enforce
-//! the real services' limits. The numbers are those of the test plan; 21, 22 and 24 are played by the tests of rule files and of
-//! Alertmanager's API.
+//! the real services' limits. The numbers are those of the test plan; 22, 24 and of 21 the loading of rule files are
+//! played by the tests of rule files and of Alertmanager's API.
 //!
 //! Each scenario is an appliance of its own with four receivers; an oracle that knows the true episodes counts what was lost,
 //! left open, doubled or out of order, and what a human saw. All of them take some minutes. From the environment:
@@ -12,6 +12,7 @@
 mod api;
 mod beside;
 mod clock;
+mod compliance;
 mod days;
 mod disk;
 mod hurdles;

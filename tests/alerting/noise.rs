@@ -108,6 +108,33 @@ pub(crate) async fn flapping() -> Row {
     world.settle(format!("{changes} times on and off: {posts} posts, {incidents} incidents")).await
 }
 
+/// The same with a rule that goes on firing through the pauses: an incident and a post for all of it, as nobody can be asked to open
+/// again what was closed.
+pub(crate) async fn flapping_kept() -> Row {
+    let (half, changes) = (seconds(2, 60), seconds(6, 30).as_secs());
+    let rule = format!("{}    keep_firing_for: {}s\n", PROBE_RULE.trim_end_matches(' '), 3 * half.as_secs());
+    let mut world = World::new(&rule).await;
+    world.receivers = Receivers { hook: false, mail: false, ..ALL };
+    world.write_notify(
+        "{receiver: slack, group_by: ['...'], group_wait: 0s, group_interval: 1s, routes: [{receiver: pagerduty, continue: true}, {receiver: slack}]}",
+        "",
+    );
+    world.start().await;
+    let host = hosts(0..1);
+    world.fire(&host).await;
+    for _ in 0..changes {
+        world.live(half.as_secs()).await;
+        world.set(&host[0], 0.0).await;
+        world.live(half.as_secs()).await;
+        world.set(&host[0], 1.0).await;
+    }
+    world.end(&host).await;
+    world.until_live("it closes after a quiet time", |world| world.is_all_over()).await;
+    let incidents = world.pagerduty.seen.see(|seen| seen.incidents.values().map(|one| one.opened).sum::<usize>());
+    assert_eq!((world.posts(), incidents), (1, 1));
+    world.settle(format!("{changes} times on and off: 1 post, 1 incident")).await
+}
+
 /// A value that swings by a hundredth around a threshold: with levels one episode, without one for each swing.
 pub(crate) async fn noisy_value() -> Row {
     let rules = "

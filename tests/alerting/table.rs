@@ -7,7 +7,7 @@ use std::pin::Pin;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::oracle::Counts;
-use crate::{clock, days, disk, hurdles, logs, noise, outages, quiet, restarts, silent, soak, watches};
+use crate::{clock, compliance, days, disk, hurdles, logs, noise, outages, quiet, restarts, silent, soak, watches};
 
 type Played = Pin<Box<dyn Future<Output = Row>>>;
 
@@ -45,6 +45,7 @@ const SCENARIOS: &[Scenario] = &[
     ("11", "an agent is killed", || Box::pin(silent::agent_killed())),
     ("12", "the intake refuses, 50 hosts", || Box::pin(silent::intake_refuses())),
     ("13", "flapping", || Box::pin(noise::flapping())),
+    ("13k", "the same with keep_firing_for", || Box::pin(noise::flapping_kept())),
     ("14", "a value around its threshold", || Box::pin(noise::noisy_value())),
     ("15", "the clock is set", || Box::pin(clock::set_while_firing())),
     ("16", "a rule slower than its interval", || Box::pin(hurdles::slow_rule())),
@@ -52,6 +53,7 @@ const SCENARIOS: &[Scenario] = &[
     ("18", "silences and mute times", || Box::pin(quiet::silences_and_mutes())),
     ("19", "a critical alert joins a told group", || Box::pin(hurdles::joins_group())),
     ("20", "hostile text, bad files", || Box::pin(hurdles::hostile_text())),
+    ("21", "alerts at an Alertmanager elsewhere", || Box::pin(compliance::alerts_at_an_alertmanager())),
     ("23", "10,000 late log records, killed", || Box::pin(logs::late_and_killed())),
     ("25", "token revoked, key wrong, then put right", || Box::pin(outages::refused())),
     ("26", "the data disk is full", || Box::pin(disk::disk_full())),

@@ -1,4 +1,4 @@
-//! Somebody's own program that takes Alertmanager's webhooks.
+//! Somebody's own program that takes Alertmanager's webhooks, or stands in for an Alertmanager that takes alerts.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -49,7 +49,8 @@ impl Webhook {
         let cuts = Cuts::default();
         let seen = Watched::new(Seen { mode: Mode::Ok, calls: vec![] });
         let mut hook = Webhook { address: SocketAddr::from(([127, 0, 0, 1], 0)), seen, cuts: cuts.clone() };
-        let router = Router::new().route("/hook", any(take)).with_state(hook.clone());
+        let router =
+            Router::new().route("/hook", any(take)).route("/am/api/v2/alerts", any(take)).with_state(hook.clone());
         hook.address = serve(router, cuts).await;
         hook
     }

@@ -112,7 +112,7 @@ impl Appliance {
         self.retries = 20;
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
         for _ in 0..self.retries {
             let again = request.try_clone().expect("its body is at hand");
             if let Ok(reply) = again.send().await {

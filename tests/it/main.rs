@@ -13,6 +13,7 @@ mod bad_input;
 mod cli;
 mod collector;
 mod crash;
+mod forward;
 mod nasty;
 mod otlp;
 mod ready;

@@ -33,8 +33,12 @@ pub(super) const IDLE: [&str; 4] = ["auth_secret", "auth_secret_file", "auth_ide
 
 #[derive(Debug, Clone)]
 pub(crate) struct EmailConfig {
+    /// Empty while `to_template` is not rendered.
     pub(crate) to: Vec<Mailbox>,
-    pub(crate) from: Mailbox,
+    pub(crate) to_template: Option<String>,
+    /// `None` while `from_template` is not rendered.
+    pub(crate) from: Option<Mailbox>,
+    pub(crate) from_template: Option<String>,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) hello: Option<String>,
@@ -64,12 +68,21 @@ pub(crate) enum Encryption {
 pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Result<EmailConfig, Bad> {
     let line = fields.line;
     let (to, to_line) = fields.required_text("to")?;
-    let to = mailboxes(to, to_line)?;
+    // What a template gives is known when there is a message.
+    let to_template = to.contains("{{").then(|| to.to_owned());
+    let to = match to_template {
+        Some(_) => Vec::new(),
+        None => mailboxes(to).map_err(|reason| Bad::new(to_line, reason))?,
+    };
     let owned = |found: Option<(&str, usize)>| found.map(|(text, line)| (text.to_owned(), line));
     let (from, from_line) = owned(fields.text("from")?)
         .or_else(|| globals.from.clone())
         .ok_or_else(|| Bad::new(line, "email needs from, here or as global smtp_from"))?;
-    let from = mailbox(&from, from_line)?;
+    let from_template = from.contains("{{").then(|| from.clone());
+    let from = match from_template {
+        Some(_) => None,
+        None => Some(mailbox(&from).map_err(|reason| Bad::new(from_line, reason))?),
+    };
     let (smarthost, host_line) = owned(fields.text("smarthost")?)
         .or_else(|| globals.smarthost.clone())
         .ok_or_else(|| Bad::new(line, "email needs smarthost, here or as global smtp_smarthost"))?;
@@ -117,21 +130,34 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
     let (headers, subject) = read_headers(&mut fields)?;
     let (html, text) = (fields.template("html")?, fields.template("text")?);
     fields.end(&IDLE)?;
-    Ok(EmailConfig { to, from, host, port, hello, auth, encryption, tls, headers, subject, html, text })
+    Ok(EmailConfig {
+        to,
+        to_template,
+        from,
+        from_template,
+        host,
+        port,
+        hello,
+        auth,
+        encryption,
+        tls,
+        headers,
+        subject,
+        html,
+        text,
+    })
 }
 
-fn mailbox(text: &str, line: usize) -> Result<Mailbox, Bad> {
-    text.trim().parse().map_err(|error| Bad::new(line, format!("{text:?} is not a mail address: {error}")))
+/// The address of `from`, or what is wrong with it.
+pub(crate) fn mailbox(text: &str) -> Result<Mailbox, String> {
+    text.trim().parse().map_err(|error| format!("{text:?} is not a mail address: {error}"))
 }
 
-fn mailboxes(text: &str, line: usize) -> Result<Vec<Mailbox>, Bad> {
-    let list = text
-        .split(',')
-        .filter(|part| !part.trim().is_empty())
-        .map(|part| mailbox(part, line))
-        .collect::<Result<Vec<_>, _>>()?;
+/// The addresses of `to`, or what is wrong with them.
+pub(crate) fn mailboxes(text: &str) -> Result<Vec<Mailbox>, String> {
+    let list = text.split(',').filter(|part| !part.trim().is_empty()).map(mailbox).collect::<Result<Vec<_>, _>>()?;
     if list.is_empty() || list.len() > RECIPIENTS_MAX {
-        return Err(Bad::new(line, format!("to takes 1 to {RECIPIENTS_MAX} addresses, not {}", list.len())));
+        return Err(format!("to takes 1 to {RECIPIENTS_MAX} addresses, not {}", list.len()));
     }
     Ok(list)
 }
@@ -154,8 +180,13 @@ type Headers = (Vec<(String, String)>, Option<String>);
 
 fn read_headers(fields: &mut Fields<'_>) -> Result<Headers, Bad> {
     let (mut headers, mut subject) = (Vec::new(), None);
+    let mut seen = Vec::new();
     for entry in fields.map("headers")? {
         let name = entry.key.trim();
+        if seen.contains(&name.to_ascii_lowercase()) {
+            return Err(Bad::new(entry.line, format!("the header {name} stands twice, in whatever case")));
+        }
+        seen.push(name.to_ascii_lowercase());
         let value = scalar(&entry.node, name)?.to_owned();
         match name.to_ascii_lowercase().as_str() {
             "subject" => {

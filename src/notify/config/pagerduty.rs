@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::http::HttpConfig;
 use super::receiver::{ChannelKind, Globals};
 use super::secret::{self, Secret};
-use super::tree::{Bad, Node, Value};
+use super::tree::{Bad, Node};
 use super::unsent::UnsentConfig;
 
 const EVENTS_URL: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -17,6 +17,15 @@ pub(crate) const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"
 
 /// Keys of a link or an image, as the Events API has them, and their texts.
 pub(crate) type Attached = Vec<(&'static str, String)>;
+
+/// One of `details`.
+#[derive(Debug, Clone)]
+pub(crate) enum Detail {
+    /// As it stands in the file, a text or a tree of them: its keys and texts are templates.
+    Template(Node),
+    /// For one message.
+    Rendered(serde_json::Value),
+}
 
 /// Texts may be templates.
 #[derive(Debug, Clone)]
@@ -34,7 +43,7 @@ pub(crate) struct PagerDutyConfig {
     pub(crate) component: Option<String>,
     pub(crate) group: Option<String>,
     /// Beside our own details.
-    pub(crate) details: Vec<(String, String)>,
+    pub(crate) details: Vec<(String, Detail)>,
     /// Beside our own links.
     pub(crate) links: Vec<Attached>,
     pub(crate) images: Vec<Attached>,
@@ -50,6 +59,9 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
     let old = [fields.take("service_key"), fields.take("service_key_file")];
     let key = secret::take(&mut fields, "routing_key", "routing_key_file", dir)?;
     let routing_key = match key {
+        Some((key, line)) if key.reveal().is_empty() => {
+            return Err(Bad::new(line, "routing_key is empty: give the integration's key"));
+        }
         Some((key, _)) => key,
         None if old.iter().any(Option::is_some) => return Ok(ChannelKind::Unsent(UnsentConfig::pagerduty_v1())),
         None => return Err(Bad::new(line, "a PagerDuty channel needs routing_key")),
@@ -66,15 +78,8 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         }
         found => found.map(|(text, _)| text.to_owned()),
     };
-    let mut details = Vec::new();
-    for entry in fields.map("details")? {
-        match &entry.node.value {
-            // A tree of details is Alertmanager's newer form; its texts are taken with their path.
-            Value::Map(_) | Value::List(_) => flatten(&entry.key, &entry.node, &mut details),
-            Value::Scalar(text) => details.push((entry.key.clone(), text.clone())),
-            Value::Null => {}
-        }
-    }
+    let details = fields.map("details")?.iter();
+    let details = details.map(|entry| (entry.key.clone(), Detail::Template(entry.node.clone()))).collect();
     let by_group = match fields.take("x") {
         None => false,
         Some(node) => {
@@ -123,17 +128,4 @@ fn attached(fields: &mut Fields<'_>, list: &'static str, keys: &[&'static str]) 
         Ok(texts)
     };
     fields.list(list)?.iter().map(one).collect()
-}
-
-fn flatten(path: &str, node: &Node, out: &mut Vec<(String, String)>) {
-    match &node.value {
-        Value::Scalar(text) => out.push((path.into(), text.clone())),
-        Value::List(items) => {
-            items.iter().enumerate().for_each(|(at, item)| flatten(&format!("{path}.{at}"), item, out))
-        }
-        Value::Map(entries) => {
-            entries.iter().for_each(|entry| flatten(&format!("{path}.{}", entry.key), &entry.node, out));
-        }
-        Value::Null => {}
-    }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::email::{self, EmailConfig};
 use super::extensions::{self, OfReceiver, Step};
-use super::fields::Fields;
+use model::Labels;
+
+use super::fields::{Fields, scalar};
 use super::http::{self, HttpConfig};
 use super::pagerduty::{self, PagerDutyConfig};
 use super::secret::Secret;
@@ -19,6 +21,8 @@ use super::webhook::{self, WebhookConfig};
 #[derive(Debug, Clone)]
 pub(crate) struct Receiver {
     pub(crate) name: String,
+    /// By which the API finds it: `name`, and those of the file.
+    pub(crate) labels: Labels,
     pub(crate) channels: Vec<Channel>,
     pub(crate) fallback: Option<Fallback>,
     /// Who else is told, and when; of the receiver that an alert is routed to.
@@ -161,10 +165,18 @@ impl Globals {
     }
 }
 
-/// Of Alertmanager's, without effect here: by `labels` its API finds receivers.
-pub(super) const IDLE: [&str; 1] = ["labels"];
-
 impl Receiver {
+    /// Without channels.
+    pub(super) fn silent(name: &str) -> Receiver {
+        Receiver {
+            name: name.into(),
+            labels: Labels::from_pairs([("name", name)]),
+            channels: Vec::new(),
+            fallback: None,
+            escalate: Vec::new(),
+        }
+    }
+
     pub(crate) fn read(node: &Node, globals: &Globals, dir: &Path) -> Result<Receiver, Bad> {
         let mut fields = Fields::of(node, "a receiver")?;
         let (name, _) = fields.required_text("name")?;
@@ -203,7 +215,16 @@ impl Receiver {
             Some(node) => extensions::of_receiver(node)?,
             None => OfReceiver::default(),
         };
-        fields.end(&IDLE)?;
-        Ok(Receiver { name: name.into(), channels, fallback, escalate })
+        let silent = Receiver::silent(name);
+        let mut labels = silent.labels.clone();
+        for entry in fields.map("labels")? {
+            let value = scalar(&entry.node, "a label of a receiver")?;
+            if entry.key == "name" && value != name {
+                return Err(Bad::new(entry.line, "the label name of a receiver is its name"));
+            }
+            labels = labels.with(&entry.key, value);
+        }
+        fields.end(&[])?;
+        Ok(Receiver { labels, channels, fallback, escalate, ..silent })
     }
 }

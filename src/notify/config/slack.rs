@@ -153,8 +153,8 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
         },
         text: fields.template("text")?,
         title_link: fields.template("title_link")?,
-        fields: pairs(&mut fields, "fields", ["title", "value"], &["short"])?,
-        buttons: pairs(&mut fields, "actions", ["text", "url"], &["type", "style", "name", "value", "confirm"])?,
+        fields: pairs(&mut fields, "fields", ["title", "value"], true, &["short"])?,
+        buttons: pairs(&mut fields, "actions", ["text", "url"], false, &["type", "style", "name", "value", "confirm"])?,
         footer: fields.template("footer")?,
         http,
         timeout_ms: fields.timeout_ms()?,
@@ -163,17 +163,22 @@ pub(crate) fn read(mut fields: Fields<'_>, globals: &Globals, dir: &Path) -> Res
     Ok(config)
 }
 
-/// Two texts of each entry of a list; entries that lack one of them say nothing.
+/// Two texts of each entry of a list; entries that lack one of them are refused, or say nothing.
 fn pairs(
     fields: &mut Fields<'_>,
     list: &'static str,
     [first, second]: [&'static str; 2],
+    needs_both: bool,
     idle: &[&'static str],
 ) -> Result<Vec<(String, String)>, Bad> {
     let mut out = Vec::new();
     for item in fields.list(list)? {
         let mut fields = Fields::of(item, list)?;
-        out.extend(fields.template(first)?.zip(fields.template(second)?));
+        let both = fields.template(first)?.zip(fields.template(second)?);
+        if both.is_none() && needs_both {
+            return Err(Bad::new(item.line, format!("each of {list} needs {first} and {second}")));
+        }
+        out.extend(both);
         fields.end(idle)?;
     }
     Ok(out)

@@ -140,7 +140,10 @@ fn what_has_no_effect_is_refused_where_it_stands() {
         ),
         (format!("{BASE}  pagerduty_configs: [{{routing_key_file: nope}}]"), 5, "/nonexistent/nope"),
         (format!("{BASE}  pagerduty_configs: [{{routing_key: x, severity: page}}]"), 5, "one of critical"),
+        (format!("{BASE}  pagerduty_configs: [{{routing_key: ''}}]"), 5, "routing_key is empty"),
+        (slack("fields: [{title: a}]"), 7, "needs title and value"),
         (email("headers: {Bcc: x}"), 9, "written by the appliance"),
+        (email("headers: {Subject: a, subject: b}"), 9, "stands twice"),
         (email("headers: {X-A: \"a\\r\\nBcc: x\"}"), 9, "cannot be a mail header"),
         (email("to: x"), 9, "duplicate mapping key: to"),
         (format!("{BASE}  x: {{fallback: {{to: a}}}}"), 5, "in a circle: a -> a"),
@@ -436,7 +439,6 @@ fn newer_files_load_and_say_what_they_do_not_do() {
             "a/email[0]: auth_username is given",
         ),
         (with("", "", &mail(", auth_username: u")), false, "CRAM-MD5 with auth_secret is not spoken"),
-        (with("", "", &format!("labels: {{owner: team}}, {}", slack(""))), true, "labels of receivers has no effect"),
         (with("", "", "mattermost_configs: [{webhook_url: 'http://x'}]"), false, "mattermost is not spoken"),
     ] {
         let config = parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));

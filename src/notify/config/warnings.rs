@@ -4,10 +4,9 @@ use super::tree::{Node, Value};
 use super::{email, receiver, route, slack};
 
 /// Keys without effect, by where they stand: a path of keys, `*` for each entry of a list.
-const WITHOUT_EFFECT: [(&str, &[&str]); 7] = [
+const WITHOUT_EFFECT: [(&str, &[&str]); 6] = [
     ("global", &receiver::GLOBAL_IDLE),
     ("route", &route::IDLE),
-    ("receivers/*", &receiver::IDLE),
     ("receivers/*/slack_configs/*", &slack::IDLE),
     ("receivers/*/email_configs/*", &email::IDLE),
     ("receivers/*/email_configs/*/headers", &["To", "From"]),

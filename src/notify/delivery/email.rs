@@ -40,6 +40,9 @@ pub(super) async fn deliver(
     context: &Context,
     timing: &Timing,
 ) -> Report {
+    if config.to.is_empty() {
+        return Report::new(Verdict::Refused, 0, "the template of `to` gives no mail address");
+    }
     let limit = Duration::from_millis(timing.attempt_timeout_ms);
     let transport = match transport(config, limit) {
         Ok(transport) => transport,
@@ -181,6 +184,7 @@ fn mail(
     chart: Option<&Chart>,
     speaker: &Speaker,
 ) -> Result<lettre::Message, String> {
+    let from = config.from.clone().ok_or("the template of `from` gives no mail address")?;
     let host = speaker.host();
     let address = to.email.to_string();
     let thread = format!("<{}@{host}>", speaker.key(&[&intent.receiver, &intent.scope]));
@@ -188,7 +192,7 @@ fn mail(
     let id = format!("<{}@{host}>", speaker.key(&[&intent.receiver, &intent.scope, &rev, &address]));
     let list = format!("<{}.{host}>", intent.receiver.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     let mut builder = lettre::Message::builder()
-        .from(config.from.clone())
+        .from(from)
         .to(to.clone())
         .date(SystemTime::now())
         .subject(one_line(config.subject.as_deref().unwrap_or(&message.headline()), 200))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use model::alert::{Instance, Intent, IntentState};
 use serde_json::{Value, json};
 
-use crate::config::{Attached, PagerDutyConfig, SEVERITIES};
+use crate::config::{Attached, Detail, PagerDutyConfig, SEVERITIES};
 use crate::message::{AlertText, LOG_LINES_MAX, Message, Mood, clip, compose, one_line};
 use crate::outbox::{handle, is_quiet, mark, set_handle};
 
@@ -194,14 +194,16 @@ fn severity(config: &PagerDutyConfig, message: &Message) -> &'static str {
 
 fn details(config: &PagerDutyConfig, intent: &Intent, message: &Message) -> Value {
     let mut details = serde_json::Map::new();
+    for (name, detail) in config.details.iter().take(DETAILS_MAX) {
+        if let Detail::Rendered(value) = detail {
+            details.insert(clip(name, 100), clipped(value));
+        }
+    }
     let mut put = |name: &str, text: String| {
         if !text.is_empty() {
             details.insert(name.into(), Value::String(clip(&text, DETAIL_CHARS_MAX)));
         }
     };
-    for (name, text) in config.details.iter().take(DETAILS_MAX) {
-        put(&clip(name, 100), text.clone());
-    }
     put("notes", message.notes.join("\n"));
     if let [only] = intent.instances.as_slice() {
         put("value", model::any::double_text(only.value));
@@ -226,6 +228,16 @@ fn details(config: &PagerDutyConfig, intent: &Intent, message: &Message) -> Valu
         }
     }
     Value::Object(details)
+}
+
+/// A detail whose texts are not too long.
+fn clipped(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(clip(text, DETAIL_CHARS_MAX)),
+        Value::Array(items) => items.iter().map(clipped).collect(),
+        Value::Object(entries) => entries.iter().map(|(name, value)| (name.clone(), clipped(value))).collect(),
+        plain => plain.clone(),
+    }
 }
 
 fn labels_text(instance: &Instance) -> String {

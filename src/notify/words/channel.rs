@@ -2,7 +2,7 @@
 
 use model::alert::Intent;
 
-use crate::config::{Channel, ChannelKind, Config, Node, NodeValue, Payload, Secret};
+use crate::config::{Channel, ChannelKind, Config, Detail, Node, NodeValue, Payload, Secret, mailbox, mailboxes};
 
 use super::data::Data;
 use super::payload;
@@ -39,13 +39,17 @@ pub(super) fn texts(kind: &ChannelKind) -> Vec<&str> {
                 &pagerduty.group,
             ]);
             texts.push(&pagerduty.client);
-            texts.extend(pagerduty.details.iter().map(|(_, text)| text.as_str()));
+            for (_, detail) in &pagerduty.details {
+                if let Detail::Template(node) = detail {
+                    texts_of(node, &mut texts);
+                }
+            }
             let attached = pagerduty.links.iter().chain(&pagerduty.images).flatten();
             texts.extend(attached.map(|(_, text)| text.as_str()));
             texts
         }
         ChannelKind::Email(email) => {
-            let mut texts = given([&email.subject, &email.html, &email.text]);
+            let mut texts = given([&email.to_template, &email.from_template, &email.subject, &email.html, &email.text]);
             texts.extend(email.headers.iter().map(|(_, text)| text.as_str()));
             texts
         }
@@ -145,15 +149,25 @@ pub(crate) fn rendered(
             let mut client = Some(std::mem::take(&mut pagerduty.client));
             field("client", &mut client);
             pagerduty.client = client.unwrap_or_else(|| "Binnacle".into());
-            for (name, text) in &mut pagerduty.details {
-                in_place(&mut field, name, text);
-            }
-            pagerduty.details.retain(|(_, text)| !text.is_empty());
             for (key, text) in pagerduty.links.iter_mut().chain(&mut pagerduty.images).flatten() {
                 in_place(&mut field, key, text);
             }
+            let mut render = |text: &str| config.words.render(text, &data, now_ms);
+            let mut details = Vec::with_capacity(pagerduty.details.len());
+            for (key, detail) in std::mem::take(&mut pagerduty.details) {
+                let Detail::Template(node) = &detail else { continue };
+                match payload::json(node, &mut render) {
+                    Ok(value) if payload::is_empty(&value) => {}
+                    Ok(value) => details.push((key, Detail::Rendered(value))),
+                    Err(error) => problems.push(format!("{key} of {name}: {error}")),
+                }
+            }
+            pagerduty.details = details;
         }
         ChannelKind::Email(email) => {
+            let (mut to, mut from) = (email.to_template.take(), email.from_template.take());
+            field("to", &mut to);
+            field("from", &mut from);
             field("Subject", &mut email.subject);
             field("html", &mut email.html);
             field("text", &mut email.text);
@@ -162,6 +176,14 @@ pub(crate) fn rendered(
                 *text = crate::message::one_line(text, 500);
             }
             email.headers.retain(|(_, text)| !text.is_empty() && text.is_ascii());
+            // Without an address it counts as refused, which tells the fallback.
+            let mut complain = |what: &str, error: String| problems.push(format!("{what} of {name}: {error}"));
+            if let Some(text) = to {
+                email.to = mailboxes(&text).map_err(|error| complain("to", error)).unwrap_or_default();
+            }
+            if let Some(text) = from {
+                email.from = mailbox(&text).map_err(|error| complain("from", error)).ok();
+            }
         }
         ChannelKind::Webhook(webhook) => {
             let most = if webhook.max_alerts == 0 { usize::MAX } else { webhook.max_alerts };
@@ -174,7 +196,7 @@ pub(crate) fn rendered(
                 String::new()
             }));
             if let Some(Payload::Template(node)) = &webhook.payload {
-                match payload::json(node, &mut render) {
+                match payload::body(node, &mut render) {
                     Ok(body) => webhook.payload = Some(Payload::Rendered(body.to_string())),
                     Err(error) => problems.push(format!("payload of {name}: {error}")),
                 }
@@ -212,8 +234,10 @@ pub(crate) fn said(kind: &ChannelKind) -> Vec<(String, String)> {
         ChannelKind::PagerDuty(pagerduty) => {
             push("severity", &pagerduty.severity);
             push("description", &pagerduty.description);
-            for (name, text) in &pagerduty.details {
-                push(name, &Some(text.clone()));
+            for (name, detail) in &pagerduty.details {
+                if let Detail::Rendered(value) = detail {
+                    push(name, &Some(payload::text(value)));
+                }
             }
         }
         ChannelKind::Email(email) => {

@@ -4,7 +4,7 @@ use model::Labels;
 use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
 
 use super::*;
-use crate::config::{ChannelKind, Config};
+use crate::config::{ChannelKind, Config, Detail};
 
 const HOUR: i64 = 3_600_000;
 
@@ -209,6 +209,54 @@ fn fields_buttons_and_a_footer_are_templates() {
     assert_eq!(slack.buttons, [pair("Query", "http://here/alerts/rule/r1")]);
     assert_eq!(slack.title_link.as_deref(), Some("http://here/alerts?a=1&b=2"));
     assert_eq!((slack.footer.as_deref(), problems.len()), (Some("by a"), 0), "{problems:?}");
+}
+
+#[test]
+fn whom_a_mail_goes_to_may_be_a_template() {
+    let check = |to: &str, expected: &[&str], problem: &str| {
+        let text = format!(
+            "route: {{receiver: a}}\nreceivers: [{{name: a, email_configs: [{{to: '{to}', from: '{{{{ .CommonLabels.job }}}}@x.org', smarthost: 'x.org:25'}}]}}]"
+        );
+        let config = Config::parse(&text, "notify.yml", Path::new(".")).unwrap();
+        let (_, channel) = config.channel("a/email[0]").unwrap();
+        let (channel, problems) = rendered(channel, &intent(vec![instance("web-1", false)]), &config, "http://here", 0);
+        let ChannelKind::Email(email) = channel.kind else { panic!() };
+        let to: Vec<String> = email.to.iter().map(ToString::to_string).collect();
+        assert_eq!(to, expected, "{to:?}");
+        assert_eq!(email.from.map(|from| from.to_string()).as_deref(), Some("node@x.org"));
+        assert!(problems.join(" ").contains(problem) && problems.is_empty() == problem.is_empty(), "{problems:?}");
+    };
+    check("a@x.org", &["a@x.org"], "");
+    check("a@x.org, {{ .CommonLabels.job }}@x.org", &["a@x.org", "node@x.org"], "");
+    check("{{ .CommonLabels.nope }}", &[], "");
+    check("{{ .CommonLabels.job }}", &[], "to of a/email[0]: \"node\" is not a mail address");
+    check("{{ .Nope }}@x.org", &[], "to of a/email[0]");
+}
+
+#[test]
+fn details_of_pagerduty_are_trees_of_templates() {
+    let text = "route: {receiver: a}\nreceivers: [{name: a, pagerduty_configs: [{routing_key: k, details: {
+        count: '{{ .Alerts.Firing | len }}', hosts: '{{ .CommonLabels | toJson }}', none: '{{ .CommonLabels.nope }}',
+        tree: {'of {{ .Status }}': [plain, '{{ .CommonLabels.host }}']}, wrong: '{{ .Nope }}'}}]}]";
+    let config = Config::parse(text, "notify.yml", std::path::Path::new(".")).unwrap();
+    let (_, channel) = config.channel("a/pagerduty[0]").unwrap();
+    let (channel, problems) = rendered(channel, &intent(vec![instance("web-1", false)]), &config, "http://here", 0);
+    let ChannelKind::PagerDuty(pagerduty) = channel.kind else { panic!() };
+    let details = pagerduty.details.iter().map(|(name, detail)| match detail {
+        Detail::Rendered(value) => format!("{name}: {value}"),
+        Detail::Template(_) => panic!("{name} is not rendered"),
+    });
+    let labels = serde_json::to_string(&json_map(instance("web-1", false).labels.iter())).unwrap();
+    assert_eq!(
+        details.collect::<Vec<_>>(),
+        ["count: 1".into(), format!("hosts: {labels}"), r#"tree: {"of firing":["plain","web-1"]}"#.into()]
+    );
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("wrong of a/pagerduty[0]"), "{problems:?}");
+}
+
+fn json_map<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> serde_json::Value {
+    serde_json::Value::Object(pairs.map(|(name, value)| (name.to_owned(), value.into())).collect())
 }
 
 #[test]

@@ -5,10 +5,12 @@ mod captures;
 #[path = "service/logs.rs"]
 mod logs;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use model::batch::{MetricBatch, SeriesEntry};
 use model::{AlertState, Histogram, Labels, Sample, TenantId};
+use rules::engine::GroupAlerts;
 use rules::{Engine, EngineOptions};
 use store::{Options, Store, Tenant};
 
@@ -145,5 +147,43 @@ async fn native_histograms_are_recorded() {
     put(2_000, Histogram::stale()).await;
     running.evaluate(0, at_ms + 3_000).await.unwrap();
     assert_eq!(recorded(3_000), [""; 0]);
+    store.close().unwrap();
+}
+
+/// What fires, for who sends it on: once for each evaluation, and nothing that is only tried out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fires_is_there_to_be_sent_on() {
+    const RULES: &str = "
+groups:
+- name: g
+  rules:
+  - {record: 'up:sum', expr: sum(up)}
+  - {alert: Down, expr: up == 0}
+  - {alert: Waits, expr: up == 0, for: 1h}
+  - {alert: Tried, expr: up == 0, x: {mode: shadow}}
+";
+    let dir = tempfile::tempdir().unwrap();
+    let (store, tenant) = open(dir.path());
+    let running = engine_of(&tenant, RULES);
+    let mut seen = HashMap::new();
+    // The evaluation's time and the alerts by name; the rules that were looked at.
+    let look = |running: &Engine, seen: &HashMap<String, i64>| {
+        let [group] = <[GroupAlerts; 1]>::try_from(running.alerts_after(seen)).unwrap();
+        let name = |alert: &model::Instance| alert.labels.value("alertname").to_owned();
+        let evaluated = group.evaluated.map(|of| (of.at_ms, of.alerts.iter().map(name).collect::<Vec<_>>()));
+        (evaluated, group.rules.len())
+    };
+    assert_eq!(look(&running, &seen), (None, 2), "before the first evaluation");
+    set(&tenant, 0.0).await;
+    let at_ms = now_ms() + 1;
+    running.evaluate(0, at_ms).await.unwrap();
+    let found = (Some((at_ms, vec!["Down".to_owned()])), 2);
+    assert_eq!(look(&running, &seen), found);
+    seen.insert("g".into(), at_ms);
+    assert_eq!(look(&running, &seen), (None, 2), "looked at before");
+    running.reload(rules::file::parse(RULES, "t.yml", 30_000).unwrap());
+    assert_eq!(look(&running, &HashMap::new()), (None, 2), "not evaluated since the reload");
+    running.evaluate(0, at_ms + 1_000).await.unwrap();
+    assert_eq!(look(&running, &seen), (Some((at_ms + 1_000, vec!["Down".to_owned()])), 2));
     store.close().unwrap();
 }

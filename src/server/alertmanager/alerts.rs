@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::response::Response;
 use model::{Labels, MatchOp, Matcher};
-use notify::{AlertStatus, PushDraft};
+use notify::{AlertStatus, Board, PushDraft};
 use serde::Deserialize;
 
 use super::json::{push_alert, push_receiver, time_ms};
@@ -17,6 +17,8 @@ use crate::error::Fault;
 struct Filter {
     matchers: Vec<Matcher>,
     receiver: Option<Matcher>,
+    /// Over the receivers' labels.
+    receiver_matchers: Vec<Matcher>,
     active: bool,
     silenced: bool,
     inhibited: bool,
@@ -33,6 +35,7 @@ impl Filter {
         Ok(Filter {
             matchers: asker.filters()?,
             receiver: receiver.transpose()?,
+            receiver_matchers: asker.receiver_matchers()?,
             active: asker.flag("active", true)?,
             silenced: asker.flag("silenced", true)?,
             inhibited: asker.flag("inhibited", true)?,
@@ -49,6 +52,14 @@ impl Filter {
     fn takes_receiver(&self, name: &str) -> bool {
         self.receiver.as_ref().is_none_or(|matcher| matcher.matches(name))
     }
+
+    /// Whether a receiver is among those that the matchers find.
+    fn finds_receiver(&self, name: &str, board: &Board) -> bool {
+        self.receiver_matchers.is_empty()
+            || board
+                .receivers()
+                .any(|(known, labels)| known == name && passes(&self.receiver_matchers, |label| labels.get(label)))
+    }
 }
 
 pub(super) async fn list(asker: Asker) -> Response {
@@ -56,9 +67,12 @@ pub(super) async fn list(asker: Asker) -> Response {
         let filter = Filter::read(&asker)?;
         let mut out = String::new();
         let Some(alerting) = asker.alerting() else { return Ok(ok("[]".into())) };
-        let statuses = alerting.notifier.board(crate::clock::now_ms())?.statuses();
+        let board = alerting.notifier.board(crate::clock::now_ms())?;
+        let statuses = board.statuses();
         let shown = statuses.iter().filter(|alert| {
-            filter.takes(alert) && alert.receivers.iter().any(|receiver| filter.takes_receiver(receiver))
+            filter.takes(alert)
+                && alert.receivers.iter().any(|receiver| filter.takes_receiver(receiver))
+                && alert.receivers.iter().any(|receiver| filter.finds_receiver(receiver, &board))
         });
         push_array(shown, &mut out, |alert, out| push_alert(alert, &alert.receivers, &[], out));
         Ok(ok(out))
@@ -77,7 +91,10 @@ pub(super) async fn groups(asker: Asker) -> Response {
         let mut groups = board.groups(&statuses);
         groups.retain_mut(|group| {
             group.alerts.retain(|at| filter.takes(&statuses[*at]));
-            filter.takes_receiver(&group.receiver) && !group.alerts.is_empty() && (muted || group.muted_by.is_empty())
+            filter.takes_receiver(&group.receiver)
+                && filter.finds_receiver(&group.receiver, &board)
+                && !group.alerts.is_empty()
+                && (muted || group.muted_by.is_empty())
         });
         // As in Alertmanager: here an alert names the receivers of the groups that are shown, in order.
         let mut receivers: Vec<Vec<String>> = vec![Vec::new(); statuses.len()];

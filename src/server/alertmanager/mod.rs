@@ -86,10 +86,19 @@ impl Asker {
 
     /// Matchers of every `filter`.
     fn filters(&self) -> Result<Vec<model::Matcher>, Fault> {
+        self.matchers("filter", "bad matcher format")
+    }
+
+    /// Matchers over receivers' labels, of every `receiver_matchers` (Alertmanager 0.33).
+    fn receiver_matchers(&self) -> Result<Vec<model::Matcher>, Fault> {
+        self.matchers("receiver_matchers", "failed to parse receiver_matchers param")
+    }
+
+    fn matchers(&self, of: &str, complaint: &str) -> Result<Vec<model::Matcher>, Fault> {
         let mut all = Vec::new();
-        for (_, text) in self.query.iter().filter(|(name, text)| name == "filter" && !text.trim().is_empty()) {
+        for (_, text) in self.query.iter().filter(|(name, text)| name == of && !text.trim().is_empty()) {
             let found = notify::parse_matchers(text);
-            all.extend(found.map_err(|reason| Fault::invalid(format!("bad matcher format: {text}: {reason}")))?);
+            all.extend(found.map_err(|reason| Fault::invalid(format!("{complaint}: {text}: {reason}")))?);
         }
         Ok(all)
     }

@@ -3,9 +3,9 @@
 use axum::response::Response;
 use model::any::json_string;
 
-use super::json::{push_receiver, time_text};
-use super::{Asker, answer, ok};
-use crate::api::envelope::push_array;
+use super::json::time_text;
+use super::{Asker, answer, ok, passes};
+use crate::api::envelope::{push_array, push_object};
 
 /// Clients decide by Alertmanager's version what they may ask for; this is the one whose API is spoken here.
 const API_OF: &str = "0.28.0";
@@ -41,7 +41,15 @@ pub(super) async fn receivers(asker: Asker) -> Response {
         let mut out = String::new();
         let Some(alerting) = asker.alerting() else { return Ok(ok("[]".into())) };
         let board = alerting.notifier.board(crate::clock::now_ms())?;
-        push_array(board.receivers(), &mut out, push_receiver);
+        let matchers = asker.receiver_matchers()?;
+        let found = board.receivers().filter(|(_, labels)| passes(&matchers, |name| labels.get(name)));
+        push_array(found, &mut out, |(name, labels), out| {
+            out.push_str("{\"labels\":");
+            push_object(labels.iter(), out);
+            out.push_str(",\"name\":");
+            json_string(name, out);
+            out.push('}');
+        });
         Ok(ok(out))
     });
     answer(result.await)

@@ -1,5 +1,5 @@
-//! What is scraped: `/api/v1/targets`, `targets/metadata`, `scrape_pools`; and `alertmanagers`, of which there are none,
-//! since notifications are sent from here.
+//! What is scraped: `/api/v1/targets`, `targets/metadata`, `scrape_pools`; and `alertmanagers`, those elsewhere that alerts are sent to
+//! beside whom the appliance tells itself.
 
 use axum::Extension;
 use axum::extract::State as Shared;
@@ -117,8 +117,16 @@ pub(super) async fn metadata(
     .await
 }
 
-pub(super) async fn alertmanagers() -> Response {
-    envelope::success("{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}", &Notes::default())
+pub(super) async fn alertmanagers(Shared(state): Shared<State>, Extension(tenant): Extension<TenantId>) -> Response {
+    let of_tenant = state.alertmanagers.iter().filter(|(_, of)| of.as_ref().is_none_or(|of| *of == tenant));
+    let mut out = String::from("{\"activeAlertmanagers\":");
+    push_array(of_tenant, &mut out, |(url, _), out| {
+        out.push_str("{\"url\":");
+        json_string(url, out);
+        out.push('}');
+    });
+    out.push_str(",\"droppedAlertmanagers\":[]}");
+    envelope::success(&out, &Notes::default())
 }
 
 fn push_target(target: &Target, out: &mut String) {

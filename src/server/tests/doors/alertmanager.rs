@@ -21,7 +21,7 @@ inhibit_rules:
 - {source_matchers: ['severity=critical'], target_matchers: ['severity=warning'], equal: [host]}
 receivers:
 - {name: team, slack_configs: [{api_url: 'http://127.0.0.1:1/services/s3cret'}]}
-- name: pager
+- {name: pager, labels: {owner: ops}}
 ";
 
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
@@ -99,6 +99,10 @@ async fn pushed_alerts_are_listed_with_their_status() {
         ("inhibited=false&silenced=false", vec!["Down"]),
         ("active=false", vec!["Disk", "Other"]),
         ("receiver=pag.*", vec!["Down"]),
+        ("receiver_matchers=owner%3Dops", vec!["Down"]),
+        ("receiver_matchers=owner%3Dops&receiver=team", vec!["Down"]),
+        ("receiver_matchers=name%3Dteam&receiver_matchers=owner%3D%22%22", vec!["Disk", "Down", "Other"]),
+        ("receiver_matchers=owner%3Dothers", vec![]),
         ("silenced=false&inhibited=false&active=true&unprocessed=true", vec!["Down"]),
     ] {
         assert_eq!(names(&get(&house, &format!("alerts?{query}")).await), expected, "{query}");
@@ -200,6 +204,7 @@ async fn bad_requests_are_told_why() {
     for (path, part) in [
         ("alerts?filter=%3D", "bad matcher format"),
         ("alerts?receiver=(", "failed to parse receiver param"),
+        ("receivers?receiver_matchers=a!!!", "failed to parse receiver_matchers param"),
         ("alerts?silenced=maybe", "boolean"),
         ("silences?filter=a", "bad matcher format"),
     ] {
@@ -234,7 +239,10 @@ async fn status_tells_the_configuration_without_its_secrets() {
     );
     assert_eq!(status["cluster"], json!({"peers": [], "status": "disabled"}));
     assert!(status["versionInfo"]["version"].is_string() && status["uptime"].is_string());
-    assert_eq!(get(&house, "receivers").await, json!([{"name": "team"}, {"name": "pager"}]));
+    let team = json!({"labels": {"name": "team"}, "name": "team"});
+    let pager = json!({"labels": {"name": "pager", "owner": "ops"}, "name": "pager"});
+    assert_eq!(get(&house, "receivers").await, json!([team, pager]));
+    assert_eq!(get(&house, "receivers?receiver_matchers=owner%3D~%22o.%2B%22").await, json!([pager]));
 }
 
 async fn form(house: &House, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Reply {

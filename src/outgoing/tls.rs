@@ -1,4 +1,4 @@
-//! TLS towards targets: the built-in roots, a file's, or none asked.
+//! TLS towards whom the configuration names: the built-in roots, a file's, or none asked.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// The client's side of TLS. `ca_file` replaces the built-in roots.
-pub(super) fn config(ca_file: Option<&Path>, insecure_skip_verify: bool) -> Result<ClientConfig, String> {
+pub(crate) fn config(ca_file: Option<&Path>, insecure_skip_verify: bool) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

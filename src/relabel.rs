@@ -10,20 +10,20 @@ use crate::config::{Action, Relabel};
 
 /// Steps with their regexes compiled.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Relabeler(Vec<(Relabel, Regex)>);
+pub(crate) struct Relabeler(Vec<(Relabel, Regex)>);
 
 impl Relabeler {
-    pub(super) fn new(steps: &[Relabel]) -> Result<Relabeler, String> {
+    pub(crate) fn new(steps: &[Relabel]) -> Result<Relabeler, String> {
         let compiled = |step: &Relabel| Ok((step.clone(), step.compiled()?));
         steps.iter().map(compiled).collect::<Result<_, String>>().map(Relabeler)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The labels after all steps in order; `None` when one dropped them. Empty values are absent labels.
-    pub(super) fn apply(&self, labels: &Labels) -> Option<Labels> {
+    pub(crate) fn apply(&self, labels: &Labels) -> Option<Labels> {
         if self.0.is_empty() {
             return Some(labels.clone());
         }

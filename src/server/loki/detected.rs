@@ -10,7 +10,7 @@ use model::{NsRange, TenantId};
 use query::logql::ast::LogExpr;
 use query::logql::{self, DetectedField, Expr};
 
-use super::params::{LIMIT_DEFAULT, LIMIT_MAX, bounds, count};
+use super::params::{LIMIT_DEFAULT, bounds, check_lines, count};
 use super::{answer, fault, json};
 use crate::api::envelope::{push_array, push_strings};
 use crate::api::params::Params;
@@ -29,7 +29,8 @@ async fn fields(
 ) -> Result<BTreeMap<String, DetectedField>, Fault> {
     let asked = bounds(params, clock::now_ns())?;
     let log = log_of(params.query())?;
-    let lines = count(params, "line_limit", LIMIT_DEFAULT)?.min(LIMIT_MAX);
+    let lines = count(params, "line_limit", LIMIT_DEFAULT)?;
+    check_lines(lines)?;
     let store = state.store.clone();
     let work = move |budget: &query::Budget| {
         let view = View::of(&store, &tenant)?;

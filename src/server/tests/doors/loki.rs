@@ -296,6 +296,7 @@ async fn refusals_are_lokis() {
         ("index/volume?query=%7Ba%3D%22b%22%7D&limit=-1", 400, "limit must be a positive value"),
         ("index/volume?query=%7Ba%3D%22b%22%7D&aggregateBy=days", 400, "invalid aggregation option"),
         ("detected_fields?query=%7Ba%3D%22b%22%7D&line_limit=0", 400, "limit must be a positive value"),
+        ("detected_fields?query=%7Ba%3D%22b%22%7D&line_limit=5001", 400, "max entries limit per query exceeded"),
         ("query_range?query=%7Ba%3D%22b%22%7D&step=0", 400, "zero or negative query resolution step"),
         ("query_range?query=%7Ba%3D%22b%22%7D&step=1&start=0&end=1000000", 400, "exceeded maximum resolution"),
         ("query_range?query=%7Ba%3D%22b%22%7D&direction=up", 400, "invalid direction 'up'"),

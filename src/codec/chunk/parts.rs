@@ -17,9 +17,20 @@ use crate::wire::{BadBytes, Reader, put_varint};
 /// Numbers of a part, a whole number of pco's batches: it decodes full ones quickest.
 pub(super) const PART: usize = 256;
 
+/// Bytes that pco wants to see from where it decodes a batch, whatever the batch takes: else it makes a buffer of twice as many, for each
+/// part anew.
+const BATCH_BYTES: usize = 5 << 10;
+
 thread_local! {
     // Making one costs as much as decoding a part.
-    static SCRATCH: RefCell<DecompressorScratch> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Scratch {
+    pco: DecompressorScratch,
+    /// A chunk's bytes, and zeros behind them.
+    padded: Vec<u8>,
 }
 
 /// Writes numbers, at least one, in parts of `part`. What a failure has written is the caller's to take back.
@@ -45,46 +56,64 @@ pub(super) fn put<T: Number>(out: &mut Vec<u8>, numbers: &[T], part: usize, conf
 /// they lie in alone; what the others hold is not looked at.
 pub(super) fn take<T: Number>(
     reader: &mut Reader<'_>,
+    counts: (usize, usize),
+    places: Range<usize>,
+    each: impl FnMut(&[T]),
+) -> Result<(), BadBytes> {
+    let bytes = std::mem::take(&mut reader.0);
+    SCRATCH.with_borrow_mut(|Scratch { pco, padded }| {
+        padded.clear();
+        padded.extend_from_slice(bytes);
+        padded.resize(bytes.len() + BATCH_BYTES, 0);
+        take_padded(padded, pco, counts, places, each)
+    })
+}
+
+/// As [`take`], of bytes with [`BATCH_BYTES`] zeros behind them. A part that is damaged may be decoded from what stands behind it; it is
+/// told by its length.
+fn take_padded<T: Number>(
+    padded: &[u8],
+    scratch: &mut DecompressorScratch,
     (count, part): (usize, usize),
     places: Range<usize>,
     mut each: impl FnMut(&[T]),
 ) -> Result<(), BadBytes> {
     let bad = |_| BadBytes("a chunk's numbers do not decompress");
-    let wrong = BadBytes("a chunk's numbers are fewer or more than it says");
-    let (file, bytes) = FileDecompressor::new(std::mem::take(&mut reader.0)).map_err(bad)?;
-    let (chunk, bytes) = file.chunk_decompressor::<T, _>(bytes).map_err(bad)?;
-    let mut bytes = Reader(bytes);
+    let wrong = || BadBytes("a chunk's numbers are fewer or more than it says");
+    let (file, padded) = FileDecompressor::new(padded).map_err(bad)?;
+    let (chunk, padded) = file.chunk_decompressor::<T, _>(padded).map_err(bad)?;
+    let own = padded.len().checked_sub(BATCH_BYTES).ok_or_else(wrong)?;
+    let mut bytes = Reader(&padded[..own]);
     let mut lengths = Vec::with_capacity(count / part);
     for _ in 1..count.div_ceil(part) {
         lengths.push(usize::try_from(bytes.varint()?).unwrap_or(usize::MAX));
     }
     let mut numbers = [T::default(); PART];
     for (at, start) in (0..count).step_by(part).enumerate() {
-        let here = match lengths.get(at) {
-            Some(length) => bytes.take(*length)?,
-            None => std::mem::take(&mut bytes.0),
-        };
+        let here = &padded[own - bytes.0.len()..];
+        let length = lengths.get(at).copied().unwrap_or(bytes.0.len());
+        bytes.take(length)?;
         let end = count.min(start.saturating_add(part));
         if end <= places.start || places.end <= start {
             continue;
         }
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut page = chunk.page_decompressor_with_scratch(here, end - start, scratch).map_err(bad)?;
-            let mut at = start;
-            while at < end {
-                let batch = PART.min(end - at);
-                let progress = page.read(&mut numbers[..batch]).map_err(bad)?;
-                if progress.n_processed != batch || progress.finished != (at + batch == end) {
-                    return Err(wrong.clone());
-                }
-                let (from, to) = (places.start.max(at), places.end.min(at + batch));
-                if from < to {
-                    each(&numbers[from - at..to - at]);
-                }
-                at += batch;
+        let mut page = chunk.page_decompressor_with_scratch(here, end - start, scratch).map_err(bad)?;
+        let mut at = start;
+        while at < end {
+            let batch = PART.min(end - at);
+            let progress = page.read(&mut numbers[..batch]).map_err(bad)?;
+            if progress.n_processed != batch || progress.finished != (at + batch == end) {
+                return Err(wrong());
             }
-            if page.into_src().is_empty() { Ok(()) } else { Err(wrong.clone()) }
-        })?;
+            let (from, to) = (places.start.max(at), places.end.min(at + batch));
+            if from < to {
+                each(&numbers[from - at..to - at]);
+            }
+            at += batch;
+        }
+        if here.len() - page.into_src().len() != length {
+            return Err(wrong());
+        }
     }
     Ok(())
 }

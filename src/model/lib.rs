@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod any;
 pub mod batch;
+pub mod cause;
 pub mod fault;
 pub mod go_regex;
 pub mod histogram;

@@ -13,6 +13,7 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Identity, T
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use model::alert::{Intent, Progress};
+use model::cause;
 
 use crate::config::{EmailConfig, Encryption};
 use crate::message::{Message, compose, one_line};
@@ -21,7 +22,6 @@ use crate::picture::Chart;
 use crate::timing::Timing;
 
 use super::context::Context;
-use super::http_clients::chain_words;
 use super::{Report, Speaker, Verdict};
 
 mod body;
@@ -125,7 +125,7 @@ fn report_of(
             } else {
                 Verdict::Transient { unsure: false }
             };
-            Report::new(verdict, status, &format!("{address}: {}", chain_words(&error)))
+            Report::new(verdict, status, &format!("{address}: {}", cause::words(&error)))
         }
     }
 }
@@ -173,7 +173,7 @@ fn tls_parameters(config: &EmailConfig) -> Result<TlsParameters, String> {
     if tls.insecure_skip_verify {
         builder = builder.dangerous_accept_invalid_certs(true).dangerous_accept_invalid_hostnames(true);
     }
-    builder.build_rustls().map_err(|error| chain_words(&error))
+    builder.build_rustls().map_err(|error| cause::words(&error))
 }
 
 fn mail(

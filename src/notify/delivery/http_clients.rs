@@ -139,22 +139,7 @@ fn redirects(wanted: Option<bool>) -> Policy {
 
 /// An error's words without its URL, which may be a secret.
 pub(super) fn plain_error(error: reqwest::Error) -> String {
-    chain_words(&error.without_url())
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn chain_words(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if !words.ends_with(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        cause = next.source();
-    }
-    words
+    model::cause::words(&error.without_url())
 }
 
 /// The seconds of `Retry-After`, in ms; at most an hour. Dates are not used by the providers we speak to.

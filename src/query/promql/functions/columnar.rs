@@ -1,8 +1,6 @@
 //! Functions over the windows of a whole column of floats at once: what one window knows, the next one uses. Each gives bit
 //! for bit what its counterpart in `window` and `mixed` gives window by window.
 
-use std::collections::VecDeque;
-
 use crate::promql::looks::{Looks, Plan, Span};
 
 /// Writes the value of each step that has one. The plan fits the values; none of them is a stale marker.
@@ -71,42 +69,50 @@ fn extrapolated(looks: &Looks, plan: &mut Plan, values: &[f64], out: &mut [f64],
     }
 }
 
-/// The first of the best values of each window; NaN only where there is nothing else.
+/// The first of the best values of each window; NaN only where there is nothing else, the last one then.
 fn extreme(plan: &Plan, values: &[f64], out: &mut [f64], is_better: impl Fn(f64, f64) -> bool) {
+    // Of neighbours, so that any grouping gives the same.
+    let better = |one: f64, next: f64| if is_better(next, one) || one.is_nan() { next } else { one };
     // Hardly overlapping windows are walked faster one by one.
     if plan.looked() < 3 * values.len() as u64 {
-        for (out, span) in out.iter_mut().zip(plan.spans()) {
-            let inside = values[span.range()].iter().copied();
-            if let Some(best) =
-                inside.reduce(|best, value| if is_better(value, best) || best.is_nan() { value } else { best })
-            {
-                *out = best;
-            }
-        }
-        return;
+        best_one_by_one(plan.spans(), values, out, better);
+    } else {
+        best_of_overlapping(plan.spans(), values, out, better);
     }
-    // Places of values that are better than all after them: the front is the best of the window.
-    let mut candidates: VecDeque<u32> = VecDeque::new();
-    let mut next = 0;
-    for (out, span) in out.iter_mut().zip(plan.spans()) {
-        while next < span.to {
-            let value = values[next as usize];
-            if !value.is_nan() {
-                while candidates.back().is_some_and(|at| is_better(value, values[*at as usize])) {
-                    candidates.pop_back();
-                }
-                candidates.push_back(next);
+}
+
+fn best_one_by_one(spans: &[Span], values: &[f64], out: &mut [f64], better: impl Fn(f64, f64) -> f64) {
+    for (out, span) in out.iter_mut().zip(spans) {
+        if let Some(best) = values[span.range()].iter().copied().reduce(&better) {
+            *out = best;
+        }
+    }
+}
+
+/// A queue of two stacks: the best from each place up to `middle`, and the best from there on. Each value is looked at twice, and no branch
+/// depends on it.
+fn best_of_overlapping(spans: &[Span], values: &[f64], out: &mut [f64], better: impl Fn(f64, f64) -> f64) {
+    let mut up_to_middle: Vec<f64> = Vec::new();
+    let (mut begin, mut middle, mut next) = (0, 0, 0);
+    let mut behind = f64::NAN;
+    for (out, span) in out.iter_mut().zip(spans).filter(|(_, span)| span.len() > 0) {
+        let (from, to) = (span.from as usize, span.to as usize);
+        if from >= middle {
+            up_to_middle.clear();
+            up_to_middle.extend_from_slice(&values[from..to]);
+            let mut best = values[to - 1];
+            for value in up_to_middle.iter_mut().rev().skip(1) {
+                best = better(*value, best);
+                *value = best;
             }
-            next += 1;
+            (begin, middle, next, behind) = (from, to, to, f64::NAN);
         }
-        while candidates.front().is_some_and(|at| *at < span.from) {
-            candidates.pop_front();
+        if next < to {
+            behind = values[next..to].iter().copied().fold(behind, &better);
+            next = to;
         }
-        if span.len() > 0 {
-            // Of nothing but NaN, window by window the last one stays.
-            let only_nan = || values[span.to as usize - 1];
-            *out = candidates.front().map_or_else(only_nan, |at| values[*at as usize]);
-        }
+        let before = up_to_middle[from - begin];
+        *out = if middle < to { better(before, behind) } else { before };
     }
 }
 
@@ -122,6 +128,42 @@ fn pairs(plan: &Plan, values: &[f64], out: &mut [f64], differ: impl Fn(f64, f64)
     for (out, Span { from, to }) in out.iter_mut().zip(plan.spans()) {
         if from < to {
             *out = f64::from(so_far[*to as usize - 1] - so_far[*from as usize]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_of_overlapping_windows_is_that_of_each() {
+        let seed = chance::seed(1);
+        let mut random = chance::Random::new(seed);
+        // Zeros that are equal and not the same, and not-a-numbers that can be told apart.
+        let some = [0.0, -0.0, 1.0, 2.0, -1.0, f64::INFINITY, f64::NAN, f64::from_bits(0x7ff8_0000_0000_0005)];
+        let greater = |one: f64, next: f64| if next > one || one.is_nan() { next } else { one };
+        for round in 0..500 {
+            let count = 1 + random.below(60_usize);
+            let mostly_nan = random.one_in(3);
+            let values: Vec<f64> =
+                (0..count).map(|_| random.pick(if mostly_nan { &some[5..] } else { &some })).collect();
+            let (mut from, mut to) = (0, 0);
+            let spans: Vec<Span> = (0..random.below(40))
+                .map(|_| {
+                    to = count.min(to + random.below(5_usize));
+                    from = to.min(from + random.below(5_usize));
+                    Span { from: from as u32, to: to as u32 }
+                })
+                .collect();
+            let best = |of: &dyn Fn(&mut [f64])| {
+                let mut out = vec![-7.0; spans.len()];
+                of(&mut out);
+                out.into_iter().map(f64::to_bits).collect::<Vec<_>>()
+            };
+            let expected = best(&|out| best_one_by_one(&spans, &values, out, greater));
+            let found = best(&|out| best_of_overlapping(&spans, &values, out, greater));
+            assert_eq!(found, expected, "seed {seed}, round {round}: {values:?} {spans:?}");
         }
     }
 }

@@ -228,9 +228,10 @@ impl<'a> Engine<'a> {
         match &node.kind {
             Kind::Range { selector, .. } | Kind::Select(selector) => {
                 let looks = self.range_looks(node, selector, grid)?;
-                let gone = self.source.without_samples(looks.span());
-                let gone = gone.map_err(|error| self.meter.select_error(error))?;
-                let gone = gone.and_then(|days| Gone::of(node, days, reads));
+                let gone = Gone::of(node, reads, || {
+                    let days = self.source.without_samples(looks.span());
+                    days.map_err(|error| self.meter.select_error(error))
+                })?;
                 let make = |worker: &mut Worker<'_, 'a>, mut found: Found<'_>| {
                     found.tell_resets(selector);
                     found.samples = without_markers(found.samples);

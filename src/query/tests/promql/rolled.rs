@@ -107,15 +107,20 @@ const SAME: [(&str, i64); 12] = [
     ("last_over_time(ends[5m])", 300_000),
 ];
 
-#[test]
-fn whole_steps_answer_as_samples_do() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = store::Options {
+/// Days are rolled up after one, and their samples go after ten.
+fn options(dir: &std::path::Path) -> store::Options {
+    store::Options {
         disk_free_min: 0,
         downsample_after_ms: Some(DAY_MS),
         raw_retention_ms: 10 * DAY_MS,
-        ..store::Options::new(dir.path())
-    };
+        ..store::Options::new(dir)
+    }
+}
+
+#[test]
+fn whole_steps_answer_as_samples_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
     let mut now_ms = END_MS;
     let store = Store::open(options.clone(), now_ms).unwrap();
     let tenant = store.tenant(&TenantId::default()).unwrap();
@@ -190,12 +195,7 @@ fn whole_steps_answer_as_samples_do() {
 #[test]
 fn what_takes_samples_that_are_gone_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let options = store::Options {
-        disk_free_min: 0,
-        downsample_after_ms: Some(DAY_MS),
-        raw_retention_ms: 10 * DAY_MS,
-        ..store::Options::new(dir.path())
-    };
+    let options = options(dir.path());
     let store = Store::open(options, END_MS).unwrap();
     let tenant = store.tenant(&TenantId::default()).unwrap();
     push(&tenant, START_MS, END_MS, "a");

@@ -29,10 +29,12 @@ impl Labels {
         builder.build()
     }
 
-    /// Takes pairs that the caller knows to be sorted, unique and non-empty, as read back from the store.
-    pub fn from_sorted(pairs: Vec<(Arc<str>, Arc<str>)>) -> Labels {
+    /// Takes pairs that the caller knows to be sorted, unique and non-empty, as read back from the store. One allocation, where their
+    /// number is known beforehand.
+    pub fn from_sorted(pairs: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Labels {
+        let pairs: Arc<[_]> = pairs.into_iter().collect();
         debug_assert!(pairs.windows(2).all(|w| w[0].0 < w[1].0), "labels out of order: {pairs:?}");
-        Labels(pairs.into())
+        Labels(pairs)
     }
 
     /// The value of a label; `None` when absent.

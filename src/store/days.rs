@@ -30,7 +30,7 @@ use crate::exemplars::Row;
 use crate::file::{Files, OpenFile, corrupt, disk_bytes, guarded, io_error, redb_error};
 use crate::index::day::DayIndex;
 use crate::index::write::LabelsOf;
-use crate::limits::DAY_CACHE_BYTES;
+use crate::limits::{DAY_CACHE_BYTES, NEWEST_DAY_CACHE_BYTES};
 use crate::{ReadGuard, StoreError, index};
 
 use crate::aside::Aside;
@@ -116,8 +116,10 @@ impl Days {
 
     /// A file and its summary. Under one lock, so that they belong together whatever takes the file's place meanwhile.
     fn opened(&self, file: &DayFile) -> Result<(Arc<Summary>, Arc<OpenFile>), StoreError> {
+        // Not under the lock: settling takes this one while it has all days to itself.
+        let cache_bytes = self.cache_bytes(file);
         let mut held = file.summary.lock();
-        let database = self.files.get(&file.path, DAY_CACHE_BYTES)?;
+        let database = self.files.get(&file.path, cache_bytes)?;
         if let Some(summary) = &*held {
             return Ok((summary.clone(), database));
         }
@@ -126,11 +128,18 @@ impl Days {
         Ok((summary, database))
     }
 
+    /// The page cache that a day's file is opened with.
+    fn cache_bytes(&self, file: &DayFile) -> usize {
+        // Names of files are in the order of their days.
+        let is_newest = self.known.read().last_key_value().is_none_or(|(_, newest)| newest.path <= file.path);
+        if is_newest { NEWEST_DAY_CACHE_BYTES } else { DAY_CACHE_BYTES }
+    }
+
     /// The day's index of series; `None` while it has none, or when its file is set aside.
     pub(crate) fn index(&self, day: Day) -> Result<Option<DayIndex<'_>>, StoreError> {
         let Some(file) = self.known.read().get(&day).cloned() else { return Ok(None) };
         let opened = guarded(&file.path, || {
-            let database = self.files.get(&file.path, DAY_CACHE_BYTES)?;
+            let database = self.files.get(&file.path, self.cache_bytes(&file))?;
             DayIndex::open(database, &file.path, file.id, &self.files.index_cache)
         });
         opened.or_else(|error| self.lose(day, &file, error).map(|()| None))
@@ -152,7 +161,7 @@ impl Days {
     pub(crate) fn pack_names(&self, day: Day) -> Result<(), StoreError> {
         let Some(file) = self.known.read().get(&day).cloned() else { return Ok(()) };
         let packed = guarded(&file.path, || {
-            let database = self.files.get(&file.path, DAY_CACHE_BYTES)?;
+            let database = self.files.get(&file.path, self.cache_bytes(&file))?;
             names::pack(&database).map_err(|error| {
                 self.files.forget(&file.path);
                 redb_error("writing a day's index", &file.path, error)
@@ -192,7 +201,7 @@ impl Days {
             summary.present.optimize();
         }
         file.writes.fetch_add(1, Ordering::AcqRel);
-        let written = self.files.get(&file.path, DAY_CACHE_BYTES).and_then(|database| {
+        let written = self.files.get(&file.path, self.cache_bytes(&file)).and_then(|database| {
             // redb asserts on some damaged pages.
             let index = |txn: &WriteTransaction| index::write::add(txn, fresh, labels_of);
             let write = std::panic::AssertUnwindSafe(|| {

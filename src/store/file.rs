@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use redb::{Builder, Database, ReadableDatabase, TableDefinition};
 
 use crate::index::IndexCache;
-use crate::limits::{DAY_CACHE_BYTES, FILES_OPEN_MAX, MIGRATION_CACHE_BYTES};
+use crate::limits::{DAY_CACHE_BYTES, FILES_OPEN_MAX, LARGE_CACHES_MAX, MIGRATION_CACHE_BYTES};
 use crate::logs::SummaryCache;
 use crate::prewrite::Prewritten;
 use crate::{Options, StoreError, intake};
@@ -29,11 +29,16 @@ pub(crate) struct OpenFile {
     path: PathBuf,
     /// Taken when it is closed.
     database: Option<Database>,
+    cache_bytes: usize,
 }
 
 impl OpenFile {
-    fn new(path: &Path, database: Database) -> OpenFile {
-        OpenFile { path: path.to_owned(), database: Some(database) }
+    fn new(path: &Path, database: Database, cache_bytes: usize) -> OpenFile {
+        OpenFile { path: path.to_owned(), database: Some(database), cache_bytes }
+    }
+
+    fn has_large_cache(&self) -> bool {
+        self.cache_bytes > DAY_CACHE_BYTES
     }
 }
 
@@ -77,8 +82,9 @@ impl Files {
         }
     }
 
-    /// The redb file of a path: opened or made with a page cache of `cache_bytes`, migrated if it is older, unless it is open
-    /// already. The directory must exist. Let go of the handle soon: a file in use is never closed.
+    /// The redb file of a path: opened or made with a page cache of `cache_bytes` (of the usual size, where [`LARGE_CACHES_MAX`] have a
+    /// larger one), migrated if it is older, unless it is open already. The directory must exist. Let go of the handle soon: a file in
+    /// use is never closed.
     ///
     /// # Errors
     /// `NewerStore` when a later release wrote it, `Corrupt` when it cannot be read as what it should be.
@@ -95,7 +101,9 @@ impl Files {
             let Some(idle) = open.iter().position(|(_, database)| Arc::strong_count(database) == 1) else { break };
             open.remove(idle);
         }
-        let database = Arc::new(OpenFile::new(path, open_file(&self.options, path, cache_bytes)?));
+        let large = open.iter().filter(|(_, database)| database.has_large_cache()).count();
+        let cache_bytes = if large < LARGE_CACHES_MAX { cache_bytes } else { cache_bytes.min(DAY_CACHE_BYTES) };
+        let database = Arc::new(OpenFile::new(path, open_file(&self.options, path, cache_bytes)?, cache_bytes));
         open.push((path.to_owned(), database.clone()));
         Ok(database)
     }
@@ -132,7 +140,7 @@ impl Files {
         });
         let mut open = self.open.lock();
         open.retain(|(known, _)| known != path);
-        open.push((path.to_owned(), Arc::new(OpenFile::new(path, made?))));
+        open.push((path.to_owned(), Arc::new(OpenFile::new(path, made?, cache_bytes))));
         Ok(())
     }
 
@@ -347,4 +355,25 @@ pub(crate) fn sync_parent(path: &Path) -> Result<(), StoreError> {
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| io_error("sync", dir, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::NEWEST_DAY_CACHE_BYTES;
+
+    #[test]
+    fn few_files_have_a_large_cache_at_a_time() {
+        let home = tempfile::tempdir().unwrap();
+        let files = Files::new(Arc::new(Options::new(home.path())));
+        let path = |number: usize| home.path().join(format!("{number}.redb"));
+        let cache_of = |number, bytes| files.get(&path(number), bytes).unwrap().cache_bytes;
+        for number in 0..LARGE_CACHES_MAX {
+            assert_eq!(cache_of(number, NEWEST_DAY_CACHE_BYTES), NEWEST_DAY_CACHE_BYTES, "file {number}");
+        }
+        assert_eq!(cache_of(90, NEWEST_DAY_CACHE_BYTES), DAY_CACHE_BYTES, "there are enough");
+        assert_eq!(cache_of(91, 1 << 20), 1 << 20, "a small one stays small");
+        files.forget(&path(0));
+        assert_eq!(cache_of(92, NEWEST_DAY_CACHE_BYTES), NEWEST_DAY_CACHE_BYTES, "one was closed");
+    }
 }

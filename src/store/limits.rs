@@ -17,6 +17,13 @@ pub const PREWRITE_BYTES_MAX: u64 = 1 << 20;
 /// Page cache of a day file of metrics, in bytes; the system's own cache stands behind it.
 pub const DAY_CACHE_BYTES: usize = 2 << 20;
 
+/// The same of a tenant's newest day, which nearly every dashboard and rule asks again and again: it holds the newest run of about
+/// 15,000 series.
+pub const NEWEST_DAY_CACHE_BYTES: usize = 8 << 20;
+
+/// Open files that have more than the usual cache at a time; further ones make do with that. With it bounds the page caches of all tenants.
+pub const LARGE_CACHES_MAX: usize = 4;
+
 /// Page cache of a file while it is migrated, in bytes.
 pub const MIGRATION_CACHE_BYTES: usize = 8 << 20;
 

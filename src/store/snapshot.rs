@@ -118,16 +118,18 @@ impl Snapshot {
             let named = |number| Some((number, active.labels_of(number)?));
             Ok((found.into_iter().filter_map(named).collect::<Vec<_>>(), active.all().clone()))
         })?;
-        let in_memory = found.len();
-        let mut total = in_memory as u64;
+        let mut total = found.len() as u64;
+        let mut places = usize::from(total > 0);
         self.of_days(&span, known, |index, left| {
             let matched = matching(index, matchers, left)?;
             total += matched.len();
             too_much(total)?;
+            places += usize::from(!matched.is_empty());
             found.extend(index.labels_of(&matched)?);
             Ok(())
         })?;
-        if found.len() > in_memory {
+        // Memory has a label set under one number, and so has a day.
+        if places > 1 {
             found = self.merge(found);
         }
         found.sort_unstable_by_key(|(number, _)| *number);

@@ -52,7 +52,7 @@ fn label_set(pairs: &[RawPair<'_>]) -> Result<Labels, Refusal> {
         return refuse(format!("label {:?} stands twice in one series", shown(twice[0].0)));
     }
     let shared = |(name, value): (&str, &str)| (Arc::<str>::from(name), Arc::<str>::from(value));
-    Ok(Labels::from_sorted(texts.into_iter().filter(|(_, value)| !value.is_empty()).map(shared).collect()))
+    Ok(Labels::from_sorted(texts.into_iter().filter(|(_, value)| !value.is_empty()).map(shared)))
 }
 
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {

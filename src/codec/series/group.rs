@@ -186,7 +186,7 @@ impl Group {
 
     /// Names and values of the series at a place in [`Group::numbers`].
     pub fn labels(&self, at: usize) -> Labels {
-        Labels::from_sorted(self.pairs(at).map(|(name, value)| (name.clone(), value.clone())).collect())
+        Labels::from_sorted(self.pairs(at).map(|(name, value)| (name.clone(), value.clone())))
     }
 
     pub fn pairs(&self, at: usize) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {

@@ -166,7 +166,7 @@ impl<'a> Collected<'a> {
                 shared
             }
         };
-        Labels::from_sorted(key.into_iter().map(|(name, value)| (shared(name), value.into())).collect())
+        Labels::from_sorted(key.into_iter().map(|(name, value)| (shared(name), value.into())))
     }
 
     fn add_sum(&mut self, place: usize, sum: &Sum) {

@@ -217,7 +217,7 @@ impl Runner {
 /// Labels with those that are empty: Loki shows what a parser found so, and an empty label is another series than none.
 pub(crate) fn whole<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
     let sorted: BTreeMap<&str, &str> = pairs.collect();
-    Labels::from_sorted(sorted.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    Labels::from_sorted(sorted.into_iter().map(|(name, value)| (name.into(), value.into())))
 }
 
 fn borrowed<'a>((name, value): (&'a str, &'a str)) -> PairRef<'a> {

@@ -38,7 +38,7 @@ impl LogEntry {
     pub fn all(&self) -> Labels {
         let sets = [&self.stream, &self.metadata, &self.parsed];
         let pairs: BTreeMap<_, _> = sets.iter().flat_map(|set| set.pairs().iter().cloned()).collect();
-        Labels::from_sorted(pairs.into_iter().collect())
+        Labels::from_sorted(pairs)
     }
 
     fn bytes(&self) -> u64 {

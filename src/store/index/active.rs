@@ -118,7 +118,7 @@ impl Active {
             let pair = &self.pairs[*pair as usize];
             (pair.name.clone(), pair.value.clone())
         });
-        Some(Labels::from_sorted(pairs.collect()))
+        Some(Labels::from_sorted(pairs))
     }
 
     /// Adds a series, unless its number or its label set is known; returns the number of the label set.

@@ -7,7 +7,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use http::HeaderMap;
 use model::{NsRange, TenantId};
-use query::logql::{self, Expr, Limited};
+use query::logql::{self, By, Expr};
 
 use super::params::{Bounds, aligned, at, bounds, check_lines, direction, interval, limit, step};
 use super::result_json::{self, Cost};
@@ -46,7 +46,7 @@ pub(super) async fn instant(
                 ));
             };
             let view = View::of(&store, &tenant)?;
-            let found = logql::instant_of(view.snapshot(), &metric, at_ns, Limited::Parts, budget).map_err(fault)?;
+            let found = logql::instant_of(view.snapshot(), &metric, at_ns, By::Api, budget).map_err(fault)?;
             let warnings = budget.damage.warnings();
             let cost = Cost { stats: found.stats, took: begun.elapsed(), queued, entries: 0, warnings };
             Ok(result_json::metric(&found.value, at_ns.div_euclid(NS_PER_MS), &cost))
@@ -89,9 +89,8 @@ pub(super) async fn range(
                 }
                 Expr::Metric(metric) => {
                     let Bounds { start_ns, end_ns } = aligned(asked, step_ns);
-                    let found =
-                        logql::range(view.snapshot(), &metric, start_ns, end_ns, step_ns, Limited::Parts, budget)
-                            .map_err(fault)?;
+                    let found = logql::range(view.snapshot(), &metric, start_ns, end_ns, step_ns, By::Api, budget)
+                        .map_err(fault)?;
                     let cost = Cost {
                         stats: found.stats,
                         took: begun.elapsed(),

@@ -18,6 +18,7 @@ mod detected;
 mod distinct;
 mod error;
 mod eval;
+mod go_float;
 pub(crate) mod labels;
 mod lex;
 pub(crate) mod narrow;

@@ -47,7 +47,7 @@ pub use error::ParseError;
 pub use eval::{By, MetricAnswer, Points, Value, instant, instant_of, range};
 pub use labels::level::LEVEL_NAMES;
 pub use labels::name::SERVICE_LABELS;
-pub use parse::{parse, parse_log, parse_selector};
+pub use parse::{parse, parse_form, parse_log, parse_selector};
 pub use select::{LogAnswer, LogEntry, select};
 pub use streams::{Volume, streams, volumes};
 pub use tail::{Look, Tail};

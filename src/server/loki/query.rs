@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::State as Shared;
-use axum::response::Response;
-use http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
 use model::{NsRange, TenantId};
 use query::logql::{self, By, Expr};
 
@@ -107,14 +107,17 @@ pub(super) async fn range(
     .await
 }
 
-/// A query laid out over lines.
+/// A query laid out over lines; what is none is refused in JSON, as by Loki.
 pub(super) async fn format_query(params: Params) -> Response {
     answer("loki_format", async {
-        let expr = parse(params.query())?;
-        let mut out = String::from("{\"status\":\"success\",\"data\":");
-        model::any::json_string(&expr.pretty(), &mut out);
+        let (status, name, key, text) = match logql::parse_form(params.query()) {
+            Ok(expr) => (StatusCode::OK, "success", "data", expr.pretty()),
+            Err(error) => (StatusCode::BAD_REQUEST, "invalid-query", "error", error.to_string()),
+        };
+        let mut out = format!("{{\"status\":\"{name}\",\"{key}\":");
+        model::any::json_string(&text, &mut out);
         out.push('}');
-        Ok(json(out))
+        Ok((status, json(out)).into_response())
     })
     .await
 }

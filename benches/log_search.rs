@@ -158,7 +158,7 @@ fn measure(what: &str, snapshot: &Snapshot, threads: usize, only: &str) {
                     start_ns,
                     end_ns,
                     60_000_000_000,
-                    logql::Limited::Answer,
+                    logql::By::Ruler,
                     &budget(),
                 );
                 match found.expect("an answer").value {

@@ -211,7 +211,7 @@ impl Asked {
                     range.start_ns,
                     range.end_ns,
                     MINUTE_NS,
-                    logql::Limited::Answer,
+                    logql::By::Ruler,
                     budget,
                 );
                 let found = found.expect("it is answered");

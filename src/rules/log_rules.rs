@@ -3,7 +3,7 @@
 use model::alert::Evidence;
 use model::time::NS_PER_MS;
 use model::{Instance, Labels, NsRange};
-use query::logql::{self, Limited, Value, ast};
+use query::logql::{self, By, Value, ast};
 use query::logs::Direction;
 
 use crate::alerting::fits;
@@ -27,8 +27,8 @@ impl Run<'_> {
         let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
         let budget = self.settings.query_limits.start();
         let at_ns = self.query_at_ms.saturating_mul(NS_PER_MS);
-        let answer = logql::instant_of(Some(&snapshot), metric, at_ns, Limited::Answer, &budget)
-            .map_err(|error| error.to_string())?;
+        let answer =
+            logql::instant_of(Some(&snapshot), metric, at_ns, By::Ruler, &budget).map_err(|error| error.to_string())?;
         whole(&budget)?;
         Ok(match answer.value {
             Value::Scalar(value) => vec![(Labels::default(), value)],

@@ -60,20 +60,13 @@ impl RuleValue {
             Question::Logs(metric) => {
                 let [start_ns, end_ns, step_ns] =
                     [range.start_ms, range.end_ms, step_ms].map(|ms| ms.saturating_mul(NS_PER_MS));
-                let rows = match logql::range(
-                    Some(snapshot),
-                    metric,
-                    start_ns,
-                    end_ns,
-                    step_ns,
-                    logql::Limited::Answer,
-                    budget,
-                )?
-                .value
-                {
-                    logql::Value::Matrix(rows) => rows,
-                    logql::Value::Scalar(_) | logql::Value::Vector(_) => Vec::new(),
-                };
+                let rows =
+                    match logql::range(Some(snapshot), metric, start_ns, end_ns, step_ns, logql::By::Ruler, budget)?
+                        .value
+                    {
+                        logql::Value::Matrix(rows) => rows,
+                        logql::Value::Scalar(_) | logql::Value::Vector(_) => Vec::new(),
+                    };
                 let sample = |(at_ms, value)| Sample { at_ms, value };
                 Ok(rows
                     .into_iter()

@@ -59,10 +59,8 @@ pub(super) fn checked<'a>(shown: &str, mut pairs: Vec<Pair<'a>>) -> Result<Vec<P
     if let Some(twice) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(format!("stream '{shown}' has duplicate label name: '{}'", twice[0].0));
     }
+    // A stream without labels is one of an unknown service, as in Loki.
     pairs.retain(|(_, value)| !value.is_empty());
-    if pairs.is_empty() {
-        return Err("error at least one label pair is required per stream".into());
-    }
     Ok(pairs)
 }
 

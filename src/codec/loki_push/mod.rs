@@ -27,6 +27,15 @@ pub enum Written {
     Json,
 }
 
+/// What a request holds.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    pub batch: LogBatch,
+    pub rejected: Rejected,
+    /// How many streams it has, with entries or without.
+    pub streams: usize,
+}
+
 /// Decodes the uncompressed body of a request. `accept` bounds the entries' times: older ones are refused as `TooOld`, newer ones as
 /// `TooNew`. Empty streams are no error; an entry without a time gets `received_ns`.
 ///
@@ -40,13 +49,14 @@ pub fn decode(
     settings: &LogsSettings,
     received_ns: i64,
     accept: MsRange,
-) -> Result<(LogBatch, Rejected), DecodeError> {
+) -> Result<Decoded, DecodeError> {
     let mut rows = Rows::new(settings, received_ns, accept);
-    match written {
+    let streams = match written {
         Written::Protobuf => protobuf::read(body, &mut rows).map_err(|error| error::finished(*error))?,
         Written::Json => json::read(body, &mut rows)?,
-    }
-    Ok(rows.finish())
+    };
+    let (batch, rejected) = rows.finish();
+    Ok(Decoded { batch, rejected, streams })
 }
 
 #[cfg(test)]

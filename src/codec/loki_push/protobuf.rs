@@ -7,7 +7,8 @@ use super::rows::{Entry, Rows};
 use crate::otlp::error::{Read, Within};
 use crate::otlp::wire::Message;
 
-pub(super) fn read(body: &[u8], rows: &mut Rows<'_>) -> Read<()> {
+/// How many streams the request has.
+pub(super) fn read(body: &[u8], rows: &mut Rows<'_>) -> Read<usize> {
     let mut request = Message::new(body);
     let mut nth = 0;
     while let Some(field) = request.field()? {
@@ -17,7 +18,7 @@ pub(super) fn read(body: &[u8], rows: &mut Rows<'_>) -> Read<()> {
             nth += 1;
         }
     }
-    Ok(())
+    Ok(nth)
 }
 
 fn stream(message: Message<'_>, rows: &mut Rows<'_>) -> Read<()> {

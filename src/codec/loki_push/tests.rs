@@ -1,7 +1,7 @@
 use model::log::STREAM_LABELS;
 use model::{AnyValue, LogBatch, MsRange, Reason};
 
-use super::{Written, decode};
+use super::{Decoded, Written, decode};
 use crate::otlp::LogsSettings;
 
 const NOW_NS: i64 = 1_700_000_000_000_000_000;
@@ -17,6 +17,10 @@ fn settings() -> LogsSettings {
 }
 
 fn decoded(body: &[u8], written: Written) -> Result<(LogBatch, model::Rejected), String> {
+    counted(body, written).map(|Decoded { batch, rejected, .. }| (batch, rejected))
+}
+
+fn counted(body: &[u8], written: Written) -> Result<Decoded, String> {
     let accept = MsRange { start_ms: NOW_NS / 1_000_000 - 1000, end_ms: NOW_NS / 1_000_000 + 1000 };
     decode(body, written, &settings(), NOW_NS, accept).map_err(|error| error.to_string())
 }
@@ -80,7 +84,8 @@ fn labels_are_read_as_prometheus_writes_them() {
         (r#"{a="b"}"#, Ok("a=b")),
         (r#" { a = "b" , c=`\d`, } "#, Ok("a=b,c=\\d")),
         (r#"{b="1",a="x\n\"\\\u00e9",e=""}"#, Ok("a=x\n\"\\é,b=1")),
-        ("{}", Err("at least one label pair")),
+        ("{}", Ok("")),
+        (r#"{a=""}"#, Ok("")),
         ("", Err("1:1: parse error")),
         (r#"{a="b""#, Err("1:7: parse error: expected '}'")),
         (r#"{a="b"#, Err("unterminated")),
@@ -127,19 +132,55 @@ fn what_cannot_be_stored_is_counted_and_the_rest_is_stored() {
 fn what_is_no_request_is_refused_whole() {
     for (body, written, expected) in [
         (&b"{"[..], Written::Json, "request at byte"),
-        (br#"{"streams":[{"stream":{"a":1},"values":[]}]}"#, Written::Json, "a string"),
+        (br#"{"streams":[{"stream":{"a":{}},"values":[]}]}"#, Written::Json, "a string, a number or a boolean"),
+        (br#"{"streams":[{"stream":null,"values":[]}]}"#, Written::Json, "an object of strings"),
+        (br#"{"streams":[null]}"#, Written::Json, "an object with a stream"),
+        (br#"{"streams":[{"stream":{"a":"b"},"values":[["1","x",null]]}]}"#, Written::Json, "an object of strings"),
+        (br#"{"streams":[{"stream":{"a":"b"},"values":[["1","x",{"n":1}]]}]}"#, Written::Json, "a string"),
         (br#"{"streams":[{"stream":{"a":"b"},"values":[["soon","x"]]}]}"#, Written::Json, "no time in ns"),
-        (br#"{"streams":[{"stream":{"a":"b"},"values":[["1"]]}]}"#, Written::Json, "invalid length"),
-        (br#"{}"#, Written::Json, "missing field `streams`"),
+        (br#"{"streams":[{"stream":{"a":"b"},"values":[[]]}]}"#, Written::Json, "invalid length"),
+        (br#"{"streams":[{"stream":{"a":"b"},"values":[{}]}]}"#, Written::Json, "ns since 1970"),
+        (br#"[]"#, Written::Json, "an object with streams"),
         (b"\xff\xff", Written::Json, "UTF-8"),
         (b"\x0a\x02\x12\x05", Written::Protobuf, "streams[0]"),
     ] {
         let error = decoded(body, written).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    let (batch, rejected) = decoded(br#"{"streams":[]}"#, Written::Json).unwrap();
-    assert!(batch.records.is_empty() && rejected.is_empty());
     let plain = AnyValue::Str("x".into());
     let (batch, _) = decoded(&request(r#"{a="b"}"#, &[field(2, b"x")]), Written::Protobuf).unwrap();
     assert_eq!((batch.records[0].2.time_ns, &batch.records[0].2.body), (NOW_NS, &plain));
+}
+
+#[test]
+fn json_is_read_as_loki_reads_it() {
+    let check = |body: &str, streams: usize, expected: &str| {
+        let found = counted(body.as_bytes(), Written::Json).unwrap_or_else(|error| panic!("{body}: {error}"));
+        assert_eq!(
+            (found.streams, shown(&found.batch).as_str(), found.rejected.is_empty()),
+            (streams, expected, true),
+            "{body}"
+        );
+    };
+    let at = NOW_NS;
+    let one = |labels: &str| format!(r#"{{"streams":[{{"stream":{labels},"values":[["{at}","x"]]}}]}}"#);
+    check(&one(r#"{"a":1,"b":-2,"c":1.5,"d":true,"e":null}"#), 1, "0 {a=1,b=-2,c=1.5,d=true,e=null} x {}");
+    check(&one(r#"{"a":"old","b":"c","a":"new"}"#), 1, "0 {a=new,b=c} x {}");
+    let values = |values: &str| format!(r#"{{"streams":[{{"stream":{{"a":"b"}},"values":{values}}}]}}"#);
+    check(&values(&format!(r#"[null,["{at}","x"],null]"#)), 1, "0 {a=b} x {}");
+    check(&values(&format!(r#"[["{at}"],["{at}","y",{{"n":"v"}},4,"more"]]"#)), 1, "0 {a=b}  {}\n0 {a=b} y {n=v}");
+    check(&values(&format!(r#"[["{at}","x"]],"values":null,"other":[{{}}]"#)), 1, "0 {a=b} x {}");
+    check(&values(&format!(r#"[["{at}","x"]],"values":[["{at}","y"]]"#)), 1, "0 {a=b} y {}");
+    // No entries, and no streams.
+    check(&values("[]"), 1, "");
+    check(&values("null"), 1, "");
+    check(r#"{"streams":[]}"#, 0, "");
+    check(r#"{"streams":null}"#, 0, "");
+    check(r#"{"nope":[1e3]}"#, 0, "");
+    check("{}", 0, "");
+    check("null", 0, "");
+    let twice = format!(r#"{{"Streams":[{{}}],"STREAMS":[{{"stream":{{"a":"b"}},"values":[["{at}","x"]]}}]}}"#);
+    check(&twice, 1, "0 {a=b} x {}");
+    assert_eq!(counted(&[], Written::Protobuf).unwrap().streams, 0);
+    assert_eq!(counted(&request(r#"{a="b"}"#, &[]), Written::Protobuf).unwrap().streams, 1);
 }

@@ -5,16 +5,27 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use model::Labels;
 
-use super::ast::{Grouping, VectorAggregation, VectorOp};
+use super::ast::{Grouping, VectorOp};
 use super::value::{Series, absent, is_absent};
 
-pub(crate) fn apply(aggregation: &VectorAggregation, series: Vec<Series>, steps: usize) -> Vec<Series> {
-    match aggregation.op {
+pub(crate) fn apply(
+    op: VectorOp,
+    k: Option<usize>,
+    grouping: &Grouping,
+    series: Vec<Series>,
+    steps: usize,
+) -> Vec<Series> {
+    let fold = match op {
         // Their order is made at the end, where one is shown.
-        VectorOp::Sort | VectorOp::SortDesc => series,
-        VectorOp::TopK | VectorOp::BottomK | VectorOp::ApproxTopK => pick(aggregation, series, steps),
-        _ => fold(aggregation, &series, steps),
+        VectorOp::Sort | VectorOp::SortDesc => return series,
+        VectorOp::TopK | VectorOp::BottomK | VectorOp::ApproxTopK => return pick(op, k, grouping, series, steps),
+        op => Fold::Op(op),
+    };
+    let mut folder = Folder::new(fold, grouping, steps);
+    for one in &series {
+        folder.add(one);
     }
+    folder.finish()
 }
 
 /// What a grouping leaves of a series' labels.
@@ -41,6 +52,14 @@ fn groups(grouping: &Grouping, series: &[Series]) -> (Vec<Labels>, Vec<usize>) {
     (labels, of)
 }
 
+/// How series become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fold {
+    Op(VectorOp),
+    /// The sum divided by the count: an average that is infinite where `avg` is NaN.
+    Quotient,
+}
+
 #[derive(Clone, Copy)]
 struct State {
     count: f64,
@@ -56,7 +75,8 @@ pub(crate) fn folds(op: VectorOp) -> bool {
 
 /// An aggregation that takes its series one by one. What it holds is the groups alone.
 pub(crate) struct Folder<'a> {
-    aggregation: &'a VectorAggregation,
+    fold: Fold,
+    grouping: &'a Grouping,
     steps: usize,
     known: HashMap<Labels, usize, RandomState>,
     /// In order of first appearance.
@@ -64,13 +84,13 @@ pub(crate) struct Folder<'a> {
 }
 
 impl<'a> Folder<'a> {
-    pub(crate) fn new(aggregation: &'a VectorAggregation, steps: usize) -> Folder<'a> {
-        Folder { aggregation, steps, known: HashMap::default(), groups: Vec::new() }
+    pub(crate) fn new(fold: Fold, grouping: &'a Grouping, steps: usize) -> Folder<'a> {
+        Folder { fold, grouping, steps, known: HashMap::default(), groups: Vec::new() }
     }
 
     /// The bytes that it holds from now on.
     pub(crate) fn add(&mut self, series: &Series) -> u64 {
-        let labels = grouped(&self.aggregation.grouping, &series.labels);
+        let labels = grouped(self.grouping, &series.labels);
         let mut held = 0;
         let group = *self.known.entry(labels).or_insert_with_key(|labels| {
             let none = State { count: 0.0, value: 0.0, mean: 0.0 };
@@ -78,21 +98,23 @@ impl<'a> Folder<'a> {
             held = (self.steps * size_of::<State>()) as u64;
             self.groups.len() - 1
         });
+        let op = match self.fold {
+            Fold::Op(op) => op,
+            Fold::Quotient => VectorOp::Sum,
+        };
         let states = self.groups[group].1.iter_mut().zip(&series.values);
-        states.filter(|(_, value)| !is_absent(**value)).for_each(|(state, value)| {
-            add(self.aggregation.op, state, *value);
-        });
+        states.filter(|(_, value)| !is_absent(**value)).for_each(|(state, value)| add(op, state, *value));
         held
     }
 
     pub(crate) fn finish(self) -> Vec<Series> {
-        let value = |state: State| match self.aggregation.op {
+        let value = |state: State| match self.fold {
             _ if state.count == 0.0 => absent(),
-            VectorOp::Avg => state.mean,
-            VectorOp::Count => state.count,
-            VectorOp::Stddev => (state.value / state.count).sqrt(),
-            VectorOp::Stdvar => state.value / state.count,
-            _ => state.value,
+            Fold::Quotient | Fold::Op(VectorOp::Stdvar) => state.value / state.count,
+            Fold::Op(VectorOp::Avg) => state.mean,
+            Fold::Op(VectorOp::Count) => state.count,
+            Fold::Op(VectorOp::Stddev) => (state.value / state.count).sqrt(),
+            Fold::Op(_) => state.value,
         };
         let series = |(labels, states): (Labels, Vec<State>)| {
             let values = states.into_iter().map(value).collect();
@@ -100,14 +122,6 @@ impl<'a> Folder<'a> {
         };
         self.groups.into_iter().map(series).collect()
     }
-}
-
-fn fold(aggregation: &VectorAggregation, series: &[Series], steps: usize) -> Vec<Series> {
-    let mut folder = Folder::new(aggregation, steps);
-    for one in series {
-        folder.add(one);
-    }
-    folder.finish()
 }
 
 fn add(op: VectorOp, state: &mut State, value: f64) {
@@ -132,10 +146,10 @@ fn add(op: VectorOp, state: &mut State, value: f64) {
 }
 
 /// Keeps at each step the k largest or smallest of each group; NaN is the first to go.
-fn pick(aggregation: &VectorAggregation, mut series: Vec<Series>, steps: usize) -> Vec<Series> {
-    let k = aggregation.k.unwrap_or(1);
-    let (labels, of) = groups(&aggregation.grouping, &series);
-    let smallest = aggregation.op == VectorOp::BottomK;
+fn pick(op: VectorOp, k: Option<usize>, grouping: &Grouping, mut series: Vec<Series>, steps: usize) -> Vec<Series> {
+    let k = k.unwrap_or(1);
+    let (labels, of) = groups(grouping, &series);
+    let smallest = op == VectorOp::BottomK;
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); labels.len()];
     for step in 0..steps {
         members.iter_mut().for_each(Vec::clear);
@@ -160,7 +174,6 @@ fn pick(aggregation: &VectorAggregation, mut series: Vec<Series>, steps: usize) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::ast::Metric;
     use super::*;
 
     #[test]
@@ -175,9 +188,8 @@ mod tests {
         };
         let run = |op, k, labels: &[&str], without| {
             let grouping = Grouping { without, labels: labels.iter().map(|name| (*name).into()).collect() };
-            let aggregation = VectorAggregation { op, k, grouping, inner: Box::new(Metric::Literal(0.0)) };
             let text = |value: &f64| if is_absent(*value) { "_".into() } else { value.to_string() };
-            let all = apply(&aggregation, series(), 2);
+            let all = apply(op, k, &grouping, series(), 2);
             let line =
                 |one: &Series| format!("{} {}", one.labels, one.values.iter().map(text).collect::<Vec<_>>().join(" "));
             all.iter().map(line).collect::<Vec<_>>().join("; ")

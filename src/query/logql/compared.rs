@@ -372,8 +372,7 @@ fn random_queries_answer_as_a_plain_reading_does() {
         };
         let (start_ms, budget) = (START_MS + 3_000, Budget::starting_now(Duration::from_secs(60)));
         let end_ms = start_ms + (STEPS - 1) * STEP_MS;
-        let answer =
-            range(Some(&snapshot), &metric, start_ms * MS, end_ms * MS, STEP_MS * MS, Limited::Answer, &budget);
+        let answer = range(Some(&snapshot), &metric, start_ms * MS, end_ms * MS, STEP_MS * MS, By::Ruler, &budget);
         let Value::Matrix(rows) = answer.unwrap_or_else(|error| panic!("{text}: {error}")).value else {
             panic!("{text}")
         };

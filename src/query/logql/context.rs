@@ -18,13 +18,11 @@ pub(crate) struct Context<'a> {
     pub(crate) stats: SearchStats,
     /// Samples looked at.
     pub(crate) samples: u64,
-    /// Whether the series of each part count against the limit of an answer: see [`parts`](super::parts).
-    pub(crate) by_parts: bool,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(view: Option<&'a LogView>, budget: &'a Budget, by_parts: bool) -> Context<'a> {
-        Context { view, budget, kept: Guard::new(budget), stats: SearchStats::default(), samples: 0, by_parts }
+    pub(crate) fn new(view: Option<&'a LogView>, budget: &'a Budget) -> Context<'a> {
+        Context { view, budget, kept: Guard::new(budget), stats: SearchStats::default(), samples: 0 }
     }
 
     /// Whether a query may have so many series; fewer when they are its answer.

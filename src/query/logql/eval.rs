@@ -6,7 +6,7 @@ use store::Snapshot;
 use super::ast::{Expr, Metric, VectorOp};
 use super::context::Context;
 use super::nodes::evaluate;
-use super::parts;
+use super::plan::Plan;
 use super::value::{Grid, Series, Val, is_absent};
 use crate::logs::{SearchStats, damage};
 use crate::{Budget, QueryError};
@@ -42,20 +42,20 @@ pub fn instant(snapshot: &Snapshot, text: &str, at_ns: i64, budget: &Budget) -> 
             reason: "a log query gives lines, not samples; count them: count_over_time({…}[5m])".into(),
         });
     };
-    Ok(match instant_of(Some(snapshot), &metric, at_ns, Limited::Answer, budget)?.value {
+    Ok(match instant_of(Some(snapshot), &metric, at_ns, By::Ruler, budget)?.value {
         Value::Scalar(value) => vec![(Labels::default(), value)],
         Value::Vector(samples) => samples,
         Value::Matrix(_) => Vec::new(),
     })
 }
 
-/// Which series count against the limit of an answer.
+/// Who evaluates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limited {
-    /// Those that are the answer, as by Loki's ruler.
-    Answer,
-    /// Also those of each part that Loki's frontend asks for by itself, as by its API.
-    Parts,
+pub enum By {
+    /// As Loki's ruler: the query as it is written.
+    Ruler,
+    /// As Loki's API, whose frontend asks queriers for parts of the query, and sometimes for others than were written: see `plan`.
+    Api,
 }
 
 /// Evaluates at an instant; without a snapshot there is no data.
@@ -67,11 +67,15 @@ pub fn instant_of(
     snapshot: Option<&Snapshot>,
     metric: &Metric,
     at_ns: i64,
-    limited: Limited,
+    by: By,
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
     let grid = Grid::instant(at_ns);
-    let (context, found) = evaluated(snapshot, metric, grid, limited, budget)?;
+    let plan = match by {
+        By::Ruler => Plan::of_rule(metric),
+        By::Api => Plan::at_instant(metric),
+    };
+    let (context, found) = evaluated(snapshot, &plan, grid, budget)?;
     let value = match found {
         Val::Scalar(value) => Value::Scalar(value),
         Val::Vector(series) => {
@@ -101,7 +105,7 @@ pub fn range(
     start_ns: i64,
     end_ns: i64,
     step_ns: i64,
-    limited: Limited,
+    by: By,
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
     if is_approximate(metric) {
@@ -109,7 +113,11 @@ pub fn range(
         return Err(QueryError::Evaluation { reason });
     }
     let grid = Grid::range(start_ns, end_ns, step_ns);
-    let (context, found) = evaluated(snapshot, metric, grid, limited, budget)?;
+    let plan = match by {
+        By::Ruler => Plan::of_rule(metric),
+        By::Api => Plan::over_steps(metric),
+    };
+    let (context, found) = evaluated(snapshot, &plan, grid, budget)?;
     let series = match found {
         Val::Scalar(value) => vec![Series { labels: Labels::default(), values: vec![value; grid.count] }],
         Val::Vector(series) => series,
@@ -161,16 +169,14 @@ fn sorting(metric: &Metric) -> Option<bool> {
 
 fn evaluated<'a>(
     snapshot: Option<&'a Snapshot>,
-    metric: &Metric,
+    plan: &Plan,
     grid: Grid,
-    limited: Limited,
     budget: &'a Budget,
 ) -> Result<(Context<'a>, Val), QueryError> {
     let view = snapshot.map(Snapshot::logs);
-    let by_parts = limited == Limited::Parts && parts::has_parts(metric);
     let run = || {
-        let mut context = Context::new(view, budget, by_parts);
-        let value = evaluate(&mut context, metric, grid, true)?;
+        let mut context = Context::new(view, budget);
+        let value = evaluate(&mut context, plan, grid)?;
         Ok((context, value))
     };
     match view {
@@ -192,7 +198,7 @@ mod tests {
         let Expr::Metric(metric) = crate::logql::parse(query).unwrap() else { panic!("{query} is no metric query") };
         let budget = Budget::starting_now(Duration::from_secs(60));
         let found =
-            range(None, &metric, 0, 1_000_000_000, 1_000_000_000, Limited::Answer, &budget).map(|answer| answer.value);
+            range(None, &metric, 0, 1_000_000_000, 1_000_000_000, By::Ruler, &budget).map(|answer| answer.value);
         match (found, expected) {
             (Ok(Value::Matrix(rows)), Ok(expected)) => {
                 let shown: Vec<(String, Vec<f64>)> = rows

@@ -297,8 +297,10 @@ fn duration_after(rest: &str, start: usize) -> Option<(i64, usize)> {
 fn number_length(text: &str) -> Result<usize, String> {
     let bytes = text.as_bytes();
     let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit() || **b == b'_').count();
-    if bytes[0] == b'0' && bytes.get(1).is_some_and(|b| matches!(b, b'x' | b'X' | b'b' | b'B' | b'o' | b'O')) {
-        return Err("only decimal numbers are read".into());
+    match bytes {
+        [b'0', b'x' | b'X', ..] => return hexadecimal_length(bytes),
+        [b'0', b'b' | b'B' | b'o' | b'O', ..] => return Err("no binary or octal numbers are read".into()),
+        _ => {}
     }
     let mut length = digits(0);
     if bytes.get(length) == Some(&b'.') {
@@ -316,6 +318,29 @@ fn number_length(text: &str) -> Result<usize, String> {
         return Err(format!("{:?} exponent requires hexadecimal mantissa", char::from(bytes[length])));
     }
     Ok(length)
+}
+
+/// As [`number_length`], of a number that starts with `0x`.
+fn hexadecimal_length(bytes: &[u8]) -> Result<usize, String> {
+    let of_mantissa = |b: &&u8| b.is_ascii_hexdigit() || matches!(b, b'_' | b'.');
+    let mut length = 2 + bytes[2..].iter().take_while(of_mantissa).count();
+    let mantissa = &bytes[2..length];
+    if !mantissa.iter().any(u8::is_ascii_hexdigit) {
+        return Err("hexadecimal literal has no digits".into());
+    }
+    if !matches!(bytes.get(length), Some(b'p' | b'P')) {
+        return if mantissa.contains(&b'.') {
+            Err("hexadecimal mantissa requires a 'p' exponent".into())
+        } else {
+            Ok(length)
+        };
+    }
+    length += 1 + usize::from(matches!(bytes.get(length + 1), Some(b'+' | b'-')));
+    let exponent = bytes[length..].iter().take_while(|b| b.is_ascii_digit() || **b == b'_').count();
+    if exponent == 0 {
+        return Err("exponent has no digits".into());
+    }
+    Ok(length + exponent)
 }
 
 /// A string literal of Go, and how long it is.

@@ -2,98 +2,142 @@
 
 use model::Labels;
 
-use super::aggregate;
-use super::ast::{Metric, RangeOp, VectorOp};
+use super::aggregate::{self, Fold};
+use super::ast::{BinaryOp, Grouping, LabelReplace, Matching, Metric, RangeOp, VectorAggregation, VectorOp};
 use super::binary::{self, Operation};
 use super::context::Context;
-use super::parts;
+use super::plan::Plan;
 use super::range as windows;
 use super::value::{Grid, Series, Val};
 use crate::{QueryError, made_label};
 
-/// `is_answer` when each series of this part is one of the answer.
-pub(crate) fn evaluate(
-    context: &mut Context<'_>,
-    metric: &Metric,
-    grid: Grid,
-    is_answer: bool,
-) -> Result<Val, QueryError> {
-    if !context.by_parts || !parts::is_part(metric) {
-        return evaluate_in(context, metric, grid, is_answer);
-    }
-    // What stands in a part is not asked for again.
-    context.by_parts = false;
-    let found = evaluate_in(context, metric, grid, is_answer || matches!(metric, Metric::Range(_)))?;
-    context.by_parts = true;
-    check_part(context, &found)?;
-    Ok(found)
-}
-
-fn check_part(context: &Context<'_>, found: &Val) -> Result<(), QueryError> {
-    match found {
-        Val::Vector(series) => context.check_series(series.len(), true),
-        Val::Scalar(_) => Ok(()),
-    }
-}
-
-fn evaluate_in(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: bool) -> Result<Val, QueryError> {
+pub(crate) fn evaluate(context: &mut Context<'_>, plan: &Plan, grid: Grid) -> Result<Val, QueryError> {
     context.budget.check()?;
-    Ok(match metric {
-        Metric::Literal(value) => Val::Scalar(*value),
-        Metric::VectorLiteral(value) => {
-            Val::Vector(vec![Series { labels: Labels::default(), values: vec![*value; grid.count] }])
+    Ok(match plan {
+        Plan::Part(metric) => {
+            let found = whole(context, metric, grid, true)?;
+            checked(context, found)?
         }
-        Metric::Range(aggregation) => Val::Vector(windows::evaluate(context, aggregation, grid, is_answer)?),
-        Metric::Vector(aggregation) => {
-            if let Metric::Range(inner) = &*aggregation.inner
-                && aggregate::folds(aggregation.op)
-            {
-                // A sum needs no more of what it sums than its own groups have: Loki's samples are grouped before they are summed,
-                // so a label that the grouping leaves out is never parsed.
-                let is_grouped = aggregation.op == VectorOp::Sum && sums_up(inner.op) && inner.grouping.is_none();
-                return Ok(Val::Vector(windows::folded(context, aggregation, inner, is_grouped, grid)?));
+        Plan::Quotient(VectorAggregation { grouping, inner, .. }) => {
+            let found = folded(context, Fold::Quotient, grouping, inner, false, grid)?;
+            checked(context, Val::Vector(found))?
+        }
+        Plan::Number(value) => Val::Scalar(*value),
+        Plan::Vector(value) => constant(*value, grid),
+        Plan::All(plans) => {
+            let mut all = Vec::new();
+            for plan in plans {
+                all.extend(series_of(evaluate(context, plan, grid)?, "a part")?);
             }
-            let inner = match evaluate(context, &aggregation.inner, grid, is_answer && keeps_all(aggregation.op))? {
-                Val::Vector(series) => series,
-                Val::Scalar(_) => return Err(no_vector(aggregation.op.as_str())),
-            };
-            context.budget.check()?;
-            Val::Vector(aggregate::apply(aggregation, inner, grid.count))
+            Val::Vector(all)
         }
-        Metric::Binary(found) => {
-            let (lhs, rhs) = (side(context, &found.lhs, grid)?, side(context, &found.rhs, grid)?);
-            let operation = Operation { op: found.op, return_bool: found.return_bool, matching: &found.matching };
-            binary::apply(&operation, lhs, rhs, grid.count)?
+        Plan::Aggregation { op, k, grouping, inner } => {
+            let inner = series_of(evaluate(context, inner, grid)?, op.as_str())?;
+            Val::Vector(aggregate::apply(*op, *k, grouping, inner, grid.count))
         }
-        Metric::LabelReplace(replace) => {
-            let mut series = match evaluate(context, &replace.inner, grid, is_answer)? {
-                Val::Vector(series) => series,
-                Val::Scalar(_) => return Err(no_vector("label_replace")),
-            };
-            for one in &mut series {
-                let source = one.labels.value(&replace.src);
-                let Some(captures) = replace.regex.captures(source) else { continue };
-                let value = made_label::replaced(&captures, &replace.replacement, source)?;
-                context.kept.spend(value.len() as u64)?;
-                one.labels = one.labels.with(&replace.dst, &value);
-            }
-            Val::Vector(series)
+        Plan::Operation { op, return_bool, matching, lhs, rhs } => {
+            let (lhs, rhs) = (evaluate(context, lhs, grid)?, evaluate(context, rhs, grid)?);
+            operated((*op, *return_bool, matching), lhs, rhs, grid)?
+        }
+        Plan::Replaced { replace, inner } => {
+            let inner = evaluate(context, inner, grid)?;
+            replaced(context, replace, inner)?
         }
     })
 }
 
-/// A side of an operator; with parts each side is one at least.
-fn side(context: &mut Context<'_>, metric: &Metric, grid: Grid) -> Result<Val, QueryError> {
-    let found = evaluate(context, metric, grid, false)?;
-    if context.by_parts && !parts::has_parts(metric) {
-        check_part(context, &found)?;
+/// Each series of a part counts against the limit of an answer.
+fn checked(context: &Context<'_>, found: Val) -> Result<Val, QueryError> {
+    if let Val::Vector(series) = &found {
+        context.check_series(series.len(), true)?;
     }
     Ok(found)
 }
 
+/// A query as it is written; `is_answer` when each of its series is one of the part that it stands in.
+fn whole(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: bool) -> Result<Val, QueryError> {
+    context.budget.check()?;
+    Ok(match metric {
+        Metric::Literal(value) => Val::Scalar(*value),
+        Metric::VectorLiteral(value) => constant(*value, grid),
+        Metric::Range(aggregation) => Val::Vector(windows::evaluate(context, aggregation, grid, is_answer)?),
+        Metric::Vector(VectorAggregation { op, k, grouping, inner }) => match &**inner {
+            Metric::Range(_) if aggregate::folds(*op) => {
+                let is_sum = *op == VectorOp::Sum;
+                Val::Vector(folded(context, Fold::Op(*op), grouping, inner, is_sum, grid)?)
+            }
+            inner => {
+                let found = whole(context, inner, grid, is_answer && keeps_all(*op))?;
+                let series = series_of(found, op.as_str())?;
+                context.budget.check()?;
+                Val::Vector(aggregate::apply(*op, *k, grouping, series, grid.count))
+            }
+        },
+        Metric::Binary(found) => {
+            let (lhs, rhs) = (whole(context, &found.lhs, grid, false)?, whole(context, &found.rhs, grid, false)?);
+            operated((found.op, found.return_bool, &found.matching), lhs, rhs, grid)?
+        }
+        Metric::LabelReplace(replace) => {
+            let inner = whole(context, &replace.inner, grid, is_answer)?;
+            replaced(context, replace, inner)?
+        }
+    })
+}
+
+fn folded(
+    context: &mut Context<'_>,
+    fold: Fold,
+    grouping: &Grouping,
+    inner: &Metric,
+    is_sum: bool,
+    grid: Grid,
+) -> Result<Vec<Series>, QueryError> {
+    if let Metric::Range(range) = inner {
+        // A sum needs no more of what it sums than its own groups have: Loki's samples are grouped before they are summed, so a label that
+        // the grouping leaves out is never parsed.
+        let is_grouped = is_sum && sums_up(range.op) && range.grouping.is_none();
+        return windows::folded(context, fold, grouping, range, is_grouped, grid);
+    }
+    let mut folder = aggregate::Folder::new(fold, grouping, grid.count);
+    for one in &series_of(whole(context, inner, grid, false)?, "avg")? {
+        folder.add(one);
+    }
+    Ok(folder.finish())
+}
+
+fn constant(value: f64, grid: Grid) -> Val {
+    Val::Vector(vec![Series { labels: Labels::default(), values: vec![value; grid.count] }])
+}
+
+fn operated(
+    (op, return_bool, matching): (BinaryOp, bool, &Matching),
+    lhs: Val,
+    rhs: Val,
+    grid: Grid,
+) -> Result<Val, QueryError> {
+    binary::apply(&Operation { op, return_bool, matching }, lhs, rhs, grid.count)
+}
+
+fn replaced(context: &mut Context<'_>, replace: &LabelReplace, inner: Val) -> Result<Val, QueryError> {
+    let mut series = series_of(inner, "label_replace")?;
+    for one in &mut series {
+        let source = one.labels.value(&replace.src);
+        let Some(captures) = replace.regex.captures(source) else { continue };
+        let value = made_label::replaced(&captures, &replace.replacement, source)?;
+        context.kept.spend(value.len() as u64)?;
+        one.labels = one.labels.with(&replace.dst, &value);
+    }
+    Ok(Val::Vector(series))
+}
+
 /// Loki's grammar takes a number there, its evaluator does not.
-fn no_vector(function: &str) -> QueryError {
-    QueryError::Evaluation { reason: format!("{function} needs series, not a number; vector() makes one of it") }
+fn series_of(found: Val, function: &str) -> Result<Vec<Series>, QueryError> {
+    match found {
+        Val::Vector(series) => Ok(series),
+        Val::Scalar(_) => Err(QueryError::Evaluation {
+            reason: format!("{function} needs series, not a number; vector() makes one of it"),
+        }),
+    }
 }
 
 fn keeps_all(op: VectorOp) -> bool {

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{Labels, MatchOp, Matcher, NsRange};
 
-use super::aggregate::Folder;
-use super::ast::{Grouping, LogRange, RangeAggregation, RangeOp, VectorAggregation};
+use super::aggregate::{Fold, Folder};
+use super::ast::{Grouping, LogRange, RangeAggregation, RangeOp};
 use super::collect::{Collector, Part};
 use super::collected::{Collected, Found, Samples};
 use super::context::Context;
 use super::narrow;
-use super::parts;
 use super::sampler::Sampler;
 use super::scan::Scan;
 use super::twins::Twins;
@@ -51,15 +50,15 @@ pub(crate) fn evaluate(
 /// before they are summed.
 pub(crate) fn folded(
     context: &mut Context<'_>,
-    aggregation: &VectorAggregation,
+    fold: Fold,
+    grouping: &Grouping,
     inner: &RangeAggregation,
     is_grouped: bool,
     grid: Grid,
 ) -> Result<Vec<Series>, QueryError> {
-    let mut folder = Folder::new(aggregation, grid.count);
-    let outer = is_grouped.then_some(&aggregation.grouping);
-    let is_part = context.by_parts && parts::can_be_split(inner);
-    each_series(context, inner, outer, grid, is_part, &mut |series| folder.add(&series))?;
+    let mut folder = Folder::new(fold, grouping, grid.count);
+    let outer = is_grouped.then_some(grouping);
+    each_series(context, inner, outer, grid, false, &mut |series| folder.add(&series))?;
     Ok(folder.finish())
 }
 

@@ -1,5 +1,7 @@
 //! Durations, sizes and numbers, read and written as Go's `time`, Prometheus' `model`, `humanize` and `strconv` do.
 
+pub use super::go_float::float;
+
 const NANOSECOND: u64 = 1;
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -235,20 +237,6 @@ pub fn bytes_text(bytes: u64) -> String {
     let name = ["B", "kB", "MB", "GB", "TB", "PB", "EB"].get(power as usize).copied().unwrap_or("EB");
     let value = (bytes as f64 / 1000_f64.powf(power) * 10.0 + 0.5).floor() / 10.0;
     if value < 10.0 { format!("{value:.1}{name}") } else { format!("{value:.0}{name}") }
-}
-
-/// A number as `strconv.ParseFloat` reads it; hexadecimal floats are not read.
-///
-/// # Errors
-/// Go's own words.
-pub fn float(text: &str) -> Result<f64, String> {
-    let syntax = || format!("strconv.ParseFloat: parsing {}: invalid syntax", quote(text));
-    let value: f64 = text.parse().map_err(|_| syntax())?;
-    // Rust reads what is too large as infinite, Go refuses it.
-    if value.is_infinite() && text.bytes().any(|b| b.is_ascii_digit()) {
-        return Err(format!("strconv.ParseFloat: parsing {}: value out of range", quote(text)));
-    }
-    Ok(value)
 }
 
 /// A text in double quotes as `strconv.Quote` writes it.

@@ -137,7 +137,7 @@ mod tests {
         else {
             panic!("a metric query")
         };
-        let found = logql::instant_of(Some(&snapshot), &metric, day.end_ns, logql::Limited::Answer, &asked).unwrap();
+        let found = logql::instant_of(Some(&snapshot), &metric, day.end_ns, logql::By::Ruler, &asked).unwrap();
         let logql::Value::Vector(samples) = found.value else { panic!("a vector") };
         assert_eq!(samples.iter().map(|(_, value)| *value).collect::<Vec<_>>(), [1.0, 1.0]);
         named(&asked.damage.warnings());

@@ -87,16 +87,9 @@ impl Past<'_> {
     ) -> Result<(), String> {
         let Stretch { start_ms, end_ms, step_ms } = stretch;
         let ns = |ms: i64| ms.saturating_mul(NS_PER_MS);
-        let answer = logql::range(
-            self.logs,
-            metric,
-            ns(start_ms),
-            ns(end_ms),
-            ns(step_ms),
-            logql::Limited::Answer,
-            &self.span.budget,
-        )
-        .map_err(|error| error.to_string())?;
+        let answer =
+            logql::range(self.logs, metric, ns(start_ms), ns(end_ms), ns(step_ms), logql::By::Ruler, &self.span.budget)
+                .map_err(|error| error.to_string())?;
         whole(&self.span.budget)?;
         let logql::Value::Matrix(rows) = answer.value else { return Err("the expression gives no series".into()) };
         for (labels, points) in rows {

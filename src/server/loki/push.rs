@@ -9,7 +9,7 @@ use axum::Extension;
 use axum::extract::{Request, State as Shared};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use codec::loki_push::{Written, decode};
+use codec::loki_push::{Decoded, Written, decode};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{Kind, Rejected, TenantId};
 
@@ -23,6 +23,9 @@ use crate::{State, clock};
 
 /// Where it is taken, on the listener for queries and on that for OTLP/HTTP.
 pub(crate) const PATH: &str = "/loki/api/v1/push";
+
+/// Loki's words for a request without a stream.
+const NO_STREAMS: &str = "error at least one valid stream is required for ingestion";
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +129,10 @@ async fn take_in(
         count_bytes(Signal::Logs, plain.len());
         let now_ms = received_ns / model::time::NS_PER_MS;
         let accept = accepted(now_ms, store.options().logs_retention_ms, settings.future_max);
-        let (batch, rejected) = decode(&plain, written, &settings.logs, received_ns, accept)?;
+        let Decoded { batch, rejected, streams } = decode(&plain, written, &settings.logs, received_ns, accept)?;
+        if streams == 0 {
+            return Err(Fault::invalid(NO_STREAMS).with_status(StatusCode::UNPROCESSABLE_ENTITY));
+        }
         // A request of which nothing is stored makes no tenant.
         let tenant = if batch.records.is_empty() { None } else { Some(store.tenant(&id)?) };
         Ok::<_, Fault>(((tenant, batch, rejected), share))

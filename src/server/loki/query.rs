@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::State as Shared;
-use axum::response::Response;
-use http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
 use model::{NsRange, TenantId};
-use query::logql::{self, Expr, Limited};
+use query::logql::{self, By, Expr};
 
 use super::params::{Bounds, aligned, at, bounds, check_lines, direction, interval, limit, step};
 use super::result_json::{self, Cost};
@@ -46,7 +46,7 @@ pub(super) async fn instant(
                 ));
             };
             let view = View::of(&store, &tenant)?;
-            let found = logql::instant_of(view.snapshot(), &metric, at_ns, Limited::Parts, budget).map_err(fault)?;
+            let found = logql::instant_of(view.snapshot(), &metric, at_ns, By::Api, budget).map_err(fault)?;
             let warnings = budget.damage.warnings();
             let cost = Cost { stats: found.stats, took: begun.elapsed(), queued, entries: 0, warnings };
             Ok(result_json::metric(&found.value, at_ns.div_euclid(NS_PER_MS), &cost))
@@ -89,9 +89,8 @@ pub(super) async fn range(
                 }
                 Expr::Metric(metric) => {
                     let Bounds { start_ns, end_ns } = aligned(asked, step_ns);
-                    let found =
-                        logql::range(view.snapshot(), &metric, start_ns, end_ns, step_ns, Limited::Parts, budget)
-                            .map_err(fault)?;
+                    let found = logql::range(view.snapshot(), &metric, start_ns, end_ns, step_ns, By::Api, budget)
+                        .map_err(fault)?;
                     let cost = Cost {
                         stats: found.stats,
                         took: begun.elapsed(),
@@ -108,14 +107,17 @@ pub(super) async fn range(
     .await
 }
 
-/// A query laid out over lines.
+/// A query laid out over lines; what is none is refused in JSON, as by Loki.
 pub(super) async fn format_query(params: Params) -> Response {
     answer("loki_format", async {
-        let expr = parse(params.query())?;
-        let mut out = String::from("{\"status\":\"success\",\"data\":");
-        model::any::json_string(&expr.pretty(), &mut out);
+        let (status, name, key, text) = match logql::parse_form(params.query()) {
+            Ok(expr) => (StatusCode::OK, "success", "data", expr.pretty()),
+            Err(error) => (StatusCode::BAD_REQUEST, "invalid-query", "error", error.to_string()),
+        };
+        let mut out = format!("{{\"status\":\"{name}\",\"{key}\":");
+        model::any::json_string(&text, &mut out);
         out.push('}');
-        Ok(json(out))
+        Ok((status, json(out)).into_response())
     })
     .await
 }

@@ -1,31 +1,57 @@
 //! What a tree must fulfil beyond its grammar.
 
-use super::super::ast::{Expr, LogExpr, Metric, RangeAggregation, RangeOp, Stage};
+use super::super::ast::{Expr, LogExpr, Metric, Parser, RangeAggregation, RangeOp, Stage};
 use super::super::error::ParseError;
 use super::super::pipeline::{Extractor, Pipeline};
 
+/// All of it.
 pub(super) fn expr(expr: &Expr) -> Result<(), ParseError> {
+    form(expr)?;
+    match expr {
+        Expr::Log(log) => Pipeline::new(log).map(|_| ()),
+        Expr::Metric(metric) => each_range(metric, &mut |range| Extractor::new(range, None).map(|_| ())),
+    }
+}
+
+/// All but that its stages can be made.
+pub(super) fn form(expr: &Expr) -> Result<(), ParseError> {
     match expr {
         Expr::Log(log) => {
             self::log(log)?;
             if log.stages.iter().filter(|stage| matches!(stage, Stage::Distinct(_))).count() > 1 {
                 return Err(ParseError::whole("distinct may stand once in a query: name all its labels there"));
             }
-            Pipeline::new(log).map(|_| ())
+            parsers(log)
         }
-        Expr::Metric(metric) => self::metric(metric),
+        Expr::Metric(metric) => each_range(metric, &mut |range| {
+            self::range(range)?;
+            parsers(&range.range.log)
+        }),
     }
 }
 
-fn metric(metric: &Metric) -> Result<(), ParseError> {
+/// Loki makes these parsers while it parses.
+fn parsers(log: &LogExpr) -> Result<(), ParseError> {
+    let is_made = |stage: &&Stage| matches!(stage, Stage::Parser(Parser::Regexp(_) | Parser::Pattern(_)));
+    let stages: Vec<Stage> = log.stages.iter().filter(is_made).cloned().collect();
+    if stages.is_empty() {
+        return Ok(());
+    }
+    Pipeline::new(&LogExpr { matchers: Vec::new(), stages }).map(|_| ())
+}
+
+fn each_range(
+    metric: &Metric,
+    check: &mut dyn FnMut(&RangeAggregation) -> Result<(), ParseError>,
+) -> Result<(), ParseError> {
     match metric {
-        Metric::Range(range) => self::range(range),
-        Metric::Vector(vector) => self::metric(&vector.inner),
+        Metric::Range(range) => check(range),
+        Metric::Vector(vector) => each_range(&vector.inner, check),
         Metric::Binary(binary) => {
-            self::metric(&binary.lhs)?;
-            self::metric(&binary.rhs)
+            each_range(&binary.lhs, check)?;
+            each_range(&binary.rhs, check)
         }
-        Metric::LabelReplace(replace) => self::metric(&replace.inner),
+        Metric::LabelReplace(replace) => each_range(&replace.inner, check),
         Metric::Literal(_) | Metric::VectorLiteral(_) => Ok(()),
     }
 }
@@ -66,5 +92,5 @@ fn range(range: &RangeAggregation) -> Result<(), ParseError> {
             "distinct is for log queries; to count values, count series: count(sum by (a) (count_over_time({…}[5m])))",
         ));
     }
-    Extractor::new(range, None).map(|_| ())
+    Ok(())
 }

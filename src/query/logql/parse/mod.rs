@@ -33,6 +33,17 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     Ok(expr)
 }
 
+/// Parses a query to lay it out. As in Loki, what only fails once its stages are made passes: a template, a path, a line filter's pattern.
+///
+/// # Errors
+/// As of [`parse`], but for these.
+pub fn parse_form(text: &str) -> Result<Expr, ParseError> {
+    let mut parser = Parser::new(text)?;
+    let expr = parser.whole(|parser| parser.expr(0))?;
+    check::form(&expr)?;
+    Ok(expr)
+}
+
 /// Parses a query that gives entries, as a search box or a tail takes it.
 ///
 /// # Errors

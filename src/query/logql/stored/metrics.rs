@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::Labels;
 use store::Tenant;
 
-use super::super::{Expr, Limited, Points, Value, instant, parse, range};
+use super::super::{By, Expr, Points, Value, instant, parse, range};
 use super::reference::Kept;
 use super::{S, budget};
 
@@ -117,7 +117,7 @@ pub(super) fn check_metrics(tenant: &Tenant, all: &[&Kept], start_ns: i64, end_n
             }
             at_ns += step_ns;
         }
-        let answer = range(Some(&snapshot), &metric, start_ns, end_ns, step_ns, Limited::Answer, &budget()).unwrap();
+        let answer = range(Some(&snapshot), &metric, start_ns, end_ns, step_ns, By::Ruler, &budget()).unwrap();
         let Value::Matrix(found) = answer.value else { panic!("{query}") };
         let expected: Vec<(Labels, Points)> = expected.into_iter().collect();
         assert_eq!(found.len(), expected.len(), "{query}: {found:?}\n{expected:?}");

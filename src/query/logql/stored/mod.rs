@@ -1,5 +1,6 @@
 //! LogQL over a real store answers as a plain reference does over the records sent, wherever the records are.
 
+mod asked;
 mod lines;
 mod metrics;
 mod reference;
@@ -175,8 +176,7 @@ fn records_that_may_have_twins_are_held_only_while_they_may() {
     for threads in [1, 2] {
         let small = Budget { bytes_max: 320_000, threads, ..budget() };
         let end_ns = START_NS + ROUNDS * 60 * S;
-        let found =
-            instant_of(Some(&tenant.snapshot().unwrap()), &metric, end_ns, Limited::Answer, &small).unwrap().value;
+        let found = instant_of(Some(&tenant.snapshot().unwrap()), &metric, end_ns, By::Ruler, &small).unwrap().value;
         let Value::Vector(found) = found else { panic!("{found:?}") };
         assert_eq!(found[0].1, (ROUNDS * RECORDS * 19 / 10) as f64, "{threads} threads");
     }

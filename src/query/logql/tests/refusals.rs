@@ -1,6 +1,6 @@
 //! What is refused, and in which words.
 
-use super::super::parse;
+use super::super::{parse, parse_form};
 
 fn check(query: &str, message: &str) {
     match parse(query) {
@@ -375,4 +375,24 @@ fn what_was_expected() {
             }
         }
     }
+}
+
+#[test]
+fn what_fails_only_when_stages_are_made_can_be_laid_out() {
+    for (stage, is_form) in [
+        ("| line_format `{{`", true),
+        ("| label_format a=`{{.b`", true),
+        ("|~ `(`", true),
+        ("| json a=`b[`", true),
+        ("| a=ip(`x`)", true),
+        ("| regexp `(`", false),
+        ("| pattern `<a><b>`", false),
+        ("| a=~`(`", false),
+    ] {
+        for query in [format!("{{a=`b`}} {stage}"), format!("rate({{a=`b`}} {stage} [5m])")] {
+            assert!(parse(&query).is_err(), "{query}");
+            assert_eq!(parse_form(&query).is_ok(), is_form, "{query}");
+        }
+    }
+    assert!(parse_form("{a=~`.*`} | line_format `{{`").is_err());
 }

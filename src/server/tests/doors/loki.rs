@@ -390,3 +390,20 @@ async fn a_tail_tells_what_comes() {
     let expected = json!([{"stream": stream("error"), "values": [[loki.ns(100_000).to_string(), "late text error"]]}]);
     assert_eq!(found["streams"], expected);
 }
+
+#[tokio::test]
+async fn queries_are_laid_out_and_refused_in_json() {
+    let loki = Loki::new().await;
+    for (query, status, expected) in [
+        ("sum(rate({a=`b`}[5m]))by(c)", 200, json!({"status": "success", "data": r#"sum by (c)(rate({a="b"}[5m]))"#})),
+        ("{a=`b`}|line_format`{{`", 200, json!({"status": "success", "data": r#"{a="b"} | line_format "{{""#})),
+        (
+            "{a=`b`",
+            400,
+            json!({"status": "invalid-query", "error": "parse error at line 1, col 7: syntax error: unexpected $end, expecting } or ,"}),
+        ),
+    ] {
+        let reply = loki.house.get(&format!("/loki/api/v1/format_query?query={}", encoded(query)), &[]).await;
+        assert_eq!((reply.status, reply.json()), (status, expected), "{query}");
+    }
+}

@@ -124,12 +124,8 @@ async fn refusals_are_sentences_and_the_rest_is_stored() {
     assert_eq!(house.records(&[]).await.len(), 1);
     for (headers, body, status, expected) in [
         (vec![("content-type", PROTOBUF)], packed("{", &[(now, "x", &[])]), 400, "couldn't parse labels: 1:2"),
-        (
-            vec![("content-type", PROTOBUF)],
-            packed("{}", &[(now, "x", &[])]),
-            400,
-            "at least one label pair is required",
-        ),
+        (vec![("content-type", PROTOBUF)], vec![0], 422, "at least one valid stream is required"),
+        (vec![("content-type", JSON)], br#"{"streams":[]}"#.to_vec(), 422, "at least one valid stream is required"),
         (vec![("content-type", PROTOBUF)], b"{}".to_vec(), 400, "snappy"),
         (vec![("content-type", JSON)], b"{".to_vec(), 400, "EOF"),
         (vec![("content-type", JSON), ("content-encoding", "br")], b"{}".to_vec(), 415, "not supported"),
@@ -144,6 +140,15 @@ async fn refusals_are_sentences_and_the_rest_is_stored() {
     let reply = house.get("/loki/api/v1/push", &[]).await;
     assert_eq!((reply.status, reply.header("allow")), (405, "POST"));
     assert_eq!(house.records(&[]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_without_labels_is_of_an_unknown_service() {
+    let house = House::open(settings()).await;
+    let reply = house.push(&[("content-type", PROTOBUF)], packed("{}", &[(now_ns(), "x", &[])])).await;
+    assert_eq!(reply.status, 204, "{}", reply.text());
+    let reply = house.get("/loki/api/v1/series", &[]).await;
+    assert_eq!(reply.json()["data"], json!([{"service_name": "unknown_service"}]), "{}", reply.text());
 }
 
 #[tokio::test]

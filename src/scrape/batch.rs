@@ -201,7 +201,9 @@ impl<'a> Builder<'a> {
     fn exemplar(&mut self, series: u32, exemplar: &LineExemplar, sample_ms: i64, rules: &Rules<'_>) {
         let labels = Labels::from_pairs(exemplar.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let exemplar_ms = exemplar.at_ms.filter(|_| rules.honor_timestamps).unwrap_or(sample_ms);
-        let refused = outside(rules.accept, exemplar_ms).or_else(|| check_limits(rules.metrics, &labels, false).err());
+        let refused = outside(rules.accept, exemplar_ms)
+            .or_else(|| twice(&exemplar.labels))
+            .or_else(|| check_limits(rules.metrics, &labels, false).err());
         match refused {
             Some((reason, message)) => self.rejected.add(reason, 1, || format!("an exemplar: {message}")),
             None => {
@@ -267,6 +269,14 @@ impl<'a> Builder<'a> {
 fn span(first: u32, start_ms: Option<i64>, at_ms: i64) -> Option<Span> {
     let start_ms = start_ms.filter(|start_ms| *start_ms < at_ms)?;
     Some(Span { first, end: first + 1, start_ms: Some(start_ms), counts: Counting::Cumulative })
+}
+
+/// Why an exemplar is refused that has a label twice: no object could tell both.
+fn twice(labels: &[(String, String)]) -> Option<(Reason, String)> {
+    let mut names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    let pair = names.windows(2).find(|pair| pair[0] == pair[1])?;
+    Some((Reason::BadName, format!("label {:?} stands twice", pair[0])))
 }
 
 /// Whether relabelling drops a sample.

@@ -30,6 +30,7 @@ struct World {
     sample_limit: usize,
     label_limit: usize,
     at_ms: i64,
+    format: Format,
 }
 
 #[derive(Default)]
@@ -69,10 +70,11 @@ impl World {
             sample_limit: 0,
             label_limit: 0,
             at_ms: AT,
+            format: Format::Text,
         }
     }
 
-    /// Scrapes `body` and stores what comes of it: samples in order, then refusals, then the failure.
+    /// Scrapes `body` and stores what comes of it: samples in order, then exemplars, refusals, and the failure.
     fn scrape(&mut self, body: &str) -> (Vec<String>, Counts) {
         self.at_ms += 1_000;
         let owner = Owner { labels: &self.target, honor_labels: self.honor_labels, relabel: &self.relabel };
@@ -88,7 +90,7 @@ impl World {
         };
         let mut builder = Builder::new(&self.known);
         self.cache.begin();
-        let read = builder.answer(body.as_bytes(), Format::Text, self.at_ms, &rules, &mut self.cache);
+        let read = builder.answer(body.as_bytes(), self.format, self.at_ms, &rules, &mut self.cache);
         if read.is_err() {
             builder.clear();
         }
@@ -102,7 +104,11 @@ impl World {
             let value = if is_stale(sample.value) { "stale".into() } else { sample.value.to_string() };
             format!("{} {value}@{}", labels[*series as usize], sample.at_ms - self.at_ms)
         });
-        let told = told.chain(refused).chain(read.as_ref().err().cloned()).collect();
+        let exemplars = batch
+            .exemplars
+            .iter()
+            .map(|(series, exemplar)| format!("{} # {} {}", labels[*series as usize], exemplar.labels, exemplar.value));
+        let told = told.chain(exemplars).chain(refused).chain(read.as_ref().err().cloned()).collect();
         self.learn(&batch);
         self.cache.commit(read.is_err());
         (told, counts)
@@ -213,6 +219,20 @@ fn honoured_labels_win() {
     world.check(
         "a{b=\"1\",b=\"2\"} 1\n",
         &[r#"a{exported_job="own",job="j"} stale@0"#, r#"label "b" stands twice in one sample"#],
+    );
+}
+
+#[test]
+fn an_exemplar_with_a_label_twice_is_refused_and_its_sample_kept() {
+    let mut world = World { format: Format::OpenMetrics, ..World::new() };
+    world.check(
+        "a_total 1 # {id=\"x\",of=\"x\"} 3\nb_total 2 # {id=\"x\",of=\"y\",id=\"x\"} 4\n# EOF\n",
+        &[
+            r#"a_total{job="j"} 1@0"#,
+            r#"b_total{job="j"} 2@0"#,
+            r#"a_total{job="j"} # {id="x",of="x"} 3"#,
+            r#"1 bad_name: an exemplar: label "id" stands twice"#,
+        ],
     );
 }
 

@@ -69,27 +69,39 @@ impl<'a> Engine<'a> {
     pub(crate) fn eval(&mut self, node: &Node, grid: Grid) -> Result<Val, QueryError> {
         self.meter.check()?;
         if node.fixed && grid.count > 1 {
-            let before = self.tally.counted();
-            let once = self.eval(node, grid.first())?;
-            self.tally.spread(self.tally.counted() - before, grid);
+            let (once, seen) = self.tallied(Tally::default(), |engine| engine.eval(node, grid.first()))?;
+            (0..grid.count).for_each(|step| self.tally.add(step, seen.total));
             return self.repeat(once, grid.count);
         }
-        let Some(key) = self.shared.key(node).filter(|_| !self.tally.by_step()) else {
+        let Some(key) = self.shared.key(node) else {
             return self.explained(node, grid, |engine| engine.eval_at(node, grid));
         };
-        if let Some((columns, samples)) = self.shared.take(&key, grid, &self.meter)? {
-            self.tally.add(0, samples);
+        if let Some(columns) = self.shared.take(&key, grid, &mut self.tally, &self.meter)? {
             return self.explained(node, grid, |_| Ok(Val::Vector(columns)));
         }
-        let (before, notes_before) = (self.tally.counted(), self.notes.count());
-        let value = self.explained(node, grid, |engine| engine.eval_at(node, grid))?;
+        let notes_before = self.notes.count();
+        let (value, seen) = self
+            .tallied(self.tally.fork(), |engine| engine.explained(node, grid, |engine| engine.eval_at(node, grid)))?;
+        self.tally.join(&seen);
         // What was noted has a position, which differs from place to place.
         if let Val::Vector(columns) = &value
             && self.notes.count() == notes_before
         {
-            self.shared.keep(&key, grid, columns, self.tally.counted() - before, &self.meter);
+            self.shared.keep(&key, grid, columns, seen, &self.meter);
         }
         Ok(value)
+    }
+
+    /// Does work whose samples are counted apart, and tells them.
+    pub(crate) fn tallied<T>(
+        &mut self,
+        apart: Tally,
+        work: impl FnOnce(&mut Self) -> Result<T, QueryError>,
+    ) -> Result<(T, Tally), QueryError> {
+        let own = std::mem::replace(&mut self.tally, apart);
+        let done = work(self);
+        let seen = std::mem::replace(&mut self.tally, own);
+        Ok((done?, seen))
     }
 
     /// Does the work of a node, and notes what it cost if somebody asked.

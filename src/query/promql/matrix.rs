@@ -24,7 +24,7 @@ impl Engine<'_> {
             _ => Edges::Plain,
         };
         let mut rows = Vec::new();
-        // Nothing looks at its values, so it is the samples inside that count.
+        // Nothing looks at its values, so it is only the samples inside that count.
         let is_subquery = matches!(node.bare().kind, Kind::Subquery(_));
         let make = |worker: &mut Worker<'_, '_>, looks: &Looks, found: Found<'_>| {
             let mut row = Samples::default();
@@ -56,9 +56,6 @@ impl Engine<'_> {
             rows.push(row);
             meter.room_for(kept)
         })?;
-        if is_subquery {
-            self.tally.add(0, self.tally.inside());
-        }
         Ok(rows)
     }
 }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::ast::{Kind, Node};
+use super::looks::Looks;
 use super::meter::{Meter, Used};
 use super::value::Grid;
 
@@ -23,7 +24,8 @@ pub struct Detail {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
     /// Samples that the selectors saw, over all steps: a window counts each of its samples at every step, a native histogram
-    /// counts by its size (Prometheus' `totalQueryableSamples`).
+    /// counts by its size. Of a subquery both count, the values that were looked at and what was seen to make them
+    /// (Prometheus' `totalQueryableSamples`).
     pub samples_queryable: u64,
     /// Most samples in memory at once, read ones and values of steps, 16 bytes each.
     pub samples_peak: u64,
@@ -61,31 +63,25 @@ pub struct Explain {
     pub children: Vec<Explain>,
 }
 
-/// Samples seen, by step of the query.
+/// Samples seen, by step of the grid that the node runs on: the query's, or that of a subquery.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) total: u64,
     per_step: Option<Vec<u64>>,
-    /// Subqueries around the node: inside them nothing counts, their values do, when they are looked at.
-    subqueries: u32,
-    /// What was seen inside a subquery that is inside no other one.
-    inside: u64,
 }
 
 impl Tally {
     pub(crate) fn new(per_step: bool, steps: usize) -> Tally {
-        Tally { per_step: per_step.then(|| vec![0; steps]), ..Tally::default() }
+        Tally { total: 0, per_step: per_step.then(|| vec![0; steps]) }
     }
 
     /// An empty one of the same kind.
     pub(crate) fn fork(&self) -> Tally {
-        let per_step = self.per_step.as_ref().map(|per_step| vec![0; per_step.len()]);
-        Tally { per_step, subqueries: self.subqueries, ..Tally::default() }
+        Tally { total: 0, per_step: self.per_step.as_ref().map(|per_step| vec![0; per_step.len()]) }
     }
 
     pub(crate) fn join(&mut self, other: &Tally) {
         self.total += other.total;
-        self.inside += other.inside;
         for (own, other) in self.per_step.iter_mut().flatten().zip(other.per_step.iter().flatten()) {
             *own += other;
         }
@@ -93,48 +89,35 @@ impl Tally {
 
     /// Whether it wants to hear of each step, and not of all together.
     pub(crate) fn by_step(&self) -> bool {
-        self.per_step.is_some() && self.subqueries == 0
+        self.per_step.is_some()
     }
 
     pub(crate) fn add(&mut self, step: usize, samples: u64) {
-        match self.subqueries {
-            0 => {}
-            1 => {
-                self.inside += samples;
-                return;
-            }
-            _ => return,
-        }
         self.total += samples;
         if let Some(slot) = self.per_step.as_mut().and_then(|per_step| per_step.get_mut(step)) {
             *slot += samples;
         }
     }
 
-    /// What one evaluation saw counts at every further step too.
-    pub(crate) fn spread(&mut self, samples: u64, grid: Grid) {
-        (1..grid.count).for_each(|step| self.add(step, samples));
-    }
-
-    pub(crate) fn enter_subquery(&mut self) {
-        self.subqueries += 1;
-        if self.subqueries == 1 {
-            self.inside = 0;
+    /// What the steps of a subquery saw, which ran on `inner`: as a function of a range counts its window at each step, each of
+    /// them counts at every step whose window it lies in.
+    pub(crate) fn add_subquery(&mut self, within: &Tally, inner: Grid, looks: &Looks) {
+        let Some(per_step) = within.per_step.as_ref().filter(|_| looks.grid.count > 1) else {
+            self.add(0, within.total);
+            return;
+        };
+        let (mut from, mut to, mut samples) = (0, 0, 0);
+        for step in 0..looks.grid.count {
+            while to < inner.count && inner.at(to) <= looks.end_ms(step) {
+                samples += per_step[to];
+                to += 1;
+            }
+            while from < to && inner.at(from) <= looks.start_ms(step) {
+                samples -= per_step[from];
+                from += 1;
+            }
+            self.add(step, samples);
         }
-    }
-
-    pub(crate) fn leave_subquery(&mut self) {
-        self.subqueries -= 1;
-    }
-
-    /// What the last subquery saw that was inside no other one.
-    pub(crate) fn inside(&self) -> u64 {
-        self.inside
-    }
-
-    /// What has counted so far, where the node is.
-    pub(crate) fn counted(&self) -> u64 {
-        if self.subqueries == 0 { self.total } else { self.inside }
     }
 
     pub(crate) fn by_time(&self, grid: Grid) -> Vec<(i64, u64)> {

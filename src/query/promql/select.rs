@@ -16,6 +16,7 @@ use super::looks::Looks;
 use super::meter::{Meter, Reading};
 use super::notes::Notes;
 use super::parallel;
+use super::report::Tally;
 use super::value::{Column, Grid, Point, Val, bytes_of_histogram, is_absent};
 use super::worker::{Compute, Found, Pick, Worker, without_markers};
 use crate::QueryError;
@@ -289,11 +290,10 @@ impl<'a> Engine<'a> {
         }
         // Before anything is read: a year by the millisecond is refused here.
         self.meter.room_for((count as u64).saturating_mul(8))?;
-        // Its own samples do not count: its values do, when they are looked at.
-        self.tally.enter_subquery();
-        let columns = self.vector(&subquery.expr, inner);
-        self.tally.leave_subquery();
-        Ok((looks, columns?, inner))
+        let apart = Tally::new(grid.count > 1, count);
+        let (columns, seen) = self.tallied(apart, |engine| engine.vector(&subquery.expr, inner))?;
+        self.tally.add_subquery(&seen, inner, &looks);
+        Ok((looks, columns, inner))
     }
 
     /// One value a window: `compute(notes, labels, step, window)`.

@@ -6,6 +6,7 @@ use super::ast::{Kind, Node};
 use super::format;
 use super::functions::special;
 use super::meter::Meter;
+use super::report::Tally;
 use super::value::{Column, Grid};
 use crate::QueryError;
 
@@ -23,7 +24,7 @@ struct Place {
 struct Kept {
     grid: Grid,
     columns: Vec<Column>,
-    samples: u64,
+    seen: Tally,
 }
 
 impl Shared {
@@ -54,29 +55,32 @@ impl Shared {
         Some(format::node(node)).filter(|text| self.0.contains_key(text))
     }
 
-    /// The value of an earlier place over the same steps, and how many samples it saw. The last place takes it.
+    /// The value of an earlier place over the same steps, whose samples count again. The last place takes it.
     pub(crate) fn take(
         &mut self,
         key: &str,
         grid: Grid,
+        tally: &mut Tally,
         meter: &Meter<'_>,
-    ) -> Result<Option<(Vec<Column>, u64)>, QueryError> {
+    ) -> Result<Option<Vec<Column>>, QueryError> {
         let Some(place) = self.0.get_mut(key) else { return Ok(None) };
         place.left = place.left.saturating_sub(1);
-        let Some(kept) = place.kept.as_ref().filter(|kept| kept.grid == grid) else { return Ok(None) };
-        let samples = kept.samples;
+        // What was seen is not known by step from a place where nobody asked.
+        let fits = |kept: &&Kept| kept.grid == grid && (kept.seen.by_step() || !tally.by_step());
+        let Some(kept) = place.kept.as_ref().filter(fits) else { return Ok(None) };
+        tally.join(&kept.seen);
         if place.left == 0 {
-            return Ok(place.kept.take().map(|kept| (kept.columns, samples)));
+            return Ok(place.kept.take().map(|kept| kept.columns));
         }
-        Ok(Some((copy(&kept.columns, meter)?, samples)))
+        Ok(Some(copy(&kept.columns, meter)?))
     }
 
     /// Keeps a value for the places that are left, if memory allows.
-    pub(crate) fn keep(&mut self, key: &str, grid: Grid, columns: &[Column], samples: u64, meter: &Meter<'_>) {
+    pub(crate) fn keep(&mut self, key: &str, grid: Grid, columns: &[Column], seen: Tally, meter: &Meter<'_>) {
         if let Some(place) = self.0.get_mut(key).filter(|place| place.left > 0)
             && let Ok(columns) = copy(columns, meter)
         {
-            place.kept = Some(Kept { grid, columns, samples });
+            place.kept = Some(Kept { grid, columns, seen });
         }
     }
 }

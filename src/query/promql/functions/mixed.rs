@@ -21,7 +21,8 @@ pub(crate) struct Either {
 
 pub(crate) type OfHistograms = fn(&Window<'_>, &mut Said) -> Result<Option<Histogram>, Mixed>;
 
-/// What a function has to say of the histograms it saw.
+/// What a function has to say of the histograms it saw; also if it finds that they have no value together, so what Prometheus
+/// then keeps to itself is to be taken back.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Said {
     pub(crate) not_a_counter: bool,
@@ -62,10 +63,7 @@ pub(crate) fn of_histograms(
 ) -> Option<Point> {
     let name = labels.metric_name();
     let mut said = Said::default();
-    let Ok(histogram) = compute(&mut said) else {
-        notes.warn(arg, &native_mix(name));
-        return None;
-    };
+    let computed = compute(&mut said);
     for (said, kind) in [(said.not_a_counter, "counter"), (said.not_a_gauge, "gauge")] {
         if said {
             notes.warn(arg, &format!("this native histogram metric is not a {kind}: {name:?}"));
@@ -79,6 +77,10 @@ pub(crate) fn of_histograms(
     if said.collision {
         notes.warn(arg, "conflicting counter resets during histogram aggregation");
     }
+    let Ok(histogram) = computed else {
+        notes.warn(arg, &native_mix(name));
+        return None;
+    };
     histogram.map(|histogram| Point::Histogram(Arc::new(histogram)))
 }
 
@@ -219,11 +221,7 @@ fn extrapolated(
 ) -> Result<Option<Histogram>, Mixed> {
     let [(first_ms, first), between @ .., (last_ms, last)] = window.histograms else { return Ok(None) };
     let second = between.first().map_or(last, |(_, second)| second);
-    if is_counter {
-        said.not_a_counter = window.histograms.iter().any(|(_, histogram)| is_gauge(histogram));
-    } else {
-        said.not_a_gauge = !is_gauge(first) || !is_gauge(last);
-    }
+    said.not_a_counter = is_counter && (is_gauge(first) || is_gauge(last));
     // Before a reset only the count is looked at, so the shape need not fit.
     let nothing;
     let start: &Histogram = if is_counter && native::is_reset(first, second) {
@@ -241,8 +239,10 @@ fn extrapolated(
     }
     for (_, histogram) in between.iter().filter(|_| is_counter) {
         if is_custom(histogram.schema) != custom {
+            *said = Said::default();
             return Err(Mixed);
         }
+        said.not_a_counter |= is_gauge(histogram);
         schema = schema.min(histogram.schema);
     }
     let mut change = Sum::of(last);
@@ -256,6 +256,8 @@ fn extrapolated(
             }
             before = histogram;
         }
+    } else {
+        said.not_a_gauge = !is_gauge(first) || !is_gauge(last);
     }
     let growth = change.total();
     let from_zero = (is_counter && growth.count > 0.0 && first.count >= 0.0).then(|| first.count / growth.count);

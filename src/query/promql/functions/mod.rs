@@ -7,6 +7,7 @@ pub(crate) mod date;
 pub(crate) mod edges;
 pub(crate) mod histogram;
 pub(crate) mod info;
+pub(crate) mod integral;
 pub(crate) mod labels;
 pub(crate) mod math;
 pub(crate) mod mixed;
@@ -158,6 +159,7 @@ static FUNCTIONS: &[Function] = &[
     f("idelta", &[M], Arity::Exact, V, Call::Either(IDELTA)),
     either("increase", window::increase, mixed::increase),
     special("info", &[V, V], Arity::Optional(1), V, Special::Info),
+    special("integral", &[M, S], Arity::Optional(1), V, Special::Integral),
     f("irate", &[M], Arity::Exact, V, Call::Either(IRATE)),
     special("label_join", &[V, T, T, T], Arity::Unlimited, V, Special::LabelJoin),
     special("label_replace", &[V, T, T, T, T], Arity::Exact, V, Special::LabelReplace),
@@ -191,6 +193,7 @@ static FUNCTIONS: &[Function] = &[
     special("sort_desc", &[V], Arity::Exact, V, Special::SortDesc),
     math("sqrt", f64::sqrt),
     special("start", &[], Arity::Exact, S, Special::Start),
+    special("start_timestamp", &[V], Arity::Exact, V, Special::StartTimestamp),
     over("stddev_over_time", window::stddev),
     over("stdvar_over_time", window::stdvar),
     special("step", &[], Arity::Exact, S, Special::Step),

@@ -7,8 +7,8 @@ use model::Labels;
 
 use super::window::Window;
 use super::{
-    Call, Function, absent, columnar, date, edges, histogram, info, labels, math, mixed, order, quantiles, regression,
-    rolled,
+    Call, Function, absent, columnar, date, edges, histogram, info, integral, labels, math, mixed, order, quantiles,
+    regression, rolled,
 };
 use crate::QueryError;
 use crate::promql::ast::{Edges, Kind, Node};
@@ -32,6 +32,7 @@ pub(crate) enum Special {
     HistogramQuantile,
     HistogramQuantiles,
     Info,
+    Integral,
     LabelJoin,
     LabelReplace,
     MaxOf,
@@ -48,6 +49,7 @@ pub(crate) enum Special {
     SortByLabelDesc,
     SortDesc,
     Start,
+    StartTimestamp,
     Step,
     Time,
     Timestamp,
@@ -158,18 +160,18 @@ fn is_counter_name(name: &str) -> bool {
 }
 
 /// The steps at which any window was looked at, on whatever thread.
-struct Asked(Vec<AtomicBool>);
+pub(crate) struct Asked(Vec<AtomicBool>);
 
 impl Asked {
-    fn new(grid: Grid) -> Asked {
+    pub(crate) fn new(grid: Grid) -> Asked {
         Asked((0..grid.count).map(|_| AtomicBool::new(false)).collect())
     }
 
-    fn at(&self, step: usize) {
+    pub(crate) fn at(&self, step: usize) {
         self.0[step].store(true, Ordering::Relaxed);
     }
 
-    fn steps(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn steps(&self) -> impl Iterator<Item = usize> {
         self.0.iter().enumerate().filter(|(_, asked)| asked.load(Ordering::Relaxed)).map(|(step, _)| step)
     }
 }
@@ -185,15 +187,16 @@ fn at_the_edges(function: &Function, args: &[Node]) -> Result<Option<(edges::Edg
     }
 }
 
-/// Over the floats of each window; that there were histograms among them is noted.
+/// Over the floats of each window; that there were histograms among them is noted at the call's first argument, as in Prometheus,
+/// whichever it is.
 fn floats(
     engine: &mut Engine<'_>,
-    arg: &Node,
+    (arg, first): (&Node, &Node),
     grid: Grid,
     compute: impl Fn(usize, &Window<'_>) -> Option<f64> + Sync,
 ) -> Result<Vec<Column>, QueryError> {
     engine.points(arg, grid, false, |notes, labels, step, window| {
-        mixed::note_ignored(notes, arg, labels, window);
+        mixed::note_ignored(notes, first, labels, window);
         if window.values.is_empty() { None } else { compute(step, window).map(Point::Float) }
     })
 }
@@ -244,6 +247,7 @@ fn special_call(
             vec![Column { labels: Labels::default(), drop_name: false, steps }]
         }
         Special::Timestamp => timestamp(engine, &args[0], grid)?,
+        Special::StartTimestamp => start_timestamp(engine, &args[0], grid)?,
         Special::Clamp | Special::ClampMin | Special::ClampMax => clamp(engine, special, args, grid)?,
         Special::Round => {
             let nearest = args.get(1).map(|arg| engine.scalars(arg, grid)).transpose()?;
@@ -254,12 +258,12 @@ fn special_call(
         }
         Special::PredictLinear => {
             let ahead = engine.scalars(&args[1], grid)?;
-            floats(engine, &args[0], grid, |step, window| regression::predict(window, ahead[step]))?
+            floats(engine, (&args[0], &args[0]), grid, |step, window| regression::predict(window, ahead[step]))?
         }
         Special::QuantileOverTime => {
             let q = engine.scalars(&args[0], grid)?;
             let asked = Asked::new(grid);
-            let columns = floats(engine, &args[1], grid, |step, window| {
+            let columns = floats(engine, (&args[1], &args[0]), grid, |step, window| {
                 asked.at(step);
                 Some(math::quantile(q[step], &mut window.values.to_vec()))
             })?;
@@ -292,6 +296,7 @@ fn special_call(
         Special::HistogramQuantiles => histogram::quantiles(engine, args, grid)?,
         Special::HistogramFraction => histogram::fraction(engine, args, grid)?,
         Special::Info => info::eval(engine, args, grid)?,
+        Special::Integral => integral::eval(engine, args, grid)?,
         Special::LabelReplace => labels::replace(engine, args, grid)?,
         Special::LabelJoin => labels::join(engine, args, grid)?,
         Special::Sort => order::by_value(engine, node, &args[0], grid, false)?,
@@ -338,6 +343,13 @@ fn timestamp(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Result<Vec<Colu
         column.change_histograms(|step, _| Some(Point::Float(grid.at(step) as f64 / 1e3)));
     }
     Ok(columns)
+}
+
+/// Empty, as in a Prometheus that keeps no start times with its samples, which is its default: here the start of a counter is a
+/// sample of zero, and samples have no start of their own. The argument is evaluated for what there is to say of it.
+fn start_timestamp(engine: &mut Engine<'_>, arg: &Node, grid: Grid) -> Result<Vec<Column>, QueryError> {
+    engine.vector(arg, grid)?;
+    Ok(Vec::new())
 }
 
 fn clamp(engine: &mut Engine<'_>, special: Special, args: &[Node], grid: Grid) -> Result<Vec<Column>, QueryError> {

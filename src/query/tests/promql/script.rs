@@ -30,6 +30,8 @@ struct Expected {
     info: Option<bool>,
     /// Texts that the error, a warning or an info must contain.
     messages: Vec<String>,
+    /// Whether they name every warning, and every info: so it is where they name any.
+    all_named: [bool; 2],
     string: Option<String>,
     range_vector: Option<(i64, i64)>,
     rows: Vec<String>,
@@ -163,6 +165,11 @@ fn expected(line: &str, block: &[&str]) -> Result<Expected, String> {
         }
         if !message.is_empty() {
             expected.messages.push(message.trim().into());
+            match what.trim() {
+                "warn" => expected.all_named[0] = true,
+                "info" => expected.all_named[1] = true,
+                _ => {}
+            }
         }
     }
     Ok(expected)
@@ -206,7 +213,15 @@ fn evaluate(memory: &Memory, line: &str, block: &[&str]) -> Result<(), String> {
         Err(error) if expected.fail => return said(&[error.to_string()], &expected.messages),
         Err(error) => return Err(format!("error: {error}")),
     };
-    for (wanted, got, kind) in [(expected.warn, &answer.warnings, "warning"), (expected.info, &answer.infos, "info")] {
+    let [warnings_named, infos_named] = expected.all_named;
+    for (wanted, all_named, got, kind) in [
+        (expected.warn, warnings_named, &answer.warnings, "warning"),
+        (expected.info, infos_named, &answer.infos, "info"),
+    ] {
+        let is_named = |text: &&String| expected.messages.iter().any(|message| text.contains(message.as_str()));
+        if let Some(other) = got.iter().find(|text| all_named && !is_named(text)) {
+            return Err(format!("unexpected {kind}: {other:?}"));
+        }
         match wanted {
             Some(true) if got.is_empty() => return Err(format!("expected a {kind}")),
             Some(false) if !got.is_empty() => return Err(format!("unexpected {kind}: {got:?}")),

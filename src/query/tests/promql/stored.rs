@@ -164,7 +164,10 @@ fn samples_are_counted_as_prometheus_counts_them() {
         ("requests_total{i=\"2\"}", 1),
         ("requests_total{i=~\"2|4\"}", 2),
         ("sum(rate(requests_total{i=\"2\"}[5m]))", 20),
-        ("sum_over_time(requests_total{i=\"2\"}[5m:30s])", 10),
+        // Ten values, and the sample that each was made of.
+        ("sum_over_time(requests_total{i=\"2\"}[5m:30s])", 20),
+        ("sum_over_time(rate(requests_total{i=\"2\"}[5m])[5m:30s])", 210),
+        ("sum_over_time(sum_over_time(requests_total{i=\"2\"}[5m:30s])[2m:30s])", 84),
         // Nothing looks at the values of this one.
         ("rate(requests_total{i=\"2\"}[5m])[5m:30s]", 200),
         ("requests_total{i=\"2\"} + requests_total{i=\"2\"}", 2),
@@ -173,6 +176,32 @@ fn samples_are_counted_as_prometheus_counts_them() {
         let answer =
             promql::instant(&stored.snapshot, &promql::parse(text).unwrap(), at_ms, &options(2, 1 << 20)).unwrap();
         assert_eq!(answer.stats.samples_queryable, queryable, "{text}");
+    }
+    // A step counts what it would count alone.
+    let detail = Detail { explain: false, per_step: true };
+    let detailed = Options { detail, ..options(2, 256 << 20) };
+    for text in [
+        "rate(requests_total{i=\"2\"}[5m])",
+        "sum_over_time(requests_total{i=\"2\"}[5m:30s])",
+        "sum_over_time(requests_total{i=\"2\"}[40s:7s] offset -11s)",
+        "max_over_time(sum_over_time(requests_total{i=\"2\"}[90s:20s])[2m:30s]) + 1",
+        "sum_over_time((requests_total{i=\"2\"} @ end() + requests_total{i=\"2\"})[3m:1m])",
+        "max_over_time(rate(requests_total{i=\"2\"}[5m])[4m:1m] @ end())",
+        "sum_over_time(sum(requests_total)[3m:1m]) / sum_over_time(sum(requests_total)[3m:1m])",
+        "sum_over_time((sum(requests_total) / (1 + sum(requests_total)))[3m:1m])",
+    ] {
+        // The range's own words mean another time at each step alone.
+        let end_s = (START_MS + (POINTS - 1) * STEP_MS) / 1000;
+        let text = text.replace("end()", &end_s.to_string());
+        for step_ms in [90_000, 420_000] {
+            let steps = range(&stored, &text, step_ms, &detailed).unwrap().stats;
+            let expr = promql::parse(&text).unwrap();
+            let alone = |at_ms| promql::instant(&stored.snapshot, &expr, at_ms, &detailed).unwrap().stats;
+            let expected: Vec<(i64, u64)> =
+                steps.per_step.iter().map(|(at_ms, _)| (*at_ms, alone(*at_ms).samples_queryable)).collect();
+            assert_eq!(steps.per_step, expected, "{text} by {step_ms} ms");
+            assert_eq!(steps.samples_queryable, expected.iter().map(|(_, samples)| samples).sum::<u64>(), "{text}");
+        }
     }
     // What is the same at every step counts at every step.
     let fixed = format!("requests_total{{i=\"2\"}} @ {}", at_ms / 1000);

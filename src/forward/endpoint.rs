@@ -168,13 +168,19 @@ impl Endpoint {
                         tracing::warn!(alertmanager = self.url, "alerts wait: {reason}");
                     }
                     is_failing = true;
-                    self.queue.put_back(batch);
+                    self.put_back(batch);
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(WAIT_MAX);
                 }
             }
             QUEUED.set(&[&self.url], self.queue.len() as f64);
         }
+    }
+
+    /// Has alerts wait that did not reach it.
+    fn put_back(&self, batch: Vec<Arc<Alert>>) {
+        self.queue.put_back(batch);
+        QUEUED.set(&[&self.url], self.queue.len() as f64);
     }
 
     async fn post(&self, body: String) -> Result<(), Failure> {
@@ -219,4 +225,35 @@ fn body(alerts: &[Arc<Alert>]) -> String {
 
 fn map<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
     Value::Object(pairs.map(|(name, value)| (name.to_owned(), value.into())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_again_is_counted_at_once() {
+        let entry = toml::from_str("targets = ['queued.example:1']").expect("an entry");
+        let endpoint = Endpoint::of(&entry).expect("an endpoint").remove(0);
+        let alert = |host: &str| {
+            Arc::new(Alert {
+                labels: Labels::from_pairs([("host", host)]),
+                annotations: Vec::new(),
+                starts_ms: 0,
+                ends_ms: 0,
+                generator_url: String::new(),
+            })
+        };
+        let length = || {
+            let all = model::meter::gather().into_iter().filter(|family| family.name.ends_with("_queue_length"));
+            let mut rows = all.flat_map(|family| family.series);
+            rows.find(|(_, labels, _)| labels[0].1.contains("queued.example")).map(|(.., value)| value)
+        };
+        endpoint.push(&[alert("a"), alert("b")]);
+        let sent = endpoint.queue.take(BATCH_MAX);
+        endpoint.push(&[alert("b"), alert("c")]);
+        assert_eq!(length(), Some(2.0));
+        endpoint.put_back(sent);
+        assert_eq!(length(), Some(3.0), "b has newer word");
+    }
 }

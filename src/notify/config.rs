@@ -27,7 +27,7 @@ mod warnings;
 mod webhook;
 
 pub(crate) use email::{EmailConfig, Encryption, mailbox, mailboxes};
-pub(crate) use extensions::{DeadMan, OfFile, Step};
+pub(crate) use extensions::{BACK_WITHIN_MS, DeadMan, OfFile, Step};
 pub(crate) use http::{Authorization, HttpConfig, Proxy, Way};
 pub(crate) use inhibit::InhibitRule;
 pub(crate) use intervals::Interval;

@@ -98,6 +98,7 @@ impl Engine {
         let recent = alerts.transitions(i64::MAX, TRANSITIONS_MAX)?;
         let since_ms = now_ms - FLAP_WINDOW_MS;
         let recent: Vec<_> = recent.into_iter().take_while(|transition| transition.at_ms > since_ms).collect();
+        outbox.set_back_within(config.x.back_within_ms);
         outbox.remember_fires(&recent);
         let unwritten = outbox.recover(now_ms).into();
         Ok(Engine {
@@ -145,6 +146,7 @@ impl Engine {
             self.limits.forget_idle(now_ms);
             self.charts.reconsider();
             self.clients.forget();
+            self.outbox.set_back_within(config.x.back_within_ms);
             self.config = Arc::new(config);
             self.outbox.retry_refused();
             self.compare = true;
@@ -195,6 +197,7 @@ impl Engine {
             self.compare = false;
         }
         self.tidy(now_ms).await?;
+        self.unwritten_held.extend(self.outbox.take_lines());
         self.write_held().await?;
         self.end_tests(now_ms);
         let (config, health, limits) = (self.config.clone(), &self.health, &self.limits);

@@ -123,6 +123,10 @@ pub(crate) fn compose(intent: &Intent, external_url: &str) -> Message {
     if !flapping.is_empty() {
         notes.push(format!("{flapping}; its end is told when it stays away"));
     }
+    let back = handle(intent, mark::BACK);
+    if !back.is_empty() && mood == Mood::Firing {
+        notes.push(back.into());
+    }
     if is_storm(intent) {
         notes.push(breakdown(intent));
         if !handle(intent, mark::STORM_OVER).is_empty() {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
+use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Progress};
 
 use crate::config::{ChannelKind, Config, Receiver, Target};
 use crate::engine::TEST_RULE;
@@ -23,7 +23,7 @@ mod suppressed;
 mod sweep;
 mod undelivered;
 
-pub(crate) use flap::WINDOW_MS as FLAP_WINDOW_MS;
+pub(crate) use flap::{WINDOW_MS as FLAP_WINDOW_MS, ends_later};
 pub(crate) use marks::{Marks, is_acked, is_held, is_muted, is_quiet, is_told};
 pub(crate) use outcome::Sent;
 pub(crate) use storm::{is_storm, total as storm_total};
@@ -68,6 +68,8 @@ pub(crate) mod mark {
     pub(crate) const BEHIND: &str = "behind";
     /// Earlier episodes of its alert in words, as its first message told of them.
     pub(crate) const BEFORE: &str = "before";
+    /// That its alert came back soon after its end, in words.
+    pub(crate) const BACK: &str = "back";
     /// A step of an escalation.
     pub(crate) const STEP: &str = "step";
     /// How often its alert comes and goes.
@@ -93,6 +95,10 @@ pub(crate) struct Outbox {
     /// By channel.
     gates: BTreeMap<String, storm::Gate>,
     flaps: flap::Flaps,
+    /// Episodes that took another one's place, by that one.
+    replaced: BTreeMap<String, String>,
+    /// Lines of the history that nobody wrote yet.
+    lines: Vec<Attempt>,
 }
 
 impl Outbox {
@@ -218,6 +224,7 @@ impl Outbox {
 
     /// An episode ended: everyone who was told, or is about to be, should know.
     fn end(&mut self, instance: &Instance, config: &Config, now_ms: i64) {
+        self.note_end(instance);
         let keys: Vec<Key> = self
             .intents
             .iter()
@@ -228,7 +235,7 @@ impl Outbox {
             .collect();
         for key in keys {
             let at = self.intents.get(&key).and_then(|intent| position(intent, instance));
-            if !at.is_some_and(|at| self.hold_end(&key, at, instance)) {
+            if !at.is_some_and(|at| self.hold_end(&key, at, instance, now_ms)) {
                 self.end_in(&key, instance, config, now_ms);
             }
         }

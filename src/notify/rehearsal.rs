@@ -54,6 +54,11 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(told);
         Report::rehearsed()
     }
+
+    /// What it noted since it was asked last.
+    pub(crate) fn taken(&self) -> Vec<Told> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What evaluations in the order of their times lead to up to `until_ms`, in the order of the messages. `dir` is an empty folder for
@@ -90,6 +95,5 @@ pub async fn rehearse(
             break;
         }
     }
-    let told = std::mem::take(&mut *script.0.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(told)
+    Ok(script.taken())
 }

@@ -65,8 +65,8 @@ struct Source {
 pub(crate) struct Suppression {
     /// Those that are not over, each with its schedule.
     silences: Vec<(Silence, Option<Interval>)>,
-    /// For each inhibit rule: what fires on its source side, by the values of its `equal` labels.
-    sources: Vec<HashMap<Vec<String>, Vec<Source>>>,
+    /// For each source of each inhibit rule: what fires, by the values of its `equal` labels.
+    sources: Vec<Vec<HashMap<Vec<String>, Vec<Source>>>>,
 }
 
 impl Suppression {
@@ -84,21 +84,20 @@ impl Suppression {
                 (silence.clone(), Interval::parse(&silence.schedule).ok().filter(|_| !silence.schedule.is_empty()))
             })
             .collect();
-        let mut sources: Vec<HashMap<Vec<String>, Vec<Source>>> =
-            config.inhibit_rules.iter().map(|_| HashMap::new()).collect();
+        let mut sources: Vec<Vec<HashMap<Vec<String>, Vec<Source>>>> =
+            config.inhibit_rules.iter().map(|rule| rule.sources.iter().map(|_| HashMap::new()).collect()).collect();
         if !sources.is_empty() {
             for instance in firing {
                 let labels = &instance.labels;
                 for (rule, sources) in config.inhibit_rules.iter().zip(&mut sources) {
-                    if !rule.source.iter().all(|matcher| matcher.matches_labels(labels)) {
-                        continue;
+                    for (side, sources) in rule.sources.iter().zip(sources).filter(|(side, _)| side.matches(labels)) {
+                        let Some(key) = equal_key(labels, &side.equal, config.x.am_compat) else { continue };
+                        sources.entry(key).or_default().push(Source {
+                            fingerprint: label_fingerprint(labels),
+                            name: labels.value("alertname").to_owned(),
+                            also_target: rule.target.iter().all(|matcher| matcher.matches_labels(labels)),
+                        });
                     }
-                    let Some(key) = equal_key(labels, &rule.equal, config.x.am_compat) else { continue };
-                    sources.entry(key).or_default().push(Source {
-                        fingerprint: label_fingerprint(labels),
-                        name: labels.value("alertname").to_owned(),
-                        also_target: rule.target.iter().all(|matcher| matcher.matches_labels(labels)),
-                    });
                 }
             }
         }
@@ -121,22 +120,27 @@ impl Suppression {
     pub(crate) fn inhibitions_of(&self, config: &Config, labels: &Labels) -> Vec<Suppressor> {
         let mut found = Vec::new();
         for (rule, sources) in config.inhibit_rules.iter().zip(&self.sources) {
-            if sources.is_empty() || !rule.target.iter().all(|matcher| matcher.matches_labels(labels)) {
+            if sources.iter().any(HashMap::is_empty)
+                || !rule.target.iter().all(|matcher| matcher.matches_labels(labels))
+            {
                 continue;
             }
-            let Some(sources) = equal_key(labels, &rule.equal, config.x.am_compat).and_then(|key| sources.get(&key))
-            else {
-                continue;
-            };
             // An alert on both sides of a rule is inhibited by those alone that are not, so never by itself.
-            let both = rule.source.iter().all(|matcher| matcher.matches_labels(labels));
-            if let Some(source) = sources.iter().find(|source| !(both && source.also_target)) {
-                found.push(Suppressor::Inhibition {
-                    rule: rule.name.clone(),
-                    source: source.fingerprint.clone(),
-                    name: source.name.clone(),
-                });
-            }
+            let both = rule.sources.iter().any(|side| side.matches(labels));
+            let by_each: Option<Vec<&Source>> = rule
+                .sources
+                .iter()
+                .zip(sources)
+                .map(|(side, sources)| {
+                    let sources = sources.get(&equal_key(labels, &side.equal, config.x.am_compat)?)?;
+                    sources.iter().find(|source| !(both && source.also_target))
+                })
+                .collect();
+            found.extend(by_each.into_iter().flatten().map(|source| Suppressor::Inhibition {
+                rule: rule.name.clone(),
+                source: source.fingerprint.clone(),
+                name: source.name.clone(),
+            }));
         }
         found
     }
@@ -229,6 +233,40 @@ mod tests {
         check("", &[bare], "alertname=Disk severity=warning", false);
         check("x: {am_compat: true}", &[bare], "alertname=Disk severity=warning", true);
         check("x: {am_compat: true}", &[bare], "alertname=Disk severity=warning host=a", false);
+    }
+
+    #[test]
+    fn all_sources_of_a_rule_inhibit_together() {
+        let config = config(
+            "inhibit_rules: [{sources: [{matchers: [s=a, on=y], equal: [e]}, {matchers: [s=b], equal: [f]}], target_matchers: [t=y]}]",
+        );
+        let check = |firing_now: &[&str], asked: &str, expected: &[&str]| {
+            let firing: Vec<Instance> = firing_now.iter().map(|text| firing(text)).collect();
+            let suppression = Suppression::new(&config, &[], firing.iter(), 0);
+            let found = suppression.inhibitions_of(&config, &labels(asked));
+            let names = found.iter().map(|why| match why {
+                Suppressor::Inhibition { name, .. } => name.as_str(),
+                other => panic!("{other:?}"),
+            });
+            let mut names: Vec<&str> = names.collect();
+            names.sort_unstable();
+            // Those of the built-in rules look at other names.
+            assert_eq!(names, expected, "{asked} with {firing_now:?}");
+        };
+        let (a, b) = ("alertname=A s=a on=y e=1", "alertname=B s=b f=1");
+        check(&[a], "t=y e=1 f=1", &[]);
+        check(&[b], "t=y e=1 f=1", &[]);
+        check(&[a, b], "t=y e=1 f=1", &["A", "B"]);
+        check(&[a, b], "t=y e=1 f=1 s=c", &["A", "B"]);
+        check(&[a, b], "t=n e=1 f=1", &[]);
+        check(&[a, b], "t=y e=2 f=1", &[]);
+        check(&[a, b], "t=y e=1 f=2", &[]);
+        check(&[a, b], "t=y f=1", &[]);
+        // One on both sides is no source for its like, whichever source it is.
+        let both = "alertname=C s=b f=1 t=y";
+        check(&[a, both], "t=y e=1 f=1", &["A", "C"]);
+        check(&[a, both], "t=y e=1 f=1 s=b", &[]);
+        check(&[a, both, b], "t=y e=1 f=1 s=b", &["A", "B"]);
     }
 
     #[test]

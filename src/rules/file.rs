@@ -285,8 +285,9 @@ fn checked_rule(
     let for_ms = mistakes.duration(&rule.for_, "for", &of);
     let keep_firing_for_ms = mistakes.duration(&rule.keep_firing_for, "keep_firing_for", &of);
     if !is_alert {
-        for (key, value) in [("for", &rule.for_), ("keep_firing_for", &rule.keep_firing_for)] {
-            if let Some(value) = value {
+        let waits = [("for", &rule.for_, for_ms), ("keep_firing_for", &rule.keep_firing_for, keep_firing_for_ms)];
+        for (key, value, ms) in waits {
+            if let Some(value) = value.as_ref().filter(|_| ms != 0) {
                 mistakes.add(value.line, format!("{of}a recording rule has no {key:?}"));
             }
         }

@@ -21,6 +21,9 @@ const DEAD_MAN_EVERY_MIN_MS: i64 = 1_000;
 const DEAD_MEN_MAX: usize = 50;
 /// Least time between two tests of the receivers, in ms: each is a message to people.
 const SELF_TEST_MIN_MS: i64 = 3_600_000;
+/// How soon after its end an alert begins again whose next end is held back, if the file does not say, in ms: twice Alertmanager's
+/// `group_interval`, so that the 5 minutes of a usual `for` and a firing fit in.
+pub(crate) const BACK_WITHIN_MS: i64 = 10 * 60_000;
 /// How long something critical stays undelivered before the ping is held back, if it does not say, in ms.
 const DEAD_MAN_UNDELIVERED_MS: i64 = 5 * 60_000;
 /// Steps of one escalation, and heartbeats of one file.
@@ -82,6 +85,8 @@ pub(crate) struct OfFile {
     pub(crate) self_test_ms: Option<i64>,
     pub(crate) dead_men: Vec<DeadMan>,
     pub(crate) heartbeats: Vec<Heartbeat>,
+    /// Alerts that begin again so soon after an end have their next one held back; 0 for none.
+    pub(crate) back_within_ms: i64,
     /// Program and arguments, run for each alert that nobody could be told of; empty for none.
     pub(crate) undelivered_exec: Vec<String>,
 }
@@ -94,6 +99,7 @@ impl Default for OfFile {
             self_test_ms: None,
             dead_men: Vec::new(),
             heartbeats: Vec::new(),
+            back_within_ms: BACK_WITHIN_MS,
             undelivered_exec: Vec::new(),
         }
     }
@@ -175,9 +181,10 @@ pub(crate) fn of_file(node: &Node, dir: &Path) -> Result<OfFile, Bad> {
         Some((ms, line)) if ms < SELF_TEST_MIN_MS => return Err(Bad::new(line, "self_test is at least 1h")),
         given => given.map(|(ms, _)| ms),
     };
+    let back_within_ms = fields.duration_ms("back_within")?.map_or(BACK_WITHIN_MS, |(ms, _)| ms);
     let undelivered_exec = read_command(fields.list("undelivered_exec")?)?;
     fields.end(&[])?;
-    Ok(OfFile { am_compat, builtin_inhibitions, self_test_ms, dead_men, heartbeats, undelivered_exec })
+    Ok(OfFile { am_compat, builtin_inhibitions, self_test_ms, dead_men, heartbeats, back_within_ms, undelivered_exec })
 }
 
 fn read_command(items: &[Node]) -> Result<Vec<String>, Bad> {

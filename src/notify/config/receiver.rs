@@ -14,7 +14,7 @@ use super::pagerduty::{self, PagerDutyConfig};
 use super::secret::Secret;
 use super::slack::{self, SlackConfig};
 use super::tls::{self, TlsConfig};
-use super::tree::{Bad, Node};
+use super::tree::{Bad, Node, Value};
 use super::unsent::{UNSENT, UnsentConfig};
 use super::webhook::{self, WebhookConfig};
 
@@ -206,7 +206,13 @@ impl Receiver {
             }
         }
         for (key, short) in UNSENT {
-            for at in 0..fields.list(key)?.len() {
+            for (at, item) in fields.list(key)?.iter().enumerate() {
+                if matches!(item.value, Value::Null) {
+                    return Err(Bad::new(
+                        item.line,
+                        format!("{key} of receiver {name:?} has an entry with nothing in it"),
+                    ));
+                }
                 let kind = ChannelKind::Unsent(UnsentConfig::of_kind(short));
                 channels.push(Channel { name: format!("{name}/{short}[{at}]"), kind, send_resolved: true });
             }

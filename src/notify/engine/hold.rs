@@ -8,7 +8,7 @@ use store::{SilenceChange, StoreError};
 
 use super::{Engine, TEST_RULE, blocking};
 use crate::message::GENERATOR_URL;
-use crate::outbox::{HeldBack, Start};
+use crate::outbox::{HeldBack, Start, ends_later};
 use crate::suppress::Suppression;
 
 /// Rule of alerts that others pushed; no hash in hex has this form.
@@ -135,10 +135,12 @@ impl Engine {
                 changed.push(instance.clone());
             }
         }
+        let is_firing = |instance: &Instance| instance.state == AlertState::Firing && !ends_later(instance);
         // What the outbox still holds of alerts that ended while nothing ran is over too.
         let known = self.outbox.iter().flat_map(|(_, intent)| &intent.instances);
         let firing = self.hold.live.values().chain(known);
-        let gone = firing.filter(|instance| instance.rule_id == PUSHED_RULE && instance.state == AlertState::Firing);
+        // Whose end is held back has ended already.
+        let gone = firing.filter(|instance| instance.rule_id == PUSHED_RULE && is_firing(instance));
         let mut over: BTreeMap<String, Instance> = BTreeMap::new();
         for instance in gone {
             let Some(episode) = instance.episode() else { continue };
@@ -252,8 +254,18 @@ impl Engine {
         self.hold.live.values().cloned().collect()
     }
 
-    /// Forgets what is over: acknowledgements, silences, pushed alerts.
+    /// Forgets what is over: acknowledgements, silences, pushed alerts. Who looks after an alert that comes and goes goes on doing so
+    /// when it comes back.
     pub(super) async fn tidy(&mut self, now_ms: i64) -> Result<(), StoreError> {
+        let replaced = self.outbox.take_replaced();
+        let moved: Vec<Ack> = replaced
+            .iter()
+            .filter_map(|(old, new)| Some(Ack { episode: new.clone(), ..self.hold.acks.get(old)?.clone() }))
+            .collect();
+        if !moved.is_empty() {
+            self.hold.acks.extend(moved.iter().map(|ack| (ack.episode.clone(), ack.clone())));
+            self.outbox.acknowledge(&self.hold.acks, &[], now_ms);
+        }
         let hold = &self.hold;
         let over: Vec<String> = hold
             .acks
@@ -261,15 +273,20 @@ impl Engine {
             .filter(|ack| ack.until_ms.is_some_and(|until_ms| until_ms <= now_ms))
             .map(|ack| ack.episode.clone())
             .collect();
-        let ended = hold.acks.keys().filter(|episode| !hold.live.contains_key(*episode)).cloned();
+        let is_over = |episode: &&String| !hold.live.contains_key(*episode) && !self.outbox.holds_end(episode);
+        let ended = hold.acks.keys().filter(is_over).cloned();
         let forgotten = hold
             .silences
             .iter()
             .filter(|silence| silence.state(now_ms) == SilenceState::Expired)
             .filter(|silence| silence.ends_ms + SILENCE_KEEP_MS <= now_ms)
             .map(|silence| silence.id.clone());
-        let mut change =
-            SilenceChange { unacked: over.clone(), forgotten: forgotten.collect(), ..SilenceChange::default() };
+        let mut change = SilenceChange {
+            acks: moved,
+            unacked: over.clone(),
+            forgotten: forgotten.collect(),
+            ..SilenceChange::default()
+        };
         change.unacked.extend(ended);
         let pushed: Vec<String> = hold
             .pushed

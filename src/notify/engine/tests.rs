@@ -20,6 +20,8 @@ use crate::notifier::NotifierOptions;
 use crate::silences::{self, SilenceDraft};
 use crate::{Config, Timing};
 
+mod pushed;
+
 /// The test's clock. Tests of one process share it, so only one test uses it.
 static NOW: AtomicI64 = AtomicI64::new(0);
 

@@ -7,8 +7,8 @@ use crate::config::Target;
 use crate::timing::Timing;
 
 use super::{
-    OPEN_SCOPES_MAX, Outbox, Start, is_critical, is_open, is_same_alert, mark, new_intent, next_tick_ms, position,
-    revise, set_handle, storm,
+    OPEN_SCOPES_MAX, Outbox, Start, is_critical, is_open, is_same_alert, new_intent, next_tick_ms, position, revise,
+    storm,
 };
 
 impl Outbox {
@@ -63,7 +63,6 @@ impl Outbox {
                 .find(|(key, intent)| key.1.starts_with(prefix.as_str()) && is_open(intent))
                 .map(|(key, _)| key.clone())
         });
-        let flapping = self.flapping_words(instance);
         // Taken out and put back: a group may have thousands of alerts.
         match found.and_then(|key| self.intents.remove(&key)) {
             Some(mut intent) => {
@@ -90,7 +89,7 @@ impl Outbox {
                     Some(prefix) => format!("{prefix}{fired_ms}"),
                 };
                 let mut intent = new_intent(channel, scope, vec![instance.clone()], now_ms, due_ms);
-                set_handle(&mut intent, mark::FLAPPING, &flapping.unwrap_or_default());
+                self.mark_flapping(&mut intent, instance);
                 self.put(intent);
             }
         }

@@ -6,8 +6,9 @@ use crate::config::{Channel, ChannelKind, Config};
 use crate::health::Health;
 use crate::timing::Timing;
 
+use super::flap::steady_ms;
 use super::outcome::{attempt_of, due_at_ms};
-use super::{Key, Outbox, is_acked, is_held, revise, settings, tick_at_ms};
+use super::{Key, Outbox, handle, is_acked, is_held, mark, revise, set_handle, settings, tick_at_ms};
 
 /// From a message's first form to the next one that nothing but time asks for, in ms.
 const REFRESH_FIRST_MS: i64 = 5 * 60_000;
@@ -36,6 +37,7 @@ impl Outbox {
                 }
                 Some((_, Step::Repeat)) => {
                     let mut intent = intent.clone();
+                    set_handle(&mut intent, mark::FLAPPING, "");
                     revise(&mut intent, IntentState::Firing, now_ms, true);
                     self.put(intent);
                 }
@@ -124,11 +126,11 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
         (IntentState::Resolved, Progress::Accepted { at_ms }) => Some((at_ms + timing.done_keep_ms, Step::Forget)),
         // Nobody is reminded of what is held back, or of what somebody looks after.
         (IntentState::Firing, Progress::Accepted { .. }) if is_held(intent) || is_acked(intent) => None,
-        // A repeat would say nothing new of what comes and goes.
-        (IntentState::Firing, Progress::Accepted { .. }) if super::flap::is_marked(intent) => None,
         (IntentState::Firing, Progress::Accepted { at_ms }) => {
             let (channel, target) = (channel?, settings(config, intent));
-            let repeat_ms = tick_at_ms(intent, target.group_interval_ms, at_ms + target.repeat_interval_ms);
+            // A repeat would say nothing new of what comes and goes.
+            let repeat_ms = (at_ms + target.repeat_interval_ms).max(steady_ms(intent)?);
+            let repeat_ms = tick_at_ms(intent, target.group_interval_ms, repeat_ms);
             match refresh_at_ms(intent, channel, *at_ms) {
                 Some(refresh_ms) if refresh_ms < repeat_ms => Some((refresh_ms, Step::Refresh)),
                 _ => Some((repeat_ms, Step::Repeat)),
@@ -152,7 +154,7 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
 /// that the edits of a message stay few however long it lasts.
 fn refresh_at_ms(intent: &Intent, channel: &Channel, told_ms: i64) -> Option<i64> {
     let ChannelKind::Slack(slack) = &channel.kind else { return None };
-    if !slack.can_edit() || super::is_loud(intent) {
+    if !slack.can_edit() || super::is_loud(intent) || !handle(intent, mark::FLAPPING).is_empty() {
         return None;
     }
     let began_ms = intent.instances.iter().filter_map(|instance| instance.fired_at_ms).min()?;

@@ -1,6 +1,7 @@
 //! The outbox as a pure thing: what is wanted of whom, and when, without a store or a network.
 
 mod fallback;
+mod flapping;
 mod groups;
 mod held;
 mod many;
@@ -243,32 +244,6 @@ fn a_storm_is_one_message_beside_its_root() {
         bench.take(&ended(alert, 3_000), 3_000);
     }
     assert!(bench.outbox.iter().all(|(_, intent)| intent.want == IntentState::Resolved));
-}
-
-#[test]
-fn a_flapping_alert_stays_one_episode_until_it_is_quiet() {
-    let mut bench = Bench::new("{receiver: slack, group_by: ['...'], group_wait: 0s}");
-    let channel = "slack/slack[0]";
-    for n in 0..4 {
-        let at_ms = 2 * n * MINUTE;
-        let alert = firing("a", "warning", at_ms);
-        bench.take(&alert, at_ms);
-        bench.attempt(channel, at_ms, Verdict::Accepted);
-        bench.take(&ended(&alert, at_ms + MINUTE), at_ms + MINUTE);
-        if n < 3 {
-            bench.attempt(channel, at_ms + MINUTE, Verdict::Accepted);
-        }
-    }
-    let open = |bench: &Bench| bench.outbox.iter().filter(|(_, one)| one.want == IntentState::Firing).count();
-    assert_eq!(open(&bench), 1, "the fourth end is held back");
-    let again = firing("a", "warning", 8 * MINUTE);
-    bench.take(&again, 8 * MINUTE);
-    assert_eq!((open(&bench), bench.outbox.iter().count()), (1, 4), "the fifth beginning is the same trouble");
-    bench.take(&ended(&again, 9 * MINUTE), 9 * MINUTE);
-    bench.sweep(13 * MINUTE - 1);
-    assert_eq!(open(&bench), 1);
-    bench.sweep(13 * MINUTE);
-    assert_eq!(open(&bench), 0, "told as over after twice its period");
 }
 
 #[test]

@@ -74,6 +74,29 @@ fn an_empty_file_has_no_groups() {
     }
 }
 
+/// Prometheus' `test_aliases.yaml` and `multi_doc.good.yaml`, in short.
+#[test]
+fn anchors_merges_and_further_documents_are_read() {
+    let check = |text: &str, expected: &[&str]| {
+        let groups = parse(text, "f.yml", 30_000).unwrap_or_else(|error| panic!("{error}"));
+        let rules = groups.iter().flat_map(|group| group.rules.iter().map(|rule| (group.name.as_str(), rule)));
+        let shown: Vec<String> =
+            rules.map(|(group, rule)| format!("{group} {} {}", rule.name, rule.expr_text)).collect();
+        assert_eq!(shown, expected, "{text}");
+    };
+    check(
+        "groups:\n- name: a\n  rules:\n  - &high\n    alert: High\n    expr: &expr up == 0\n    for: 5m\n  - {record: r, expr: *expr}\n  - <<: *high\n    alert: High2\n",
+        &["a High up == 0", "a r up == 0", "a High2 up == 0"],
+    );
+    check(
+        "groups: [{name: a, rules: [{record: r, expr: up}]}]\n---\ngroups: [{name: b, rules: [{record: s, expr: up}]}]\n",
+        &["a r up", "b s up"],
+    );
+    check("---\ngroups: [{name: a, rules: [{record: r, expr: up}]}]\n---\ngroups: []\n---\n", &["a r up"]);
+    check("groups: [{name: a, rules: [{record: r, expr: up, for: 0s, annotations: {}}]}]", &["a r up"]);
+    check_error("groups: [{name: a}]\n---\ngroups:\n- name: a\n", "f.yml:4: group \"a\" stands twice in this file");
+}
+
 #[test]
 fn mistakes_have_their_lines_and_rules() {
     check_error(

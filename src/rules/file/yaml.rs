@@ -82,13 +82,21 @@ const IGNORED_KEYS: [&str; 14] = [
     "update_entries_limit",
 ];
 
-/// The file, or where it is no YAML of this shape and why.
+/// The file, or where it is no YAML of this shape and why. What stands in several documents of it stands in one file: Prometheus reads
+/// the first alone, and rules that nobody evaluates are found out too late.
 pub(super) fn read(text: &str) -> Result<File, (usize, String)> {
     let mut options = serde_saphyr::Options::default();
     options.with_snippet = false;
-    let read: Result<Option<Mapping<File>>, _> = serde_saphyr::from_str_with_options(text, options);
+    let read: Result<Vec<Mapping<File>>, _> = serde_saphyr::from_multiple_with_options(text, options);
     match read {
-        Ok(file) => Ok(file.map(|file| file.0).unwrap_or_default()),
+        Ok(documents) => {
+            let mut whole = File::default();
+            for Mapping(File { groups, unknown }) in documents {
+                whole.groups.extend(groups);
+                whole.unknown.extend(unknown);
+            }
+            Ok(whole)
+        }
         Err(error) => {
             let line = error.location().map_or(1, |location| location.line());
             let text = error.to_string();

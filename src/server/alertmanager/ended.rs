@@ -12,8 +12,8 @@ use super::trace::{ATTEMPTS_SEARCHED, ATTEMPTS_SHOWN, Trace};
 
 /// Newest changes of all alerts among which it is looked for.
 const CHANGES_SEARCHED: usize = 5_000;
-/// Attempts to tell its group count until so long after its end, in ms.
-const TOLD_AFTER_MS: i64 = 3_600_000;
+/// Attempts to tell its group count until so long after its end, in ms: twice as long as the end of what flaps is held back.
+const TOLD_AFTER_MS: i64 = 2 * 3_600_000;
 
 impl Trace {
     /// Of the newest episode of this fingerprint that is over, of its labels or of the instance.
@@ -23,10 +23,14 @@ impl Trace {
         let (begun_ms, ended_ms) = (instance.active_at_ms, instance.evaluated_at_ms);
         let episode = instance.episode().unwrap_or_default();
         let groups = board.scopes_of(&instance);
+        // An episode that took the place of one before is told by that one's messages.
+        let mut intents = alerts.intents()?;
+        intents.retain(|intent| intent.instances.iter().any(|one| one.episode().is_some_and(|other| other == episode)));
         let mut attempts = alerts.attempts(ended_ms.saturating_add(TOLD_AFTER_MS), ATTEMPTS_SEARCHED)?;
         attempts.retain(|attempt| {
             let of_group = || groups.iter().any(|scope| attempt.scope.contains(scope.as_str()));
-            attempt.scope == episode || attempt.at_ms >= begun_ms && of_group()
+            let of_intent = || intents.iter().any(|one| one.receiver == attempt.receiver && one.scope == attempt.scope);
+            attempt.scope == episode || attempt.at_ms >= begun_ms && of_group() || of_intent()
         });
         attempts.truncate(ATTEMPTS_SHOWN);
         let mut routes = board.routes(&instance.labels);
@@ -78,8 +82,13 @@ fn sentences(instance: &Instance, routes: &[RouteTaken], attempts: &[Attempt]) -
         let held = attempts.iter().rfind(|one| one.outcome == Outcome::Suppressed);
         words.push(match (accepted(IntentState::Firing), accepted(IntentState::Resolved), held, attempts.last()) {
             (Some(told), Some(end), ..) => format!("{channel} was told {told}, and of the end {end}"),
-            (Some(told), None, ..) => format!("{channel} was told {told}; no word of the end is noted"),
+            (Some(told), None, Some(held), _) => {
+                format!("{channel} was told {told}; no word of the end is noted: {}", held.words)
+            }
+            (Some(told), None, None, _) => format!("{channel} was told {told}; no word of the end is noted"),
             (None, Some(end), ..) => format!("{channel} was told {end} that it had fired and ended"),
+            // An end that is held back of one that took another's place: that one's messages tell of it.
+            (None, None, Some(held), _) if held.want == IntentState::Resolved => format!("{channel}: {}", held.words),
             (None, None, Some(held), _) => format!("{channel} was not told: {}", held.words),
             (None, None, None, Some(last)) => {
                 format!("{channel} was not reached, {} tried, at last: {}", attempts.len(), last.words)
@@ -145,12 +154,15 @@ mod tests {
         };
         use IntentState::{Firing, Resolved};
         let attempts = [
+            attempt(9_500, "again/slack[0]", Resolved, Outcome::Suppressed, "its end is told later"),
+            attempt(9_400, "third/slack[0]", Resolved, Outcome::Suppressed, "its end is told later"),
             attempt(9_000, "both/slack[0]", Resolved, Outcome::Accepted, "ok"),
             attempt(8_000, "late/email[0]", Resolved, Outcome::Accepted, "ok"),
             attempt(7_000, "never/webhook[0]", Firing, Outcome::Transient, "refused"),
             attempt(6_000, "never/webhook[0]", Firing, Outcome::Transient, "timeout"),
             attempt(5_000, "quiet/slack[0]", Firing, Outcome::Suppressed, "silence s1 by ann: swap"),
             attempt(4_000, "both/slack[0]", Firing, Outcome::Accepted, "ok"),
+            attempt(3_000, "again/slack[0]", Firing, Outcome::Accepted, "ok"),
         ];
         let instance = Instance {
             resolved_at_ms: Some(8_000),
@@ -167,10 +179,12 @@ mod tests {
             sentences(&instance, &[], &attempts),
             [
                 "it fired from 1970-01-01T00:00:01.000Z to 1970-01-01T00:00:08.000Z",
+                "again/slack[0] was told 1970-01-01T00:00:03.000Z; no word of the end is noted: its end is told later",
                 "both/slack[0] was told 1970-01-01T00:00:04.000Z, and of the end 1970-01-01T00:00:09.000Z",
                 "late/email[0] was told 1970-01-01T00:00:08.000Z that it had fired and ended",
                 "never/webhook[0] was not reached, 2 tried, at last: refused",
                 "quiet/slack[0] was not told: silence s1 by ann: swap",
+                "third/slack[0]: its end is told later",
             ]
         );
     }

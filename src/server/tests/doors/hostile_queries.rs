@@ -1,0 +1,27 @@
+//! Questions made to cost time or memory: each is refused with a word, or answered, before it does.
+
+use url::form_urlencoded::Serializer;
+
+use crate::house::{House, settings};
+
+/// What is answered to a GET: the status, and a part of the text.
+async fn check(house: &House, path: &str, parameters: &[(&str, String)], expected: (u16, &str)) {
+    let query = Serializer::new(String::new()).extend_pairs(parameters).finish();
+    let reply = house.get(&format!("{path}?{query}"), &[]).await;
+    let text = reply.text();
+    assert!(reply.status == expected.0 && text.contains(expected.1), "{path}: {} {text}", reply.status);
+}
+
+#[tokio::test]
+async fn steps_begin_no_earlier_than_time_does() {
+    let house = House::open(settings()).await;
+    let asked = [
+        ("query", r#"count_over_time({a="b"}[5m])"#),
+        // A nanosecond after the first of 64 bits.
+        ("start", "1677-09-21T00:12:43.145224193Z"),
+        ("end", "1677-09-21T00:12:50Z"),
+        ("step", "1"),
+    ];
+    let asked = asked.map(|(name, value)| (name, value.to_owned()));
+    check(&house, "/loki/api/v1/query_range", &asked, (200, "matrix")).await;
+}

@@ -13,6 +13,18 @@ async fn check(house: &House, path: &str, parameters: &[(&str, String)], expecte
 }
 
 #[tokio::test]
+async fn volumes_are_told_by_a_bounded_number_of_labels() {
+    let house = House::open(settings()).await;
+    let targets = |count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("l{at}")).collect();
+        [("query", r#"{a=~".+"}"#.to_owned()), ("targetLabels", names.join(","))]
+    };
+    let volume = "/loki/api/v1/index/volume";
+    check(&house, volume, &targets(64), (200, "vector")).await;
+    check(&house, volume, &targets(65), (400, "targetLabels names 65 labels, volumes are told by at most 64")).await;
+}
+
+#[tokio::test]
 async fn steps_begin_no_earlier_than_time_does() {
     let house = House::open(settings()).await;
     let asked = [

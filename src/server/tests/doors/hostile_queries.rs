@@ -12,6 +12,28 @@ async fn check(house: &House, path: &str, parameters: &[(&str, String)], expecte
     assert!(reply.status == expected.0 && text.contains(expected.1), "{path}: {} {text}", reply.status);
 }
 
+/// Each pattern is one that is taken alone.
+#[tokio::test]
+async fn patterns_of_one_request_share_its_room() {
+    let house = House::open(settings()).await;
+    let refused = (400, "it compiles to more than 16777216 bytes");
+    let thrice = |name, value: &str| vec![(name, value.to_owned()); 3];
+    let metric = r#"a{b=~"\\pL{100}"}"#;
+    let stream = r#"{b=~"\\pL{100}"}"#;
+    let chain = [("query", [metric; 3].join(" or "))];
+    check(&house, "/api/v1/query", &chain, refused).await;
+    check(&house, "/api/v1/series", &thrice("match[]", metric), refused).await;
+    check(
+        &house,
+        "/loki/api/v1/query_range",
+        &[("query", format!("{stream}{}", r#" |~ "\\pL{100}""#.repeat(2)))],
+        refused,
+    )
+    .await;
+    check(&house, "/loki/api/v1/labels", &thrice("match[]", stream), refused).await;
+    check(&house, "/api/v2/alerts", &thrice("filter", r#"b=~"\\pL{100}""#), refused).await;
+}
+
 #[tokio::test]
 async fn volumes_are_told_by_a_bounded_number_of_labels() {
     let house = House::open(settings()).await;

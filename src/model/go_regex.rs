@@ -6,8 +6,11 @@
 //! Source: Go's documentation of `regexp/syntax`.
 
 mod fault;
+mod room;
 
 use regex::{Regex, RegexBuilder};
+
+pub use room::{TOGETHER_BYTES_MAX, build as build_within, together};
 
 /// Largest compiled pattern, in bytes. A hostile `a{1000}{1000}` is refused instead of filling memory; the alternation of thousands of
 /// names that a dashboard sends for "all" fits.
@@ -41,8 +44,25 @@ pub fn compile_whole(pattern: &str) -> Result<Regex, String> {
     build(&format!("^(?s:{})$", translate(pattern)?))
 }
 
+/// As [`compile`], with the bytes of memory that the pattern counts for: no less than it takes, and up to twice as many.
+///
+/// # Errors
+/// As of [`compile`].
+pub fn compile_measured(pattern: &str) -> Result<(Regex, usize), String> {
+    room::measured(&mut RegexBuilder::new(&translate(pattern)?), PATTERN_BYTES_MAX).map_err(worded)
+}
+
 fn build(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build().map_err(|error| match error {
+    build_within(&mut RegexBuilder::new(pattern), PATTERN_BYTES_MAX).map_err(worded)
+}
+
+fn worded(error: regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(TOGETHER_BYTES_MAX) => {
+            format!(
+                "{PREFIX}expression too large: with those before it, it compiles to more than {TOGETHER_BYTES_MAX} bytes"
+            )
+        }
         regex::Error::CompiledTooBig(limit) => {
             format!("{PREFIX}expression too large: it compiles to more than {limit} bytes")
         }
@@ -52,7 +72,7 @@ fn build(pattern: &str) -> Result<Regex, String> {
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             format!("{PREFIX}{reason}")
         }
-    })
+    }
 }
 
 /// A pattern of RE2 as one of the `regex` crate.

@@ -12,7 +12,7 @@ mod spans;
 mod tests;
 mod wire;
 
-use model::{CounterReset, Histogram, Labels, MatchOp, Matcher, MsRange};
+use model::{CounterReset, Histogram, Labels, MatchOp, Matcher, MsRange, go_regex};
 use prost::Message as _;
 
 pub use frames::push_frames;
@@ -76,7 +76,7 @@ pub fn decode(body: &[u8]) -> Result<Request, BadRequest> {
             return Err(BadRequest(message));
         }
     };
-    let queries = request.queries.into_iter().map(query).collect::<Result<_, _>>()?;
+    let queries = go_regex::together(|| request.queries.into_iter().map(query).collect::<Result<_, _>>())?;
     Ok(Request { queries, answer })
 }
 

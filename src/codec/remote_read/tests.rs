@@ -32,6 +32,7 @@ fn requests_are_read_or_refused_with_a_reason() {
         (request(vec![], &[7]), "is [7]; SAMPLES"),
         (request(vec![matcher(2, "(")], &[]), "missing closing ): `(`"),
         (request(vec![matcher(9, "")], &[]), "type 9"),
+        (request(vec![matcher(2, r"\pL{100}"); 3], &[]), "compiles to more than 16777216 bytes"),
         (vec![0xff; 3], "no ReadRequest"),
     ] {
         let error = decode(&body).unwrap_err().to_string();

@@ -33,6 +33,7 @@ mod window_patterns;
 use std::sync::Arc;
 
 use codec::block::BlockError;
+use model::go_regex;
 use model::{LogRecord, NsRange, Resource, Scope, Severity};
 use store::Snapshot;
 
@@ -117,7 +118,7 @@ pub struct Bucket {
     pub counts: [u64; Severity::ALL.len()],
 }
 
-/// Parses a search; the empty text finds everything. Bounded in length (16 KiB) and depth (64).
+/// Parses a search; the empty text finds everything. Bounded in length (16 KiB), in depth (64) and in the memory of its patterns.
 ///
 /// Words match whole words of the body in any case, `"phrases"` exactly; `field:value` compares the whole value in any case or as
 /// a number, `field:"value"` exactly; see `parse.rs` for the grammar.
@@ -127,7 +128,7 @@ pub fn parse(text: &str) -> Result<Search, QueryError> {
     if text.trim_start().starts_with('{') {
         return Ok(Search { expr: Expr::Logql(Box::new(Logql::parse(text)?)) });
     }
-    Ok(Search { expr: parse::parse(text)? })
+    Ok(Search { expr: go_regex::together(|| parse::parse(text))? })
 }
 
 /// The first `limit` matching records in order of time, after `cursor` if one is given. Records of one time are in order of

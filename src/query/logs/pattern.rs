@@ -1,6 +1,7 @@
 //! Patterns in a search: words with a `*` inside, and regular expressions.
 
 use codec::words::in_word;
+use model::go_regex::{TOGETHER_BYTES_MAX, build_within};
 use regex::{Regex, RegexBuilder};
 
 /// Largest compiled pattern, in bytes, and the most its lazy automaton may take: `a{1000}{1000}` is refused, not run.
@@ -58,8 +59,11 @@ fn pieces(folded: &str) -> (Vec<String>, bool, bool) {
 /// # Errors
 /// What is wrong with it, in one line.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(pattern).size_limit(COMPILED_BYTES_MAX).dfa_size_limit(CACHE_BYTES_MAX).build();
+    let built = build_within(RegexBuilder::new(pattern).dfa_size_limit(CACHE_BYTES_MAX), COMPILED_BYTES_MAX);
     built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(TOGETHER_BYTES_MAX) => {
+            format!("the patterns together take more than {TOGETHER_BYTES_MAX} bytes of memory")
+        }
         regex::Error::CompiledTooBig(_) => format!("the pattern takes more than {COMPILED_BYTES_MAX} bytes of memory"),
         // The engine draws the pattern and points at the place over several lines; the last one says what it is.
         other => {

@@ -4,7 +4,7 @@
 //! [`SELECTORS_MAX`] selectors that narrow the choice of labels.
 
 use model::labels::METRIC_NAME;
-use model::{MatchOp, Matcher};
+use model::{MatchOp, Matcher, go_regex};
 
 use super::ast::{Aggregator, Op};
 use super::functions;
@@ -82,6 +82,10 @@ enum Open {
 
 /// What may be written at byte `at` of `text`; an `at` inside a character or behind the end is moved back.
 pub fn place(text: &str, at: usize) -> Place {
+    go_regex::together(|| place_in(text, at))
+}
+
+fn place_in(text: &str, at: usize) -> Place {
     let at = text.floor_char_boundary(at.min(text.len()));
     let before = &text[..at];
     let mut tokens = lex(before);

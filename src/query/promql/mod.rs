@@ -45,6 +45,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use model::go_regex::together;
 use model::{Histogram, Labels, Matcher, Sample};
 
 use crate::{Budget, QueryError};
@@ -116,15 +117,15 @@ pub struct Answer {
     pub explain: Option<Explain>,
 }
 
-/// Parses and type-checks. Bounded in length, depth and operators.
+/// Parses and type-checks. Bounded in length, depth, operators, and the memory of its patterns.
 pub fn parse(text: &str) -> Result<Expr, QueryError> {
-    let root = parser::parse(text).map_err(|fault| parse_error(text, fault))?;
+    let root = together(|| parser::parse(text)).map_err(|fault| parse_error(text, fault))?;
     Ok(Expr { root: Arc::new(root), text: text.into() })
 }
 
 /// Parses a selector alone (`up{job="x"}`), as `match[]` wants it. It may select everything (`{}`), which is for the caller to refuse.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
-    let node = parser::parse_selector(text).map_err(|fault| parse_error(text, fault))?;
+    let node = together(|| parser::parse_selector(text)).map_err(|fault| parse_error(text, fault))?;
     match node.kind {
         Kind::Select(selector) => Ok(selector.matchers),
         _ => Err(wrong("a selector is one by its parsing")),

@@ -19,6 +19,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::TenantId;
 use model::any::json_string;
+use model::go_regex;
 
 use crate::error::Fault;
 use crate::{Alerting, State, alerting};
@@ -95,12 +96,13 @@ impl Asker {
     }
 
     fn matchers(&self, of: &str, complaint: &str) -> Result<Vec<model::Matcher>, Fault> {
-        let mut all = Vec::new();
-        for (_, text) in self.query.iter().filter(|(name, text)| name == of && !text.trim().is_empty()) {
+        let texts = self.query.iter().filter(|(name, text)| name == of && !text.trim().is_empty());
+        let read = |(_, text): &(String, String)| {
             let found = notify::parse_matchers(text);
-            all.extend(found.map_err(|reason| Fault::invalid(format!("{complaint}: {text}: {reason}")))?);
-        }
-        Ok(all)
+            found.map_err(|reason| Fault::invalid(format!("{complaint}: {text}: {reason}")))
+        };
+        let all: Vec<Vec<_>> = go_regex::together(|| texts.map(read).collect::<Result<_, _>>())?;
+        Ok(all.into_iter().flatten().collect())
     }
 
     /// Works where it may block.

@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
 use model::any::json_string;
-use model::{Kind, MatchOp, Matcher, Silence, SilenceState};
+use model::{Kind, MatchOp, Matcher, Silence, SilenceState, go_regex};
 use notify::SilenceDraft;
 use serde::Deserialize;
 
@@ -132,7 +132,7 @@ pub(super) async fn set(asker: Asker, bytes: Body) -> Response {
         Ok(posted) => posted,
         Err(error) => return super::refuse(&Fault::invalid(format!("parsing silence body failed: {error}"))),
     };
-    let draft = match draft_of(posted) {
+    let draft = match go_regex::together(|| draft_of(posted)) {
         Ok(draft) => draft,
         Err(Refusal::Lacking(field)) => return lacking(&format!("silence.{field} in body is required")),
         Err(Refusal::Bad(reason)) => return super::refuse(&Fault::invalid(reason)),

@@ -6,7 +6,7 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use model::any::json_string;
-use model::{Labels, Matcher, MetricMeta, MsRange};
+use model::{Labels, Matcher, MetricMeta, MsRange, go_regex};
 use query::Budget;
 use query::promql::{self, Source};
 
@@ -167,7 +167,7 @@ pub(super) fn selectors<'p>(texts: impl Iterator<Item = &'p str>) -> Result<Vec<
         }
         Ok(matchers)
     };
-    texts.map(parse).collect()
+    go_regex::together(|| texts.map(parse).collect())
 }
 
 fn list(items: Vec<String>, limit: usize) -> Pieces {

@@ -22,6 +22,8 @@ const NS_PER_MS: i64 = 1_000_000;
 const SERIES_DEFAULT: usize = 100;
 /// Most series of a volume (Loki's `volume_max_series`).
 pub(super) const SERIES_MAX: usize = 1_000;
+/// Most `targetLabels`: each is looked for in every stream, and no stream that is kept has more of them than a few.
+const TARGETS_MAX: usize = 64;
 
 pub(super) async fn stats(
     Shared(state): Shared<State>,
@@ -98,10 +100,14 @@ fn asked(params: &Params) -> Result<Asked, Fault> {
         .flat_map(|text| text.split(','))
         .map(|name| name.trim().to_owned())
         .collect();
+    if targets.len() > TARGETS_MAX {
+        let reason = format!("targetLabels names {} labels, volumes are told by at most {TARGETS_MAX}", targets.len());
+        return Err(Fault::invalid(reason));
+    }
     // A stream without a target label counts nowhere.
     for name in &targets {
         if !matchers.iter().any(|matcher| matcher.name == *name) {
-            let any = Matcher::new(name.as_str(), MatchOp::Regex, ".+");
+            let any = Matcher::new(name.as_str(), MatchOp::NotEqual, "");
             matchers.push(any.map_err(|error| Fault::invalid(error.to_string()))?);
         }
     }

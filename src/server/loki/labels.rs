@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::extract::Path;
 use axum::response::Response;
 use model::any::json_string;
-use model::{Labels, Matcher, NsRange};
+use model::{Labels, Matcher, NsRange, go_regex};
 use query::logql::{self, Expr};
 
 use super::params::bounds;
@@ -37,13 +37,8 @@ pub(super) fn selector(text: &str) -> Result<Vec<Matcher>, Fault> {
 /// The streams that a request asks about: `query`, or any of `match[]`, between `start` and `end`.
 async fn asked(Call { state, tenant, params }: Call) -> Result<Vec<Labels>, Fault> {
     let asked = bounds(&params, clock::now_ns())?;
-    let selectors: Vec<Vec<Matcher>> = params
-        .get("query")
-        .into_iter()
-        .chain(params.all("match[]"))
-        .chain(params.all("match"))
-        .map(selector)
-        .collect::<Result<_, Fault>>()?;
+    let texts = params.get("query").into_iter().chain(params.all("match[]")).chain(params.all("match"));
+    let selectors: Vec<Vec<Matcher>> = go_regex::together(|| texts.map(selector).collect::<Result<_, Fault>>())?;
     let store = state.store.clone();
     let work = move |budget: &query::Budget| {
         let view = View::of(&store, &tenant)?;

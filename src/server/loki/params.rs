@@ -181,9 +181,9 @@ pub(super) fn direction(params: &Params) -> Result<Direction, Fault> {
     }
 }
 
-/// Start down and end up to multiples of the step, as Loki's query frontend moves them.
+/// Start down and end up to multiples of the step, as Loki's query frontend moves them; at most to the ends of time.
 pub(super) fn aligned(bounds: Bounds, step_ns: i64) -> Bounds {
-    let start_ns = bounds.start_ns - bounds.start_ns.rem_euclid(step_ns);
+    let start_ns = bounds.start_ns.saturating_sub(bounds.start_ns.rem_euclid(step_ns));
     let past = bounds.end_ns.rem_euclid(step_ns);
     let end_ns = if past == 0 { bounds.end_ns } else { bounds.end_ns.saturating_add(step_ns - past) };
     Bounds { start_ns, end_ns }
@@ -228,5 +228,6 @@ mod tests {
         let of = |start_ns, end_ns| Bounds { start_ns, end_ns };
         assert_eq!(aligned(of(11, 29), 10), of(10, 30));
         assert_eq!(aligned(of(10, 30), 10), of(10, 30));
+        assert_eq!(aligned(of(i64::MIN + 1, i64::MAX - 1), 10), of(i64::MIN, i64::MAX));
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, Query};
 use axum::response::Response;
-use model::{Matcher, Silence, SilenceState};
+use model::{Matcher, Silence, SilenceState, go_regex};
 use notify::SilenceDraft;
 use serde::Deserialize;
 
@@ -131,11 +131,9 @@ pub(super) fn changed(asked: &Asked) -> Result<&Alerting, Failure> {
 }
 
 fn matchers(text: &str) -> Result<Vec<Matcher>, String> {
-    let mut all = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        all.extend(notify::parse_matchers(line)?);
-    }
-    Ok(all)
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let all: Vec<Vec<Matcher>> = go_regex::together(|| lines.map(notify::parse_matchers).collect::<Result<_, _>>())?;
+    Ok(all.into_iter().flatten().collect())
 }
 
 fn draft(parameters: &Parameters, now_ms: i64) -> Result<SilenceDraft, String> {

@@ -25,12 +25,15 @@ const STAGES_MAX: usize = 200;
 ///
 /// # Errors
 /// Text that is not LogQL, or means nothing: a selector that could match every stream, a pattern that does not compile, `unwrap` where it is
-/// not allowed, and so on. Also text above 128 KiB, nesting above 100 levels, more than 500 operators or 200 stages.
+/// not allowed, and so on. Also text above 128 KiB, nesting above 100 levels, more than 500 operators or 200 stages, and
+/// patterns that take too much memory together.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
-    let mut parser = Parser::new(text)?;
-    let expr = parser.whole(|parser| parser.expr(0))?;
-    check::expr(&expr)?;
-    Ok(expr)
+    go_regex::together(|| {
+        let mut parser = Parser::new(text)?;
+        let expr = parser.whole(|parser| parser.expr(0))?;
+        check::expr(&expr)?;
+        Ok(expr)
+    })
 }
 
 /// Parses a query to lay it out. As in Loki, what only fails once its stages are made passes: a template, a path, a line filter's pattern.
@@ -61,7 +64,7 @@ pub fn parse_log(text: &str) -> Result<LogExpr, ParseError> {
 /// As of [`parse`]; and when it has a pipeline or is no selector.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     let mut parser = Parser::new(text)?;
-    match parser.whole(|parser| parser.expr(0))? {
+    match go_regex::together(|| parser.whole(|parser| parser.expr(0)))? {
         Expr::Log(LogExpr { matchers, stages }) if stages.is_empty() => Ok(matchers),
         _ => Err(ParseError::whole("only label matchers are supported")),
     }

@@ -83,6 +83,12 @@ fn templates() {
                 "! template: line:1:2: executing \"line\" at <regexReplaceAll \"(\" .m \"x\">: error calling regexReplaceAll: error parsing regexp: missing closing ): `(`}",
             ),
             ("{{count \"o\" .m}} {{ .m | count \"l+\"}}", "", "2 2"),
+            // Each would take some megabytes and some time; all of one entry share what one query may take.
+            (
+                "{{count \"\\\\pL{100}a\" .m}}{{count \"\\\\pL{100}b\" .m}}{{count \"\\\\pL{100}c\" .m}}",
+                "",
+                "! template: line:1:52: executing \"line\" at <count \"\\\\pL{100}c\" .m>: error calling count: the patterns of a template compile to more than 16777216 bytes}",
+            ),
             ("{{urlencode \"a b&c\"}} {{urldecode \"a+b%26c\"}}", "", "a+b%26c a b&c"),
             (
                 "{{urldecode \"%zz\"}}",

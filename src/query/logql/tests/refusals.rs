@@ -9,6 +9,18 @@ fn check(query: &str, message: &str) {
     }
 }
 
+/// Each would compile to megabytes.
+#[test]
+fn patterns_share_the_room_of_their_query() {
+    for stage in
+        [r#" |~ "\\pL{100}""#, r#" | a=~"\\pL{100}""#, r#" | regexp "(?P<a>\\pL{100})""#, r#" | drop a=~"\\pL{100}""#]
+    {
+        let query = format!("{{a=\"b\"}}{}", stage.repeat(3));
+        let told = parse(&query).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains("with those before it, it compiles to more than 16777216 bytes"), "{query}: {told:?}");
+    }
+}
+
 #[test]
 fn as_loki_says_it() {
     let no_matcher = "parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. \

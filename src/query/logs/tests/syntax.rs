@@ -29,6 +29,9 @@ fn bad_searches_say_where() {
             other => panic!("{text}: {other:?}"),
         }
     }
+    // One is within its limit, and so are fifteen more.
+    let patterns = r"/\pL{18}/ ".repeat(17);
+    assert!(parse(&patterns).unwrap_err().to_string().contains("together take more than 16777216 bytes"));
     assert!(parse(&"(".repeat(65)).unwrap_err().to_string().contains("nests deeper"));
     assert!(parse(&"-".repeat(16_000)).unwrap_err().to_string().contains("nests deeper"));
     assert!(parse(&"a ".repeat(9_000)).unwrap_err().to_string().contains("16384"));

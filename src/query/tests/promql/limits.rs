@@ -139,3 +139,11 @@ fn times_at_the_ends_of_the_calendar_do_not_overflow() {
         _ = promql::range(&memory, &expr, i64::MIN, i64::MAX, i64::MAX, &options);
     }
 }
+
+#[test]
+fn patterns_share_the_room_of_their_query() {
+    for query in [r#"a{b=~"\\pL{100}"} or "#.repeat(3) + "a", format!("{{{}}}", r#"a!~"\\pL{100}","#.repeat(3))] {
+        let told = promql::parse(&query).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains("with those before it, it compiles to more than 16777216 bytes"), "{query}: {told:?}");
+    }
+}

@@ -8,6 +8,7 @@ mod dry_run;
 mod grafana;
 mod grpc;
 mod hostile_logs;
+mod hostile_queries;
 mod house;
 mod listener;
 mod log_export;

@@ -15,9 +15,6 @@ use template::{CallError, Command, Language, Object, Set, Template, Value, kind}
 
 use super::labels::{ERROR, ERROR_DETAILS, Labels};
 
-/// Most patterns that are kept compiled; a query's templates have a handful.
-const REGEXES_MAX: usize = 64;
-
 /// What Loki calls the templates of its stages, as it shows in errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
@@ -50,25 +47,60 @@ pub(super) struct Around<'a> {
     pub(super) regexes: &'a mut Regexes,
 }
 
-/// Patterns that templates asked for, compiled.
+/// Patterns that templates asked for, compiled. Those of one run take no more than those of one query may; others are kept as long as
+/// there is room.
 #[derive(Debug, Default)]
-pub(super) struct Regexes(HashMap<String, Regex>);
+pub(super) struct Regexes {
+    known: HashMap<String, Known>,
+    /// Of all that are known, and of those that the run asked for.
+    bytes: usize,
+    used: usize,
+    run: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    regex: Regex,
+    bytes: usize,
+    /// Which asked for it last.
+    run: u64,
+}
 
 impl Regexes {
+    /// Whether a run ends by its patterns must not depend on what runs before it asked for.
+    fn begin(&mut self) {
+        self.run += 1;
+        self.used = 0;
+    }
+
     fn get(&mut self, pattern: &str) -> Result<&Regex, String> {
-        if !self.0.contains_key(pattern) {
-            let regex = go_regex::compile(pattern)?;
-            if self.0.len() >= REGEXES_MAX {
-                self.0.clear();
+        let run = self.run;
+        if !self.known.contains_key(pattern) {
+            let (regex, bytes) = go_regex::compile_measured(pattern)?;
+            if self.bytes + bytes > go_regex::TOGETHER_BYTES_MAX {
+                self.known.retain(|_, known| known.run == run);
+                self.bytes = self.used;
             }
-            self.0.insert(pattern.to_owned(), regex);
+            self.bytes += bytes;
+            self.known.insert(pattern.to_owned(), Known { regex, bytes, run: 0 });
         }
-        self.0.get(pattern).ok_or_else(|| "the pattern is not kept".to_string())
+        let known = self.known.get_mut(pattern).ok_or("the pattern is not kept")?;
+        if known.run != run {
+            known.run = run;
+            self.used += known.bytes;
+        }
+        if self.used > go_regex::TOGETHER_BYTES_MAX {
+            let limit = go_regex::TOGETHER_BYTES_MAX;
+            return Err(format!("the patterns of a template compile to more than {limit} bytes"));
+        }
+        Ok(&known.regex)
     }
 }
 
 /// Runs a template over labels. An error is worded as Go words it.
 pub(super) fn run(of: Of, template: &Template, labels: &dyn Object, around: &mut Around<'_>) -> Result<String, String> {
+    // All that a run asks for is compiled before anybody looks at the clock again.
+    around.regexes.begin();
     let mut functions = |name: &str, arguments: &[Value]| {
         signature::check(name, arguments)?;
         functions::call(name, arguments, around).map_err(CallError::from)

@@ -11,7 +11,8 @@ use prost::Message as _;
 use serde_json::Value;
 
 use crate::fakes::webhook::{Call, Webhook};
-use crate::peers::{Peer, free_address};
+use crate::free_address::free_address;
+use crate::peers::Peer;
 use crate::prompb::v1;
 use crate::world::{Receivers, World, now_ns};
 

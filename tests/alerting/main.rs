@@ -34,7 +34,9 @@ mod world;
 mod appliance;
 #[path = "../fakes/mod.rs"]
 mod fakes;
-#[path = "../peers.rs"]
+#[path = "../peers/free_address.rs"]
+mod free_address;
+#[path = "../peers/mod.rs"]
 mod peers;
 #[path = "../../src/codec/tests/support/prompb.rs"]
 mod prompb;

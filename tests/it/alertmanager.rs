@@ -9,7 +9,8 @@ use chance::Random;
 use serde_json::{Value, json};
 
 use crate::appliance::Appliance;
-use crate::peers::{Peer, free_address, program};
+use crate::free_address::free_address;
+use crate::peers::{Peer, program};
 use crate::until::until;
 
 /// Random configurations compared in one run.

@@ -10,8 +10,9 @@ use reqwest::header::CONTENT_TYPE;
 use rustix::process::Signal;
 
 use crate::appliance::{Appliance, client};
+use crate::free_address::free_address;
 use crate::otlp;
-use crate::peers::{Peer, free_address};
+use crate::peers::Peer;
 use crate::until::until;
 
 /// The Collector waits longer and longer between attempts, up to this.
@@ -53,7 +54,7 @@ struct Collector<'home> {
     home: &'home Path,
     pipes: Vec<Pipe>,
     client: reqwest::Client,
-    _peer: Peer,
+    peer: Peer,
 }
 
 impl Collector<'_> {
@@ -76,10 +77,16 @@ impl Collector<'_> {
             "receivers:\n{receivers}processors:\n  memory_limiter: {{check_interval: 1s, limit_mib: 256}}\nexporters:\n{exporters}service:\n  telemetry: {{resource: {{service.name: gateway}}, logs: {{sampling: {{enabled: false}}}}, metrics: {{readers: [{reader}]}}}}\n  pipelines:\n{pipelines}"
         );
         std::fs::write(home.join("otelcol.yml"), config).unwrap();
-        let collector = Collector { home, pipes, client: client(), _peer: Peer::collector(home)? };
-        for pipe in &collector.pipes {
-            until(&format!("{} to listen", pipe.name), WITHIN, || async {
-                tokio::net::TcpStream::connect(&pipe.address).await.ok()
+        let mut collector = Collector { home, pipes, client: client(), peer: Peer::collector(home)? };
+        for pipe in 0..collector.pipes.len() {
+            let Pipe { name, address, .. } = &collector.pipes[pipe];
+            let (what, address) = (format!("{name} listened"), address.clone());
+            until(&what, WITHIN, || {
+                if let Some(status) = collector.peer.ended() {
+                    panic!("{status} before {what}: {}", collector.log());
+                }
+                let connected = tokio::net::TcpStream::connect(address.clone());
+                async { connected.await.ok() }
             })
             .await;
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::appliance::Appliance;
-use crate::peers::{Peer, free_address, program};
+use crate::free_address::free_address;
+use crate::peers::{Peer, program};
 use crate::until::until;
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -26,7 +26,9 @@ mod senders;
 mod tenants;
 mod until;
 
-#[path = "../peers.rs"]
+#[path = "../peers/free_address.rs"]
+mod free_address;
+#[path = "../peers/mod.rs"]
 mod peers;
 
 #[path = "../fakes/mod.rs"]

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::appliance::Appliance;
 use crate::fakes::http::{Cuts, serve};
+use crate::free_address::free_address;
 use crate::until::until;
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -160,7 +161,7 @@ async fn answers_of_no_use_are_failures_with_their_reason() {
     let token_file = home.path().join("token");
     std::fs::write(&token_file, "tok\n").unwrap();
     let file = token_file.display();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = free_address().parse().unwrap();
     let jobs = [
         job("basic", address, "path = \"/basic\"\nbasic_auth = {username = \"u\", password = \"pw\"}"),
         job("bearer", address, &format!("path = \"/bearer\"\nbearer_token_file = \"{file}\"")),

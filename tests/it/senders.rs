@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::appliance::Appliance;
-use crate::peers::{Peer, free_address};
+use crate::free_address::free_address;
+use crate::peers::Peer;
 use crate::until::until;
 
 const WITHIN: Duration = Duration::from_secs(60);

@@ -16,6 +16,8 @@ mod scraped;
 #[path = "../it/appliance.rs"]
 #[allow(dead_code)]
 mod appliance;
+#[path = "../peers/free_address.rs"]
+mod free_address;
 #[path = "../../src/codec/tests/support/prom_chunks.rs"]
 mod prom_chunks;
 #[path = "../../src/codec/tests/support/prompb.rs"]

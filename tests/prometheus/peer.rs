@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::appliance::Appliance;
 use crate::data::{self, Series};
+use crate::free_address::free_address;
 use crate::until::until;
 
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -55,7 +56,7 @@ impl Prometheus {
     /// Starts one over a folder. `config` gets the address that it will listen at. `None` where no binary is.
     pub(crate) fn start(home: &Path, config: impl FnOnce(&str) -> String) -> Option<Prometheus> {
         let binary = binary()?;
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let address = free_address();
         let file = home.join("prometheus.yml");
         std::fs::write(&file, config(&address)).unwrap();
         let log = std::fs::File::create(home.join("prometheus.log")).unwrap();

@@ -5,7 +5,7 @@
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A program below `target/`; `None` where it is not, with a word on how to get it.
 pub(crate) fn program(of: &str, name: &str) -> Option<PathBuf> {
@@ -76,6 +76,11 @@ impl Peer {
         let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
         Peer { child, url: format!("http://{address}") }
     }
+
+    /// How it ended, where it did by itself.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
+    }
 }
 
 impl Drop for Peer {
@@ -83,10 +88,4 @@ impl Drop for Peer {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// An address of loopback that nobody listens at.
-pub(crate) fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").to_string()
 }

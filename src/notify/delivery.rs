@@ -22,6 +22,7 @@ mod slack_api;
 mod slack_blocks;
 mod slack_files;
 mod slack_history;
+mod slack_links;
 mod webhook;
 
 pub(crate) use context::Context;

@@ -8,6 +8,7 @@ use slack_morphism::prelude::{
     SlackContextBlockElement, SlackHeaderBlock, SlackMessageContent, SlackSectionBlock,
 };
 
+use super::slack_links::{linked, named};
 use crate::config::SlackConfig;
 use crate::message::{AlertText, Message, Mood, clip};
 
@@ -19,8 +20,7 @@ const SECTION_CHARS_MAX: usize = 3_000;
 const HEADER_CHARS_MAX: usize = 150;
 /// The line shown in previews and read aloud, in characters.
 const PREVIEW_CHARS_MAX: usize = 1_000;
-/// Addresses of links, and how many of them stand in one message.
-const LINK_CHARS_MAX: usize = 500;
+/// Links of the configuration in one message.
 const LINKS_MAX: usize = 5;
 /// The footer, in characters.
 const FOOTER_CHARS_MAX: usize = 300;
@@ -86,13 +86,16 @@ fn fields(config: &SlackConfig) -> String {
 
 /// Where the title and the buttons lead, as links: a button needs an app that answers, a link does not.
 fn links(config: &SlackConfig, headline: &str) -> String {
-    let title = config.title_link.as_ref().map(|url| (escape(headline, HEADER_CHARS_MAX), url));
+    let title = config.title_link.as_ref().map(|url| (headline.to_owned(), url));
     let buttons = config.buttons.iter().map(|(text, url)| (text.clone(), url));
-    let links = title.into_iter().chain(buttons).map(|(text, url)| {
-        // A bar would end the address.
-        format!("<{}|{}>", escape(&url.replace('|', "%7C"), LINK_CHARS_MAX), text.replace(['<', '>', '|'], " "))
-    });
-    links.take(LINKS_MAX).collect::<Vec<_>>().join("   ")
+    let mut line = String::new();
+    for (text, url) in title.into_iter().chain(buttons).take(LINKS_MAX) {
+        let link = named(url, &text);
+        if line.chars().count() + link.chars().count() + 3 <= SECTION_CHARS_MAX {
+            line.extend([if line.is_empty() { "" } else { "   " }, &link]);
+        }
+    }
+    line
 }
 
 /// The least that says it: text alone.
@@ -134,12 +137,12 @@ fn alert_text(alert: &AlertText) -> String {
     if !labels.is_empty() {
         lines.push(format!("`{}`", escape(&labels.join(" ").replace('`', "'"), 500)));
     }
-    let mut links = vec![escape(&alert.link, 300)];
+    let mut links = vec![named(&alert.link, "open the alert")];
     if !alert.owner.is_empty() {
         links.push(format!("owner {}", escape(&alert.owner, 100)));
     }
     if !alert.runbook.is_empty() {
-        links.push(format!("runbook {}", escape(&alert.runbook, 300)));
+        links.push(named(&alert.runbook, "runbook"));
     }
     lines.push(links.join("  "));
     lines.join("\n")
@@ -161,6 +164,8 @@ impl Page {
 
     /// Whether there was room. One block and some text are kept for the context line.
     fn section(&mut self, text: &str) -> bool {
+        let with_links = linked(text);
+        let text = if with_links.chars().count() > SECTION_CHARS_MAX { text } else { &with_links };
         let chars = text.chars().count();
         let full = self.blocks.len() + 1 >= BLOCKS_MAX || self.chars + chars > TOTAL_CHARS_MAX - 600;
         if full || chars > SECTION_CHARS_MAX || chars == 0 {
@@ -173,7 +178,7 @@ impl Page {
     }
 
     fn context(&mut self, text: &str) {
-        let text = SlackBlockMarkDownText::new(text.into()).with_verbatim(true);
+        let text = SlackBlockMarkDownText::new(linked(text)).with_verbatim(true);
         self.blocks.push(SlackContextBlock::new(vec![SlackContextBlockElement::MarkDown(text)]).into());
     }
 }

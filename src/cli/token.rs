@@ -73,6 +73,7 @@ fn ask(data: &Path, request: TokenRequest) -> Result<Reply, Failure> {
     if let Some(reply) = control::ask(data, &Request::Tokens(request.clone()))? {
         return Ok(reply);
     }
+    store::refuse_copy(data)?;
     std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
     let accounts = Accounts::open(&data.join(store::ACCOUNTS_FILE))?;
     Ok(control::answer_of_tokens(&accounts, request, crate::clock::now_ms()))

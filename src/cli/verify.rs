@@ -1,4 +1,4 @@
-//! `binnacle verify`: reads everything in a data folder that no server uses, and tells what is damaged.
+//! `binnacle verify`: reads everything in a data folder that no server uses, or in a backup, and tells what is damaged.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,13 +19,24 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    look_through(&args.from.load(Overrides::default())?.data, args.rebuild_index)
+    let data = args.from.load(Overrides::default())?.data;
+    if !store::is_copy(&data) {
+        return look_through(&data, args.rebuild_index);
+    }
+    let (made, copied) = store::check_copy(&data)?;
+    let (files, bytes) = (copied.files, copied.bytes);
+    println!("the backup of {made} is whole: {files} files, {bytes} bytes; tenants: {}", copied.tenants.join(", "));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The store of a data folder that no server uses. Nothing in it is thrown away: no upkeep runs, and a full disk can be read.
 pub(super) fn open(data: &Path) -> Result<Store, Failure> {
     if !data.is_dir() {
         return Err(format!("{}: there is no such data folder", data.display()).into());
+    }
+    // Opening it would make a store of whatever folder was named by mistake.
+    if ![store::ACCOUNTS_FILE, store::TENANTS].iter().any(|name| data.join(name).exists()) {
+        return Err(format!("{}: there is no data of binnacle in this folder", data.display()).into());
     }
     let options = store::Options { disk_free_min: 0, ..store::Options::new(data) };
     Ok(Store::open(options, crate::clock::now_ms())?)

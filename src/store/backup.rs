@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::file::{disk_bytes, io_error, sync_dir};
 use crate::limits::{BACKUP_FILES_MAX, COPY_BYTES};
-use crate::manifest::{Entry, Manifest};
+use crate::manifest::{Entry, MANIFEST, Manifest};
 use crate::queue::closed;
 use crate::root::{TENANTS, disk_space, tenants_dir};
 use crate::{ACCOUNTS_FILE, Accounts, Store, StoreError, Tenant};
@@ -135,6 +135,7 @@ impl Tenant {
 /// `Corrupt` when the copy is not whole, `TooMuch` when the data folder has something where this goes, `NoTenant`.
 pub fn restore(from: &Path, into: &Path, only: Option<(&TenantId, &TenantId)>) -> Result<Copied, StoreError> {
     let mut manifest = Manifest::read(from)?;
+    refuse_copy(into)?;
     let node = into.join(ACCOUNTS_FILE);
     // Open in one process only: while this is held no server begins to use the folder.
     let held = if node.exists() { Some(Accounts::open(&node)?) } else { None };
@@ -153,15 +154,7 @@ pub fn restore(from: &Path, into: &Path, only: Option<(&TenantId, &TenantId)>) -
     } else {
         make_empty(into)?;
     }
-    for entry in &manifest.entries {
-        let path = from.join(&entry.path);
-        let file = File::open(&path).map_err(|error| io_error("open", &path, error))?;
-        let found = pour(file, &path, None)?;
-        if found != (entry.bytes, entry.hash) {
-            let reason = "it is not what the list of the copy says".into();
-            return Err(crate::file::corrupt(&path, reason));
-        }
-    }
+    compare(from, &manifest)?;
     check_room(into, manifest.entries.iter().map(|entry| entry.bytes).sum())?;
     for entry in &mut manifest.entries {
         let source = from.join(&entry.path);
@@ -176,12 +169,54 @@ pub fn restore(from: &Path, into: &Path, only: Option<(&TenantId, &TenantId)>) -
     Ok(manifest.copied())
 }
 
+/// Whether a folder is a copy of a store, which must stay as it was made: whoever opened it as a store would change its files.
+pub fn is_copy(dir: &Path) -> bool {
+    dir.join(MANIFEST).exists()
+}
+
+/// Reads a copy through and compares it with its list; returns when it was made (RFC 3339), and what is in it. Writes nothing.
+///
+/// # Errors
+/// `Corrupt` when it is not whole.
+pub fn check_copy(from: &Path) -> Result<(String, Copied), StoreError> {
+    let manifest = Manifest::read(from)?;
+    compare(from, &manifest)?;
+    Ok((manifest.made().to_owned(), manifest.copied()))
+}
+
+/// That a folder is no copy, before anything in it is opened.
+///
+/// # Errors
+/// `TooMuch`, with what to do instead.
+pub fn refuse_copy(dir: &Path) -> Result<(), StoreError> {
+    if !is_copy(dir) {
+        return Ok(());
+    }
+    let dir = dir.display();
+    let message = format!(
+        "{dir} is a backup, and would be none any more if it were used as a data folder: make one of it with `binnacle restore {dir} --data <new folder>`, or remove its {MANIFEST}"
+    );
+    Err(StoreError::TooMuch { message })
+}
+
+fn compare(from: &Path, manifest: &Manifest) -> Result<(), StoreError> {
+    for entry in &manifest.entries {
+        let path = from.join(&entry.path);
+        let file = File::open(&path).map_err(|error| io_error("open", &path, error))?;
+        if pour(file, &path, None)? != (entry.bytes, entry.hash) {
+            return Err(crate::file::corrupt(&path, "it is not what the list of the copy says".into()));
+        }
+    }
+    Ok(())
+}
+
 /// Removes a tenant of a data folder that no server uses, with all its data, alert state and tokens.
 ///
 /// # Errors
 /// `InUse` when a server runs, `NoTenant`. After a failure on the way nothing of the tenant is served any more; what is left of its files
 /// is in the folder that the error names.
 pub fn erase(dir: &Path, id: &TenantId) -> Result<(), StoreError> {
+    refuse_copy(dir)?;
     let accounts = Accounts::open(&dir.join(ACCOUNTS_FILE))?;
     let place = tenants_dir(dir).join(id.as_str());
     if !place.is_dir() {

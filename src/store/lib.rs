@@ -48,13 +48,13 @@ mod writer;
 
 pub use accounts::{Accounts, Scope, Token};
 pub use alerts::{Alerts, Evaluation, SilenceChange};
-pub use backup::{Copied, erase, restore};
+pub use backup::{Copied, check_copy, erase, is_copy, refuse_copy, restore};
 pub use cardinality::{Cardinality, LabelCount};
 pub use days::STEP_MS as ROLLUP_STEP_MS;
 pub use error::StoreError;
 pub use logs::{BlockRef, HeadPart, IndexQuery, LogIntake, LogView, StreamRetention};
 pub use options::{Backend, Options};
-pub use root::{ACCOUNTS_FILE, Store};
+pub use root::{ACCOUNTS_FILE, Store, TENANTS};
 pub use snapshot::{ReadGuard, Rollup, Samples, Series, Snapshot};
 pub use stats::{StoreStats, TenantStats};
 pub use tenant::Tenant;

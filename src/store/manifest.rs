@@ -78,6 +78,11 @@ impl Manifest {
         })
     }
 
+    /// When it was made, RFC 3339.
+    pub(crate) fn made(&self) -> &str {
+        &self.made
+    }
+
     pub(crate) fn read(from: &Path) -> Result<Manifest, StoreError> {
         let path = from.join(MANIFEST);
         match std::fs::read_to_string(&path) {

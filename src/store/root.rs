@@ -74,9 +74,10 @@ impl Store {
     /// A tenant that cannot be opened is reported by [`Store::trouble`] and does not stop the others.
     ///
     /// # Errors
-    /// `NewerStore` when any file was written by a later release; whatever keeps the data folder itself from being used.
+    /// `TooMuch` for a backup; `NewerStore` when any file was written by a later release; whatever keeps the data folder itself from being used.
     pub fn open(options: Options, now_ms: i64) -> Result<Store, StoreError> {
         let options = Arc::new(options);
+        crate::backup::refuse_copy(&options.dir)?;
         std::fs::create_dir_all(&options.dir).map_err(|error| io_error("make", &options.dir, error))?;
         let tenants_dir = tenants_dir(&options.dir);
         make_dir(&tenants_dir)?;
@@ -311,7 +312,7 @@ impl Drop for Root {
 }
 
 /// The folder of tenants, in the data folder.
-pub(crate) const TENANTS: &str = "tenants";
+pub const TENANTS: &str = "tenants";
 
 pub(crate) fn tenants_dir(dir: &Path) -> PathBuf {
     dir.join(TENANTS)

@@ -183,6 +183,19 @@ async fn a_running_server_is_backed_up_and_its_copy_serves() {
     assert!(out.starts_with("copied ") && out.trim_end().ends_with("tenants: default"), "{out}");
     let (code, _, error) = verb(&["backup", "copy"]);
     assert!(code == 1 && error.contains("is not empty"), "{error}");
+    // Looking at it does not change it, and it is not taken for a data folder.
+    for _ in 0..2 {
+        let (code, out, error) = verb(&["verify", "--data", "copy"]);
+        assert!(code == 0 && out.contains("is whole") && out.contains("tenants: default"), "{out}{error}");
+    }
+    for args in [&["serve"][..], &["tenant", "list"], &["token", "list"], &["tenant", "erase", "default", "--yes"]] {
+        let (code, _, error) = verb(&[args, &["--data", "copy"]].concat());
+        assert!(code == 1 && error.contains("binnacle restore copy"), "{args:?}: {error}");
+    }
+    std::fs::create_dir(at("else")).unwrap();
+    let (code, _, error) = verb(&["verify", "--data", "else"]);
+    assert!(code == 1 && error.contains("no data of binnacle"), "{error}");
+    assert_eq!(std::fs::read_dir(at("else")).unwrap().count(), 0, "nothing was made there");
     let (_, out, _) = verb(&["tenant", "list"]);
     assert!(out.lines().nth(1).is_some_and(|line| line.ends_with(" default")), "{out}");
     let (code, _, error) = verb(&["tenant", "erase", "default", "--yes"]);

@@ -16,6 +16,8 @@ use tokio::sync::watch;
 
 /// Longest line of a request, in bytes.
 const LINE_BYTES_MAX: u64 = 64 << 10;
+/// Longest answer, in bytes: lists of as many tokens and tenants as there may be.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// A peer that says nothing for this long is hung up on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -225,6 +227,6 @@ async fn exchanged(data: &Path, request: &Request) -> std::io::Result<Option<Rep
     line.push(b'\n');
     stream.write_all(&line).await?;
     let mut text = String::new();
-    BufReader::new(stream.take(LINE_BYTES_MAX)).read_line(&mut text).await?;
+    BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_line(&mut text).await?;
     Ok(Some(serde_json::from_str(&text)?))
 }

@@ -35,16 +35,25 @@ impl Form {
 }
 
 /// Browsers say where a form comes from; one of another site must not change anything here. A client that says nothing is no
-/// browser.
+/// browser. What `Sec-Fetch-Site` says is the browser's own judgement, and holds behind proxies that put their own name for the host's;
+/// browsers leave it out where a page came neither encrypted nor from this machine, and then the host must be the page's.
 fn check_origin(headers: &HeaderMap) -> Result<(), Failure> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let site = text("sec-fetch-site");
-    let foreign_site = !site.is_empty() && site != "same-origin" && site != "none";
     let origin = text("origin");
     let host = origin.split_once("://").map_or("", |(_, host)| host);
-    let foreign_origin = !origin.is_empty() && host != text(header::HOST.as_str());
-    if foreign_site || foreign_origin {
-        let fault = Fault::new(Kind::Forbidden, "this form was sent by a page of another site");
+    let is_ours = match site {
+        "" => {
+            origin.is_empty()
+                || [header::HOST.as_str(), "x-forwarded-host"]
+                    .into_iter()
+                    .any(|name| !host.is_empty() && host == text(name))
+        }
+        site => matches!(site, "same-origin" | "none"),
+    };
+    if !is_ours {
+        let reason = "this form was sent by a page of another site; where a proxy stands before this one, it must pass the Host on";
+        let fault = Fault::new(Kind::Forbidden, reason);
         return Err(fault.into());
     }
     Ok(())
@@ -72,6 +81,12 @@ mod tests {
         check(&[("host", "here:8080"), ("origin", "http://evil.example")], false);
         check(&[("host", "here:8080"), ("origin", "null")], false);
         check(&[("sec-fetch-site", "cross-site")], false);
+        // Through proxies that call the host by their own name for it.
+        let proxied = ("host", "127.0.0.1:8080");
+        check(&[proxied, ("origin", "https://here.example"), ("sec-fetch-site", "same-origin")], true);
+        check(&[proxied, ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], false);
+        check(&[proxied, ("origin", "http://here.example"), ("x-forwarded-host", "here.example")], true);
+        check(&[proxied, ("origin", "http://evil.example"), ("x-forwarded-host", "here.example")], false);
         check(&[("sec-fetch-site", "same-site")], false);
         check(&[("sec-fetch-site", "none")], true);
     }

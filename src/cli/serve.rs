@@ -21,7 +21,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
         insecure_listen: args.insecure_listen,
     };
     let config = args.from.load(overrides.clone())?;
-    log_to_stderr(&config.log.level)?;
+    log_to_stderr(&config.log.filter()?)?;
     let from = args.from;
     let again = move || from.load(overrides.clone());
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(app::run(config, again))?;

@@ -88,6 +88,9 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
             ),
         );
     }
+    if let Err(reason) = config.log.filter() {
+        return refuse("log.level", reason);
+    }
     if let Err(error) = model::TenantId::new(&config.syslog.tenant) {
         return refuse("syslog.tenant", error.to_string());
     }
@@ -278,5 +281,28 @@ mod tests {
         assert!(!load_text("", &[], Overrides::default()).unwrap().needs_token());
         let open = load_text("[listen]\notlp_grpc = \"0.0.0.0:4317\"\n", &[], Overrides::default()).unwrap();
         assert!(open.needs_token());
+    }
+
+    #[test]
+    fn levels_of_the_log_are_known_or_refused() {
+        let check = |level: &str, expected: Result<&str, &str>| match (
+            load_text(&format!("[log]\nlevel = {level:?}\n"), &[], Overrides::default()),
+            expected,
+        ) {
+            (Ok(config), Ok(filter)) => assert_eq!(config.log.filter().as_deref(), Ok(filter), "{level}"),
+            (Err(error), Err(says)) => {
+                let error = error.to_string();
+                assert!(error.contains("log.level") && error.contains(says), "{level}: {error}");
+            }
+            (read, _) => panic!("{level}: {:?}", read.map(|config| config.log)),
+        };
+        check("info", Ok("info"));
+        check("WARNING", Ok("warn"));
+        check("off", Ok("off"));
+        check("info, store=Debug", Ok("info,store=debug"));
+        check("verbose", Err("\"verbose\" is no level"));
+        check("info,store", Err("\"store\" is no level"));
+        check("store=loud", Err("\"loud\" is no level"));
+        check("", Err("it is empty"));
     }
 }

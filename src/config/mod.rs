@@ -419,13 +419,37 @@ impl Default for Query {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// `error`, `warn`, `info`, `debug`, or a filter such as `info,store=debug`.
+    /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,store=debug`.
     pub level: String,
 }
 
 impl Default for Log {
     fn default() -> Self {
         Log { level: "info".into() }
+    }
+}
+
+impl Log {
+    /// The filter as `tracing` reads it. Words that are no level would be taken for the name of a part, and silence all others.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn filter(&self) -> Result<String, String> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let directive = |text: &str| {
+            let (part, level) = text.split_once('=').map_or((None, text), |(part, level)| (Some(part), level));
+            let level = match level.trim().to_ascii_lowercase() {
+                level if level == "warning" => "warn".to_owned(),
+                level => level,
+            };
+            if !LEVELS.contains(&level.as_str()) {
+                return Err(format!("{level:?} is no level; those are {}", LEVELS.join(", ")));
+            }
+            Ok(part.map_or_else(|| level.clone(), |part| format!("{}={level}", part.trim())))
+        };
+        let directives = self.level.split(',').filter(|text| !text.trim().is_empty()).map(directive);
+        let directives = directives.collect::<Result<Vec<_>, _>>()?;
+        if directives.is_empty() { Err("it is empty; write \"info\"".into()) } else { Ok(directives.join(",")) }
     }
 }
 

@@ -43,9 +43,10 @@ pub fn rules(config: &config::Rules) -> Vec<(String, Result<Vec<Group>, RuleFile
 pub(super) struct RuleFiles(BTreeMap<String, Vec<Group>>);
 
 impl RuleFiles {
-    /// Groups of every file as read now; of those that cannot be used, as they were last. Files that are gone are forgotten.
-    pub(super) fn read(&mut self, config: &config::Rules) -> Vec<Group> {
-        let mut read = BTreeMap::new();
+    /// Groups of every file as read now, of those that cannot be used as they were last, and why these cannot. Files that are gone are
+    /// forgotten.
+    pub(super) fn read(&mut self, config: &config::Rules) -> (Vec<Group>, Vec<String>) {
+        let (mut read, mut wrong) = (BTreeMap::new(), Vec::new());
         for (file, result) in rules(config) {
             match result {
                 Ok(groups) => {
@@ -54,6 +55,8 @@ impl RuleFiles {
                 Err(error) => {
                     let kept = self.0.remove(&file);
                     tracing::error!(%error, kept_last_good = kept.is_some(), "rule file not used");
+                    let instead = if kept.is_some() { "its last good version stays" } else { "none of its rules run" };
+                    wrong.push(format!("{error}; {instead}"));
                     if let Some(groups) = kept {
                         read.insert(file, groups);
                     }
@@ -61,7 +64,17 @@ impl RuleFiles {
             }
         }
         self.0 = read;
-        self.0.values().flatten().cloned().collect()
+        (self.0.values().flatten().cloned().collect(), wrong)
+    }
+}
+
+/// notify.yml read again, or why it is not used. One that is gone is as wrong as one that cannot be read: somebody was told by it.
+pub(super) fn notify_again(file: &Path, was_there: bool) -> Result<notify::Config, String> {
+    match notify(file) {
+        Ok(Some(told)) => Ok(told),
+        Ok(None) if was_there => Err(format!("{}: it is gone, and without it nobody would be told", file.display())),
+        Ok(None) => Ok(notify::Config::silent()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -126,33 +126,42 @@ async fn submit(own: &OwnReadings, tenant: &TenantId, readings: Vec<ResourceMetr
     Ok(())
 }
 
-/// Reads rules and notify.yml again; what cannot be used keeps its last good version.
-pub(super) async fn reload(config: &Config, mut rule_files: RuleFiles, alerting: &[server::Alerting]) -> RuleFiles {
+/// Reads rules and notify.yml again; what cannot be used keeps its last good version, and why it cannot is in the list.
+pub(super) async fn reload(
+    config: &Config,
+    mut rule_files: RuleFiles,
+    has_notify_file: &mut bool,
+    alerting: &[server::Alerting],
+) -> (RuleFiles, Vec<String>) {
     let (rules_config, notify_file, all) = (config.rules.clone(), config.notify.file.clone(), alerting.to_vec());
-    let (rule_files, notify_config) = blocking(move || {
-        let groups = rule_files.read(&rules_config);
+    let was_there = *has_notify_file;
+    let (rule_files, mut wrong, told, is_there) = blocking(move || {
+        let (groups, wrong) = rule_files.read(&rules_config);
         // Waits for evaluations under way.
         all.iter().for_each(|of| of.rules.reload(tenants::theirs(&groups, &of.tenant)));
-        (rule_files, files::notify(&notify_file))
+        (rule_files, wrong, files::notify_again(&notify_file, was_there), notify_file.exists())
     })
     .await;
-    match notify_config {
+    *has_notify_file |= is_there;
+    match told {
         Ok(told) => {
-            let told = told.unwrap_or_else(notify::Config::silent);
             files::warn_of(&told, &config.rules);
             alerting.iter().for_each(|of| of.notifier.reload(told.clone()));
         }
-        Err(error) => tracing::error!(%error, "notify.yml not used, its last good version stays"),
+        Err(reason) => {
+            tracing::error!(reason, "notify.yml not used, its last good version stays");
+            wrong.push(format!("{reason}; its last good version stays"));
+        }
     }
     tracing::info!("rules and notify.yml were read again");
-    rule_files
+    (rule_files, wrong)
 }
 
 /// Reads the configuration again.
 pub(super) type Again = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
-/// Reads `[[scrape]]` again, the one section that a running appliance takes over; whether it could be used.
-pub(super) async fn reload_scraping(again: Again, scraping: &Reloader) -> bool {
+/// Reads `[[scrape]]` again, the one section that a running appliance takes over; why it could not be used, where it could not.
+pub(super) async fn reload_scraping(again: Again, scraping: &Reloader) -> Option<String> {
     let read = blocking(move || {
         let config = again().map_err(|error| error.to_string())?;
         Jobs::new(&config.scrape).map_err(|error| error.to_string())
@@ -161,11 +170,11 @@ pub(super) async fn reload_scraping(again: Again, scraping: &Reloader) -> bool {
         Ok(jobs) => {
             scraping.reload(jobs).await;
             tracing::info!("[[scrape]] was read again; other sections hold from a restart on");
-            true
+            None
         }
         Err(reason) => {
             tracing::error!("configuration not used, [[scrape]] stays as it was: {reason}");
-            false
+            Some(format!("{reason}; [[scrape]] stays as it was"))
         }
     }
 }

@@ -125,6 +125,8 @@ struct App {
     config: Config,
     store: Store,
     rule_files: RuleFiles,
+    /// Whether there was a notify.yml, now or before.
+    has_notify_file: bool,
     /// Of the default tenant and of those that have rules beside it.
     alerting: Vec<server::Alerting>,
     scraping: Reloader,
@@ -142,12 +144,15 @@ impl App {
     async fn start(config: Config, store: Store, listeners: Listeners) -> Result<App, AppError> {
         let started_ms = clock::now_ms();
         let (mut rule_files, of_rules) = (RuleFiles::default(), config.rules.clone());
-        let (rule_files, groups) = blocking(move || {
-            let groups = rule_files.read(&of_rules);
-            (rule_files, groups)
+        let (rule_files, (groups, wrong)) = blocking(move || {
+            let read = rule_files.read(&of_rules);
+            (rule_files, read)
         })
         .await;
-        let told = files::notify(&config.notify.file)?.unwrap_or_else(notify::Config::silent);
+        settings::warn_of_proxies(&config);
+        let told = files::notify(&config.notify.file)?;
+        let has_notify_file = told.is_some();
+        let told = told.unwrap_or_else(notify::Config::silent);
         files::warn_of(&told, &config.rules);
         let options = settings::rules(&config, started_ms);
         let opener = tenants::Opener {
@@ -185,6 +190,7 @@ impl App {
             config.limits.future.std(),
         );
         let reloaded = state.reloaded.clone();
+        reloaded.tell(wrong, started_ms);
         let dashboards = state.dashboards.clone();
         {
             let (dashboards, files) = (dashboards.clone(), config.dashboards.clone());
@@ -283,6 +289,7 @@ impl App {
             config,
             store,
             rule_files,
+            has_notify_file,
             alerting,
             scraping,
             reloaded,
@@ -302,11 +309,13 @@ impl App {
                 _ = signals.interrupt.recv() => break None,
                 _ = signals.hang_up.recv() => {
                     let rule_files = std::mem::take(&mut self.rule_files);
-                    self.rule_files = loops::reload(&self.config, rule_files, &self.alerting).await;
+                    let mut wrong;
+                    (self.rule_files, wrong) =
+                        loops::reload(&self.config, rule_files, &mut self.has_notify_file, &self.alerting).await;
                     let (dashboards, files) = (self.dashboards.clone(), self.config.dashboards.clone());
                     blocking(move || dashboards.replace(files::dashboards_for_pages(&files))).await;
-                    let is_good = loops::reload_scraping(again.clone(), &self.scraping).await;
-                    self.reloaded.tell(is_good, clock::now_ms());
+                    wrong.extend(loops::reload_scraping(again.clone(), &self.scraping).await);
+                    self.reloaded.tell(wrong, clock::now_ms());
                 }
                 Some(task) = self.doors.join_next() => break Some(name_of(task)),
                 Some(task) = self.loops.join_next() => break Some(name_of(task)),

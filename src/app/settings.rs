@@ -73,6 +73,21 @@ pub(super) fn notifier(
     options
 }
 
+/// Whoever comes through a proxy on this machine looks as if they were here. That there is one is known by what links begin with alone.
+pub(super) fn warn_of_proxies(config: &Config) {
+    let is_elsewhere = |url: reqwest::Url| {
+        let host = url.host_str()?.trim_matches(['[', ']']);
+        Some(host.parse::<std::net::IpAddr>().map_or(host != "localhost", |ip| !ip.is_loopback()))
+    };
+    let url = reqwest::Url::parse(&config.notify.external_url).ok();
+    if !config.needs_token() && url.and_then(is_elsewhere) == Some(true) {
+        tracing::warn!(
+            external_url = config.notify.external_url,
+            "no token is asked for (auth.mode), since every listener is on loopback: if a proxy brings others here, set it to \"token\""
+        );
+    }
+}
+
 /// Without a slash at the end, so that paths can be put behind it.
 pub(super) fn external_url(config: &Config) -> String {
     config.notify.external_url.trim_end_matches('/').into()

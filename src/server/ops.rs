@@ -20,6 +20,16 @@ static DISK_FREE_RATIO: Gauge =
 /// Rules see it at 1 while it cannot be stored (`rules/stopped.rs`).
 static INTAKE_STOPPED: Gauge =
     Gauge::new("binnacle_intake_stopped", "Whether nothing can be stored: 0, or 1 with the reason on /ready.", &[]);
+static CONFIG_USED: Gauge = Gauge::new(
+    "binnacle_config_last_reload_successful",
+    "Whether all of the configuration that was read last is used: 1, or 0 with the reasons on /ready.",
+    &[],
+);
+static CONFIG_USED_AT: Gauge = Gauge::new(
+    "binnacle_config_last_reload_success_timestamp_seconds",
+    "When all of the configuration that was read was used.",
+    &[],
+);
 static TENANTS: Gauge = Gauge::new("binnacle_store_tenants", "Tenants.", &[]);
 static FAILED_TENANTS: Gauge = Gauge::new("binnacle_store_failed_tenants", "Tenants that cannot be opened.", &[]);
 static SET_ASIDE_FILES: Gauge =
@@ -64,7 +74,8 @@ async fn alive() -> &'static str {
 async fn ready(Shared(state): Shared<State>) -> Response {
     match state.store.trouble() {
         None => {
-            let warnings = state.store.warnings().into_iter().map(|warning| format!("warning: {warning}\n"));
+            let warnings = state.store.warnings().into_iter().chain(state.reloaded.wrong());
+            let warnings = warnings.map(|warning| format!("warning: {warning}\n"));
             format!("ready\n{}", warnings.collect::<String>()).into_response()
         }
         Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
@@ -93,6 +104,9 @@ pub fn observe(state: &State) {
     let sum =
         |of: fn(&store::TenantStats) -> u64| stats.tenants.iter().map(|(_, tenant)| of(tenant)).sum::<u64>() as f64;
     INTAKE_STOPPED.set(&[], f64::from(u8::from(state.store.trouble().is_some())));
+    let (is_used, at_ms) = state.reloaded.last();
+    CONFIG_USED.set(&[], f64::from(u8::from(is_used)));
+    CONFIG_USED_AT.set(&[], at_ms as f64 / 1000.0);
     DISK_FREE.set(&[], stats.disk_free_bytes as f64);
     DISK_SIZE.set(&[], stats.disk_total_bytes as f64);
     if stats.disk_total_bytes > 0 {

@@ -17,6 +17,7 @@ mod forward;
 mod nasty;
 mod otlp;
 mod ready;
+mod reload;
 mod remote_write;
 mod rule_tests;
 mod scrape;

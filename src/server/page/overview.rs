@@ -62,6 +62,8 @@ fn build(asked: &Asked) -> Result<OverviewPage, Failure> {
     }
     let warnings = asked.state.store.warnings();
     page.troubles.extend(warnings.into_iter().map(|reason| Trouble::new("Stored data needs a look", reason)));
+    let wrong = asked.state.reloaded.wrong();
+    page.troubles.extend(wrong.into_iter().map(|reason| Trouble::new("A file is not used as it is", reason)));
     let tenant = asked.store()?;
     let stats = tenant.as_ref().map(store::Tenant::stats).unwrap_or_default();
     page.show_ingest(&stats, asked.now_ms);

@@ -1,6 +1,6 @@
 //! The configuration in each room's own terms.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::{Config, Delta, Promote, Translation};
 
@@ -69,23 +69,28 @@ pub(super) fn notifier(
     };
     options.limits = limits.clone();
     options.charts = Some(notify::ChartSource::new(move |alerts, at_ms| charts.draw(alerts, at_ms)));
+    let evaluated = rules.clone();
+    options.present = Some(notify::PresentSource::new(move |alerts| evaluated.present(alerts)));
     options.timing.silence_max_ms = i64::try_from(config.notify.silence_max.std().as_millis()).unwrap_or(i64::MAX);
     options
 }
 
 /// Whoever comes through a proxy on this machine looks as if they were here. That there is one is known by what links begin with alone.
 pub(super) fn warn_of_proxies(config: &Config) {
-    let is_elsewhere = |url: reqwest::Url| {
-        let host = url.host_str()?.trim_matches(['[', ']']);
-        Some(host.parse::<std::net::IpAddr>().map_or(host != "localhost", |ip| !ip.is_loopback()))
-    };
-    let url = reqwest::Url::parse(&config.notify.external_url).ok();
-    if !config.needs_token() && url.and_then(is_elsewhere) == Some(true) {
+    if !config.needs_token() && !config.links_stay_here() {
         tracing::warn!(
             external_url = config.notify.external_url,
             "no token is asked for (auth.mode), since every listener is on loopback: if a proxy brings others here, set it to \"token\""
         );
     }
+}
+
+/// Where the pages are from this machine.
+pub(super) fn own_url(mut http: SocketAddr) -> String {
+    if http.ip().is_unspecified() {
+        http.set_ip(if http.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("http://{http}")
 }
 
 /// Without a slash at the end, so that paths can be put behind it.

@@ -20,7 +20,7 @@ use crate::notifier::NotifierOptions;
 use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_untried_test};
 use crate::picture::Pictures;
 use crate::rehearsal::Script;
-use crate::{Config, ServiceLimits, Timing};
+use crate::{Config, PresentSource, ServiceLimits, Timing};
 
 mod charts;
 mod gather;
@@ -62,6 +62,7 @@ pub(crate) struct Engine {
     /// Those about what was held back, which belong to no intent.
     unwritten_held: Vec<Attempt>,
     hold: Hold,
+    present: Option<PresentSource>,
     /// By channel: what was wrong with the templates of its last message.
     template_problems: BTreeMap<String, String>,
     /// Whether acknowledgements are to be laid over the outbox.
@@ -112,6 +113,7 @@ impl Engine {
             unwritten,
             unwritten_held: Vec::new(),
             hold: Hold::default(),
+            present: options.present,
             template_problems: BTreeMap::new(),
             acks_changed: true,
             last_seq: 0,

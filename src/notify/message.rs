@@ -175,10 +175,18 @@ pub(crate) fn compose(intent: &Intent, external_url: &str) -> Message {
     }
 }
 
-/// How many alerts of a storm have each name, and on how many hosts: the most frequent names first.
+/// Alerts of a storm that still fire, or all of them once none does.
+fn of_storm(intent: &Intent) -> Vec<&Instance> {
+    let fires = |instance: &&Instance| instance.state == AlertState::Firing;
+    let firing: Vec<&Instance> = intent.instances.iter().filter(fires).collect();
+    if firing.is_empty() { intent.instances.iter().collect() } else { firing }
+}
+
+/// How many alerts of a storm have each name: the most frequent names first.
 fn breakdown(intent: &Intent) -> String {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-    for instance in &intent.instances {
+    let of = of_storm(intent);
+    for instance in &of {
         *names.entry(instance.labels.value("alertname")).or_default() += 1;
     }
     let mut names: Vec<(&str, usize)> = names.into_iter().collect();
@@ -187,7 +195,9 @@ fn breakdown(intent: &Intent) -> String {
         1 => clip(name, 60),
         count => format!("{} \u{d7}{count}", clip(name, 60)),
     });
-    let mut words = format!("Now firing or just ended: {}", shown.collect::<Vec<_>>().join(", "));
+    let fires = of.iter().any(|instance| instance.state == AlertState::Firing);
+    let when = if fires { "Now firing" } else { "Just ended" };
+    let mut words = format!("{when}: {}", shown.collect::<Vec<_>>().join(", "));
     if names.len() > STORM_NAMES_MAX {
         words.push_str(&format!(", and {} more names", names.len() - STORM_NAMES_MAX));
     }
@@ -198,13 +208,17 @@ fn breakdown(intent: &Intent) -> String {
 fn storm_subject(intent: &Intent) -> String {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     let mut places = BTreeSet::new();
-    for instance in &intent.instances {
+    let of = of_storm(intent);
+    for instance in &of {
         *names.entry(instance.labels.value("alertname")).or_default() += 1;
         places.insert(place(instance));
     }
     let top = names.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
     let top = top.map(|(name, count)| format!(", top {name} \u{d7}{count}")).unwrap_or_default();
-    let text = format!("Storm: {} alerts, {} places{top}", storm_total(intent), places.len());
+    let total = storm_total(intent);
+    let fires = of.iter().filter(|instance| instance.state == AlertState::Firing).count();
+    let left = if fires == total || fires == 0 { String::new() } else { format!(", {fires} of them firing") };
+    let text = format!("Storm: {total} alerts{left}, {} places{top}", places.len());
     one_line(&text, SUBJECT_CHARS_MAX)
 }
 

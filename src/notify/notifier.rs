@@ -14,7 +14,7 @@ use crate::engine::{Engine, Orders};
 use crate::outbox::Undelivered;
 use crate::preview::{Preview, preview};
 use crate::silences::{self, SilenceDraft, SilenceError};
-use crate::{Board, ChartSource, Config, PushDraft, ServiceLimits, Timing, pushed};
+use crate::{Board, ChartSource, Config, PresentSource, PushDraft, ServiceLimits, Timing, pushed};
 
 /// Longest sleep, so that a moved wall clock is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(15);
@@ -30,6 +30,8 @@ pub struct NotifierOptions {
     pub timing: Timing,
     /// Who draws charts for messages; without one they have none.
     pub charts: Option<ChartSource>,
+    /// Who knows how alerts of rules are by now; without one they are told as they were when they began.
+    pub present: Option<PresentSource>,
     /// One for all notifiers of a process: they may speak to the same services.
     pub limits: ServiceLimits,
 }
@@ -38,7 +40,7 @@ impl NotifierOptions {
     /// With the product's waits, and without charts.
     pub fn new(external_url: impl Into<String>) -> NotifierOptions {
         let (timing, limits) = (Timing::default(), ServiceLimits::default());
-        NotifierOptions { external_url: external_url.into(), timing, charts: None, limits }
+        NotifierOptions { external_url: external_url.into(), timing, charts: None, present: None, limits }
     }
 }
 

@@ -166,6 +166,21 @@ impl Outbox {
         known
     }
 
+    /// Puts what is known of an intent's alerts by now, in their order, where they still fire in the same episode.
+    pub(crate) fn bring_up_to_date(&mut self, key: &Key, present: &[Option<Instance>]) {
+        let Some(intent) = self.intents.get_mut(key) else { return };
+        for (known, now) in intent.instances.iter_mut().zip(present) {
+            let Some(now) = now else { continue };
+            let is_same =
+                now.fired_at_ms == known.fired_at_ms && now.rule_id == known.rule_id && now.labels == known.labels;
+            let fires = known.state == AlertState::Firing && now.state == AlertState::Firing;
+            if is_same && fires && now != known {
+                *known = now.clone();
+                self.dirty.insert(key.clone());
+            }
+        }
+    }
+
     /// Takes a firing or an end into what channels should know. The same notice twice changes nothing.
     pub(crate) fn take(&mut self, instance: &Instance, config: &Config, now_ms: i64, timing: &Timing) {
         match instance.state {

@@ -132,6 +132,11 @@ impl Engine {
         self.inner.view()
     }
 
+    /// How each of some alerts is by the newest evaluation of its rule; `None` where the rule or the alert is not known.
+    pub fn present(&self, alerts: &[Instance]) -> Vec<Option<Instance>> {
+        self.inner.present(alerts)
+    }
+
     /// A rule as its file has it; `None` when no rule of this id is left.
     pub fn rule(&self, id: &str) -> Option<Rule> {
         let members = lock(&self.inner.groups).clone();

@@ -23,6 +23,9 @@ const DETAIL_CHARS_MAX: usize = 2_000;
 /// Most links, and most images, that the configuration adds, and the longest text of one, in characters.
 const ATTACHED_MAX: usize = 20;
 const ATTACHED_CHARS_MAX: usize = 2_000;
+/// Labels by which alerts of one event differ: how many of each are told, and how long they may be, in characters.
+const OWN_LABELS_MAX: usize = 4;
+const OWN_LABEL_CHARS_MAX: usize = 40;
 /// Most details that the configuration adds.
 const DETAILS_MAX: usize = 50;
 
@@ -61,8 +64,8 @@ pub(super) async fn deliver(
     let ended = json!({"routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key});
     let mut report = if intent.want == IntentState::Resolved && (intent.accepted.is_some() || is_quiet(intent)) {
         post(config, clients, limit, &ended).await
-    } else if is_quiet(intent) && !handle(intent, mark::ACK).is_empty() && intent.accepted.is_some() {
-        // Somebody looks after it: no news but that.
+    } else if is_quiet(intent) && !handle(intent, mark::ACKED).is_empty() && intent.accepted.is_some() {
+        // Somebody looks after all of it: no news but that. One of several would stop the incident's escalation for the others.
         let acknowledged = json!({"routing_key": routing_key, "event_action": "acknowledge", "dedup_key": dedup_key});
         post(config, clients, limit, &acknowledged).await
     } else {
@@ -217,7 +220,17 @@ fn details(config: &PagerDutyConfig, intent: &Intent, message: &Message) -> Valu
             put(&clip(name, 100), value.clone());
         }
     } else {
-        let line = |alert: &AlertText| format!("{} {} ({})", alert.name, alert.place, alert.when);
+        let all = || message.firing.iter().chain(&message.ended);
+        let is_common = |label: &&(String, String)| all().all(|alert| alert.labels.contains(label));
+        let common: Vec<&(String, String)> =
+            all().next().map_or(Vec::new(), |first| first.labels.iter().filter(is_common).collect());
+        let line = |alert: &AlertText| {
+            let own = alert.labels.iter().filter(|label| !common.contains(label)).take(OWN_LABELS_MAX);
+            let own: String =
+                own.map(|(name, value)| format!(" {name}={}", clip(value, OWN_LABEL_CHARS_MAX))).collect();
+            format!("{} {}{own}: {} ({})", alert.name, alert.place, alert.value, alert.when)
+        };
+        put("labels", common.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n"));
         let lines: Vec<&str> =
             message.firing.iter().flat_map(|alert| &alert.log_lines).take(LOG_LINES_MAX).map(String::as_str).collect();
         put("log_lines", lines.join("\n"));

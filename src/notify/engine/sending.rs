@@ -37,6 +37,11 @@ impl Engine {
                 if self.limits.opens_at_ms(&places, now_ms) > now_ms {
                     continue;
                 }
+                if let Some(present) = &self.present {
+                    let now = present.of(&intent.instances);
+                    self.outbox.bring_up_to_date(&key, &now);
+                }
+                let Some(intent) = self.outbox.get(&key) else { continue };
                 let said = visible(intent);
                 // What may have been said, but where is not known, cannot be put right by a person's eye: only by its key.
                 let keyed = matches!(channel.kind, ChannelKind::PagerDuty(_) | ChannelKind::Webhook(_));

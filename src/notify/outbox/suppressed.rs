@@ -9,6 +9,7 @@ use model::Ack;
 use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, Progress};
 
 use crate::config::Config;
+use crate::message::name_of;
 use crate::suppress::{Suppression, Suppressor};
 
 use super::marks::{Marks, is_held, set_muted};
@@ -122,16 +123,15 @@ impl Outbox {
         for key in keys {
             let Some(intent) = self.intents.get(&key) else { continue };
             let firing = || intent.instances.iter().filter(|instance| instance.state == AlertState::Firing);
-            let mut words = Vec::new();
+            let mut taken: BTreeMap<String, Vec<&Instance>> = BTreeMap::new();
             let mut all = intent.want == IntentState::Firing;
             for instance in firing() {
                 match instance.episode().and_then(|episode| acks.get(&episode)) {
-                    Some(ack) => words.push(words_of(ack)),
+                    Some(ack) => taken.entry(words_of(ack)).or_default().push(instance),
                     None => all = false,
                 }
             }
-            words.dedup();
-            let words = words.join("; ");
+            let words = who_has_what(&taken, all);
             let all = if all && !words.is_empty() { "1" } else { "" };
             let ended = firing().any(|instance| instance.episode().is_some_and(|episode| over.contains(&episode)));
             if super::handle(intent, mark::ACK) == words && super::handle(intent, mark::ACKED) == all && !ended {
@@ -158,6 +158,25 @@ impl Outbox {
         let words = "nothing new while it is held back, and this channel cannot edit what it said";
         Some(attempt_of(&sent, 0, now_ms, now_ms, Outcome::Suppressed, 0, words))
     }
+}
+
+/// Alerts named of what one person has, when they have not all of it.
+const TAKEN_NAMED_MAX: usize = 3;
+
+/// `bert: on it`, and of which alerts that holds where it does not hold of all.
+fn who_has_what(taken: &BTreeMap<String, Vec<&Instance>>, all: bool) -> String {
+    let of = |(words, instances): (&String, &Vec<&Instance>)| {
+        if all && taken.len() == 1 {
+            return words.clone();
+        }
+        let named = instances.iter().take(TAKEN_NAMED_MAX).map(|instance| name_of(instance));
+        let mut named = named.collect::<Vec<_>>().join(", ");
+        if instances.len() > TAKEN_NAMED_MAX {
+            named.push_str(&format!(" and {} more", instances.len() - TAKEN_NAMED_MAX));
+        }
+        format!("{words} ({named} only)")
+    };
+    taken.iter().map(of).collect::<Vec<_>>().join("; ")
 }
 
 fn words_of(ack: &Ack) -> String {

@@ -1,7 +1,9 @@
 //! Groups and rules as the API and the pages show them.
 
-use model::Instance;
+use std::collections::{HashMap, HashSet};
+
 use model::alert::RuleId;
+use model::{Instance, Labels};
 
 use super::{Inner, Member, lock};
 use crate::RuleKind;
@@ -58,6 +60,25 @@ impl Inner {
     pub(super) fn view(&self) -> Vec<GroupView> {
         let members = lock(&self.groups).clone();
         members.iter().map(|member| member.view()).collect()
+    }
+
+    pub(super) fn present(&self, alerts: &[Instance]) -> Vec<Option<Instance>> {
+        let wanted: HashSet<&RuleId> = alerts.iter().map(|alert| &alert.rule_id).collect();
+        let places = alerts.iter().enumerate().map(|(at, alert)| ((&alert.rule_id, &alert.labels), at));
+        let places: HashMap<(&RuleId, &Labels), usize> = places.collect();
+        let mut out = vec![None; alerts.len()];
+        let members = lock(&self.groups).clone();
+        for member in members.iter() {
+            let shown = lock(&member.shown);
+            for (id, instances) in shown.instances.iter().filter(|(id, _)| wanted.contains(id)) {
+                for instance in instances {
+                    if let Some(at) = places.get(&(id, &instance.labels)) {
+                        out[*at] = Some(instance.clone());
+                    }
+                }
+            }
+        }
+        out
     }
 }
 

@@ -94,13 +94,41 @@ async fn what_lasts_is_repeated_and_what_was_never_told_is_told_after_a_reload()
     let route = "{receiver: webhook, group_wait: 0s, group_interval: 100ms, repeat_interval: 300ms}";
     world.notifier().reload(world.config(route, ""));
     world.slack.seen.until("a message and two repeats", |seen| (seen.messages.len() >= 3).then_some(())).await;
-    // Later evaluations change the value and tell nobody; the next repeat says it.
+    // What is stored without a word is said by the next repeat.
     world.commit_quietly(&[model::Instance { value: 0.123, ..alert.clone() }]);
     let said =
         |seen: &crate::fakes::slack::Seen| seen.messages.last()?.body.to_string().contains("0.123").then_some(());
     world.slack.seen.until("the present value", said).await;
     world.commit(&[ended(&alert)]);
     world.slack.seen.until("the end", |seen| seen.messages.last()?.text().contains("RESOLVED").then_some(())).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_says_how_its_alerts_are_when_it_is_sent() {
+    let mut world = World::new().await;
+    let evaluations = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(7));
+    let value = evaluations.clone();
+    world.present = Some(notify::PresentSource::new(move |alerts| {
+        let now = value.load(std::sync::atomic::Ordering::SeqCst);
+        let known = |alert: &Instance| {
+            let summary = ("summary".into(), format!("now at {now}"));
+            Some(Instance { value: now as f64, annotations: vec![summary], ..alert.clone() })
+        };
+        alerts.iter().map(known).collect()
+    }));
+    let route = "{receiver: webhook, group_wait: 0s, group_interval: 100ms, repeat_interval: 200ms}";
+    world.start(world.config(route, ""));
+    let alert = firing("Depth", "web-1", "warning");
+    world.commit(std::slice::from_ref(&alert));
+    for now in [7, 8] {
+        evaluations.store(now, std::sync::atomic::Ordering::SeqCst);
+        let says = |seen: &crate::fakes::slack::Seen| {
+            let said = seen.messages.last()?.body.to_string();
+            (said.contains(&format!("now at {now}")) && said.contains(&format!("value {now}"))).then_some(())
+        };
+        world.slack.seen.until(&format!("the value {now}"), says).await;
+    }
     world.stop().await;
 }
 
@@ -228,6 +256,37 @@ async fn pagerduty_has_an_incident_for_each_alert_or_for_the_group() {
         });
         world.stop().await;
     }
+}
+
+/// An acknowledgement of one would stop PagerDuty's escalation of the others, which nobody has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_incident_of_several_alerts_is_acknowledged_once_all_of_them_are() {
+    let mut world = World::new().await;
+    let url = world.pagerduty.url();
+    let receiver = format!(
+        "- {{name: own, pagerduty_configs: [{{routing_key: '{ROUTING_KEY}', url: '{url}', x: {{dedup_scope: group}}}}]}}"
+    );
+    world.start(world.config("{receiver: own, group_wait: 0s, group_interval: 1s, group_by: [alertname]}", &receiver));
+    let alerts: Vec<_> = ["a", "b"].map(|host| firing("Disk", host, "critical")).into();
+    world.commit(&alerts);
+    let event = async |what: &str, count: usize| {
+        let found = |seen: &crate::fakes::pagerduty::Seen| seen.events.get(count - 1).cloned();
+        world.pagerduty.seen.until(what, found).await
+    };
+    let told = event("both", 1).await;
+    let firing = told["payload"]["custom_details"]["firing"].as_str().unwrap();
+    assert!(firing.contains("Disk a: 0.97") && firing.contains("Disk b: 0.97"), "{told}");
+    let take = |alert: &Instance, by: &str| {
+        world.notifier().acknowledge(&alert.fingerprint(), by, "mine", None, now_ms()).unwrap();
+    };
+    take(&alerts[0], "ann");
+    let said = event("that one is looked after", 2).await;
+    assert_eq!(said["event_action"], "trigger", "{said}");
+    assert!(said.to_string().contains("Acknowledged by ann: mine (Disk a only)"), "{said}");
+    take(&alerts[1], "bert");
+    let said = event("that both are", 3).await;
+    assert_eq!(said["event_action"], "acknowledge", "{said}");
+    world.stop().await;
 }
 
 /// With everything that a rule can say beside its labels.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::Labels;
 use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, Transition};
-use notify::{ChartSource, Config, Notifier, NotifierOptions, Timing};
+use notify::{ChartSource, Config, Notifier, NotifierOptions, PresentSource, Timing};
 use store::{Alerts, Evaluation};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) smtp: Smtp,
     pub(crate) timing: Timing,
     pub(crate) charts: Option<ChartSource>,
+    pub(crate) present: Option<PresentSource>,
     running: Option<Running>,
 }
 
@@ -62,6 +63,7 @@ impl World {
             smtp: Smtp::start(security).await,
             timing: timing(),
             charts: None,
+            present: None,
             running: None,
         };
         std::fs::write(world.dir.path().join("ca.pem"), &world.smtp.certificate_pem).unwrap();
@@ -113,6 +115,7 @@ receivers:
         let options = NotifierOptions {
             timing: self.timing.clone(),
             charts: self.charts.clone(),
+            present: self.present.clone(),
             ..NotifierOptions::new("https://binnacle.example.org:8443")
         };
         let notifier = Notifier::of_alerts(alerts.clone(), &model::TenantId::default(), config, options).unwrap();

@@ -195,7 +195,8 @@ pub(super) fn illness(
         let now_ms = clock::now_ms();
         rules.view().into_iter().find_map(|group| {
             let since_ms = group.last_evaluation_ms.unwrap_or(started_ms).max(started_ms);
-            let late = now_ms - since_ms > 2 * group.interval_ms + LATE_MS;
+            // After a clock that was set back the last evaluation lies ahead, and nothing is watched until it is reached.
+            let late = (now_ms - since_ms).abs() > 2 * group.interval_ms + LATE_MS;
             late.then(|| format!("the rule group {:?} was not evaluated in time", group.name))
         })
     }

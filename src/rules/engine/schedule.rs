@@ -21,6 +21,8 @@ const CONCURRENT_MAX: usize = 2;
 pub(super) const CLOCK_MIN_MS: i64 = 1_735_689_600_000;
 /// Longest wait before the clock is looked at again, so that a jump is seen.
 const LOOK_MAX: Duration = Duration::from_secs(1);
+/// A clock that goes back by less is one that is kept right, in ms.
+const SET_BACK_MS: i64 = 2_000;
 /// How long the clock may stay behind the last slot before evaluation goes on from there.
 const BEHIND_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -114,6 +116,10 @@ impl Timetable {
         if !behind {
             self.behind_since = None;
             return;
+        }
+        if self.behind_since.is_none() && last_ms.is_some_and(|last_ms| last_ms - now_ms > SET_BACK_MS) {
+            let group = &self.member.prepared.group.name;
+            tracing::warn!(group, "the clock was set back; rules wait until it has caught up, five minutes at most");
         }
         let since = *self.behind_since.get_or_insert_with(Instant::now);
         if since.elapsed() < BEHIND_MAX {

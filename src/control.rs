@@ -18,6 +18,8 @@ use tokio::sync::watch;
 const LINE_BYTES_MAX: u64 = 64 << 10;
 /// Longest answer, in bytes: lists of as many tokens and tenants as there may be.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Longest path of a Unix socket, in bytes (`sun_path` of Linux has 108, the last of them 0).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// A peer that says nothing for this long is hung up on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -148,6 +150,13 @@ fn line(token: &store::Token) -> TokenLine {
 pub fn listen(data: &Path) -> std::io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt as _;
     let path = socket_path(data);
+    if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        let path = path.display();
+        let reason = format!(
+            "{path}: the path of a socket may have at most {SOCKET_PATH_BYTES_MAX} bytes; use a data folder with a shorter one"
+        );
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidFilename, reason));
+    }
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}

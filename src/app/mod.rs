@@ -9,6 +9,7 @@ mod settings;
 mod starting;
 mod tenants;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -141,8 +142,11 @@ struct App {
 }
 
 impl App {
-    async fn start(config: Config, store: Store, listeners: Listeners) -> Result<App, AppError> {
+    async fn start(mut config: Config, store: Store, listeners: Listeners) -> Result<App, AppError> {
         let started_ms = clock::now_ms();
+        if config.notify.external_url.is_empty() {
+            config.notify.external_url = settings::own_url(local(&listeners.http)?);
+        }
         let (mut rule_files, of_rules) = (RuleFiles::default(), config.rules.clone());
         let (rule_files, (groups, wrong)) = blocking(move || {
             let read = rule_files.read(&of_rules);
@@ -283,7 +287,10 @@ impl App {
                 name
             });
         }
-        println!("{ready_line}");
+        // Whoever started it may have put stdout on a full disk, or read no further: that is no reason not to serve.
+        if let Err(error) = writeln!(std::io::stdout(), "{ready_line}") {
+            tracing::warn!(%error, "the line that says it is ready cannot be written to stdout");
+        }
         tracing::info!(data = %config.data.display(), "{ready_line}");
         Ok(App {
             config,

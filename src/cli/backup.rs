@@ -35,7 +35,7 @@ pub(super) fn back_up(data: &Path, into: &Path, tenant: Option<String>) -> Resul
     let request = Request::Backup { into: std::path::absolute(into)?, tenant };
     match answer(data, request)? {
         Reply::BackedUp { tenants, files, bytes } => {
-            println!("copied {files} files, {bytes} bytes; tenants: {}", tenants.join(", "));
+            say!("copied {files} files, {bytes} bytes; tenants: {}", tenants.join(", "));
             Ok(ExitCode::SUCCESS)
         }
         other => Err(unexpected(&other)),
@@ -67,7 +67,7 @@ pub(super) fn unexpected(reply: &Reply) -> Failure {
 pub(super) fn restore(args: &RestoreArgs) -> Result<ExitCode, Failure> {
     let config = args.to.load(Overrides::default())?;
     let copied = store::restore(&args.from, &config.data, None)?;
-    println!("restored {} files, {} bytes", copied.files, copied.bytes);
+    say!("restored {} files, {} bytes", copied.files, copied.bytes);
     // Indexes of logs are not in a backup.
     verify::look_through(&config.data, true)
 }

@@ -20,7 +20,7 @@ pub(super) struct CheckArgs {
     #[arg(long, env = "BINNACLE_URL", value_name = "URL")]
     url: Option<String>,
     /// API token with the read scope, where that server asks for one.
-    #[arg(long, env = "BINNACLE_TOKEN", hide_env_values = true, requires = "url")]
+    #[arg(long, env = "BINNACLE_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Tenant, where the server asks for no token.
     #[arg(long, requires = "url")]
@@ -41,44 +41,44 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         match result {
             Ok(groups) => {
                 let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
-                println!("{file}: {} groups, {rules} rules", groups.len());
+                say!("{file}: {} groups, {rules} rules", groups.len());
                 all.extend(groups);
             }
             Err(error) => {
                 failed = true;
-                println!("{error}");
+                say!("{error}");
             }
         }
     }
     let metrics = metrics(args)?;
     for finding in rules::lint::lint(&all, metrics.as_deref()) {
-        println!("{}:{}: warning: {}", finding.file, finding.line, finding.message);
+        say!("{}:{}: warning: {}", finding.file, finding.line, finding.message);
     }
     if args.files.is_empty() {
         failed |= !check_notify(&config);
         for dashboard in files::dashboards(&config.dashboards) {
             match dashboard {
-                Ok(dashboard) => println!("{}: ok", dashboard.file),
+                Ok(dashboard) => say!("{}: ok", dashboard.file),
                 Err(error) => {
                     failed = true;
-                    println!("{error}");
+                    say!("{error}");
                 }
             }
         }
         for job in &config.scrape {
             match scrape::check(job) {
-                Ok(targets) => println!("scrape {:?}: {targets} targets", job.job),
+                Ok(targets) => say!("scrape {:?}: {targets} targets", job.job),
                 Err(error) => {
                     failed = true;
-                    println!("{error}");
+                    say!("{error}");
                 }
             }
         }
         match Forwarder::new(&config.alertmanagers) {
-            Ok(all) => all.urls().for_each(|(url, _)| println!("alertmanagers: {url}")),
+            Ok(all) => all.urls().for_each(|(url, _)| say!("alertmanagers: {url}")),
             Err(error) => {
                 failed = true;
-                println!("{error}");
+                say!("{error}");
             }
         }
     }
@@ -94,18 +94,30 @@ fn metrics(args: &CheckArgs) -> Result<Option<Vec<String>>, Failure> {
     Ok(Some(names.filter_map(|name| name.as_str().map(String::from)).collect()))
 }
 
+/// That whoever is told follows links to themselves.
+fn links_lead_nowhere(config: &Config, told: &notify::Config) -> Option<String> {
+    let url = &config.notify.external_url;
+    let begins = if url.is_empty() { "http://127.0.0.1" } else { url };
+    (told.tells_anybody() && config.links_stay_here()).then(|| {
+        format!("links in messages begin with {begins}, which leads other machines and phones to themselves: set notify.external_url")
+    })
+}
+
 fn check_notify(config: &Config) -> bool {
     let file = &config.notify.file;
     match files::notify(file) {
         Ok(Some(told)) => {
             for warning in files::not_given(&told, &config.rules) {
-                println!("warning: {warning}");
+                say!("warning: {warning}");
             }
-            println!("{}: ok", file.display());
+            if let Some(warning) = links_lead_nowhere(config, &told) {
+                say!("warning: {warning}");
+            }
+            say!("{}: ok", file.display());
         }
-        Ok(None) => println!("{}: not there, so nobody is told of alerts", file.display()),
+        Ok(None) => say!("{}: not there, so nobody is told of alerts", file.display()),
         Err(error) => {
-            println!("{error}");
+            say!("{error}");
             return false;
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
         groups.extend(rules::file::parse(&text, &name, INTERVAL_MS)?);
     }
     let (text, lost) = rules::export::prometheus(&groups);
-    print!("{text}");
+    say_text!("{text}");
     for what in lost {
         eprintln!("{what}");
     }

@@ -1,5 +1,15 @@
 //! The command line: what was said, and which verb does it.
 
+/// A line to stdout; see [`out::put`].
+macro_rules! say {
+    ($($words:tt)*) => { $crate::cli::out::put(&format!("{}\n", format_args!($($words)*))) };
+}
+
+/// Text as it is to stdout; see [`out::put`].
+macro_rules! say_text {
+    ($($words:tt)*) => { $crate::cli::out::put(&format!($($words)*)) };
+}
+
 mod arenas;
 mod ask;
 mod backup;
@@ -8,6 +18,7 @@ mod export;
 mod log_line;
 mod logs;
 mod notify;
+mod out;
 mod query;
 mod replay;
 mod series;

@@ -39,7 +39,7 @@ pub(super) fn run(verb: &NotifyVerb) -> Result<ExitCode, Failure> {
         let attempts = steps["attempts"].as_array().cloned().unwrap_or_default();
         for attempt in attempts.iter().skip(shown) {
             let text = |name: &str| attempt[name].as_str().unwrap_or_default().to_owned();
-            println!(
+            say!(
                 "{:<24} {:<9} {:<10} {:>6} ms  {} {}",
                 text("channel"),
                 text("want"),
@@ -52,7 +52,7 @@ pub(super) fn run(verb: &NotifyVerb) -> Result<ExitCode, Failure> {
         }
         shown = attempts.len();
         if steps["done"] == true {
-            println!("{}", if good { "every channel took it" } else { "not every channel took it" });
+            say!("{}", if good { "every channel took it" } else { "not every channel took it" });
             return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         if Instant::now() >= deadline {

@@ -43,9 +43,9 @@ pub(super) fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
         eprintln!("{note}");
     }
     if args.json {
-        println!("{}", answer.data);
+        say!("{}", answer.data);
     } else {
-        print!("{}", shown(&answer.data)?);
+        say_text!("{}", shown(&answer.data)?);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -35,12 +35,12 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let answer = args.server.ask("rules/replay", &form)?;
     let rules = answer.data.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
     if args.json {
-        println!("{}", answer.data);
+        say!("{}", answer.data);
     } else {
         let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
-        println!("from {} to {}", text(&answer.data, "start"), text(&answer.data, "end"));
+        say!("from {} to {}", text(&answer.data, "start"), text(&answer.data, "end"));
         for rule in &rules {
-            println!("{}", said(rule));
+            say!("{}", said(rule));
             if args.episodes {
                 let episodes = rule.get("episodes").and_then(Value::as_array).cloned().unwrap_or_default();
                 let mut rows = vec![vec!["FIRED".to_string(), "ENDED".into(), "LABELS".into()]];
@@ -48,7 +48,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
                     let labels = episode.get("labels").map(Value::to_string).unwrap_or_default();
                     vec![text(episode, "fired"), text(episode, "ended"), labels]
                 }));
-                print!("{}", table(&rows, &[]));
+                say_text!("{}", table(&rows, &[]));
             }
         }
     }

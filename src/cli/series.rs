@@ -37,9 +37,9 @@ pub(super) fn run(args: &SeriesArgs) -> Result<ExitCode, Failure> {
     form.extend(args.never_queried.then(|| ("never_queried", "true".into())));
     let answer = args.server.ask("cardinality", &form)?;
     if args.json {
-        println!("{}", answer.data);
+        say!("{}", answer.data);
     } else {
-        print!("{}", shown(&answer.data));
+        say_text!("{}", shown(&answer.data));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -63,7 +63,7 @@ pub(super) fn run(verb: TenantVerb) -> Result<ExitCode, Failure> {
             let config = to.load(Overrides::default())?;
             let (id, rename) = (TenantId::new(&name)?, TenantId::new(rename.as_deref().unwrap_or(&name))?);
             let copied = store::restore(&from_folder, &config.data, Some((&id, &rename)))?;
-            println!("tenant {rename}: {} files, {} bytes", copied.files, copied.bytes);
+            say!("tenant {rename}: {} files, {} bytes", copied.files, copied.bytes);
             Ok(ExitCode::SUCCESS)
         }
         TenantVerb::Erase { from, name, yes } => {
@@ -72,7 +72,7 @@ pub(super) fn run(verb: TenantVerb) -> Result<ExitCode, Failure> {
                 return Err(format!("this removes all data of tenant {name} for good; say --yes to do it").into());
             }
             store::erase(&config.data, &TenantId::new(&name)?)?;
-            println!("tenant {name} is erased");
+            say!("tenant {name} is erased");
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -84,10 +84,10 @@ fn list(from: &ConfigArgs) -> Result<ExitCode, Failure> {
         Reply::Tenants { tenants } => tenants,
         other => return Err(backup::unexpected(&other)),
     };
-    println!("{:>14} {:>14} {:<24} NAME", "ACTIVE SERIES", "DISK BYTES", "NEWEST DATA");
+    say!("{:>14} {:>14} {:<24} NAME", "ACTIVE SERIES", "DISK BYTES", "NEWEST DATA");
     for tenant in tenants {
         let newest = tenant.newest_ms.map_or("-".into(), rfc3339_ms);
-        println!("{:>14} {:>14} {newest:<24} {}", tenant.active_series, tenant.disk_bytes, tenant.name);
+        say!("{:>14} {:>14} {newest:<24} {}", tenant.active_series, tenant.disk_bytes, tenant.name);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,9 +14,9 @@ pub(super) fn run(files: &[PathBuf]) -> Result<ExitCode, Failure> {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let failures = test_runner::run(&text, file.parent().unwrap_or(Path::new(".")), &rehearse)
             .map_err(|error| format!("{}: {error}", file.display()))?;
-        println!("{}: {}", file.display(), if failures.is_empty() { "ok" } else { "FAILED" });
+        say!("{}: {}", file.display(), if failures.is_empty() { "ok" } else { "FAILED" });
         for failure in &failures {
-            println!("  {}: {}", failure.test, failure.message);
+            say!("  {}: {}", failure.test, failure.message);
         }
         failed += failures.len();
     }

@@ -51,17 +51,17 @@ pub(super) fn run(verb: TokenVerb) -> Result<ExitCode, Failure> {
     let config = from.load(Overrides::default())?;
     match ask(&config.data, request)? {
         Reply::Created { id, secret } => {
-            println!("{secret}");
+            say!("{secret}");
             eprintln!("token {id}: this secret is shown once; only its hash is stored");
         }
         Reply::Tokens { tokens } => {
-            println!("{:<12} {:<8} {:<16} {:<24} NAME", "ID", "SCOPE", "TENANT", "CREATED");
+            say!("{:<12} {:<8} {:<16} {:<24} NAME", "ID", "SCOPE", "TENANT", "CREATED");
             for token in tokens {
                 let created = model::time::rfc3339_ms(token.created_ms);
-                println!("{:<12} {:<8} {:<16} {created:<24} {}", token.id, token.scope, token.tenant, token.name);
+                say!("{:<12} {:<8} {:<16} {created:<24} {}", token.id, token.scope, token.tenant, token.name);
             }
         }
-        Reply::Revoked { existed: true } => println!("revoked"),
+        Reply::Revoked { existed: true } => say!("revoked"),
         Reply::Revoked { existed: false } => return Err("no token has that id; see binnacle token list".into()),
         Reply::Failed { reason } => return Err(reason.into()),
         other => return Err(unexpected(&other)),
@@ -74,6 +74,18 @@ fn ask(data: &Path, request: TokenRequest) -> Result<Reply, Failure> {
         return Ok(reply);
     }
     store::refuse_copy(data)?;
+    if !data.join(store::ACCOUNTS_FILE).exists() {
+        let data = data.display();
+        if !matches!(request, TokenRequest::Create { .. }) {
+            return Err(format!(
+                "{data}: there are no tokens of binnacle in this folder; name the server's with --data"
+            )
+            .into());
+        }
+        eprintln!(
+            "{data} held no data of binnacle yet: only a server that is started with this folder will know the token"
+        );
+    }
     std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
     let accounts = Accounts::open(&data.join(store::ACCOUNTS_FILE))?;
     Ok(control::answer_of_tokens(&accounts, request, crate::clock::now_ms()))

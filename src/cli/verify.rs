@@ -25,7 +25,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     }
     let (made, copied) = store::check_copy(&data)?;
     let (files, bytes) = (copied.files, copied.bytes);
-    println!("the backup of {made} is whole: {files} files, {bytes} bytes; tenants: {}", copied.tenants.join(", "));
+    say!("the backup of {made} is whole: {files} files, {bytes} bytes; tenants: {}", copied.tenants.join(", "));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -48,12 +48,12 @@ pub(super) fn look_through(data: &Path, rebuild_index: bool) -> Result<ExitCode,
     // What of this is set aside comes again below, with its tenant.
     let mut damaged =
         store.warnings().iter().filter(|warning| warning.contains("cannot be opened")).fold(0, |sum, warning| {
-            println!("{warning}");
+            say!("{warning}");
             sum + 1
         });
     for tenant in store.open_tenants() {
         let found = tenant.verify(rebuild_index)?;
-        println!(
+        say!(
             "tenant {}: {} series with {} samples; {} log records in {} blocks, {} index segments, {} blocks outside the index",
             tenant.id(),
             found.series,
@@ -64,15 +64,15 @@ pub(super) fn look_through(data: &Path, rebuild_index: bool) -> Result<ExitCode,
             found.log_blocks_outside_index
         );
         for what in &found.damage {
-            println!("tenant {}: {what}", tenant.id());
+            say!("tenant {}: {what}", tenant.id());
         }
         damaged += found.damage.len();
     }
     store.close()?;
     if damaged > 0 {
-        println!("{damaged} damaged");
+        say!("{damaged} damaged");
         return Ok(ExitCode::FAILURE);
     }
-    println!("everything can be read");
+    say!("everything can be read");
     Ok(ExitCode::SUCCESS)
 }

@@ -183,6 +183,13 @@ async fn a_running_server_is_backed_up_and_its_copy_serves() {
     assert!(out.starts_with("copied ") && out.trim_end().ends_with("tenants: default"), "{out}");
     let (code, _, error) = verb(&["backup", "copy"]);
     assert!(code == 1 && error.contains("is not empty"), "{error}");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut list = Command::new(env!("CARGO_BIN_EXE_binnacle"));
+    let output = list.current_dir(home.path()).args(["tenant", "list"]).stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("writing to stdout"), "{said}");
+    let (code, _, error) = verb(&["token", "list", "--data", "nowhere"]);
+    assert!(code == 1 && error.contains("no tokens of binnacle") && !home.path().join("nowhere").exists(), "{error}");
     // Looking at it does not change it, and it is not taken for a data folder.
     for _ in 0..2 {
         let (code, out, error) = verb(&["verify", "--data", "copy"]);

@@ -20,6 +20,11 @@ pub(crate) fn read(file: &Path) -> Result<String, String> {
 pub(crate) fn matching(pattern: &str, keep: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, String> {
     let path = Path::new(pattern);
     let name = path.file_name().and_then(|name| name.to_str()).ok_or("the pattern names no file")?;
+    if path.parent().is_some_and(|folder| folder.as_os_str().as_encoded_bytes().contains(&b'*')) {
+        return Err(
+            "`*` may stand in the file's name, not in a folder's: name each folder by a pattern of its own".into()
+        );
+    }
     if !name.contains('*') {
         return Ok(vec![path.into()]);
     }
@@ -66,6 +71,13 @@ fn glob(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stars_of_folders_are_refused() {
+        for pattern in ["rules/**/*.yml", "*/a.yml", "/etc/*/rules/*.yml"] {
+            assert!(matching(pattern, |_| true).is_err_and(|reason| reason.contains("folder")), "{pattern}");
+        }
+    }
 
     #[test]
     fn stars_stand_for_any_text() {

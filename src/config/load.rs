@@ -88,6 +88,14 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
             ),
         );
     }
+    let url = &config.notify.external_url;
+    let is_page = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !url.is_empty() && !url.parse().is_ok_and(is_page) {
+        return refuse(
+            "notify.external_url",
+            format!("{url:?} is no address of pages: write \"https://binnacle.example.com\""),
+        );
+    }
     if let Err(reason) = config.log.filter() {
         return refuse("log.level", reason);
     }
@@ -139,7 +147,13 @@ fn set_from_env(table: &mut Table, name: &str, key: &str, value: &str) -> Result
     let path: Vec<String> = key.split("__").map(str::to_ascii_lowercase).collect();
     // Only sections and `data`: other BINNACLE_ variables (a token for the command line, say) are not settings.
     if path.len() == 1 && path[0] != "data" {
-        return Ok(());
+        return match meant_by(&path[0], value) {
+            Some(meant) => {
+                let reason = format!("between a section and its key stand two underscores: {ENV_PREFIX}{meant}");
+                Err(ConfigError { place: format!("environment variable {name}"), reason })
+            }
+            None => Ok(()),
+        };
     }
     let candidates = [
         toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut parsed| parsed.remove("v")),
@@ -158,6 +172,19 @@ fn set_from_env(table: &mut Table, name: &str, key: &str, value: &str) -> Result
         }
     }
     Err(ConfigError { place: format!("environment variable {name}"), reason: last_error })
+}
+
+/// The variable that one underscore too few was left out of: `listen_http` is `LISTEN__HTTP`.
+fn meant_by(key: &str, value: &str) -> Option<String> {
+    let is_setting = |section: &str, inner: &str| {
+        let mut table = Table::new();
+        let path = [section.to_owned(), inner.to_owned()];
+        insert(&mut table, &path, Value::String(value.into()));
+        // Another type than text, or another value, is still a setting.
+        Config::deserialize(table).map_or_else(|error| !error.message().starts_with("unknown "), |_| true)
+    };
+    let at = key.match_indices('_').map(|(at, _)| at).find(|at| is_setting(&key[..*at], &key[at + 1..]))?;
+    Some(format!("{}__{}", &key[..at], &key[at + 1..]).to_ascii_uppercase())
 }
 
 fn insert(table: &mut Table, path: &[String], value: Value) {
@@ -192,6 +219,9 @@ fn with_nearest(message: &str) -> String {
             let nearest = expected.iter().min_by_key(|name| distance(unknown, name)).expect("not empty");
             let key = message.split('`').next().unwrap_or_default().trim_end();
             format!("{key} {unknown:?}: did you mean {nearest:?}? (known: {})", expected.join(", "))
+        }
+        _ if message.contains("invalid socket address syntax") => {
+            format!("{message}: write an IP address and a port, as in \"127.0.0.1:8080\" or \"0.0.0.0:8080\"")
         }
         _ => message.into(),
     }
@@ -281,6 +311,58 @@ mod tests {
         assert!(!load_text("", &[], Overrides::default()).unwrap().needs_token());
         let open = load_text("[listen]\notlp_grpc = \"0.0.0.0:4317\"\n", &[], Overrides::default()).unwrap();
         assert!(open.needs_token());
+    }
+
+    #[test]
+    fn variables_with_an_underscore_too_few_are_refused() {
+        let check = |name: &str, value: &str, expected: Option<&str>| {
+            let error = load_text("", &[(name, value)], Overrides::default()).err();
+            match expected {
+                None => assert_eq!(error, None, "{name}"),
+                Some(meant) => assert!(error.is_some_and(|error| error.contains(meant)), "{name}"),
+            }
+        };
+        check("BINNACLE_LISTEN_HTTP", "0.0.0.0:8080", Some("BINNACLE_LISTEN__HTTP"));
+        check("BINNACLE_AUTH_MODE", "token", Some("BINNACLE_AUTH__MODE"));
+        check("BINNACLE_RETENTION_MAX_BYTES", "10GiB", Some("BINNACLE_RETENTION__MAX_BYTES"));
+        check("BINNACLE_QUERY_CONCURRENCY", "9", Some("BINNACLE_QUERY__CONCURRENCY"));
+        for other in ["BINNACLE_TOKEN", "BINNACLE_URL", "BINNACLE_TENANT", "BINNACLE_NO_SUCH", "BINNACLE_LOG_X"] {
+            check(other, "x", None);
+        }
+    }
+
+    #[test]
+    fn values_that_are_nearly_right_say_what_would_be() {
+        let check = |text: &str, says: &str| {
+            let error = load_text(text, &[], Overrides::default()).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        };
+        check("[listen]\nhttp = \"localhost:8080\"\n", "as in \"127.0.0.1:8080\"");
+        check("[listen]\nhttp = \":8080\"\n", "as in \"127.0.0.1:8080\"");
+        check("[notify]\nexternal_url = \"not a url\"\n", "notify.external_url");
+        check("[notify]\nexternal_url = \"ftp://host/\"\n", "notify.external_url");
+        let never = load_text(
+            "[metrics]\ndownsample_after = \"0s\"\n[retention]\nmetrics_raw = \"0s\"\n",
+            &[],
+            Overrides::default(),
+        );
+        assert_eq!(never.unwrap().metrics.downsample_after.ms, 0);
+        check("[retention]\nmetrics = \"0s\"\n", "is no duration");
+        check("[metrics]\ndownsample_after = \"soon\"\n", "is no duration");
+    }
+
+    #[test]
+    fn links_of_this_machine_are_known() {
+        let check = |url: &str, expected: bool| {
+            let text = format!("[notify]\nexternal_url = {url:?}\n");
+            assert_eq!(load_text(&text, &[], Overrides::default()).unwrap().links_stay_here(), expected, "{url}");
+        };
+        check("", true);
+        check("http://localhost:8080", true);
+        check("http://127.0.0.2/x", true);
+        check("http://[::1]:80", true);
+        check("https://binnacle.example.com", false);
+        check("http://10.0.0.7:8080/", false);
     }
 
     #[test]

@@ -133,6 +133,7 @@ pub struct Retention {
     pub metrics: Duration,
     /// Age from which samples give way to their five-minute values, where `metrics.downsample_after` makes these; 0s keeps samples as long
     /// as `metrics`.
+    #[serde(deserialize_with = "value::duration_or_zero")]
     pub metrics_raw: Duration,
     /// Age of the oldest log records.
     pub logs: Duration,
@@ -168,6 +169,7 @@ pub struct Metrics {
     pub delta: Delta,
     /// Age from which a day's samples are rolled up to five-minute values (least, greatest, sum, count, last), which long charts then
     /// read; 0s rolls none up.
+    #[serde(deserialize_with = "value::duration_or_zero")]
     pub downsample_after: Duration,
     /// Whether a scope's name, version, schema URL and attributes become `otel_scope_*` labels of its series.
     pub promote_scope_metadata: bool,
@@ -249,7 +251,7 @@ impl Default for Rules {
 pub struct Notify {
     /// Routes and receivers in Alertmanager's format; while it does not exist nobody is told.
     pub file: PathBuf,
-    /// Where people reach the pages, for links in messages.
+    /// Where people reach the pages, for links in messages; empty for the address of `listen.http`.
     pub external_url: String,
     /// Longest that a silence lasts.
     pub silence_max: Duration,
@@ -257,11 +259,7 @@ pub struct Notify {
 
 impl Default for Notify {
     fn default() -> Self {
-        Notify {
-            file: "notify.yml".into(),
-            external_url: "http://127.0.0.1:8080".into(),
-            silence_max: Duration::days(30),
-        }
+        Notify { file: "notify.yml".into(), external_url: String::new(), silence_max: Duration::days(30) }
     }
 }
 
@@ -458,6 +456,15 @@ impl Config {
     pub fn is_loopback(&self) -> bool {
         let listeners = [self.listen.http, self.listen.otlp_http, self.listen.otlp_grpc];
         listeners.into_iter().chain(self.syslog.tcp).chain(self.syslog.udp).all(|addr| addr.ip().is_loopback())
+    }
+
+    /// Whether links in messages lead to the reader's own machine.
+    pub fn links_stay_here(&self) -> bool {
+        let host = self.notify.external_url.parse::<url::Url>().ok().and_then(|url| url.host_str().map(str::to_owned));
+        host.is_none_or(|host| {
+            let host = host.trim_matches(['[', ']']);
+            host.parse::<std::net::IpAddr>().map_or(host == "localhost", |ip| ip.is_loopback())
+        })
     }
 
     /// Whether requests need a token: `auto` resolved.

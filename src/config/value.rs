@@ -27,6 +27,15 @@ impl Duration {
     }
 }
 
+/// For settings of which `0s` means never.
+pub(super) fn duration_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if model::time::parse_duration_ms(&text) == Some(0) {
+        return Ok(Duration { ms: 0 });
+    }
+    Duration::deserialize(de::value::StringDeserializer::new(text))
+}
+
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

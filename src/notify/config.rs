@@ -253,6 +253,11 @@ impl Config {
         self.all().find_map(|receiver| Some((receiver, receiver.channels.iter().find(|channel| channel.name == name)?)))
     }
 
+    /// Whether anybody can be told of anything.
+    pub fn tells_anybody(&self) -> bool {
+        self.channels().next().is_some()
+    }
+
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Channel> {
         self.all().flat_map(|receiver| &receiver.channels)
     }

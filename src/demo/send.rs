@@ -14,8 +14,8 @@ use tonic::{Code, Request, Status};
 use super::args::DemoArgs;
 use crate::cli::Failure;
 
-/// Tries of one request while the server is away or busy.
-const TRIES: u32 = 10;
+/// Tries of one request while the server is away or busy: half a minute, which a restart takes at most.
+const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Sender {
@@ -84,8 +84,17 @@ impl Sender {
 }
 
 async fn pause_or_fail(status: &Status, attempt: u32) -> Result<(), Failure> {
-    let may_help = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded);
-    if !may_help || attempt >= TRIES {
+    // What a server that stops in the middle of a call leaves is anything from "cancelled" to "unknown".
+    let is_refused = matches!(
+        status.code(),
+        Code::Unauthenticated
+            | Code::PermissionDenied
+            | Code::InvalidArgument
+            | Code::Unimplemented
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+    );
+    if is_refused || attempt >= TRIES {
         return Err(format!("the server refused: {:?}: {}", status.code(), status.message()).into());
     }
     eprintln!("trying again: {}", status.message());

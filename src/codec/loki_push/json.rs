@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::labels;
 use super::rows::{Entry, Rows};
@@ -30,7 +31,7 @@ pub(super) fn read(body: &[u8], rows: &mut Rows<'_>) -> Result<usize, DecodeErro
     let count = request.0.len();
     for stream in request.0 {
         let labels: BTreeMap<Cow<'_, str>, Cow<'_, str>> =
-            stream.labels.0.into_iter().map(|(name, Scalar(value))| (name, value)).collect();
+            stream.labels.0.into_iter().map(|(name, LabelValue(value))| (name, value)).collect();
         let shown = || {
             let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
             format!("{{{}}}", pairs.join(", "))
@@ -53,7 +54,7 @@ struct Request<'a>(Vec<Stream<'a>>);
 /// As in Loki the last of several labels or values counts, but `null` is no values.
 #[derive(Default)]
 struct Stream<'a> {
-    labels: Object<'a, Scalar<'a>>,
+    labels: Object<'a, LabelValue<'a>>,
     values: Vec<Entry<'a>>,
 }
 
@@ -69,8 +70,8 @@ impl<V> Default for Object<'_, V> {
 /// A string that is borrowed where no escape stands in it; serde's own `Cow` copies always.
 struct Text<'a>(Cow<'a, str>);
 
-/// A label's value: a string, or what else is written there as text.
-struct Scalar<'a>(Cow<'a, str>);
+/// A label's value: a string, or else what is written there, as it is written: `1.50` stays so.
+struct LabelValue<'a>(Cow<'a, str>);
 
 /// `null` is no entry.
 struct Value<'a>(Option<Entry<'a>>);
@@ -89,8 +90,18 @@ macro_rules! deserialize {
 deserialize!(Request<'a>, deserialize_any, ReadRequest);
 deserialize!(Stream<'a>, deserialize_map, ReadStream);
 deserialize!(Text<'a>, deserialize_str, ReadText);
-deserialize!(Scalar<'a>, deserialize_any, ReadScalar);
 deserialize!(Value<'a>, deserialize_any, ReadValue);
+
+impl<'de: 'a, 'a> Deserialize<'de> for LabelValue<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        if !text.starts_with('"') {
+            return Ok(LabelValue(Cow::Borrowed(text)));
+        }
+        let Text(value) = serde_json::from_str(text).map_err(D::Error::custom)?;
+        Ok(LabelValue(value))
+    }
+}
 
 impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Object<'a, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -183,44 +194,6 @@ impl<'de> Visitor<'de> for ReadText {
 
     fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
         Ok(Text(Cow::Owned(text.to_owned())))
-    }
-}
-
-struct ReadScalar;
-
-impl<'de> Visitor<'de> for ReadScalar {
-    type Value = Scalar<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, a number or a boolean")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Scalar<'de>, E> {
-        Ok(Scalar(Cow::Borrowed(if value { "true" } else { "false" })))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar(Cow::Owned(value.to_string())))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar(Cow::Owned(value.to_string())))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar(Cow::Owned(value.to_string())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Scalar<'de>, E> {
-        Ok(Scalar(Cow::Borrowed("null")))
     }
 }
 

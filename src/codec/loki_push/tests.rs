@@ -132,7 +132,7 @@ fn what_cannot_be_stored_is_counted_and_the_rest_is_stored() {
 fn what_is_no_request_is_refused_whole() {
     for (body, written, expected) in [
         (&b"{"[..], Written::Json, "request at byte"),
-        (br#"{"streams":[{"stream":{"a":{}},"values":[]}]}"#, Written::Json, "a string, a number or a boolean"),
+        (br#"{"streams":[{"stream":{"a":"\ud800"},"values":[]}]}"#, Written::Json, "request at byte"),
         (br#"{"streams":[{"stream":null,"values":[]}]}"#, Written::Json, "an object of strings"),
         (br#"{"streams":[null]}"#, Written::Json, "an object with a stream"),
         (br#"{"streams":[{"stream":{"a":"b"},"values":[["1","x",null]]}]}"#, Written::Json, "an object of strings"),
@@ -165,6 +165,13 @@ fn json_is_read_as_loki_reads_it() {
     let at = NOW_NS;
     let one = |labels: &str| format!(r#"{{"streams":[{{"stream":{labels},"values":[["{at}","x"]]}}]}}"#);
     check(&one(r#"{"a":1,"b":-2,"c":1.5,"d":true,"e":null}"#), 1, "0 {a=1,b=-2,c=1.5,d=true,e=null} x {}");
+    // As they are written: a version is no number.
+    check(
+        &one(r#"{"a": 1.50 ,"b":1e3,"c":-0.0,"d":12345678901234567890123}"#),
+        1,
+        "0 {a=1.50,b=1e3,c=-0.0,d=12345678901234567890123} x {}",
+    );
+    check(&one(r#"{"a":["x", 1],"b":{"c": {}},"d":"\u00e9\n"}"#), 1, "0 {a=[\"x\", 1],b={\"c\": {}},d=é\n} x {}");
     check(&one(r#"{"a":"old","b":"c","a":"new"}"#), 1, "0 {a=new,b=c} x {}");
     let values = |values: &str| format!(r#"{{"streams":[{{"stream":{{"a":"b"}},"values":{values}}}]}}"#);
     check(&values(&format!(r#"[null,["{at}","x"],null]"#)), 1, "0 {a=b} x {}");

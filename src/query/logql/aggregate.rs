@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use model::Labels;
 
 use super::ast::{Grouping, VectorOp};
-use super::value::{Series, absent, is_absent};
+use super::value::{Series, absent, filled, is_absent};
 
 pub(crate) fn apply(
     op: VectorOp,
@@ -33,7 +33,8 @@ pub(crate) fn grouped(grouping: &Grouping, labels: &Labels) -> Labels {
     if grouping.is_single() {
         return Labels::default();
     }
-    labels.filtered(|name| grouping.labels.iter().any(|label| label == name) != grouping.without)
+    let left = labels.filtered(|name| grouping.labels.iter().any(|label| label == name) != grouping.without);
+    if grouping.without { filled(left) } else { left }
 }
 
 /// The labels of each group, in order of first appearance, and the group of each series.
@@ -118,6 +119,7 @@ impl<'a> Folder<'a> {
         };
         let series = |(labels, states): (Labels, Vec<State>)| {
             let values = states.into_iter().map(value).collect();
+            let labels = if self.fold == Fold::Quotient { filled(labels) } else { labels };
             Series { labels, values }
         };
         self.groups.into_iter().map(series).collect()

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use model::Labels;
 
 use super::ast::{BinaryOp, Cardinality, Matching};
-use super::value::{Series, Val, absent, is_absent};
+use super::value::{Series, Val, absent, filled, is_absent};
 use crate::QueryError;
 
 /// The operator and how the sides find each other.
@@ -14,6 +14,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) op: BinaryOp,
     pub(crate) return_bool: bool,
     pub(crate) matching: &'a Matching,
+    /// A division that an average was made into: its sides meet by their empty labels too.
+    pub(crate) is_mean: bool,
 }
 
 pub(crate) fn apply(operation: &Operation<'_>, lhs: Val, rhs: Val, steps: usize) -> Result<Val, QueryError> {
@@ -46,8 +48,10 @@ fn with_number(operation: &Operation<'_>, mut series: Vec<Series>, number: f64, 
 }
 
 /// The labels that decide who meets whom.
-fn signature(matching: &Matching, labels: &Labels) -> Labels {
-    labels.filtered(|name| matching.labels.iter().any(|label| label == name) == matching.on)
+fn signature(operation: &Operation<'_>, labels: &Labels) -> Labels {
+    let Matching { on, labels: named, .. } = operation.matching;
+    let found = labels.filtered(|name| named.iter().any(|label| label == name) == *on);
+    if operation.is_mean { found } else { filled(found) }
 }
 
 /// Small numbers for signatures: equal ones are equal.
@@ -55,10 +59,10 @@ fn signature(matching: &Matching, labels: &Labels) -> Labels {
 struct Signatures(HashMap<Labels, usize, RandomState>);
 
 impl Signatures {
-    fn of(&mut self, matching: &Matching, series: &[Series]) -> Vec<usize> {
+    fn of(&mut self, operation: &Operation<'_>, series: &[Series]) -> Vec<usize> {
         let number = |one: &Series| {
             let next = self.0.len();
-            *self.0.entry(signature(matching, &one.labels)).or_insert(next)
+            *self.0.entry(signature(operation, &one.labels)).or_insert(next)
         };
         series.iter().map(number).collect()
     }
@@ -66,8 +70,8 @@ impl Signatures {
 
 fn set(operation: &Operation<'_>, mut lhs: Vec<Series>, mut rhs: Vec<Series>, steps: usize) -> Vec<Series> {
     let mut signatures = Signatures::default();
-    let left = signatures.of(operation.matching, &lhs);
-    let right = signatures.of(operation.matching, &rhs);
+    let left = signatures.of(operation, &lhs);
+    let right = signatures.of(operation, &rhs);
     let mut there = vec![false; signatures.0.len()];
     for step in 0..steps {
         there.fill(false);
@@ -107,8 +111,8 @@ fn vectors(
     let swapped = matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
     let mut signatures = Signatures::default();
-    let of_many = signatures.of(matching, &many);
-    let of_one = signatures.of(matching, &one);
+    let of_many = signatures.of(operation, &many);
+    let of_one = signatures.of(operation, &one);
     // Which of the "one" side is there for a signature, and which of the many met it, at the step.
     let mut there: Vec<Option<usize>> = vec![None; signatures.0.len()];
     let mut met: Vec<Option<usize>> = vec![None; signatures.0.len()];
@@ -138,8 +142,10 @@ fn vectors(
                 ));
             }
             let place = *of_pair.entry((at, partner)).or_insert_with(|| {
-                let labels = result_labels(matching, &many[at].labels, &one[partner].labels);
-                *place_of.entry(labels.clone()).or_insert_with(|| {
+                let labels = result_labels(operation, &many[at].labels, &one[partner].labels);
+                // Averages whose labels differ in what is empty stay several, though they look alike.
+                let known = if operation.is_mean { many[at].labels.clone() } else { labels.clone() };
+                *place_of.entry(known).or_insert_with(|| {
                     out.push(Series::empty(labels, steps));
                     written.push(usize::MAX);
                     out.len() - 1
@@ -160,15 +166,15 @@ fn vectors(
     Ok(out)
 }
 
-fn result_labels(matching: &Matching, many: &Labels, one: &Labels) -> Labels {
-    let mut labels = match matching.cardinality {
-        Cardinality::OneToOne => signature(matching, many),
+fn result_labels(operation: &Operation<'_>, many: &Labels, one: &Labels) -> Labels {
+    let mut labels = match operation.matching.cardinality {
+        Cardinality::OneToOne => signature(operation, many),
         _ => many.clone(),
     };
-    for name in &matching.include {
+    for name in &operation.matching.include {
         labels = labels.with(name, one.value(name));
     }
-    labels
+    filled(labels)
 }
 
 #[cfg(test)]
@@ -178,9 +184,8 @@ mod tests {
     type Pairs<'a> = &'a [(&'a str, &'a str)];
 
     fn series(all: &[(Pairs<'_>, f64)]) -> Vec<Series> {
-        all.iter()
-            .map(|(labels, value)| Series { labels: Labels::from_pairs(labels.iter().copied()), values: vec![*value] })
-            .collect()
+        let labels = |pairs: Pairs<'_>| Labels::from_sorted(pairs.iter().map(|(n, v)| ((*n).into(), (*v).into())));
+        all.iter().map(|(pairs, value)| Series { labels: labels(pairs), values: vec![*value] }).collect()
     }
 
     fn shown(val: Result<Val, QueryError>) -> String {
@@ -213,7 +218,12 @@ mod tests {
             include: include.iter().map(|name| (*name).into()).collect(),
         };
         let run = |op, return_bool, matching: &Matching, lhs, rhs| {
-            shown(apply(&Operation { op, return_bool, matching }, Val::Vector(lhs), Val::Vector(rhs), 1))
+            shown(apply(
+                &Operation { op, return_bool, matching, is_mean: false },
+                Val::Vector(lhs),
+                Val::Vector(rhs),
+                1,
+            ))
         };
         let many = on(Cardinality::ManyToOne, &["c"]);
         for (op, return_bool, matching, swap, expected) in [
@@ -268,12 +278,35 @@ mod tests {
     }
 
     #[test]
+    fn empty_labels_are_none() {
+        let one = || series(&[(&[("a", "1")], 4.0)]);
+        let empty = || series(&[(&[("a", "1"), ("e", "")], 8.0)]);
+        let both = || series(&[(&[("a", "1")], 4.0), (&[("a", "1"), ("e", "")], 8.0)]);
+        let to_one =
+            Matching { on: true, cardinality: Cardinality::ManyToOne, labels: vec!["a".into()], include: vec![] };
+        let run = |op, matching: &Matching, is_mean, lhs, rhs| {
+            let operation = Operation { op, return_bool: false, matching, is_mean };
+            shown(apply(&operation, Val::Vector(lhs), Val::Vector(rhs), 1))
+        };
+        let plain = &Matching::default();
+        let twice = "found duplicate series on the right hand-side;many-to-many matching not allowed: matching labels must be unique on \
+                     one side";
+        assert_eq!(run(BinaryOp::Add, plain, false, empty(), one()), r#"{a="1"} 12"#);
+        assert_eq!(run(BinaryOp::Div, plain, false, one(), both()), twice);
+        assert_eq!(run(BinaryOp::Div, &to_one, false, empty(), one()), r#"{a="1"} 2"#);
+        // Those of a set stay as they are.
+        assert_eq!(run(BinaryOp::And, plain, false, empty(), one()), r#"{a="1",e=""} 8"#);
+        assert_eq!(run(BinaryOp::Or, plain, false, empty(), one()), r#"{a="1",e=""} 8"#);
+        assert_eq!(run(BinaryOp::Div, plain, true, both(), both()), r#"{a="1"} 1; {a="1"} 1"#);
+    }
+
+    #[test]
     fn numbers_meet_every_series() {
         let matching = Matching::default();
         let run = |op, return_bool, number, is_left| {
             let vector = Val::Vector(series(&[(&[("a", "1")], 5.0)]));
             let (lhs, rhs) = if is_left { (Val::Scalar(number), vector) } else { (vector, Val::Scalar(number)) };
-            shown(apply(&Operation { op, return_bool, matching: &matching }, lhs, rhs, 1))
+            shown(apply(&Operation { op, return_bool, matching: &matching, is_mean: false }, lhs, rhs, 1))
         };
         for (op, return_bool, number, is_left, expected) in [
             (BinaryOp::Sub, false, 1.0, true, r#"{a="1"} -4"#),

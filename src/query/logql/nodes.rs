@@ -3,7 +3,7 @@
 use model::Labels;
 
 use super::aggregate::{self, Fold};
-use super::ast::{BinaryOp, Grouping, LabelReplace, Matching, Metric, RangeOp, VectorAggregation, VectorOp};
+use super::ast::{Binary, Grouping, LabelReplace, Metric, RangeOp, VectorAggregation, VectorOp};
 use super::binary::{self, Operation};
 use super::context::Context;
 use super::plan::Plan;
@@ -35,9 +35,10 @@ pub(crate) fn evaluate(context: &mut Context<'_>, plan: &Plan, grid: Grid) -> Re
             let inner = series_of(evaluate(context, inner, grid)?, op.as_str())?;
             Val::Vector(aggregate::apply(*op, *k, grouping, inner, grid.count))
         }
-        Plan::Operation { op, return_bool, matching, lhs, rhs } => {
+        Plan::Operation { op, return_bool, matching, is_mean, lhs, rhs } => {
             let (lhs, rhs) = (evaluate(context, lhs, grid)?, evaluate(context, rhs, grid)?);
-            operated((*op, *return_bool, matching), lhs, rhs, grid)?
+            let operation = Operation { op: *op, return_bool: *return_bool, matching, is_mean: *is_mean };
+            binary::apply(&operation, lhs, rhs, grid.count)?
         }
         Plan::Replaced { replace, inner } => {
             let inner = evaluate(context, inner, grid)?;
@@ -75,7 +76,9 @@ fn whole(context: &mut Context<'_>, metric: &Metric, grid: Grid, is_answer: bool
         },
         Metric::Binary(found) => {
             let (lhs, rhs) = (whole(context, &found.lhs, grid, false)?, whole(context, &found.rhs, grid, false)?);
-            operated((found.op, found.return_bool, &found.matching), lhs, rhs, grid)?
+            let Binary { op, return_bool, matching, .. } = &**found;
+            let operation = Operation { op: *op, return_bool: *return_bool, matching, is_mean: false };
+            binary::apply(&operation, lhs, rhs, grid.count)?
         }
         Metric::LabelReplace(replace) => {
             let inner = whole(context, &replace.inner, grid, is_answer)?;
@@ -107,15 +110,6 @@ fn folded(
 
 fn constant(value: f64, grid: Grid) -> Val {
     Val::Vector(vec![Series { labels: Labels::default(), values: vec![value; grid.count] }])
-}
-
-fn operated(
-    (op, return_bool, matching): (BinaryOp, bool, &Matching),
-    lhs: Val,
-    rhs: Val,
-    grid: Grid,
-) -> Result<Val, QueryError> {
-    binary::apply(&Operation { op, return_bool, matching }, lhs, rhs, grid.count)
 }
 
 fn replaced(context: &mut Context<'_>, replace: &LabelReplace, inner: Val) -> Result<Val, QueryError> {

@@ -97,6 +97,11 @@ pub(crate) enum Val {
 
 pub(crate) use crate::promql::value::{absent, is_absent};
 
+/// Without empty labels. A parser makes them, and samples and `by` keep them; what Loki puts together anew has none.
+pub(crate) fn filled(labels: Labels) -> Labels {
+    if labels.iter().all(|(_, value)| !value.is_empty()) { labels } else { Labels::from_pairs(labels.iter()) }
+}
+
 impl Series {
     pub(crate) fn empty(labels: Labels, count: usize) -> Series {
         Series { labels, values: vec![absent(); count] }

@@ -12,7 +12,7 @@ use super::error::ParseError;
 use super::lex::{Place, Token, lex};
 use model::{MatchOp, go_regex};
 
-/// Longest query, in bytes (Loki's `maxInputSize`): dashboards write long lists of alternatives.
+/// A query has fewer bytes (Loki's `maxInputSize`): dashboards write long lists of alternatives.
 const TEXT_BYTES_MAX: usize = 128 << 10;
 /// Deepest nesting of parentheses, calls and right-hand sides.
 const DEPTH_MAX: usize = 100;
@@ -25,7 +25,7 @@ const STAGES_MAX: usize = 200;
 ///
 /// # Errors
 /// Text that is not LogQL, or means nothing: a selector that could match every stream, a pattern that does not compile, `unwrap` where it is
-/// not allowed, and so on. Also text above 128 KiB, nesting above 100 levels, more than 500 operators or 200 stages, and
+/// not allowed, and so on. Also text of 128 KiB, nesting above 100 levels, more than 500 operators or 200 stages, and
 /// patterns that take too much memory together.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
     go_regex::together(|| {
@@ -79,7 +79,7 @@ struct Parser {
 
 impl Parser {
     fn new(text: &str) -> Result<Parser, ParseError> {
-        if text.len() > TEXT_BYTES_MAX {
+        if text.len() >= TEXT_BYTES_MAX {
             return Err(ParseError::whole(format!("input size too long ({} > {TEXT_BYTES_MAX})", text.len())));
         }
         Ok(Parser { tokens: lex(text)?, at: 0, depth: 0, operators: 0 })

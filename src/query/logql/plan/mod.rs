@@ -8,6 +8,7 @@
 //! - A grouped `avg_over_time` is divided by the number of lines instead of that of samples, and a filter behind `unwrap` does not touch
 //!   that number (grafana/loki#23890).
 //! - `avg` is a sum divided by a count, which for infinite values is infinite, not NaN.
+//! - Series that labels were taken from meet once more, where their empty labels go, too; as they do in averages by labels.
 //! - At an instant, the hours of a window longer than one are asked for one by one, and `max(count_over_time(...[2h]))` is the sum of what
 //!   each hour has most of.
 //!
@@ -46,6 +47,8 @@ pub(crate) enum Plan {
         op: BinaryOp,
         return_bool: bool,
         matching: Matching,
+        /// See [`Plan::divided`].
+        is_mean: bool,
         lhs: Box<Plan>,
         rhs: Box<Plan>,
     },
@@ -77,13 +80,13 @@ impl Plan {
 
     fn operation(of: &Binary, lhs: Plan, rhs: Plan) -> Plan {
         let (op, return_bool, matching) = (of.op, of.return_bool, of.matching.clone());
-        Plan::Operation { op, return_bool, matching, lhs: Box::new(lhs), rhs: Box::new(rhs) }
+        Plan::Operation { op, return_bool, matching, is_mean: false, lhs: Box::new(lhs), rhs: Box::new(rhs) }
     }
 
     /// One divided by the other, where their labels are the same.
     fn divided(lhs: Plan, rhs: Plan) -> Plan {
         let (op, return_bool, matching) = (BinaryOp::Div, false, Matching::default());
-        Plan::Operation { op, return_bool, matching, lhs: Box::new(lhs), rhs: Box::new(rhs) }
+        Plan::Operation { op, return_bool, matching, is_mean: true, lhs: Box::new(lhs), rhs: Box::new(rhs) }
     }
 }
 

@@ -45,7 +45,7 @@ fn shared_range(range: &RangeAggregation) -> Option<Plan> {
     use RangeOp::{Avg, Bytes, BytesRate, Count, Max, Min, Rate, Sum};
     let whole = Metric::Range(range.clone());
     match range.op {
-        Count | Rate | Bytes | BytesRate | Sum | Max | Min => Some(Plan::Part(whole)),
+        Count | Rate | Bytes | BytesRate | Sum | Max | Min => Some(merged(range, whole)),
         Avg => {
             let grouping = range.grouping.clone().unwrap_or_else(keeping_all);
             let is_plain = grouping.without && grouping.labels.is_empty() && !reduces_labels(&whole);
@@ -53,6 +53,21 @@ fn shared_range(range: &RangeAggregation) -> Option<Plan> {
         }
         _ => None,
     }
+}
+
+/// Where labels go, several shares can have a series of the same labels, and Loki's frontend makes one of them. With one share that is to be
+/// seen in empty labels alone, which then go too, unless a list names them.
+fn merged(range: &RangeAggregation, whole: Metric) -> Plan {
+    let grouping = range.grouping.clone().unwrap_or_else(keeping_all);
+    if !grouping.without || !reduces_labels(&whole) {
+        return Plan::Part(whole);
+    }
+    let op = match range.op {
+        RangeOp::Max => VectorOp::Max,
+        RangeOp::Min => VectorOp::Min,
+        _ => VectorOp::Sum,
+    };
+    Plan::Aggregation { op, k: None, grouping, inner: Box::new(Plan::Part(whole)) }
 }
 
 /// The samples' sum divided by the number of lines: Loki takes `unwrap` away there, and what stands behind it.

@@ -70,14 +70,22 @@ fn what_streams_share_is_asked_for_by_itself() {
     check(&format!("sum(max({RATE}))"), &format!("sum(«max({RATE})»)"));
     check(&format!("sum({RATE} / 60)"), &format!("sum((«{RATE}» / 60))"));
     check(&format!("sum({RATE} + on (d) {MAX})"), &format!("sum((«{RATE}» + «{MAX}»))"));
+    // Series that labels were taken from meet again, those of a list do not.
+    const KEPT: &str = r#"rate({a="b"} | json | keep c [5m])"#;
+    const KEPT_MAX: &str = r#"max_over_time({a="b"} | drop d | unwrap c [5m])"#;
+    check(KEPT, &format!("sum without () («{KEPT}»)"));
+    check(&format!("topk(3, {KEPT})"), &format!("topk(3, sum without () («{KEPT}»))"));
+    check(&format!("{KEPT_MAX} without (e)"), &format!("max without (e) («{KEPT_MAX} without (e)»)"));
+    whole(&format!("{KEPT_MAX} by (e)"));
+    whole(&format!("sum({KEPT})"));
     check(&format!("{STDDEV} > 5"), &format!("(«{STDDEV}» > 5)"));
     check(&format!("{SUM_RATE} or vector(0)"), &format!("(«{SUM_RATE}» or vector(0))"));
     check(&format!(r#"label_replace({RATE}, "c", "$1", "d", "(.*)")"#), &format!("label_replace(«{RATE}»)"));
     // One label set may come from two streams.
     let dropped = r#"rate({a="b"} | drop c [5m])"#;
     check(&format!("sum({dropped})"), &format!("«sum({dropped})»"));
-    check(&format!("count({dropped})"), &format!("count(«{dropped}»)"));
-    check(&format!("max({dropped})"), &format!("max(«{dropped}»)"));
+    check(&format!("count({dropped})"), &format!("count(sum without () («{dropped}»))"));
+    check(&format!("max({dropped})"), &format!("max(sum without () («{dropped}»))"));
     check(&format!("count({MAX} by (d))"), &format!("count(«{MAX} by (d)»)"));
     check(&format!("count({MAX} by ())"), &format!("«count({MAX} by ())»"));
 }

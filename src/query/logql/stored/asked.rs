@@ -24,8 +24,10 @@ fn records() -> LogBatch {
         record(3, 30, "v=high"),
         record(3, 20, "v=Inf n=1"),
         record(3, 10, "v=Inf n=2"),
+        record(4, 20, r#"{"x":""}"#),
+        record(4, 10, "{}"),
     ];
-    LogBatch { resources: ["a", "b", "c", "d"].map(resource).to_vec(), scopes: vec![Scope::default()], records }
+    LogBatch { resources: ["a", "b", "c", "d", "e"].map(resource).to_vec(), scopes: vec![Scope::default()], records }
 }
 
 #[test]
@@ -36,15 +38,19 @@ fn the_api_divides_and_splits_where_the_ruler_does_not() {
     let tenant = store.tenant(&TenantId::default()).unwrap();
     runtime.block_on(tenant.submit_logs(records())).unwrap();
     let snapshot = tenant.snapshot().unwrap();
-    let check = |query: &str, ruler: &str, api: &str| {
+    let check_by = |query: &str, one: fn(&(Labels, f64)) -> String, ruler: &str, api: &str| {
         let Expr::Metric(metric) = parse(query).unwrap() else { panic!("{query} is no metric query") };
         let shown = |by| match instant_of(Some(&snapshot), &metric, START_NS, by, &budget()).map(|answer| answer.value)
         {
-            Ok(Value::Vector(found)) => found.iter().map(|(_, value)| value.to_string()).collect::<Vec<_>>().join(" "),
+            Ok(Value::Vector(found)) => found.iter().map(one).collect::<Vec<_>>().join(" "),
             Ok(other) => panic!("{query}: {other:?}"),
             Err(error) => error.to_string(),
         };
         assert_eq!((shown(By::Ruler).as_str(), shown(By::Api).as_str()), (ruler, api), "{query}");
+    };
+    let check = |query: &str, ruler: &str, api: &str| check_by(query, |(_, value)| value.to_string(), ruler, api);
+    let labelled = |query: &str, ruler: &str, api: &str| {
+        check_by(query, |(labels, value)| format!("{labels} {value}"), ruler, api);
     };
     let avg = |service: &str, more: &str| {
         format!(r#"avg_over_time({{service_name="{service}"}} | logfmt | unwrap v {more}[5m])"#)
@@ -69,4 +75,16 @@ fn the_api_divides_and_splits_where_the_ruler_does_not() {
     check(&format!("max({count})"), "3", "4");
     check(&format!("sum({count})"), "5", "5");
     check(r#"max(count_over_time({service_name="c"} | logfmt [2h]))"#, "3", "2");
+    // An empty label stays where a list names it and goes where labels are put together anew.
+    let count = r#"count_over_time({service_name="e"} | json [5m])"#;
+    let kept = r#"count_over_time({service_name="e"} | json | keep x [5m])"#;
+    let by_x = format!("sum by (x) ({count})");
+    labelled(&by_x, r#"{} 1 {x=""} 1"#, r#"{} 1 {x=""} 1"#);
+    labelled(&format!("sum without (detected_level) ({count})"), r#"{service_name="e"} 2"#, r#"{service_name="e"} 2"#);
+    labelled(kept, r#"{} 1 {x=""} 1"#, "{} 2");
+    labelled(&format!("avg by (x) ({count})"), r#"{} 1 {x=""} 1"#, "{} 1 {} 1");
+    labelled(&format!("{by_x} * 2"), r#"{} 2 {x=""} 2"#, r#"{} 2 {x=""} 2"#);
+    let twice = "found duplicate series on the right hand-side;many-to-many matching not allowed: matching labels must be unique on \
+                 one side";
+    labelled(&format!("{by_x} / {by_x}"), twice, twice);
 }

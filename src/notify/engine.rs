@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use model::alert::{AlertState, Attempt, Instance, Intent};
+use model::alert::{AlertState, Attempt, Instance, Intent, PUSHED_RULE};
 use store::{Alerts, StoreError};
 use tokio::task::{Id, JoinSet};
 
@@ -29,7 +29,7 @@ mod sending;
 mod standing;
 mod trial;
 
-pub(crate) use hold::{PUSHED_RULE, instance_of};
+pub(crate) use hold::instance_of;
 pub use trial::TEST_RULE;
 
 use charts::Charts;

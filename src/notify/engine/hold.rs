@@ -250,6 +250,11 @@ impl Engine {
         }
     }
 
+    /// The clock was set: silences and times are looked at again.
+    pub(super) fn reconsider_hold(&mut self) {
+        self.hold.stale = true;
+    }
+
     pub(super) fn live(&self) -> Vec<Instance> {
         self.hold.live.values().cloned().collect()
     }

@@ -135,3 +135,19 @@ async fn whoever_names_the_same_beginning_again_fires_again() {
     }
     assert_eq!(told, [(1, true), (12, false), (40, true), (42, false)]);
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_delays_nobody() {
+    /// 2026-11-22, in minutes.
+    const NOW: i64 = 29_921_760;
+    let mut world = Told::new(
+        "{route: {receiver: pd, group_wait: 10m}, receivers: [{name: pd, pagerduty_configs: [{routing_key: k}]}]}",
+    );
+    world.push(NOW, 300);
+    assert!(world.told(NOW).await.is_empty());
+    let mut told = Vec::new();
+    for minute in (NOW - 60..NOW - 40).chain(NOW..NOW + 20) {
+        told.extend(world.told(minute).await);
+    }
+    assert_eq!(told, [(NOW - 50, "pd".into(), true)]);
+}

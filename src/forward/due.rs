@@ -80,6 +80,13 @@ impl Due {
         let mut present: HashMap<&RuleId, HashSet<&Labels>> =
             group.rules.iter().map(|id| (id, HashSet::new())).collect();
         for instance in &evaluated.alerts {
+            if instance.state == AlertState::Pending {
+                // It begins anew: its last end, once it was sent, is not sent again.
+                if let Some(sent) = self.sent.get_mut(&instance.rule_id) {
+                    sent.retain(|labels, last| !last.has_ended || *labels != instance.labels);
+                }
+                continue;
+            }
             present.entry(&instance.rule_id).or_default().insert(&instance.labels);
             let sent = self.sent.entry(instance.rule_id.clone()).or_default();
             let next = of_instance(instance, at_ms + lives_ms, &self.external_url);
@@ -146,7 +153,7 @@ fn end_others(sent: &mut HashMap<Labels, Sent>, present: &HashSet<&Labels>, at_m
 mod tests {
     use model::alert::Evidence;
 
-    use super::AlertState::{Firing, Resolved};
+    use super::AlertState::{Firing, Pending, Resolved};
     use super::*;
 
     const BEGIN: i64 = 1_795_226_400_000;
@@ -247,6 +254,26 @@ mod tests {
         world.check(&[("a", Firing, 0)], &["a +240"]);
         world.check(&[("a", Resolved, 30)], &["a -30"]);
         world.check(&[("a", Firing, 60)], &["a +240"]);
+    }
+
+    #[test]
+    fn the_end_of_what_waits_again_is_not_sent_again() {
+        let mut world = World::new();
+        world.check(&[("a", Firing, 0)], &["a +240"]);
+        world.check(&[("a", Resolved, 30)], &["a -30"]);
+        for _ in 0..4 {
+            world.check(&[("a", Pending, 0)], &[]);
+        }
+        // It did not come to fire: nothing of the end before is left to say.
+        for _ in 0..4 {
+            world.check(&[], &[]);
+        }
+        // Its `for` was raised while it fired: that it does not is said, once.
+        world.check(&[("a", Firing, 300)], &["a +240"]);
+        world.check(&[("a", Pending, 0)], &["a -330"]);
+        for _ in 0..4 {
+            world.check(&[("a", Pending, 0)], &[]);
+        }
     }
 
     #[test]

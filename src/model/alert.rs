@@ -7,6 +7,9 @@ use crate::labels::Labels;
 /// Stable name of a rule: hash of its group, its name and its static labels, in hex. Survives edits of the expression.
 pub type RuleId = String;
 
+/// Rule of alerts that others pushed; no hash in hex has this form.
+pub const PUSHED_RULE: &str = "pushed";
+
 /// State of one instance. Inactive is the absence of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AlertState {
@@ -99,6 +102,14 @@ impl Instance {
     /// Whether it is only held in its state, since nobody can tell.
     pub fn is_unverified(&self) -> bool {
         self.evidence.unknown_since_ms.is_some()
+    }
+
+    /// When it began to fire, as people are told: what was pushed began when its sender says.
+    pub fn began_ms(&self) -> i64 {
+        match self.fired_at_ms {
+            Some(fired_ms) if self.rule_id != PUSHED_RULE => fired_ms,
+            _ => self.active_at_ms,
+        }
     }
 
     /// Names this firing episode, so that a late resolve of an earlier one cannot end it. `None` before it fired.

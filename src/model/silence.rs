@@ -76,13 +76,23 @@ pub struct Ack {
 pub struct PushedAlert {
     pub labels: Labels,
     pub annotations: Vec<(String, String)>,
+    /// As its senders say, the oldest of those that overlap.
     pub starts_ms: i64,
+    /// When this episode was taken in, which names it: what senders say may move, and be said again of a later one.
+    pub taken_ms: i64,
     /// It fires until then, unless it is pushed again.
     pub ends_ms: i64,
     pub updated_ms: i64,
     pub generator_url: String,
     /// Whether `ends_ms` is ours, as the sender named none.
     pub timeout: bool,
+}
+
+impl PushedAlert {
+    /// Whether it fires at this time. One that was over when it was pushed does not, also by a clock that was set back since.
+    pub fn fires(&self, now_ms: i64) -> bool {
+        self.ends_ms > now_ms.max(self.updated_ms)
+    }
 }
 
 /// Who did what to whom.

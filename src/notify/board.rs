@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use model::alert::{AlertState, Instance, Intent, label_fingerprint};
+use model::alert::{AlertState, Instance, Intent, PUSHED_RULE, label_fingerprint};
 use model::{Ack, Labels, PushedAlert, Silence};
 use store::{Alerts, StoreError};
 
 use crate::Suppressor;
 use crate::config::Config;
-use crate::engine::{PUSHED_RULE, instance_of};
+use crate::engine::instance_of;
 use crate::outbox::{group_prefix, is_muted, is_told};
 use crate::suppress::{Suppression, closed};
 
@@ -101,7 +101,7 @@ impl Board {
             }
         }
         for pushed in alerts.pushed_alerts()? {
-            if pushed.ends_ms > now_ms {
+            if pushed.fires(now_ms) {
                 firing.push((instance_of(&pushed, now_ms), Some(pushed)));
             }
         }
@@ -147,7 +147,7 @@ impl Board {
                 Some(pushed) => pushed.generator_url.clone(),
                 None => format!("{}/alerts/rule/{}", self.external_url, instance.rule_id),
             },
-            starts_ms: instance.fired_at_ms.unwrap_or(instance.active_at_ms),
+            starts_ms: instance.began_ms(),
             ends_ms: pushed.map_or(self.now_ms + ENDS_AFTER_MS, |pushed| pushed.ends_ms),
             updated_ms: instance.evaluated_at_ms,
             receivers: self.config.route.targets(labels).into_iter().map(|target| target.receiver.clone()).collect(),

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use model::alert::{AlertState, Attempt, Instance, Intent};
+use model::alert::{AlertState, Attempt, Instance, Intent, PUSHED_RULE};
 use store::{Alerts, StoreError};
 use tokio::task::{Id, JoinSet};
 
@@ -29,7 +29,7 @@ mod sending;
 mod standing;
 mod trial;
 
-pub(crate) use hold::{PUSHED_RULE, instance_of};
+pub(crate) use hold::instance_of;
 pub use trial::TEST_RULE;
 
 use charts::Charts;
@@ -42,6 +42,8 @@ const NOTICES_MAX: usize = 500;
 const TRANSITIONS_MAX: usize = 20_000;
 /// Wait after the store refused a write, in ms.
 const STORE_RETRY_MS: i64 = 1_000;
+/// What a clock is corrected by without a word, in ms.
+const SET_BACK_MS: i64 = 2_000;
 
 /// What the outside wants of the next turn.
 #[derive(Default)]
@@ -83,6 +85,8 @@ pub(crate) struct Engine {
     pub(crate) hooks: Hooks,
     /// Interval of the tests that nobody asks for, and the number of the one that was due last.
     own_test: Option<(i64, i64)>,
+    /// When the last turn was.
+    turned_ms: i64,
     /// Takes messages in place of the network.
     script: Option<Script>,
 }
@@ -101,6 +105,7 @@ impl Engine {
         let recent: Vec<_> = recent.into_iter().take_while(|transition| transition.at_ms > since_ms).collect();
         outbox.set_back_within(config.x.back_within_ms);
         outbox.remember_fires(&recent);
+        outbox.follow_start(now_ms);
         let unwritten = outbox.recover(now_ms).into();
         Ok(Engine {
             clients: Clients::new(&options.timing),
@@ -126,6 +131,7 @@ impl Engine {
             undelivered: Vec::new(),
             hooks: Hooks::default(),
             own_test: None,
+            turned_ms: now_ms,
             script: None,
         })
     }
@@ -141,6 +147,7 @@ impl Engine {
 
     /// Does everything that is due by now; returns when the next turn is, at the latest.
     pub(crate) async fn turn(&mut self, orders: Orders, now_ms: i64) -> i64 {
+        self.follow_clock(now_ms);
         if let Some(mut config) = orders.config {
             config.keep_leaving(&self.config, |channel| self.outbox.owes(channel));
             self.health.retain(|name, _| config.channel(name).is_some());
@@ -179,6 +186,19 @@ impl Engine {
         };
         figures::set_tenant(&self.speaker.tenant, figures);
         done
+    }
+
+    /// A clock that was set back must keep nobody waiting for as long as it jumped: what waits comes as much earlier.
+    fn follow_clock(&mut self, now_ms: i64) {
+        let by_ms = now_ms.saturating_sub(self.turned_ms);
+        if by_ms < -SET_BACK_MS {
+            tracing::warn!(tenant = self.speaker.tenant, by_ms, "the clock was set back; messages go by its new time");
+            self.outbox.shift(by_ms, now_ms);
+            self.undelivered.iter_mut().for_each(|one| one.since_ms = one.since_ms.saturating_add(by_ms));
+            self.health.values_mut().for_each(|health| health.shift(by_ms));
+            self.reconsider_hold();
+        }
+        self.turned_ms = now_ms;
     }
 
     async fn work(&mut self, now_ms: i64) -> Result<(), StoreError> {

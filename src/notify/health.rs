@@ -28,6 +28,13 @@ impl Breaker {
         }
     }
 
+    /// Moves its times along with a clock that was set.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        for at_ms in [&mut self.failing_since_ms, &mut self.probe_at_ms] {
+            *at_ms = at_ms.map(|at_ms| at_ms.saturating_add(by_ms));
+        }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.probe_at_ms.is_some()
     }
@@ -92,7 +99,7 @@ impl Health {
     /// The provider asks for patience, which is no failure. Returns until when.
     pub(crate) fn throttled(&mut self, at_ms: i64, error: &str, retry_after_ms: Option<i64>, timing: &Timing) -> i64 {
         self.note(at_ms, error);
-        let until = at_ms + retry_after_ms.unwrap_or(throttle_ms(self.throttles, timing));
+        let until = at_ms + throttle_ms(retry_after_ms, self.throttles, timing);
         self.throttles += 1;
         until
     }
@@ -100,6 +107,11 @@ impl Health {
     pub(crate) fn refused(&mut self, at_ms: i64, error: &str) {
         self.note(at_ms, error);
         self.refused = true;
+    }
+
+    /// Moves what is waited for along with a clock that was set.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        self.breaker.shift(by_ms);
     }
 
     /// The configuration is another one: what was refused may pass.
@@ -173,5 +185,16 @@ mod tests {
         }
         assert_eq!(health.throttled(0, "429", None, &timing), 300_000);
         assert!(!health.broken() && health.opens_at_ms() == i64::MIN);
+    }
+
+    #[test]
+    fn a_wait_of_nothing_is_none_that_is_kept() {
+        let timing = Timing::default();
+        let mut health = Health::default();
+        let waits: Vec<i64> = (0..8).map(|_| health.throttled(0, "429", Some(0), &timing) / 1_000).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(health.throttled(0, "429", Some(3_600_000), &timing), 3_600_000);
+        health.accepted(0);
+        assert_eq!(health.throttled(0, "429", Some(5_000), &timing), 5_000);
     }
 }

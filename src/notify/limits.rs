@@ -26,9 +26,34 @@ const REQUESTS_AT_ONCE: usize = 4;
 /// When to look again at a place that is in use, in ms; the end of an own attempt is noticed at once.
 const IN_USE_MS: i64 = 250;
 
+/// Clocks of the notifiers that share the limits differ by less; one that stands further back was set back, in ms.
+const SET_BACK_MS: i64 = 2_000;
+
 /// The limits of all places. A cheap handle: the notifiers of one process share one.
 #[derive(Clone, Default)]
-pub struct ServiceLimits(Arc<Mutex<HashMap<Place, Count>>>);
+pub struct ServiceLimits(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    of: HashMap<Place, Count>,
+    /// When somebody looked last.
+    looked_ms: Option<i64>,
+}
+
+impl Counts {
+    /// Takes note of the time. A clock that was set back takes along what waits: it must not wait for as long as the clock jumped.
+    fn look(&mut self, now_ms: i64) {
+        let by_ms = self.looked_ms.map_or(0, |looked_ms| now_ms.saturating_sub(looked_ms));
+        if by_ms < -SET_BACK_MS {
+            for count in self.of.values_mut() {
+                count.paced_ms = count.paced_ms.saturating_add(by_ms);
+                count.throttled_until_ms = count.throttled_until_ms.map(|until_ms| until_ms.saturating_add(by_ms));
+                count.breaker.shift(by_ms);
+            }
+        }
+        self.looked_ms = Some(now_ms);
+    }
+}
 
 /// SHA-256 of what names a place: a key may be part of it.
 type Place = [u8; 32];
@@ -132,13 +157,13 @@ fn place(parts: &[&str]) -> Place {
 impl ServiceLimits {
     /// From when an attempt may begin.
     pub(crate) fn opens_at_ms(&self, places: &Places, now_ms: i64) -> i64 {
-        opens_at_ms(&self.counts(), places, now_ms)
+        opens_at_ms(&self.counts(now_ms).of, places, now_ms)
     }
 
     /// Begins an attempt, if it may begin now; then [`ServiceLimits::end`] must follow.
     pub(crate) fn begin(&self, places: &Places, now_ms: i64) -> bool {
-        let mut counts = self.counts();
-        if opens_at_ms(&counts, places, now_ms) > now_ms {
+        let counts = &mut self.counts(now_ms).of;
+        if opens_at_ms(counts, places, now_ms) > now_ms {
             return false;
         }
         counts.entry(places.service).or_default().in_flight += 1;
@@ -154,7 +179,7 @@ impl ServiceLimits {
 
     /// An attempt ended; `None` when it was not made after all.
     pub(crate) fn end(&self, places: &Places, report: Option<&Report>, now_ms: i64, timing: &Timing) {
-        let mut counts = self.counts();
+        let counts = &mut self.counts(now_ms).of;
         let all = places.counted.iter().map(|bound| bound.place).filter(|place| *place != places.service);
         for place in all.chain([places.service]) {
             let count = counts.entry(place).or_default();
@@ -172,7 +197,7 @@ impl ServiceLimits {
             let count = counts.entry(bound.place).or_default();
             match report.verdict {
                 Verdict::Throttled { retry_after_ms } => {
-                    let until_ms = now_ms + retry_after_ms.unwrap_or(throttle_ms(count.throttles, timing));
+                    let until_ms = now_ms + throttle_ms(retry_after_ms, count.throttles, timing);
                     count.throttles += 1;
                     count.throttled_until_ms = count.throttled_until_ms.max(Some(until_ms));
                 }
@@ -184,21 +209,27 @@ impl ServiceLimits {
 
     /// The service's breaker and its last words, when attempts are held back because it fails.
     pub(crate) fn trouble(&self, places: &Places) -> Option<(Breaker, String)> {
-        let counts = self.counts();
-        let service = counts.get(&places.service).filter(|service| service.breaker.is_open())?;
+        let counts = self.locked();
+        let service = counts.of.get(&places.service).filter(|service| service.breaker.is_open())?;
         Some((service.breaker.clone(), service.last_error.clone()))
     }
 
     /// Forgets places of which nothing needs to be known any more: configurations come and go.
     pub(crate) fn forget_idle(&self, now_ms: i64) {
-        self.counts().retain(|_, count| {
+        self.locked().of.retain(|_, count| {
             count.in_flight > 0
                 || count.breaker.is_open()
                 || count.paced_ms.max(count.throttled_until_ms.unwrap_or(i64::MIN)) > now_ms
         });
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<Place, Count>> {
+    fn counts(&self, now_ms: i64) -> MutexGuard<'_, Counts> {
+        let mut counts = self.locked();
+        counts.look(now_ms);
+        counts
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -229,9 +260,14 @@ fn opens_at_ms(counts: &HashMap<Place, Count>, places: &Places, now_ms: i64) -> 
     opens_ms
 }
 
-/// The wait after a 429 that names none: doubles with each further one.
-pub(crate) fn throttle_ms(throttles: u32, timing: &Timing) -> i64 {
-    timing.throttle_base_ms.saturating_mul(1 << throttles.min(20)).min(timing.throttle_cap_ms)
+/// The wait after a 429: as long as it says, where it says so. One that names none doubles with each further one, and none is so short
+/// that a service is asked without end.
+pub(crate) fn throttle_ms(retry_after_ms: Option<i64>, throttles: u32, timing: &Timing) -> i64 {
+    let doubled = |ms: i64| ms.saturating_mul(1 << throttles.min(20));
+    match retry_after_ms {
+        Some(said_ms) => said_ms.max(doubled(timing.retry_base_ms).min(timing.throttle_base_ms)),
+        None => doubled(timing.throttle_base_ms).min(timing.throttle_cap_ms),
+    }
 }
 
 #[cfg(test)]
@@ -323,7 +359,7 @@ receivers:
         attempt(&limits, &places("b/slack[0]", false), second_ms, Verdict::Accepted, 200);
         assert!(limits.begin(&places("a/slack[0]", false), second_ms + 1));
         limits.forget_idle(i64::MAX);
-        assert_eq!(limits.counts().len(), 2, "what is in use stays");
+        assert_eq!(limits.locked().of.len(), 2, "what is in use stays");
     }
 
     #[test]
@@ -349,6 +385,29 @@ receivers:
         assert!(!limits.begin(&mine.clone().probing(), 15 + timing.probe_ms), "also when a person asks");
         limits.end(&other, Some(&report(Verdict::Accepted, 202)), 15 + timing.probe_ms, &timing);
         assert!(limits.trouble(&mine).is_none() && limits.begin(&mine, 15 + timing.probe_ms));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_closes_no_place() {
+        const HOUR: i64 = 3_600_000;
+        let timing = Timing::default();
+        let down = Verdict::Transient { unsure: false };
+        let patience = Verdict::Throttled { retry_after_ms: Some(30_000) };
+        // What an attempt at an hour came to, and how long the place is closed after it.
+        for (channel, verdict, status, times, closed_ms) in [
+            ("a/slack[0]", Verdict::Accepted, 200, 3, 1_000),
+            ("a/pagerduty[0]", Verdict::Accepted, 202, 1, 0),
+            ("a/email[0]", Verdict::Accepted, 250, 1, 0),
+            ("a/pagerduty[0]", patience, 429, 1, 30_000),
+            ("a/pagerduty[0]", down, 503, 5, timing.probe_ms),
+        ] {
+            let (limits, place) = (ServiceLimits::default(), places(channel, false));
+            for _ in 0..times {
+                attempt(&limits, &place, HOUR, verdict.clone(), status);
+            }
+            assert_eq!(limits.opens_at_ms(&place, HOUR), HOUR + closed_ms, "{channel} {verdict:?}");
+            assert_eq!(limits.opens_at_ms(&place, 0), closed_ms, "{channel} {verdict:?} set back");
+        }
     }
 
     #[test]

@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::alert::{AlertState, Instance, Intent, IntentState, Progress, label_fingerprint};
+use model::alert::{AlertState, Instance, Intent, IntentState, PUSHED_RULE, Progress, label_fingerprint};
 use model::any::double_text;
 use model::time::{format_duration_ms, rfc3339_ms};
 
-use crate::engine::PUSHED_RULE;
 use crate::outbox::{handle, is_storm, mark, storm_total};
 
 /// Among the context of a pushed alert: the page that its sender named as its source.
@@ -289,7 +288,7 @@ fn alert_text(instance: &Instance, base: &str, now_ms: Option<i64>) -> AlertText
         let found = instance.annotations.iter().find(|(key, _)| key == name);
         clip(found.map_or("", |(_, value)| value.trim()), TEXT_CHARS_MAX)
     };
-    let fired_ms = instance.fired_at_ms.unwrap_or(instance.active_at_ms);
+    let fired_ms = instance.began_ms();
     let context = |name: &str| {
         let found = instance.evidence.context.iter().find(|(key, _)| key == name);
         clip(found.map_or("", |(_, value)| value.trim()), TEXT_CHARS_MAX)

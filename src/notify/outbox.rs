@@ -11,6 +11,7 @@ use crate::config::{ChannelKind, Config, Receiver, Target};
 use crate::engine::TEST_RULE;
 use crate::timing::Timing;
 
+mod clock;
 mod escalate;
 mod fallback;
 mod flap;

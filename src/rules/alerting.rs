@@ -162,9 +162,21 @@ impl Run<'_> {
         watch: &Watch,
         (answers, found): (Answers, BTreeMap<String, (Present, bool)>),
     ) -> Stepped {
-        let over = self.over_limit(found.len());
         let (for_ms, keep_firing_for_ms) = timers(rule);
         let at_ms = self.slot.at_ms;
+        let kept = match self.prepared.group.limit_clears {
+            true => {
+                let timers = Timers { for_ms, keep_firing_for_ms };
+                let is_kept = |(fingerprint, known): &(&String, &Instance)| {
+                    let next = || state::absent(known, timers, "", at_ms);
+                    !found.contains_key(*fingerprint) && next().is_some_and(|next| next.state == AlertState::Firing)
+                };
+                before.into_iter().flatten().filter(is_kept).count()
+            }
+            // Whoever fires on beyond its condition takes nobody's place.
+            false => 0,
+        };
+        let over = self.over_limit(found.len() + kept);
         let is_shadow = rule.extension.is_shadow;
         let mut after = Instances::new();
         if over.is_err() && self.prepared.group.limit_clears {

@@ -82,7 +82,7 @@ impl Course {
         let mut all: Vec<Firing> = firing
             .filter(|instance| instance.state == AlertState::Firing && is_about(&instance.labels))
             .map(|instance| Firing {
-                start_ms: instance.fired_at_ms.unwrap_or(instance.active_at_ms),
+                start_ms: instance.began_ms(),
                 end_ms: now_ms,
                 critical: critical(&instance.labels),
             })

@@ -15,7 +15,7 @@ pub struct GoTime(Option<Zoned>);
 pub struct GoDuration(pub i64);
 
 /// Parts of a layout, the longer first where one begins with another, and how jiff writes them.
-const PARTS: [(&str, &str); 30] = [
+const PARTS: [(&str, &str); 33] = [
     ("January", "%B"),
     ("Jan", "%b"),
     ("Monday", "%A"),
@@ -28,6 +28,10 @@ const PARTS: [(&str, &str); 30] = [
     (".000000000", ".%9f"),
     (".000000", ".%6f"),
     (".000", ".%3f"),
+    // Without zeros at the end, and nothing where there are only those; times here have milliseconds.
+    (".999999999", "%.f"),
+    (".999999", "%.f"),
+    (".999", "%.f"),
     ("002", "%j"),
     ("01", "%m"),
     ("02", "%d"),
@@ -103,7 +107,7 @@ impl Object for GoTime {
 
     fn show(&self) -> String {
         let zone = if self.0.as_ref().is_none_or(|at| at.offset().is_zero()) { "UTC" } else { "MST" };
-        self.format(&format!("2006-01-02 15:04:05.000 -0700 {zone}")).replace(".000 ", " ")
+        self.format(&format!("2006-01-02 15:04:05.999999999 -0700 {zone}"))
     }
 
     fn field(&self, name: &str) -> Result<Value, String> {

@@ -1,15 +1,16 @@
 //! What rules send to an Alertmanager elsewhere, and say of themselves meanwhile: the cases of Prometheus' alert generator compliance
 //! (specification 1.0), at its pace of a sample every 15 s and an evaluation every 30 s, by a fast clock.
 //!
-//! An alert that waits, fires and ends; one that ends while it waits, and one that never begins; one without `for`, one whose `for` is
-//! shorter than the interval, and the first of them again, until their data stops; alerts that join one that fires, and a rule over
-//! their `ALERTS`. Data comes by remote write. Asked all the time: `/api/v1/alerts`, `/api/v1/rules` and the series `ALERTS`. What
-//! may be true at a time is what the data says then, or said an evaluation ago.
+//! An alert that waits, fires and ends with other values and words on the way, and again while its end is still sent; one that ends
+//! while it waits, and one that never begins; one without `for`, one whose `for` is shorter than the interval, and the first of them
+//! again, until their data stops; alerts that join one that fires, and a rule over their `ALERTS`. Data comes by remote write. Asked
+//! all the time: `/api/v1/alerts`, `/api/v1/rules` and the series `ALERTS` and `ALERTS_FOR_STATE`. What may be true at a time is what
+//! the data says then, or said an evaluation ago.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use model::time::{parse_rfc3339_ns, rfc3339_ms};
+use model::time::parse_rfc3339_ns;
 use prost::Message as _;
 use serde_json::Value;
 
@@ -18,6 +19,11 @@ use crate::oracle::Counts;
 use crate::prompb::v1;
 use crate::table::Row;
 use crate::world::World;
+
+mod cases;
+mod sent;
+
+use cases::{EPISODES, Episode, RULES, SERIES, SHOWN, STEPS, pairs};
 
 /// Theirs in one of ours: a busy machine's second is still less than an evaluation.
 const FACTOR: u32 = 20;
@@ -31,203 +37,6 @@ const RESEND_MS: i64 = 60_000;
 /// How long a firing lives without further word, and an end is told again.
 const LIVES_MS: i64 = 4 * RESEND_MS;
 const ENDED_MS: i64 = 15 * 60_000;
-const STEPS: usize = 140;
-
-const RULES: &str = r#"groups:
-- name: simple
-  interval: 30s
-  rules:
-  - alert: Simple
-    expr: '{__name__="suite", alertname="Simple", case="simple"} > 10'
-    for: 6m
-    labels: {foo: bar, case: simple}
-    annotations: {summary: 'it is {{ $value }}, {{ .Value }}'}
-- name: waits
-  interval: 30s
-  rules:
-  - alert: Waits
-    expr: '{__name__="suite", alertname="Waits", case="waits"} > 10'
-    for: 3m
-    labels: {foo: bar, case: waits}
-    annotations: {summary: waits}
-  - alert: Never
-    expr: '{__name__="suite", alertname="Waits", case="waits"} > 99'
-    for: 3m
-    labels: {case: waits}
-- name: short
-  interval: 30s
-  rules:
-  - alert: NoFor
-    expr: '{__name__="suite", alertname="NoFor", case="short"} > 10'
-    labels: {foo: bar, case: short}
-    annotations:
-      numbers: '{{ humanize 1048576 }} {{ humanize1024 1048576 }} {{ humanizeDuration 135.3563 }} {{ humanizePercentage 0.959 }} {{ humanizeTimestamp 1643114203 }}'
-      asked: >-
-        {{ define "asked" }}{{ .arg0 }} {{ .arg1 }} {{ .arg2 }}: {{ with query "suite{case='short',for='template'}" }}{{
-        . | sortByLabel "id" | first | label "id" }} of {{ range $v := sortByLabel "id" . }}{{ . | label "id" }}={{ . | value }};{{
-        end }}{{ end }}{{ end }}{{ template "asked" (args "foo" "bar" 99) }}
-  - alert: ShortFor
-    expr: '{__name__="suite", alertname="ShortFor", case="short"} > 13'
-    for: 15s
-    labels: {ba_dum: tss, case: short}
-    annotations:
-      texts: '{{ title "a few words" }} {{ toUpper "up" }} {{ toLower "DOWN" }} {{ stripPort "[::1]:6006" }} {{ stripPort "127.0.0.1:4004" }} {{ parseDuration "2h10m15s" }} {{ if match "[0-9]+" "1234" }}{{ reReplaceAll "r.*d" "replaced" "rpld text" }}{{ end }}{{ if match "[0-9]+$" "1234a" }}no{{ end }}'
-- name: order
-  interval: 30s
-  rules:
-  - alert: Joined
-    expr: '{__name__="suite", alertname="Joined", case="order"} > 10'
-    for: 3m
-    labels: {foo: bar, case: order}
-    annotations: {summary: more to come}
-  - alert: Both
-    expr: >-
-      (ALERTS{alertstate="firing", alertname="Joined", foo="bar", case="order", variant="one"} + ignoring(variant)
-      ALERTS{alertstate="firing", alertname="Joined", foo="bar", case="order", variant="two"}) == 2
-    labels: {foo: baz, ba_dum: tss, case: order}
-    annotations: {summary: 'over {{ $labels.alertname }} with {{ .Labels.foo }}'}
-"#;
-
-/// A series: its labels beside the name, and its values as from which step each holds; it ends at the last one's end.
-struct Series {
-    labels: &'static [(&'static str, &'static str)],
-    values: &'static [(usize, f64)],
-    steps: usize,
-}
-
-const SERIES: &[Series] = &[
-    Series {
-        labels: &[("alertname", "Simple"), ("case", "simple")],
-        values: &[(0, 3.0), (8, 11.0), (57, 9.0)],
-        steps: STEPS,
-    },
-    Series {
-        labels: &[("alertname", "Waits"), ("case", "waits")],
-        values: &[(0, 3.0), (8, 11.0), (19, 9.0)],
-        steps: 20,
-    },
-    Series {
-        labels: &[("alertname", "NoFor"), ("case", "short")],
-        values: &[(0, 3.0), (8, 15.0), (21, 9.0), (93, 11.0), (106, 9.0)],
-        steps: 107,
-    },
-    Series {
-        labels: &[("alertname", "ShortFor"), ("case", "short")],
-        values: &[(0, 3.0), (8, 15.0), (21, 9.0), (93, 11.0), (106, 9.0)],
-        steps: 107,
-    },
-    Series {
-        labels: &[("case", "short"), ("for", "template"), ("id", "101")],
-        values: &[(0, 1.0), (28, 2.0)],
-        steps: STEPS,
-    },
-    Series {
-        labels: &[("case", "short"), ("for", "template"), ("id", "102")],
-        values: &[(0, 2.0), (28, 4.0)],
-        steps: STEPS,
-    },
-    Series {
-        labels: &[("alertname", "Joined"), ("case", "order"), ("variant", "one")],
-        values: &[(0, 1.0), (8, 11.0), (73, 9.0)],
-        steps: STEPS,
-    },
-    Series {
-        labels: &[("alertname", "Joined"), ("case", "order"), ("variant", "two")],
-        values: &[(0, 1.0), (32, 11.0), (65, 9.0)],
-        steps: STEPS,
-    },
-];
-
-/// One episode of an alert, in steps.
-struct Episode {
-    alert: &'static [(&'static str, &'static str)],
-    annotations: &'static [(&'static str, &'static str)],
-    value: f64,
-    active: usize,
-    /// Equal to `active` without `for`; `None` when it ends before.
-    fires: Option<usize>,
-    ends: usize,
-}
-
-const NUMBERS: (&str, &str) = ("numbers", "1.049M 1Mi 2m 15s 95.9% 2022-01-25 12:36:43 +0000 UTC");
-
-const EPISODES: &[Episode] = &[
-    Episode {
-        alert: &[("alertname", "Simple"), ("case", "simple"), ("foo", "bar")],
-        annotations: &[("summary", "it is 11, 11")],
-        value: 11.0,
-        active: 8,
-        fires: Some(32),
-        ends: 57,
-    },
-    Episode {
-        alert: &[("alertname", "Waits"), ("case", "waits"), ("foo", "bar")],
-        annotations: &[("summary", "waits")],
-        value: 11.0,
-        active: 8,
-        fires: None,
-        ends: 19,
-    },
-    Episode {
-        alert: &[("alertname", "NoFor"), ("case", "short"), ("foo", "bar")],
-        annotations: &[("asked", "foo bar 99: 101 of 101=1;102=2;"), NUMBERS],
-        value: 15.0,
-        active: 8,
-        fires: Some(8),
-        ends: 21,
-    },
-    // Long after its last end was told.
-    Episode {
-        alert: &[("alertname", "NoFor"), ("case", "short"), ("foo", "bar")],
-        annotations: &[("asked", "foo bar 99: 101 of 101=2;102=4;"), NUMBERS],
-        value: 11.0,
-        active: 93,
-        fires: Some(93),
-        ends: 106,
-    },
-    // At the second evaluation and not before: half an interval is no evaluation's time.
-    Episode {
-        alert: &[("alertname", "ShortFor"), ("ba_dum", "tss"), ("case", "short")],
-        annotations: &[("texts", "A Few Words UP down ::1 127.0.0.1 7815 replaced text")],
-        value: 15.0,
-        active: 8,
-        fires: Some(10),
-        ends: 21,
-    },
-    Episode {
-        alert: &[("alertname", "Joined"), ("case", "order"), ("foo", "bar"), ("variant", "one")],
-        annotations: &[("summary", "more to come")],
-        value: 11.0,
-        active: 8,
-        fires: Some(20),
-        ends: 73,
-    },
-    Episode {
-        alert: &[("alertname", "Joined"), ("case", "order"), ("foo", "bar"), ("variant", "two")],
-        annotations: &[("summary", "more to come")],
-        value: 11.0,
-        active: 32,
-        fires: Some(44),
-        ends: 65,
-    },
-    // In the same evaluation as the second of those that it looks at; its template sees the labels of its result.
-    Episode {
-        alert: &[("alertname", "Both"), ("alertstate", "firing"), ("ba_dum", "tss"), ("case", "order"), ("foo", "baz")],
-        annotations: &[("summary", "over Joined with bar")],
-        value: 2.0,
-        active: 44,
-        fires: Some(44),
-        ends: 65,
-    },
-];
-
-/// What the Alertmanager was sent of one alert.
-struct Sent {
-    came_ms: i64,
-    annotations: BTreeMap<String, String>,
-    starts_ms: i64,
-    ends_ms: i64,
-}
 
 type Pairs = BTreeMap<String, String>;
 
@@ -260,7 +69,7 @@ pub(crate) async fn alerts_at_an_alertmanager() -> Row {
             tokio::time::sleep(Duration::from_millis(left_ms) / FACTOR).await;
         }
     }
-    let sent = judge_sent(&world, zero_ms, &mut wrong);
+    let sent = sent::judge_sent(&world, zero_ms, &mut wrong);
     assert!(wrong.is_empty(), "{} of {asked} times:\n{}\n{}", wrong.len(), wrong.join("\n"), world.log_tail());
     Row {
         counts: Counts::default(),
@@ -305,8 +114,8 @@ fn possible(alert: &Pairs, zero_ms: i64, from_ms: i64, until_ms: i64) -> Vec<&'s
     let mut changes = vec![(i64::MIN, "")];
     for episode in EPISODES.iter().filter(|episode| pairs(episode.alert) == *alert) {
         let fires = episode.fires.unwrap_or(usize::MAX);
-        if fires > episode.active {
-            changes.push((at_step(zero_ms, episode.active), "pending"));
+        if fires > episode.active() {
+            changes.push((at_step(zero_ms, episode.active()), "pending"));
         }
         if fires < usize::MAX {
             changes.push((at_step(zero_ms, fires), "firing"));
@@ -321,54 +130,46 @@ fn possible(alert: &Pairs, zero_ms: i64, from_ms: i64, until_ms: i64) -> Vec<&'s
     holds.map(|((_, state), _)| *state).collect()
 }
 
+/// The episode of an alert that is active since then.
+fn episode_of(labels: &Pairs, active_ms: i64, zero_ms: i64) -> Option<&'static Episode> {
+    EPISODES.iter().find(|episode| {
+        let since_ms = active_ms - at_step(zero_ms, episode.active());
+        pairs(episode.alert) == *labels && (0..=INTERVAL_MS + SLACK_MS).contains(&since_ms)
+    })
+}
+
 /// Compares what the appliance says of all alerts with what may be true.
 async fn ask(world: &World, zero_ms: i64, wrong: &mut Vec<String>) {
     let from_ms = now_ms(world);
-    let (_, alerts) = world.appliance().get("/api/v1/alerts").await;
-    let (_, rules) = world.appliance().get("/api/v1/rules").await;
-    let (_, series) = world.appliance().get("/api/v1/query?query=ALERTS").await;
+    let mut answers = Vec::new();
+    for path in ["alerts", "rules", "query?query=ALERTS", "query?query=ALERTS_FOR_STATE"] {
+        let (_, body) = world.appliance().get(&format!("/api/v1/{path}")).await;
+        answers.push(serde_json::from_str::<Value>(&body).expect("JSON"));
+    }
     let until_ms = now_ms(world);
-    let [alerts, rules, series] =
-        [alerts, rules, series].map(|body| serde_json::from_str::<Value>(&body).expect("JSON"));
-    let step = (from_ms - zero_ms) as f64 / STEP_MS as f64;
-    let mut complain = |what: String| wrong.push(format!("at step {step:.1}: {what}"));
+    let step = |at_ms: i64| (at_ms - zero_ms) as f64 / STEP_MS as f64;
+    let mut complain = |what: String| wrong.push(format!("at step {:.1}: {what}", step(from_ms)));
 
     let mut states: BTreeMap<Pairs, String> = BTreeMap::new();
     let mut known: Vec<Pairs> = EPISODES.iter().map(|episode| pairs(episode.alert)).collect();
     known.dedup();
-    for alert in array(&alerts["data"]["alerts"]) {
+    for alert in array(&answers[0]["data"]["alerts"]) {
         let labels = map(&alert["labels"]);
-        let active_ms = time_ms(&alert["activeAt"]);
-        let is_of = |episode: &&Episode| {
-            let since_ms = active_ms - at_step(zero_ms, episode.active);
-            pairs(episode.alert) == labels && (0..=INTERVAL_MS + SLACK_MS).contains(&since_ms)
-        };
-        match EPISODES.iter().find(is_of) {
+        match episode_of(&labels, time_ms(&alert["activeAt"]), zero_ms) {
             None => complain(format!("unexpected {alert}")),
             Some(episode) => {
                 let value: f64 = alert["value"].as_str().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
-                if value != episode.value || map(&alert["annotations"]) != pairs(episode.annotations) {
+                let may = episode.words_between(step(from_ms - INTERVAL_MS - SLACK_MS), step(until_ms));
+                let says = |words: &[(&str, &str)]| map(&alert["annotations"]) == pairs(words);
+                if !may.into_iter().any(|(_, is, words)| *is == value && says(words)) {
                     complain(format!("says {alert}"));
                 }
             }
         }
         states.insert(labels, text(&alert["state"]));
     }
-    for alert in &known {
-        let (state, may) = (states.get(alert).map_or("", String::as_str), possible(alert, zero_ms, from_ms, until_ms));
-        if !may.contains(&state) {
-            complain(format!("{alert:?} is {state:?}, may be {may:?}"));
-        }
-    }
-    for rule in array(&rules["data"]["groups"]).iter().flat_map(|group| array(&group["rules"])) {
-        let of_alerts = array(&rule["alerts"]).iter().map(|alert| text(&alert["state"]));
-        let worst = of_alerts.min().unwrap_or_else(|| "inactive".into());
-        let is_well = rule["health"] == "ok" && rule["lastError"].as_str().is_none_or(str::is_empty);
-        if text(&rule["state"]) != worst || !is_well || rule["type"] != "alerting" {
-            complain(format!("rule {rule}"));
-        }
-    }
-    for sample in array(&series["data"]["result"]) {
+    let mut series: BTreeMap<Pairs, String> = BTreeMap::new();
+    for sample in array(&answers[2]["data"]["result"]) {
         let mut labels = map(&sample["metric"]);
         let state = labels.get("alertstate").cloned().unwrap_or_default();
         labels.remove("__name__");
@@ -376,82 +177,63 @@ async fn ask(world: &World, zero_ms: i64, wrong: &mut Vec<String>) {
         if labels["alertname"] != "Both" {
             labels.remove("alertstate");
         }
-        if !possible(&labels, zero_ms, from_ms, until_ms).contains(&state.as_str()) || sample["value"][1] != "1" {
+        if sample["value"][1] != "1" || series.insert(labels, state).is_some() {
             complain(format!("series {sample}"));
         }
     }
-}
-
-/// Compares what the Alertmanager was sent with what it should have been; how many alerts that were.
-fn judge_sent(world: &World, zero_ms: i64, wrong: &mut Vec<String>) -> usize {
-    let mut by_alert: BTreeMap<Pairs, Vec<Sent>> = BTreeMap::new();
-    let mut count = 0;
-    for call in world.hook.seen.see(|seen| seen.calls.clone()) {
-        for alert in array(&call.body) {
-            count += 1;
-            by_alert.entry(map(&alert["labels"])).or_default().push(Sent {
-                came_ms: at_ms(world, call.came),
-                annotations: map(&alert["annotations"]),
-                starts_ms: time_ms(&alert["startsAt"]),
-                ends_ms: time_ms(&alert["endsAt"]),
-            });
+    for (what, states) in [("alert", &states), ("series", &series)] {
+        for alert in &known {
+            let state = states.get(alert).map_or("", String::as_str);
+            let may = possible(alert, zero_ms, from_ms, until_ms);
+            if !may.contains(&state) {
+                complain(format!("{what} {alert:?} is {state:?}, may be {may:?}"));
+            }
+        }
+        if states.keys().any(|labels| !known.contains(labels)) {
+            complain(format!("{what}: {states:?}"));
         }
     }
-    for episode in EPISODES {
-        let Some(fires) = episode.fires else { continue };
-        let of_alert = by_alert.entry(pairs(episode.alert)).or_default();
-        let (fires_ms, ends_ms) = (at_step(zero_ms, fires), at_step(zero_ms, episode.ends));
-        let is_of = |sent: &mut Sent| (fires_ms..=fires_ms + INTERVAL_MS + SLACK_MS).contains(&sent.starts_ms);
-        let sent: Vec<Sent> = of_alert.extract_if(.., is_of).collect();
-        if let Err(what) = judge_episode(&sent, ends_ms, episode) {
-            let shown: Vec<String> = sent
-                .iter()
-                .map(|sent| {
-                    let [came, starts, ends] = [sent.came_ms, sent.starts_ms, sent.ends_ms].map(rfc3339_ms);
-                    format!("came {came} starts {starts} ends {ends} {:?}", sent.annotations)
-                })
-                .collect();
-            wrong.push(format!("{:?}: {what}\n  {}", episode.alert, shown.join("\n  ")));
+    for sample in array(&answers[3]["data"]["result"]) {
+        let mut labels = map(&sample["metric"]);
+        labels.remove("__name__");
+        let since_s: i64 = sample["value"][1].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
+        // Whole seconds, of a time that has more.
+        if episode_of(&labels, since_s * 1_000 + 999, zero_ms).is_none() {
+            complain(format!("since when: {sample}"));
         }
     }
-    for (alert, sent) in by_alert.iter().filter(|(_, sent)| !sent.is_empty()) {
-        wrong.push(format!("{} unexpected messages of {alert:?}", sent.len()));
+    ask_rules(&answers[1], (from_ms, until_ms), &mut complain);
+}
+
+/// Compares what is said of rules with their file, and with the states of their alerts.
+fn ask_rules(answer: &Value, (from_ms, until_ms): (i64, i64), complain: &mut impl FnMut(String)) {
+    let is_recent = |of: &Value| {
+        let at_ms = time_ms(&of["lastEvaluation"]);
+        (from_ms - INTERVAL_MS - SLACK_MS..=until_ms).contains(&at_ms) && of["evaluationTime"].is_number()
+    };
+    let groups = array(&answer["data"]["groups"]);
+    if groups.len() != SHOWN.len() {
+        complain(format!("{} groups", groups.len()));
     }
-    count
-}
-
-fn judge_episode(sent: &[Sent], ends_ms: i64, episode: &Episode) -> Result<(), String> {
-    let demand = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
-    let within = |value: i64, from: i64, most: i64| (from..=from + most + SLACK_MS).contains(&value);
-    let first = sent.first().ok_or("was never sent")?;
-    demand(sent.iter().all(|one| one.annotations == pairs(episode.annotations)), "other annotations")?;
-    demand(sent.iter().all(|one| one.starts_ms == first.starts_ms), "begins at several times")?;
-    // A firing's end is ahead, an end's is not. Their clock and ours differ by some ms.
-    let firing = sent.iter().take_while(|one| one.ends_ms > one.came_ms).count();
-    let (firing, ended) = sent.split_at(firing);
-    demand(!firing.is_empty() && ended.iter().all(|one| one.ends_ms <= one.came_ms + 2_000), "fires after its end")?;
-    let evaluated: Vec<i64> = firing.iter().map(|one| one.ends_ms - LIVES_MS).collect();
-    demand(evaluated[0] == first.starts_ms, "not sent by the evaluation at which it fired")?;
-    let due = |gap_ms: i64| (RESEND_MS + INTERVAL_MS..=RESEND_MS + 2 * INTERVAL_MS).contains(&gap_ms);
-    demand(evaluated.windows(2).all(|two| due(two[1] - two[0])), "sent again too soon or too late")?;
-    demand(
-        firing.iter().zip(&evaluated).all(|(one, at_ms)| within(one.came_ms, at_ms - 2_000, 0)),
-        "came long after its evaluation",
-    )?;
-    let end = ended.first().ok_or("its end was never sent")?;
-    demand(ended.iter().all(|one| one.ends_ms == end.ends_ms), "ended at several times")?;
-    demand(within(end.ends_ms, ends_ms, INTERVAL_MS), "ended at the wrong time")?;
-    demand(within(end.came_ms, end.ends_ms - 2_000, 0), "its end came late")?;
-    let gap = |two: &[Sent]| within(two[1].came_ms - two[0].came_ms, RESEND_MS, INTERVAL_MS);
-    demand(ended.windows(2).all(gap), "its end was sent again too soon or too late")?;
-    demand(ended.iter().all(|one| one.came_ms <= one.ends_ms + ENDED_MS + SLACK_MS), "its end was sent for too long")?;
-    let told = ended.len();
-    let is_past = ends_ms + ENDED_MS + INTERVAL_MS < at_step(first.starts_ms, STEPS - episode.fires.unwrap_or(0));
-    demand(!is_past || (8..=11).contains(&told), "its end was sent for too short")
-}
-
-fn pairs(of: &[(&str, &str)]) -> Pairs {
-    of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    for (group, (name, shown)) in groups.iter().zip(SHOWN) {
+        let rules = array(&group["rules"]);
+        if group["name"] != *name || group["interval"] != 30.0 || rules.len() != shown.len() || !is_recent(group) {
+            complain(format!("group {group}"));
+        }
+        for (rule, (name, for_s, query, labels, annotations)) in rules.iter().zip(*shown) {
+            let of_alerts = array(&rule["alerts"]).iter().map(|alert| text(&alert["state"]));
+            let worst = of_alerts.min().unwrap_or_else(|| "inactive".into());
+            let is_well = rule["health"] == "ok" && rule["lastError"].as_str().is_none_or(str::is_empty);
+            let is_so = rule["name"] == *name
+                && rule["duration"] == *for_s
+                && text(&rule["query"]).replace(' ', "") == *query
+                && map(&rule["labels"]) == pairs(labels)
+                && map(&rule["annotations"]).keys().map(String::as_str).eq(annotations.iter().copied());
+            if text(&rule["state"]) != worst || !is_well || rule["type"] != "alerting" || !is_so || !is_recent(rule) {
+                complain(format!("rule {rule}"));
+            }
+        }
+    }
 }
 
 fn map(value: &Value) -> Pairs {

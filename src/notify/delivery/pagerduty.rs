@@ -129,7 +129,7 @@ fn trigger_event(
         let values = intent.instances.iter().map(|instance| instance.labels.value(name));
         values.into_iter().find(|value| !value.is_empty()).map(|value| one_line(value, 255))
     };
-    let started_ms = intent.instances.iter().filter_map(|instance| instance.fired_at_ms).min();
+    let started_ms = intent.instances.iter().map(Instance::began_ms).min();
     json!({
         "routing_key": routing_key,
         "event_action": "trigger",

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use model::alert::{Intent, Progress};
+use serde_json::Value;
 use slack_morphism::prelude::{SlackApiPostWebhookMessageRequest, SlackMessageContent};
 
 use crate::config::{SlackConfig, SlackDoor};
@@ -14,7 +15,7 @@ use crate::outbox::{handle, is_loud, mark, set_handle};
 
 use super::context::Context;
 use super::http_clients::{plain_error, read_some, retry_after_ms};
-use super::slack_api::{Api, Bot, PAYLOAD_ERRORS, Place, Refusal};
+use super::slack_api::{Api, Bot, PAYLOAD_ERRORS, Place, Refusal, judged};
 use super::slack_blocks::{content, minimal, preview};
 use super::slack_history::{Found, History, metadata};
 use super::{Clients, Report, Speaker, Verdict};
@@ -178,12 +179,13 @@ fn finish(result: Result<Option<Place>, Refusal>, post: bool) -> Report {
     }
 }
 
-/// The client takes any 200 for a yes; Slack's own is the body `ok`, anything else is a proxy's page. So the request is ours,
-/// with the client's types in it.
+/// The client takes any 200 for a yes; Slack's own is the body `ok`, and what says neither that nor yes is a proxy's page. So the
+/// request is ours, with the client's types in it.
 async fn webhook(config: &SlackConfig, message: &Message, url: &str, clients: &Clients) -> Report {
     let report = post_webhook(config, content(message, config), url, clients).await;
-    let shape =
-        report.status == 400 && PAYLOAD_ERRORS.iter().chain(&["invalid_payload"]).any(|e| report.words.contains(e));
+    let shape = report.verdict == Verdict::Refused
+        && matches!(report.status, 200 | 400)
+        && PAYLOAD_ERRORS.iter().chain(&["invalid_payload"]).any(|e| report.words.contains(e));
     if shape { post_webhook(config, minimal(message), url, clients).await } else { report }
 }
 
@@ -214,15 +216,20 @@ async fn post_webhook(config: &SlackConfig, content: SlackMessageContent, url: &
     let status = response.status().as_u16();
     let retry_after_ms = retry_after_ms(response.headers());
     let answer = read_some(response).await;
+    // What stands in for Slack may answer as its Web API does, or as Rocket.Chat's webhooks do.
+    let said: Option<Value> = serde_json::from_str(&answer).ok().filter(|_| status == 200);
+    if said.as_ref().is_some_and(|said| said["ok"].is_boolean()) {
+        return finish(judged(status, retry_after_ms, said, &answer).map(|_| None), true);
+    }
     let verdict = match status {
-        200 if answer == "ok" => Verdict::Accepted,
+        200 if answer == "ok" || said.is_some_and(|said| said["success"] == true) => Verdict::Accepted,
         200 => Verdict::Transient { unsure: false },
         429 => Verdict::Throttled { retry_after_ms },
         408 | 500.. => Verdict::Transient { unsure: status >= 500 && status != 503 },
         _ => Verdict::Refused,
     };
-    let words = match (status, answer.as_str()) {
-        (200, "ok") => answer,
+    let words = match (status, &verdict) {
+        (200, Verdict::Accepted) => answer,
         (200, _) => format!("the answer is not Slack's \"ok\" but: {answer}"),
         _ => format!("HTTP {status} {answer}"),
     };

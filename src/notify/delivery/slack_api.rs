@@ -187,7 +187,12 @@ async fn answer(request: RequestBuilder) -> Result<Value, Refusal> {
 }
 
 /// What Slack's answer means.
-fn judged(status: u16, retry_after_ms: Option<i64>, body: Option<Value>, text: &str) -> Result<Value, Refusal> {
+pub(super) fn judged(
+    status: u16,
+    retry_after_ms: Option<i64>,
+    body: Option<Value>,
+    text: &str,
+) -> Result<Value, Refusal> {
     let code = body.as_ref().and_then(|body| body["error"].as_str()).unwrap_or_default().to_owned();
     match (status, body) {
         (200, Some(body)) if body["ok"] == true => Ok(body),

@@ -100,7 +100,7 @@ fn alert(instance: &Instance, base: &str) -> Value {
         let found = instance.evidence.context.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value.as_str())
     };
-    let fired_ms = instance.fired_at_ms.unwrap_or(instance.active_at_ms);
+    let fired_ms = instance.began_ms();
     let (status, ends_at) = match (instance.state, instance.resolved_at_ms) {
         (AlertState::Resolved, Some(ended_ms)) => ("resolved", model::time::rfc3339_ms(ended_ms)),
         _ => ("firing", NOT_ENDED.into()),

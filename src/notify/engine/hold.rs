@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use model::alert::{AlertState, Attempt, Evidence, Instance, label_fingerprint};
+use model::alert::{AlertState, Attempt, Evidence, Instance, PUSHED_RULE, label_fingerprint};
 use model::{Ack, PushedAlert, Silence, SilenceState};
 use store::{SilenceChange, StoreError};
 
@@ -11,8 +11,6 @@ use crate::message::GENERATOR_URL;
 use crate::outbox::{HeldBack, Start, ends_later};
 use crate::suppress::Suppression;
 
-/// Rule of alerts that others pushed; no hash in hex has this form.
-pub(crate) const PUSHED_RULE: &str = "pushed";
 /// How long silences that are over are shown, in ms, as Alertmanager's `data.retention`.
 const SILENCE_KEEP_MS: i64 = 5 * 86_400_000;
 /// How long pushed alerts that are over are shown, in ms.
@@ -45,14 +43,14 @@ pub(super) struct Hold {
 
 /// A pushed alert as the rest of the pipeline knows alerts.
 pub(crate) fn instance_of(alert: &PushedAlert, now_ms: i64) -> Instance {
-    let firing = alert.ends_ms > now_ms;
+    let firing = alert.fires(now_ms);
     Instance {
         rule_id: PUSHED_RULE.into(),
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),
         state: if firing { AlertState::Firing } else { AlertState::Resolved },
         active_at_ms: alert.starts_ms,
-        fired_at_ms: Some(alert.starts_ms),
+        fired_at_ms: Some(alert.taken_ms),
         keep_since_ms: None,
         resolved_at_ms: (!firing).then_some(alert.ends_ms),
         evaluated_at_ms: alert.updated_ms,
@@ -130,9 +128,11 @@ impl Engine {
             .filter_map(|instance| Some((instance.episode()?, instance)))
             .collect();
         let mut changed = Vec::new();
-        for (episode, instance) in &pushed {
-            if instance.state == AlertState::Firing && !self.hold.live.contains_key(episode) {
-                changed.push(instance.clone());
+        for (episode, instance) in pushed.iter().filter(|(_, instance)| instance.state == AlertState::Firing) {
+            match self.hold.live.get_mut(episode) {
+                None => changed.push(instance.clone()),
+                // What its sender says of it now goes out with whatever is told next.
+                Some(known) => known.clone_from(instance),
             }
         }
         let is_firing = |instance: &Instance| instance.state == AlertState::Firing && !ends_later(instance);
@@ -203,7 +203,7 @@ impl Engine {
             match self.hold.suppression.why(&config, &instance.labels, &receiver.name, now_ms) {
                 None => {
                     let since_ms = match released {
-                        None => instance.fired_at_ms.unwrap_or(now_ms),
+                        None => instance.began_ms(),
                         // What inhibited it is over, and its own end may come with the next evaluation.
                         Some(true) => now_ms,
                         // It has waited.
@@ -241,13 +241,18 @@ impl Engine {
         let episodes = firing.into_iter().filter_map(|instance| Some((instance.episode()?, instance)));
         self.hold.live = episodes.collect();
         self.hold.stale = true;
-        let pushed = self.hold.pushed.iter().filter(|alert| alert.ends_ms > now_ms);
+        let pushed = self.hold.pushed.iter().filter(|alert| alert.fires(now_ms));
         let pushed: Vec<Instance> = pushed.map(|alert| instance_of(alert, now_ms)).collect();
         for instance in pushed {
             if let Some(episode) = instance.episode() {
                 self.hold.live.insert(episode, instance);
             }
         }
+    }
+
+    /// The clock was set: silences and times are looked at again.
+    pub(super) fn reconsider_hold(&mut self) {
+        self.hold.stale = true;
     }
 
     pub(super) fn live(&self) -> Vec<Instance> {

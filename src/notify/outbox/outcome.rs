@@ -127,7 +127,8 @@ impl Outbox {
             let words = "the appliance stopped during this attempt; whether it arrived is not known";
             attempts.push(attempt_of(intent, attempt, now_ms, started_ms, Outcome::Ambiguous, 0, words));
             set_handle(intent, mark::UNSURE, "1");
-            wait(intent, attempt, now_ms, words);
+            // At once, whatever its time is.
+            wait(intent, attempt, 0, words);
             self.dirty.insert(key.clone());
         }
         attempts

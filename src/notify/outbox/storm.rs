@@ -49,6 +49,13 @@ impl Gate {
         Gate { storming_ms: Some(last_ms), ..Gate::default() }
     }
 
+    /// Moves its times along with a clock that was set.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        self.recent.iter_mut().for_each(|(at_ms, _)| *at_ms = at_ms.saturating_add(by_ms));
+        self.singles.iter_mut().for_each(|at_ms| *at_ms = at_ms.saturating_add(by_ms));
+        self.storming_ms = self.storming_ms.map(|at_ms| at_ms.saturating_add(by_ms));
+    }
+
     /// Takes note of a new alert; `alone` where each has a message of its own. Whether it belongs to a storm.
     fn arrives(&mut self, group: &str, alone: bool, root: bool, now_ms: i64) -> bool {
         while self.recent.front().is_some_and(|(at_ms, _)| *at_ms <= now_ms - WINDOW_MS)

@@ -145,7 +145,10 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
         {
             Some((i64::MIN, Step::Forget))
         }
-        (IntentState::Resolved, Progress::Waiting { .. }) => Some((expires_ms, Step::GiveUp)),
+        // Not before a try that was made when its time was over, or whose turn came then: while nothing ran, nobody was asked.
+        (IntentState::Resolved, Progress::Waiting { next_attempt_ms, .. }) => {
+            (*next_attempt_ms > expires_ms).then_some((expires_ms, Step::GiveUp))
+        }
         (IntentState::Firing, Progress::Waiting { .. }) | (_, Progress::Sending { .. }) => None,
     }
 }

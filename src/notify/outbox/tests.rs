@@ -1,5 +1,6 @@
 //! The outbox as a pure thing: what is wanted of whom, and when, without a store or a network.
 
+mod clock;
 mod fallback;
 mod flapping;
 mod groups;

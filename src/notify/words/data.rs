@@ -296,7 +296,7 @@ impl Object for Alert {
             "Annotations" => {
                 Value::object(kv(instance.annotations.iter().map(|(name, text)| (name.as_str(), text.as_str()))))
             }
-            "StartsAt" => Value::object(GoTime::of_ms(instance.fired_at_ms)),
+            "StartsAt" => Value::object(GoTime::of_ms(Some(instance.began_ms()))),
             "EndsAt" => Value::object(GoTime::of_ms(instance.resolved_at_ms.filter(|_| !firing))),
             "GeneratorURL" => self.generator_url.clone().into(),
             "Fingerprint" => label_fingerprint(&instance.labels).into(),

@@ -141,7 +141,7 @@ fn json(value: &Value, depth: usize) -> Result<String, String> {
                     let fields = names.into_iter().map(|(name, field)| Ok((name.to_owned(), inner.field(field)?)));
                     out = object(fields.collect::<Result<Vec<_>, String>>()?.into_iter(), depth)?;
                 } else if let Some(at) = value.downcast::<GoTime>() {
-                    model::any::json_string(&at.format("2006-01-02T15:04:05.000Z07:00"), &mut out);
+                    model::any::json_string(&at.format("2006-01-02T15:04:05.999999999Z07:00"), &mut out);
                 } else {
                     model::any::json_string(&inner.show(), &mut out);
                 }

@@ -148,6 +148,10 @@ fn functions_give_what_alertmanagers_give() {
         ),
         ("{{ range list 0 -1 1 1234567 }}{{ humanizeDuration . }}:{{ end }}", "0s:-1s:1s:14d 6h 56m 7s:"),
         ("{{ (index .Alerts 0).StartsAt | tz \"Europe/Paris\" }}", "1970-01-01 02:00:00 +0100 CET"),
+        (
+            "{{ list now ((index .Alerts 0).StartsAt | tz \"Europe/Paris\") (index .Alerts 0).EndsAt | toJson }}",
+            "[\"1970-01-01T03:00:00Z\",\"1970-01-01T02:00:00+01:00\",\"0001-01-01T00:00:00Z\"]",
+        ),
         ("{{ now | date \"2006-01-02T15:04:05-0700\" }}", "1970-01-01T03:00:00+0000"),
         ("{{ \"\\u00e9\\x41\\101\\xc3\\xa9\" }}", "éAAé"),
     ] {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use model::Instance;
 use model::alert::RuleId;
-use model::{AlertState, Instance};
 
 use super::{Engine, Member, lock};
 use crate::RuleKind;
@@ -25,7 +25,7 @@ pub struct GroupAlerts {
 pub struct Evaluated {
     /// The evaluation's time.
     pub at_ms: i64,
-    /// What fires, and what ended within the last 15 minutes.
+    /// What waits, what fires, and what ended within the last 15 minutes.
     pub alerts: Vec<Instance>,
 }
 
@@ -47,8 +47,7 @@ impl Member {
         let last_ms = shown.last_evaluation_ms.filter(|last_ms| seen.get(&prepared.key) != Some(last_ms));
         let evaluated = last_ms.map(|at_ms| {
             let instances = rules.iter().filter_map(|id| shown.instances.get(id)).flatten();
-            let alerts = instances.filter(|instance| instance.state != AlertState::Pending).cloned().collect();
-            Evaluated { at_ms, alerts }
+            Evaluated { at_ms, alerts: instances.cloned().collect() }
         });
         GroupAlerts { key: prepared.key.clone(), interval_ms: prepared.group.interval_ms, rules, evaluated }
     }

@@ -275,6 +275,25 @@ fn over_its_limit_a_rule_keeps_the_first_instances() {
 }
 
 #[test]
+fn a_limit_that_clears_counts_what_fires_on_beyond_its_condition() {
+    let with = |mode: &str| {
+        let group = format!("  interval: 60s\n  limit: 2\n  x: {{limit_mode: {mode}}}\n");
+        RULES
+            .replace("  interval: 60s\n", &group)
+            .replace("for: 2m", "for: 0s")
+            .replace("keep_firing_for: 1m", "keep_firing_for: 5m")
+    };
+    for (mode, expected) in [("keep", vec!["a firing", "b firing", "c firing"]), ("prometheus", vec![])] {
+        let mut bench = Bench::start(&with(mode));
+        bench.minute(&["a", "b"], &[]);
+        bench.minute(&["a", "b"], &[]);
+        assert_eq!(bench.states(), ["a firing", "b firing"]);
+        let told = bench.minute(&["a", "c"], &["b"]);
+        assert_eq!(bench.states(), expected, "{mode}: {told:?}");
+    }
+}
+
+#[test]
 fn a_series_that_is_recorded_no_more_ends() {
     let mut bench = Bench::start(&RULES.replace("sum(up)", "sum by (host) (up) == 1"));
     bench.minute(&[], &["a", "b"]);

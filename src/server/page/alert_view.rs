@@ -234,7 +234,7 @@ fn untold(state: AlertState, nobody: bool, any_receiver: bool) -> String {
 pub(crate) fn since_ms(instance: &Instance) -> i64 {
     match instance.state {
         AlertState::Pending => instance.active_at_ms,
-        AlertState::Firing => instance.fired_at_ms.unwrap_or(instance.active_at_ms),
+        AlertState::Firing => instance.began_ms(),
         AlertState::Resolved => instance.resolved_at_ms.unwrap_or(instance.evaluated_at_ms),
     }
 }

@@ -361,6 +361,7 @@ fn pushed_alerts_are_kept_by_their_labels() {
         labels: instance("a", AlertState::Firing).labels,
         annotations: Vec::new(),
         starts_ms: 1,
+        taken_ms: 1,
         ends_ms,
         updated_ms: 1,
         generator_url: String::new(),

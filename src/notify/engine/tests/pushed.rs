@@ -100,3 +100,54 @@ async fn whoever_looks_after_an_alert_goes_on_doing_so_when_it_comes_back() {
     assert!(told.iter().all(|(_, receiver, _)| receiver == "pd"), "{told:?}");
     assert!(world.alerts.acks().unwrap().is_empty(), "it is over");
 }
+
+#[tokio::test]
+async fn whoever_names_the_same_beginning_again_fires_again() {
+    let mut world = Told::new(
+        "{route: {receiver: pd, group_wait: 0s}, receivers: [{name: pd, pagerduty_configs: [{routing_key: k}]}]}",
+    );
+    let push = |world: &Told, starts: i64, ends: i64, now: i64| {
+        let draft = PushDraft {
+            labels: Labels::from_pairs([("alertname", "Door")]),
+            annotations: Vec::new(),
+            starts_ms: Some(starts * MINUTE),
+            ends_ms: Some(ends * MINUTE),
+            generator_url: String::new(),
+        };
+        assert!(push(&world.alerts, vec![draft], MINUTE, now * MINUTE).unwrap().is_empty());
+    };
+    let mut told = Vec::new();
+    for minute in 0..80 {
+        match minute {
+            // Its end moves later, and its beginning earlier: no news.
+            1 => push(&world, 1, 10, 1),
+            2 => push(&world, -3, 12, 2),
+            3 => push(&world, 1, 5, 3),
+            // Its row is forgotten by then, its incident not yet.
+            40 => push(&world, -3, 42, 40),
+            _ => {}
+        }
+        told.extend(world.told(minute).await.into_iter().map(|(minute, _, fires)| (minute, fires)));
+        if minute == 4 {
+            let live = &world.engine.live()[0];
+            assert_eq!((live.began_ms(), live.fired_at_ms), (-3 * MINUTE, Some(MINUTE)));
+        }
+    }
+    assert_eq!(told, [(1, true), (12, false), (40, true), (42, false)]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_delays_nobody() {
+    /// 2026-11-22, in minutes.
+    const NOW: i64 = 29_921_760;
+    let mut world = Told::new(
+        "{route: {receiver: pd, group_wait: 10m}, receivers: [{name: pd, pagerduty_configs: [{routing_key: k}]}]}",
+    );
+    world.push(NOW, 300);
+    assert!(world.told(NOW).await.is_empty());
+    let mut told = Vec::new();
+    for minute in (NOW - 60..NOW - 40).chain(NOW..NOW + 20) {
+        told.extend(world.told(minute).await);
+    }
+    assert_eq!(told, [(NOW - 50, "pd".into(), true)]);
+}

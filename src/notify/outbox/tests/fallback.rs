@@ -53,11 +53,34 @@ fn an_end_that_nobody_takes_is_given_up_after_a_day_and_said() {
     bench.attempt("slack/slack[0]", 3 * day, Verdict::Transient { unsure: false });
     assert_eq!(bench.sweep(3 * day), 0);
     bench.take(&ended(&alert, 3 * day), 3 * day);
+    bench.attempt("slack/slack[0]", 4 * day - 1, Verdict::Transient { unsure: false });
     assert_eq!(bench.sweep(4 * day - 1), 0);
     assert_eq!(bench.sweep(4 * day), 1);
     assert!(bench.due("slack/slack[0]", 5 * day).is_empty());
     bench.sweep(5 * day);
     assert_eq!(bench.outbox.iter().count(), 0);
+}
+
+#[test]
+fn an_end_that_waited_while_nothing_ran_is_tried_before_it_is_given_up() {
+    for verdict in [Verdict::Accepted, Verdict::Transient { unsure: false }] {
+        let mut bench = Bench::new("{receiver: slack, group_wait: 0s}");
+        let alert = firing("a", "warning", 0);
+        let day = bench.timing.resolve_expires_ms;
+        bench.take(&alert, 0);
+        bench.attempt("slack/slack[0]", 0, Verdict::Accepted);
+        bench.take(&ended(&alert, MINUTE), MINUTE);
+        let key = bench.due("slack/slack[0]", MINUTE)[0].clone();
+        bench.outbox.begin(&key, &[], MINUTE).unwrap();
+        // Stopped in the middle of the attempt, and started two days later.
+        let (intents, _) = bench.outbox.unwritten();
+        bench.outbox = Outbox::load(intents);
+        bench.outbox.recover(2 * day);
+        assert_eq!(bench.sweep(2 * day), 0);
+        bench.attempt("slack/slack[0]", 2 * day, verdict.clone());
+        assert_eq!(bench.sweep(2 * day), usize::from(verdict != Verdict::Accepted));
+        assert!(bench.due("slack/slack[0]", 3 * day).is_empty());
+    }
 }
 
 #[test]

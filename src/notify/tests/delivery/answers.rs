@@ -121,3 +121,83 @@ async fn ways_that_lead_nowhere_are_tried_again_and_say_why() {
         assert!(found == outcome && said.contains(words), "{url} {http_config}: {found:?} {said}");
     }
 }
+
+/// Answers with the status that the address ends in.
+fn as_asked(request: &str, _: SocketAddr) -> String {
+    let status = request.split(' ').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    format!("HTTP/1.1 {status} Said\r\n\r\n{{\"message\": \"said\"}}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_means_what_it_means_to_each_service() {
+    use Outcome::{Accepted, Permanent, Throttled, Transient};
+    let server = Server::start(None, as_asked).await;
+    let at = server.address;
+    let webhook = |status: u16| format!("webhook_configs: [{{url: 'http://{at}/{status}'}}]");
+    let slack = |status: u16| format!("slack_configs: [{{api_url: 'http://{at}/services/{status}'}}]");
+    let pagerduty =
+        |status: u16| format!("pagerduty_configs: [{{routing_key: '{ROUTING_KEY}', url: 'http://{at}/{status}'}}]");
+    // Alertmanager gives up what is no 5xx (and PagerDuty's 429); here what is refused is told elsewhere, and asked again later.
+    for (channels, expected, requests) in [
+        (webhook(200), Accepted, 1),
+        (webhook(204), Accepted, 1),
+        (webhook(404), Permanent, 1),
+        (webhook(410), Permanent, 1),
+        (webhook(413), Permanent, 1),
+        (webhook(408), Transient, 1),
+        (webhook(429), Throttled, 1),
+        (webhook(500), Transient, 1),
+        (webhook(599), Transient, 1),
+        // It took it, for all that one can tell, but says neither yes nor no.
+        (slack(200), Transient, 1),
+        (slack(403), Permanent, 1),
+        (slack(404), Permanent, 1),
+        (slack(410), Permanent, 1),
+        (slack(429), Throttled, 1),
+        (slack(502), Transient, 1),
+        (pagerduty(202), Accepted, 1),
+        (pagerduty(200), Transient, 1),
+        // Once more in the plainest form.
+        (pagerduty(400), Permanent, 2),
+        (pagerduty(413), Permanent, 2),
+        (pagerduty(403), Permanent, 1),
+        (pagerduty(404), Permanent, 1),
+        (pagerduty(429), Throttled, 1),
+        (pagerduty(503), Transient, 1),
+    ] {
+        let before = server.seen().len();
+        let attempt = first_attempt(&channels).await;
+        assert_eq!(attempt.outcome, expected, "{channels}: {attempt:?}");
+        assert!(server.seen().len() - before >= requests, "{channels}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_in_for_slack_may_say_yes_in_its_own_words() {
+    fn text(_: &str, _: SocketAddr) -> String {
+        "HTTP/1.1 200 OK\r\n\r\nok".into()
+    }
+    fn web_api(_: &str, _: SocketAddr) -> String {
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"ok\": true}".into()
+    }
+    fn rocket_chat(_: &str, _: SocketAddr) -> String {
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"success\":true}".into()
+    }
+    fn no(_: &str, _: SocketAddr) -> String {
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"ok\":false,\"error\":\"is_archived\"}".into()
+    }
+    fn neither(_: &str, _: SocketAddr) -> String {
+        "HTTP/1.1 200 OK\r\n\r\n{\"success\":false}".into()
+    }
+    for (answer, expected, words) in [
+        (text as fn(&str, SocketAddr) -> String, Outcome::Accepted, "ok"),
+        (web_api, Outcome::Accepted, "ok"),
+        (rocket_chat, Outcome::Accepted, "success"),
+        (no, Outcome::Permanent, "is_archived"),
+        (neither, Outcome::Transient, "not Slack's \"ok\""),
+    ] {
+        let server = Server::start(None, answer).await;
+        let attempt = first_attempt(&format!("slack_configs: [{{api_url: 'http://{}/hook'}}]", server.address)).await;
+        assert!(attempt.outcome == expected && attempt.words.contains(words), "{attempt:?}");
+    }
+}

@@ -55,6 +55,30 @@ async fn whoever_leaves_is_told_the_end_and_what_it_was_not_told_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_comes_back_is_told_nothing_twice_and_every_end() {
+    let mut world = World::new().await;
+    let (here, gone) = (world.config("{receiver: leaver, group_wait: 0s}", &leaver(&world)), world.route_to("mail"));
+    world.start(here.clone());
+    let alert = firing("HostDown", "web-1", "critical");
+    world.commit(std::slice::from_ref(&alert));
+    world.attempted(Outcome::Accepted, 1).await;
+    world.notifier().reload(gone.clone());
+    world.smtp.seen.until("a mail meanwhile", |seen| (seen.mails.len() == 1).then_some(())).await;
+    world.notifier().reload(here.clone());
+    // What begins by then shows that the reload is done.
+    let newer = firing("HostDown", "web-2", "critical");
+    world.commit(std::slice::from_ref(&newer));
+    world.pagerduty.seen.until("the newer one", |seen| (seen.open() == 2).then_some(())).await;
+    world.notifier().reload(gone);
+    world.notifier().reload(here);
+    world.commit(&[ended(&alert), ended(&newer)]);
+    world.pagerduty.seen.until("the ends", |seen| (seen.open() == 0).then_some(())).await;
+    world.smtp.seen.until("the end by mail", |seen| (seen.mails.len() >= 2).then_some(())).await;
+    world.pagerduty.seen.see(|seen| assert_eq!((seen.incidents.len(), seen.events.len()), (2, 4), "{:?}", seen.events));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_under_way_is_waited_for_though_its_receiver_left() {
     let mut world = World::new().await;
     world.pagerduty.set_mode(pagerduty::Mode::Slow(500));

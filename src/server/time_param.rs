@@ -12,6 +12,9 @@ const PROMETHEUS_MAX: &str = "292277025-08-18T07:12:54.999999999Z";
 /// Largest |seconds| taken, so that no later arithmetic on milliseconds overflows: some 292,000 years.
 const SECONDS_MAX: f64 = 9.2e12;
 
+/// 400 years of the calendar.
+const FOUR_CENTURIES_MS: i64 = 146_097 * 86_400_000;
+
 /// A time as Prometheus' API takes it: seconds since the epoch, with a fraction if need be, or RFC 3339. In milliseconds.
 pub fn prometheus_ms(text: &str) -> Option<i64> {
     match text {
@@ -20,9 +23,20 @@ pub fn prometheus_ms(text: &str) -> Option<i64> {
         _ => {}
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        return (seconds.abs() <= SECONDS_MAX).then(|| (seconds * 1000.0).round() as i64);
+        // The fraction is rounded by itself, as Prometheus does: half a millisecond may be a bit less as the end of a number.
+        let (whole, fraction) = (seconds.trunc(), seconds.fract());
+        return (seconds.abs() <= SECONDS_MAX).then(|| whole as i64 * 1000 + (fraction * 1000.0).round() as i64);
     }
-    rfc3339_ns(text).map(|ns| ns.div_euclid(NS_PER_MS))
+    rfc3339_ms(text)
+}
+
+/// Any date of four digits: nanoseconds since the epoch would end in the year 2262.
+fn rfc3339_ms(text: &str) -> Option<i64> {
+    let ms = |text: &str| {
+        Some(text.parse::<jiff::Timestamp>().ok()?.as_nanosecond().div_euclid(i128::from(NS_PER_MS)) as i64)
+    };
+    // The calendar repeats every 400 years; a timestamp ends with the last but one day of the year 9999.
+    ms(text).or_else(|| Some(ms(&format!("9599{}", text.strip_prefix("9999")?))? + FOUR_CENTURIES_MS))
 }
 
 /// A duration as Prometheus' API takes it: seconds, with a fraction if need be, or `1h30m`. In milliseconds; what is less than one is cut
@@ -91,9 +105,20 @@ mod tests {
             ("1795226400", Some(1_795_226_400_000)),
             ("1795226400.123", Some(1_795_226_400_123)),
             ("-1.5", Some(-1_500)),
+            ("1.0005", Some(1_000)),
+            ("1.0015", Some(1_002)),
+            ("-1.0006", Some(-1_001)),
             ("1.7952264e9", Some(1_795_226_400_000)),
             ("2026-11-21T02:00:00Z", Some(1_795_226_400_000)),
             ("2026-11-21T04:00:00.5+02:00", Some(1_795_226_400_500)),
+            ("0000-01-01T00:00:00Z", Some(-62_167_219_200_000)),
+            ("0001-01-01T00:00:00.0009Z", Some(-62_135_596_800_000)),
+            ("1969-12-31T23:59:59.9999Z", Some(-1)),
+            ("2262-04-12T00:00:00Z", Some(9_223_372_800_000)),
+            ("9999-12-30T00:00:00Z", Some(253_402_128_000_000)),
+            ("9999-12-31T23:59:59.999Z", Some(253_402_300_799_999)),
+            ("9999-12-32T00:00:00Z", None),
+            ("10000-01-01T00:00:00Z", None),
             ("now", None),
             ("", None),
             ("NaN", None),

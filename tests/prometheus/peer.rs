@@ -24,8 +24,7 @@ pub(crate) const WRITTEN: [(&str, &str); 3] = [
 ];
 
 /// What is on by default in later versions, or always here.
-const FEATURES: &str =
-    "native-histograms,exemplar-storage,promql-experimental-functions,promql-delayed-name-removal,promql-duration-expr";
+const FEATURES: &str = "native-histograms,exemplar-storage,promql-experimental-functions,promql-delayed-name-removal,promql-duration-expr,promql-per-step-stats";
 
 /// A request may hold a series' floats before its histograms.
 const CONFIG: &str = "global: {evaluation_interval: 1m}\nstorage: {tsdb: {out_of_order_time_window: 1d}}\n";

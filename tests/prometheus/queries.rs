@@ -19,14 +19,15 @@ struct Query {
     seed: u64,
     text: String,
     path: &'static str,
-    times: Vec<(&'static str, String)>,
+    /// Times among others.
+    params: Vec<(&'static str, String)>,
 }
 
 impl Query {
     /// Of both: ours, theirs.
     async fn ask(&self, pair: &Pair) -> [Reply; 2] {
-        let times = self.times.iter().map(|(name, value)| (*name, value.as_str()));
-        let params: Vec<(&str, &str)> = std::iter::once(("query", self.text.as_str())).chain(times).collect();
+        let params = self.params.iter().map(|(name, value)| (*name, value.as_str()));
+        let params: Vec<(&str, &str)> = std::iter::once(("query", self.text.as_str())).chain(params).collect();
         pair.post(self.path, &params).await
     }
 
@@ -43,6 +44,7 @@ impl Query {
         } else {
             Some(format!("{} {}, theirs {} {}", ours.status, our_json["error"], theirs.status, their_json["error"]))
         };
+        let difference = difference.or_else(|| differences::of_stats(&self.text, &our_json, &their_json));
         difference.filter(|_| !differences::is_repaired(&our_json, &their_json))
     }
 }
@@ -52,20 +54,24 @@ fn query(seed: u64, start_s: i64) -> Query {
     let mut rng = Random::new(seed);
     let rng = &mut rng;
     let text = Grammar { middle_s: start_s + SPAN_S / 2, pins: true }.query(rng).text;
+    let lookback = rng.pick(&[None, None, None, Some("15"), Some("90s"), Some("1h"), Some("0"), Some("0.001")]);
+    let mut more = vec![("stats", "all".to_owned())];
+    more.extend(lookback.map(|lookback| ("lookback_delta", lookback.to_owned())));
     let from_s = start_s + rng.below(SPAN_S as usize + 900) as i64 - 300;
     let fraction = rng.pick(&["", "", "", ".25"]);
     if rng.below(2) == 0 {
-        return Query { seed, text, path: "/api/v1/query", times: vec![("time", format!("{from_s}{fraction}"))] };
+        more.push(("time", format!("{from_s}{fraction}")));
+        return Query { seed, text, path: "/api/v1/query", params: more };
     }
     let (step, step_s) =
         rng.pick(&[("1", 1), ("15", 15), ("30", 30), ("60", 60), ("77", 77), ("300", 300), ("0.5", 1), ("7.3", 8)]);
     let end_s = from_s + step_s * rng.below(20) + rng.below(2);
-    let times = vec![
+    more.extend([
         ("start", format!("{from_s}{fraction}")),
         ("end", format!("{end_s}{fraction}")),
         ("step", step.to_owned()),
-    ];
-    Query { seed, text, path: "/api/v1/query_range", times }
+    ]);
+    Query { seed, text, path: "/api/v1/query_range", params: more }
 }
 
 #[tokio::test]
@@ -110,7 +116,7 @@ async fn random_queries_have_the_same_answers() {
         different += 1;
         if told.len() < TOLD_MAX {
             let difference: String = difference.chars().take(600).collect();
-            told.push(format!("{} {} {:?}\n    {difference}", query.seed, query.text, query.times));
+            told.push(format!("{} {} {:?}\n    {difference}", query.seed, query.text, query.params));
         }
     }
     println!("SEED={seed}: {count} queries, {answered} answered, {empty} of them with nothing, {different} differ");

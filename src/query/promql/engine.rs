@@ -70,7 +70,8 @@ impl<'a> Engine<'a> {
         self.meter.check()?;
         if node.fixed && grid.count > 1 {
             let (once, seen) = self.tallied(Tally::default(), |engine| engine.eval(node, grid.first()))?;
-            (0..grid.count).for_each(|step| self.tally.add(step, seen.total));
+            self.tally.add(0, seen.total);
+            (1..grid.count).for_each(|step| self.tally.add(step, seen.total.again()));
             return self.repeat(once, grid.count);
         }
         let Some(key) = self.shared.key(node) else {

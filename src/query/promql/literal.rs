@@ -64,6 +64,10 @@ pub(super) fn string(rest: &str) -> Result<(Token, usize), String> {
         match bytes.get(i) {
             None | Some(b'\n') => return Err("unterminated quoted string".into()),
             Some(&b) if b == quote => break,
+            // Of the quotes that one alone that the string ends with.
+            Some(b'\\') if bytes.get(i + 1).is_some_and(|b| matches!(b, b'"' | b'\'') && *b != quote) => {
+                return Err(wrong_escape(&rest[i + 1..]));
+            }
             Some(b'\\') => {
                 let (value, length) = escape(&bytes[i + 1..]).ok_or_else(|| wrong_escape(&rest[i + 1..]))?;
                 match value {
@@ -92,6 +96,8 @@ fn wrong_escape(after: &str) -> String {
         Some('x') => (1, 2, 16),
         Some('u') => (1, 4, 16),
         Some('U') => (1, 8, 16),
+        // As Go writes it (`%#U`), which escapes nothing.
+        Some('\'') => return "unknown escape sequence U+0027 '''".into(),
         Some(other) => return format!("unknown escape sequence U+{:04X} {other:?}", u32::from(other)),
     };
     let mut digits = after.chars().skip(from);

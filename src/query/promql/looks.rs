@@ -5,6 +5,7 @@ use store::Samples;
 
 use super::functions::window::Window;
 use super::meter::Meter;
+use super::report::Seen;
 use super::value::{Grid, Reserved, TIME_MS_MAX};
 use crate::QueryError;
 
@@ -41,6 +42,17 @@ impl Looks {
             start_ms: self.start_ms(0) - self.before_ms + 1,
             end_ms: self.end_ms(self.grid.count - 1) + self.after_ms,
         }
+    }
+
+    /// What lies up to here was in the window of the step before, if it is in that of this one.
+    pub(crate) fn seen_until_ms(&self, step: usize) -> i64 {
+        if step == 0 { i64::MIN } else { self.end_ms(step - 1) + self.after_ms }
+    }
+
+    /// How many of the samples in a step's window were not in that of the step before.
+    pub(crate) fn count_new(&self, step: usize, at_ms: &[i64]) -> usize {
+        let until_ms = self.seen_until_ms(step);
+        at_ms.iter().rev().take_while(|at_ms| **at_ms > until_ms).count()
     }
 
     /// Whether every window begins and ends where steps of a rollup do, so that it is made of whole ones.
@@ -136,7 +148,7 @@ pub(crate) struct Plan {
     spans: Vec<Span>,
     stretches: Vec<Stretch>,
     /// Samples of all windows together.
-    looked: u64,
+    looked: Seen,
     known: bool,
     /// Memory of a long one.
     reserved: Option<Reserved>,
@@ -165,17 +177,18 @@ impl Plan {
         self.at_ms.extend_from_slice(at_ms);
         self.spans.clear();
         self.stretches.clear();
-        self.looked = 0;
+        self.looked = Seen::default();
         let (mut from, mut to) = (0, 0);
         for step in 0..looks.grid.count {
             let (start_ms, end_ms) = (looks.start_ms(step) - looks.before_ms, looks.end_ms(step) + looks.after_ms);
+            let before = to;
             while to < at_ms.len() && at_ms[to] <= end_ms {
                 to += 1;
             }
             while from < to && at_ms[from] <= start_ms {
                 from += 1;
             }
-            self.looked += (to - from) as u64;
+            self.looked += Seen { all: (to - from) as u64, new: (to - before.max(from)) as u64 };
             self.spans.push(Span { from: from as u32, to: to as u32 });
         }
         Ok(())
@@ -185,7 +198,7 @@ impl Plan {
         &self.spans
     }
 
-    pub(crate) fn looked(&self) -> u64 {
+    pub(crate) fn looked(&self) -> Seen {
         self.looked
     }
 

@@ -32,7 +32,7 @@ impl Engine<'_> {
             let (meter, tally) = (worker.meter, &mut worker.tally);
             looks.each(meter, &found.samples, |step, window| {
                 if !is_subquery {
-                    tally.add(step, seen(window));
+                    tally.add(step, seen(looks, step, window));
                 }
                 if ends == Edges::Plain {
                     row.at_ms.extend_from_slice(window.at_ms);

@@ -57,7 +57,7 @@ use value::{Column, Grid, TIME_MS_MAX, Val, is_absent, without_schema};
 
 pub use native::{Bucket, Side, buckets, text as histogram_text};
 pub use raw::raw;
-pub use report::{Detail, Explain, Stats};
+pub use report::{Detail, Explain, Seen, Stats};
 pub use source::Source;
 pub use tree::{Tree, TreeAt, TreeFunction, TreeKind, TreeMatching, TreeSelector, tree};
 
@@ -109,7 +109,7 @@ pub struct Answer {
     pub histograms: Vec<HistogramRow>,
     pub warnings: Vec<String>,
     pub infos: Vec<String>,
-    /// Samples and series read.
+    /// Samples that were decoded, each once, and series read.
     pub samples_read: u64,
     pub series_read: u64,
     pub stats: Stats,
@@ -289,7 +289,8 @@ fn answer(
 ) -> Answer {
     let used = engine.meter.used();
     let stats = Stats {
-        samples_queryable: engine.tally.total,
+        samples_queryable: engine.tally.total.all,
+        samples_new: engine.tally.total.new,
         samples_peak: engine.meter.peak() / SAMPLE_BYTES,
         per_step: engine.tally.by_time(engine.query),
         chunks_read: used.chunks,

@@ -5,12 +5,12 @@ pub(crate) fn plain(value: f64) -> String {
     if value.is_infinite() { if value > 0.0 { "+Inf".into() } else { "-Inf".into() } } else { format!("{value}") }
 }
 
-/// With an exponent from 1e21 up and below 1e-4 (`%v`): a number in an expression or a message.
+/// With an exponent from 1e21 up and below 1e-4: a number in an expression.
 pub(crate) fn general(value: f64) -> String {
     below(value, 1e21)
 }
 
-/// With an exponent from a million up and below 1e-4 (`%g`): a number in an annotation.
+/// With an exponent from a million up and below 1e-4 (`%g`, `%v`): a number in a message.
 pub(crate) fn compact(value: f64) -> String {
     below(value, 1e6)
 }

@@ -42,7 +42,7 @@ pub(crate) fn check(engine: &mut Engine<'_>, op: Aggregator, node: &Node, number
         [(least, least <= -INT64_END, "underflows"), (greatest, greatest >= INT64_END, "overflows")]
     {
         if is_beyond {
-            return Err(wrong(format!("Scalar value {} {how} int64", number::general(k))));
+            return Err(wrong(format!("Scalar value {} {how} int64", number::compact(k))));
         }
     }
     Ok(true)

@@ -29,8 +29,11 @@ pub struct Stats {
     pub samples_queryable: u64,
     /// Most samples in memory at once, read ones and values of steps, 16 bytes each.
     pub samples_peak: u64,
-    /// `samples_queryable` by step, with the step's time in ms; empty unless asked for.
-    pub per_step: Vec<(i64, u64)>,
+    /// Those of them that a window did not share with that of the step before: what an engine reads that goes from step to step and
+    /// keeps what it has (Prometheus' `samplesRead`).
+    pub samples_new: u64,
+    /// Both by step, with the step's time in ms; empty unless asked for.
+    pub per_step: Vec<(i64, Seen)>,
     /// Pieces that were decoded: chunks of day files, and a series' part of a head.
     pub chunks_read: u64,
     /// Bytes of those pieces.
@@ -63,27 +66,53 @@ pub struct Explain {
     pub children: Vec<Explain>,
 }
 
+/// Samples that a step sees, and those of them that the step before did not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub all: u64,
+    pub new: u64,
+}
+
+impl Seen {
+    /// What no other step saw.
+    pub(crate) fn first(samples: u64) -> Seen {
+        Seen { all: samples, new: samples }
+    }
+
+    /// The same again, at a later step.
+    pub(crate) fn again(self) -> Seen {
+        Seen { new: 0, ..self }
+    }
+}
+
+impl std::ops::AddAssign for Seen {
+    fn add_assign(&mut self, other: Seen) {
+        self.all += other.all;
+        self.new += other.new;
+    }
+}
+
 /// Samples seen, by step of the grid that the node runs on: the query's, or that of a subquery.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) total: u64,
-    per_step: Option<Vec<u64>>,
+    pub(crate) total: Seen,
+    per_step: Option<Vec<Seen>>,
 }
 
 impl Tally {
     pub(crate) fn new(per_step: bool, steps: usize) -> Tally {
-        Tally { total: 0, per_step: per_step.then(|| vec![0; steps]) }
+        Tally { total: Seen::default(), per_step: per_step.then(|| vec![Seen::default(); steps]) }
     }
 
     /// An empty one of the same kind.
     pub(crate) fn fork(&self) -> Tally {
-        Tally { total: 0, per_step: self.per_step.as_ref().map(|per_step| vec![0; per_step.len()]) }
+        Tally::new(self.by_step(), self.per_step.as_ref().map_or(0, Vec::len))
     }
 
     pub(crate) fn join(&mut self, other: &Tally) {
         self.total += other.total;
         for (own, other) in self.per_step.iter_mut().flatten().zip(other.per_step.iter().flatten()) {
-            *own += other;
+            *own += *other;
         }
     }
 
@@ -92,36 +121,40 @@ impl Tally {
         self.per_step.is_some()
     }
 
-    pub(crate) fn add(&mut self, step: usize, samples: u64) {
-        self.total += samples;
+    pub(crate) fn add(&mut self, step: usize, seen: Seen) {
+        self.total += seen;
         if let Some(slot) = self.per_step.as_mut().and_then(|per_step| per_step.get_mut(step)) {
-            *slot += samples;
+            *slot += seen;
         }
     }
 
     /// What the steps of a subquery saw, which ran on `inner`: as a function of a range counts its window at each step, each of
-    /// them counts at every step whose window it lies in.
+    /// them counts at every step whose window it lies in, and as new at the first of those.
     pub(crate) fn add_subquery(&mut self, within: &Tally, inner: Grid, looks: &Looks) {
         let Some(per_step) = within.per_step.as_ref().filter(|_| looks.grid.count > 1) else {
             self.add(0, within.total);
             return;
         };
-        let (mut from, mut to, mut samples) = (0, 0, 0);
+        let (mut from, mut to, mut all) = (0, 0, 0);
         for step in 0..looks.grid.count {
-            while to < inner.count && inner.at(to) <= looks.end_ms(step) {
-                samples += per_step[to];
+            let (start_ms, end_ms) = (looks.start_ms(step), looks.end_ms(step));
+            let mut new = 0;
+            while to < inner.count && inner.at(to) <= end_ms {
+                all += per_step[to].all;
+                // Between two windows lies what no step looks at.
+                new += if inner.at(to) > start_ms { per_step[to].new } else { 0 };
                 to += 1;
             }
-            while from < to && inner.at(from) <= looks.start_ms(step) {
-                samples -= per_step[from];
+            while from < to && inner.at(from) <= start_ms {
+                all -= per_step[from].all;
                 from += 1;
             }
-            self.add(step, samples);
+            self.add(step, Seen { all, new });
         }
     }
 
-    pub(crate) fn by_time(&self, grid: Grid) -> Vec<(i64, u64)> {
-        self.per_step.iter().flatten().enumerate().map(|(step, samples)| (grid.at(step), *samples)).collect()
+    pub(crate) fn by_time(&self, grid: Grid) -> Vec<(i64, Seen)> {
+        self.per_step.iter().flatten().enumerate().map(|(step, seen)| (grid.at(step), *seen)).collect()
     }
 }
 

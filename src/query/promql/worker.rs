@@ -1,6 +1,8 @@
 //! The samples of one series to its column, on whichever thread has read them.
 
-use model::Labels;
+use std::sync::Arc;
+
+use model::{Histogram, Labels};
 use store::Samples;
 
 use super::ast::Selector;
@@ -10,7 +12,7 @@ use super::looks::{Looks, Plan};
 use super::meter::Meter;
 use super::native;
 use super::notes::Notes;
-use super::report::Tally;
+use super::report::{Seen, Tally};
 use super::value::{Column, Grid, Point, is_absent};
 use crate::QueryError;
 
@@ -82,9 +84,9 @@ impl<'m, 'a> Worker<'m, 'a> {
             }
             if self.tally.by_step() {
                 let seen = column.steps.iter().enumerate().filter(|(_, value)| !is_absent(**value));
-                seen.for_each(|(step, _)| self.tally.add(step, 1));
+                seen.for_each(|(step, _)| self.tally.add(step, Seen::first(1)));
             } else {
-                self.tally.add(0, present);
+                self.tally.add(0, Seen::first(present));
             }
             return Ok((present > 0).then_some(column));
         }
@@ -97,7 +99,7 @@ impl<'m, 'a> Worker<'m, 'a> {
                 Point::Histogram(histogram) if pick != Pick::Time => native::samples(histogram),
                 _ => 1,
             };
-            tally.add(step, size);
+            tally.add(step, Seen::first(size));
             present += 1;
             let point = match (pick, point) {
                 (Pick::Time, _) => Point::Float(at_ms as f64 / 1e3),
@@ -120,8 +122,10 @@ impl<'m, 'a> Worker<'m, 'a> {
         let mut column = self.column(found, drop_name, looks.grid)?;
         self.plan.fit(looks, &found.samples.at_ms, self.meter)?;
         if self.tally.by_step() {
-            let tally = &mut self.tally;
-            self.plan.spans().iter().enumerate().for_each(|(step, span)| tally.add(step, span.len() as u64));
+            for (step, span) in self.plan.spans().iter().enumerate() {
+                let new_at_ms = &found.samples.at_ms[span.range()];
+                self.tally.add(step, Seen { all: span.len() as u64, new: looks.count_new(step, new_at_ms) as u64 });
+            }
         } else {
             self.tally.add(0, self.plan.looked());
         }
@@ -144,7 +148,7 @@ impl<'m, 'a> Worker<'m, 'a> {
             if window.values.is_empty() && window.histograms.is_empty() {
                 return;
             }
-            tally.add(step, seen(window));
+            tally.add(step, seen(looks, step, window));
             if let Some(point) = compute(notes, found.labels, step, window) {
                 column.steps.put(step, Some(point));
                 any = true;
@@ -155,9 +159,14 @@ impl<'m, 'a> Worker<'m, 'a> {
 }
 
 /// Samples in a window, as the statistics count them.
-pub(super) fn seen(window: &Window<'_>) -> u64 {
-    let histograms = window.histograms.iter().map(|(_, histogram)| native::samples(histogram));
-    window.values.len() as u64 + histograms.sum::<u64>()
+pub(super) fn seen(looks: &Looks, step: usize, window: &Window<'_>) -> Seen {
+    let count = |histograms: &[(i64, Arc<Histogram>)]| -> u64 {
+        histograms.iter().map(|(_, histogram)| native::samples(histogram)).sum()
+    };
+    let all = window.values.len() as u64 + count(window.histograms);
+    let after_ms = looks.seen_until_ms(step);
+    let first = window.histograms.partition_point(|(at_ms, _)| *at_ms <= after_ms);
+    Seen { all, new: looks.count_new(step, window.at_ms) as u64 + count(&window.histograms[first..]) }
 }
 
 /// A range vector ignores stale markers.

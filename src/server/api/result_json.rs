@@ -12,7 +12,7 @@ use super::envelope::{Notes, push_notes, push_object};
 use super::explain::push_explain;
 use super::histogram_json::push_histogram;
 use super::pieces::Pieces;
-use crate::number::{push_seconds, push_value};
+use crate::number::{push_fixed, push_seconds, push_value};
 
 /// Points written between two looks at the size of the piece.
 const POINTS_AT_ONCE: usize = 500;
@@ -46,7 +46,15 @@ pub(super) fn pieces(answer: Answer, limit: usize, stats: String) -> Pieces {
 
     match value {
         Value::Scalar(sample) => {
-            Pieces::list(before, [sample].into_iter(), |sample, out| push_sample(&sample, out), after)
+            // Written out with all its digits: in Prometheus too a scalar alone has no exponent.
+            let push = |sample: Sample, out: &mut String| {
+                out.push('[');
+                push_seconds(sample.at_ms, out);
+                out.push_str(",\"");
+                push_fixed(sample.value, out);
+                out.push_str("\"]");
+            };
+            Pieces::list(before, [sample].into_iter(), push, after)
         }
         Value::String { at_ms, text } => {
             let push = |(at_ms, text): (i64, String), out: &mut String| {
@@ -247,6 +255,7 @@ mod tests {
         let sample = |at_ms, value| Sample { at_ms, value };
         let labels = Labels::from_pairs([("__name__", "up"), ("job", "a\"b\n")]);
         check(Value::Scalar(sample(1_500, 2.0)), 9, r#"{"resultType":"scalar","result":[1.500,"2"]}"#);
+        check(Value::Scalar(sample(0, 1e-7)), 9, r#"{"resultType":"scalar","result":[0,"0.0000001"]}"#);
         check(Value::String { at_ms: 0, text: "a\"".into() }, 9, r#"{"resultType":"string","result":[0,"a\""]}"#);
         check(
             Value::Vector(vec![(labels.clone(), sample(1_000, f64::NAN)), (Labels::default(), sample(0, 1.0))]),

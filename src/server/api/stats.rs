@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use query::promql::{Answer, Stats};
+use query::promql::{Answer, Seen, Stats};
 use std::fmt::Write as _;
 
 use super::envelope::push_array;
@@ -50,19 +50,28 @@ impl Timings {
             out.push_str("\":");
             push_finite(time.as_secs_f64(), &mut out);
         }
-        let Stats { samples_queryable, samples_peak, per_step, .. } = &answer.stats;
-        let read = answer.samples_read;
-        write!(out, "}},\"samples\":{{\"totalQueryableSamples\":{samples_queryable},\"peakSamples\":{samples_peak}")
-            .expect("a String takes everything");
-        if !per_step.is_empty() {
-            out.push_str(",\"totalQueryableSamplesPerStep\":");
-            push_array(per_step, &mut out, |(at_ms, samples), out| {
-                out.push('[');
-                push_seconds(*at_ms, out);
-                write!(out, ",{samples}]").expect("a String takes everything");
-            });
-        }
-        write!(out, ",\"samplesRead\":{read}}}}}").expect("a String takes everything");
+        let Stats { samples_queryable, samples_new, samples_peak, per_step, .. } = &answer.stats;
+        write!(
+            out,
+            "}},\"samples\":{{\"totalQueryableSamples\":{samples_queryable},\"samplesRead\":{samples_new},\"peakSamples\":{samples_peak}"
+        )
+        .expect("a String takes everything");
+        push_per_step("totalQueryableSamplesPerStep", per_step, |seen| seen.all, &mut out);
+        push_per_step("samplesReadPerStep", per_step, |seen| seen.new, &mut out);
+        out.push_str("}}");
         out
     }
+}
+
+/// Nothing where nothing was counted by step.
+fn push_per_step(name: &str, per_step: &[(i64, Seen)], of: fn(&Seen) -> u64, out: &mut String) {
+    if per_step.is_empty() {
+        return;
+    }
+    write!(out, ",\"{name}\":").expect("a String takes everything");
+    push_array(per_step, out, |(at_ms, seen), out| {
+        out.push('[');
+        push_seconds(*at_ms, out);
+        write!(out, ",{}]", of(seen)).expect("a String takes everything");
+    });
 }

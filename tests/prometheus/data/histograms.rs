@@ -8,6 +8,8 @@ use chance::Random;
 const COUNT_FIRST: i64 = 10_000_000;
 /// Below which nothing is reset any more.
 const COUNT_MIN: i64 = 1_000_000;
+/// Of the reset hints of remote write.
+const GAUGE: i32 = 3;
 const BOUNDS: [f64; 4] = [0.5, 1.0, 2.5, 10.0];
 
 /// Buckets that rise together, as one exposition has them.
@@ -42,6 +44,76 @@ pub(super) fn classic(
         all.push(Series { labels, points });
     }
     all
+}
+
+/// Buckets as they should not be: without the last one, one bound written twice, the last one alone, bounds that are none, and counts
+/// that fall from one to the next.
+pub(super) fn uneven(
+    rng: &mut Random,
+    start_ms: i64,
+    kind: usize,
+    base: &dyn Fn(&str) -> Vec<(&'static str, String)>,
+) -> Vec<Series> {
+    const BOUNDS: [&[&str]; 6] = [
+        &["0.1", "1", "10"],
+        &["0.5", "0.50", "1e0", "+Inf"],
+        &["+Inf"],
+        &["-2", "-1", "0", "Inf"],
+        &["none", "0.25", "", "2", "+Inf"],
+        &["1", "2", "4", "8", "+Inf"],
+    ];
+    let times = times(rng, start_ms, Rhythm::Even);
+    let bounds = BOUNDS[kind % BOUNDS.len()].iter().enumerate();
+    bounds
+        .map(|(nth, bound)| {
+            let mut labels = base("uneven_bucket");
+            labels.push(("le", (*bound).to_owned()));
+            // Counts of the last kind do not rise from bucket to bucket.
+            let mut count = if kind % BOUNDS.len() == 5 { 100.0 - nth as f64 } else { 100.0 * nth as f64 };
+            let points = times.iter().map(|(at_ms, _)| {
+                count += rng.below(3) as f64;
+                (*at_ms, Point::Float(count))
+            });
+            Series { labels, points: points.collect() }
+        })
+        .collect()
+}
+
+/// Counts that rise and fall, said to be a gauge's.
+pub(super) fn gauged(rng: &mut Random, start_ms: i64) -> Vec<(i64, Point)> {
+    native(rng, start_ms, |rng| {
+        let counts: Vec<i64> = (0..4).map(|_| COUNT_MIN + rng.below(COUNT_MIN)).collect();
+        prompb::Histogram {
+            count_int: Some(counts.iter().sum::<i64>() as u64 + 7),
+            zero_count_int: Some(7),
+            zero_threshold: 0.001,
+            sum: sixtyfourths(rng, 1e6),
+            positive_spans: vec![BucketSpan { offset: -1, length: 2 }, BucketSpan { offset: 1, length: 2 }],
+            positive_deltas: deltas(&counts),
+            reset_hint: GAUGE,
+            ..Default::default()
+        }
+    })
+}
+
+/// Counts that are no whole numbers, as recording rules write them.
+pub(super) fn fractions(rng: &mut Random, start_ms: i64) -> Vec<(i64, Point)> {
+    let mut counts = [COUNT_FIRST as f64; 3];
+    native(rng, start_ms, |rng| {
+        counts.iter_mut().for_each(|count| *count += sixtyfourths(rng, 4.0));
+        prompb::Histogram {
+            count_float: Some(counts.iter().sum()),
+            zero_count_float: Some(0.0),
+            zero_threshold: 0.001,
+            schema: 1,
+            sum: counts.iter().sum(),
+            positive_spans: vec![BucketSpan { offset: 0, length: 2 }],
+            positive_counts: counts[..2].to_vec(),
+            negative_spans: vec![BucketSpan { offset: 1, length: 1 }],
+            negative_counts: counts[2..].to_vec(),
+            ..Default::default()
+        }
+    })
 }
 
 /// Counts that rise, and now and then begin anew with another resolution and another zero bucket.

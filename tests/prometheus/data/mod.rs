@@ -39,7 +39,7 @@ enum Rhythm {
 /// All series, from `start_ms` on for [`SPAN_S`].
 pub(crate) fn series(seed: u64, start_ms: i64) -> Vec<Series> {
     let mut rng = Random::new(seed);
-    let mut all = Vec::new();
+    let (mut all, mut kinds) = (Vec::new(), 0);
     for job in ["api", "web"] {
         for instance in ["a:1", "b:1", "c:1"] {
             let base =
@@ -71,6 +71,14 @@ pub(crate) fn series(seed: u64, start_ms: i64) -> Vec<Series> {
             all.push(Series { labels: base("size"), points: histograms::exponential(&mut rng, start_ms) });
             all.push(Series { labels: base("spread"), points: histograms::custom(&mut rng, start_ms) });
             all.push(Series { labels: base("mixed"), points: histograms::mixed(&mut rng, start_ms) });
+            all.push(Series { labels: base("gauged"), points: histograms::gauged(&mut rng, start_ms) });
+            all.push(Series { labels: base("fractions"), points: histograms::fractions(&mut rng, start_ms) });
+            all.extend(histograms::uneven(&mut rng, start_ms, kinds, &base));
+            kinds += 1;
+            let mut about = with("target_info", "zone", rng.pick(&["z2", "z10", "z1"]));
+            about.push(("release", format!("v{}", rng.below(12))));
+            // Without a gap: 3.5 takes that of another target where one is missing.
+            all.push(Series { labels: about, points: floats(&mut rng, start_ms, Rhythm::Even, |_, _| 1.0) });
             if rng.below(4) > 0 {
                 let version = format!("v{}", rng.below(3));
                 let points = floats(&mut rng, start_ms, Rhythm::Even, |_, _| 1.0);

@@ -4,8 +4,9 @@ use super::select::RANGES;
 use super::{Expr, Grammar, rounded};
 use chance::Random;
 
-/// `size` has exponential buckets whose resolution changes, `spread` custom ones, and `mixed` has floats at other times.
-const NATIVE: [&str; 4] = ["size", "size", "spread", "mixed"];
+/// `size` has exponential buckets whose resolution changes, `spread` custom ones, and `mixed` has floats at other times, and
+/// `fractions` counts that are no whole numbers.
+const NATIVE: [&str; 5] = ["size", "size", "spread", "mixed", "fractions"];
 const LABELS: [&str; 2] = ["job", "instance"];
 
 impl Grammar {
@@ -84,7 +85,40 @@ impl Grammar {
         rng.pick(&["0", "0.1", "0.5", "0.9", "0.99", "1", "-1", "2", "NaN"])
     }
 
+    /// Buckets that are not as they should be.
+    pub(super) fn uneven(&self, rng: &mut Random) -> Expr {
+        let matchers = self.matchers(rng, &LABELS);
+        let (quantile, range) = (self.quantile(rng), rng.pick(&["2m", "5m", "20m"]));
+        // No shares of them: that of the lowest bucket was none before 3.6.
+        rounded(match rng.below(4) {
+            0 => format!("histogram_quantile({quantile}, uneven_bucket{matchers})"),
+            1 => format!("histogram_quantile({quantile}, rate(uneven_bucket{matchers}[{range}]))"),
+            2 => format!("histogram_quantile({quantile}, sum by (job, le) (uneven_bucket{matchers}))"),
+            _ => format!("sum by (le) (uneven_bucket{matchers})"),
+        })
+    }
+
+    /// Of a gauge no rates: it falls often, and from near zero, where they are cut off since 3.5.
+    fn gauged(&self, rng: &mut Random) -> Expr {
+        let matchers = self.matchers(rng, &LABELS);
+        let range = rng.pick(&["2m", "5m", "20m"]);
+        rounded(match rng.below(4) {
+            0 => format!("gauged{matchers}{}", self.shift(rng)),
+            1 => format!("{}(gauged{matchers}[{range}])", rng.pick(&["delta", "idelta", "changes", "resets"])),
+            2 => format!(
+                "{}_over_time(gauged{matchers}[{range}])",
+                rng.pick(&["sum", "avg", "last", "count", "present"])
+            ),
+            _ => format!("histogram_{}(gauged{matchers})", rng.pick(&["count", "sum", "avg", "stddev"])),
+        })
+    }
+
     pub(super) fn classic(&self, rng: &mut Random) -> Expr {
+        match rng.below(6) {
+            0 => return self.uneven(rng),
+            1 => return self.gauged(rng),
+            _ => {}
+        }
         let matchers = self.matchers(rng, &LABELS);
         let quantile = self.quantile(rng);
         let range = rng.pick(&["2m", "5m", "20m"]);

@@ -4,10 +4,12 @@
 //! value is rounded differently in its last bit, nothing may jump by it, so comparisons, `floor`, `topk` and the like see only exact
 //! values. What Prometheus changed after the version that we compare with is left out.
 
+mod chains;
 mod histograms;
 mod operators;
 mod over_time;
 mod select;
+mod spelling;
 
 use chance::Random;
 
@@ -69,7 +71,12 @@ pub(crate) struct Grammar {
 impl Grammar {
     /// Any expression that both servers should answer alike.
     pub(crate) fn query(&self, rng: &mut Random) -> Expr {
-        match rng.below(16) {
+        let expr = self.plain(rng);
+        if rng.one_in(5) { Expr { text: spelling::anew(rng, &expr.text), ..expr } } else { expr }
+    }
+
+    fn plain(&self, rng: &mut Random) -> Expr {
+        match rng.below(20) {
             0 => self.scalar(rng, 2),
             1 => self.odd(rng),
             2..=4 => self.native(rng),
@@ -80,6 +87,7 @@ impl Grammar {
                 let labels = if labels.is_empty() { ", \"job\"".into() } else { labels.concat() };
                 exact(format!("sort_by_label{}({}{labels})", rng.pick(&["", "_desc"]), self.exact(rng, 2).text))
             }
+            8..=10 => self.chain(rng),
             _ => {
                 let depth = rng.below(4);
                 self.vector(rng, depth)

@@ -39,7 +39,7 @@ impl Grammar {
                 rounded(format!("quantile_over_time({quantile}, {})", range.text))
             }
             8 => {
-                let ahead = rng.pick(&["0", "60", "3600", "-30"]);
+                let ahead = rng.pick(&["0", "60", "3600", "-30", "1h", "time() % 100", "-1e9", "NaN", "Inf"]);
                 rounded(format!("predict_linear({}, {ahead})", range.text))
             }
             9 => {

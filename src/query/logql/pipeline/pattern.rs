@@ -1,5 +1,7 @@
 //! `<ip> - <user> [<_>]`: text with holes, as a parser of labels and as a line filter.
 
+use std::collections::HashSet;
+
 use memchr::memmem::{Finder, find};
 
 /// A piece of a pattern. Two holes never touch; neither do two texts.
@@ -32,12 +34,10 @@ fn pieces(pattern: &str) -> Vec<Piece> {
 
 /// The name in the `<name>` that a text begins with.
 fn capture(text: &str) -> Option<&str> {
-    let name = text.strip_prefix('<')?;
-    let name = &name[..name.find('>')?];
-    let valid = !name.is_empty()
-        && !name.as_bytes()[0].is_ascii_digit()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    valid.then_some(name)
+    let text = text.strip_prefix('<')?;
+    let length = text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+    let name = text[length..].starts_with('>').then_some(&text[..length])?;
+    name.starts_with(|first: char| !first.is_ascii_digit()).then_some(name)
 }
 
 fn no_touching_holes(pieces: &[Piece]) -> Result<(), String> {
@@ -74,7 +74,8 @@ impl Captures {
             return Err("at least one capture is required".into());
         }
         no_touching_holes(&pieces)?;
-        if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
             return Err(format!("duplicate capture name ({twice}): invalid expression"));
         }
         Ok(Captures { pieces })

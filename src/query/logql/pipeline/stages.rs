@@ -1,6 +1,7 @@
 //! Stages that change what is there: formats, `decolorize`, `drop`, `keep`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use model::go_regex;
@@ -71,12 +72,13 @@ impl LabelFormats {
             ParseError::stage(&format!("| label_format {}", shown.join(",")), reason)
         };
         let mut compiled: Vec<Format> = Vec::with_capacity(formats.len());
-        for (at, format) in formats.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for format in formats {
             let to = format.to();
             if to == ERROR {
                 return Err(stage(format!("{to} cannot be formatted")));
             }
-            if formats[..at].iter().any(|earlier| earlier.to() == to) {
+            if !seen.insert(to) {
                 let reason = format!("multiple label name '{to}' not allowed in a single format operation");
                 return Err(stage(reason));
             }

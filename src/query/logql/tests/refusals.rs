@@ -1,5 +1,7 @@
 //! What is refused, and in which words.
 
+use std::time::{Duration, Instant};
+
 use super::super::{parse, parse_form};
 
 fn check(query: &str, message: &str) {
@@ -283,6 +285,21 @@ fn what_is_too_much() {
     let filters = format!("{{app=\"x\"}} | {}a=1", "(".repeat(150));
     assert!(parse(&filters).is_err());
     assert!(parse("{app=\"x\"} |~ \"(\\\\pL{100}){10}\"").unwrap_err().message.contains("too large"));
+}
+
+/// Each in far less than a second, where comparing every name with all before it took many.
+#[test]
+fn long_lists_of_names_are_read_once() {
+    let many = |one: fn(usize) -> String, count: usize| (0..count).map(one).collect::<String>();
+    for (query, is_taken) in [
+        (format!("{{app=\"x\"}} | pattern \"{}\"", many(|n| format!("<a{n}> "), 14_000)), true),
+        (format!("{{app=\"x\"}} | pattern \"{}\"", many(|_| "<a".into(), 60_000)), false),
+        (format!("{{app=\"x\"}} | label_format {}z=y", many(|n| format!("a{n}=b,"), 14_000)), true),
+    ] {
+        let begun = Instant::now();
+        assert_eq!(parse(&query).is_ok(), is_taken, "{}", &query[..40]);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{}: {:?}", &query[..40], begun.elapsed());
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn extreme(plan: &Plan, values: &[f64], out: &mut [f64], is_better: impl Fn(f64,
     // Of neighbours, so that any grouping gives the same.
     let better = |one: f64, next: f64| if is_better(next, one) || one.is_nan() { next } else { one };
     // Hardly overlapping windows are walked faster one by one.
-    if plan.looked() < 3 * values.len() as u64 {
+    if plan.looked().all < 3 * values.len() as u64 {
         best_one_by_one(plan.spans(), values, out, better);
     } else {
         best_of_overlapping(plan.spans(), values, out, better);

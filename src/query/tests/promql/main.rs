@@ -1,6 +1,7 @@
 //! PromQL against scripts: what is loaded, what is asked, what comes out. `PROMQL_SCRIPTS=dir` runs another folder's.
 
 mod classic;
+mod counted;
 mod limits;
 mod memory;
 mod reference;

@@ -116,10 +116,16 @@ fn threads_change_nothing_and_reports_add_up() {
             assert_eq!((&one.warnings, &one.infos), (&many.warnings, &many.infos), "{text}");
             let counts = |answer: &Answer| {
                 let stats = &answer.stats;
-                (answer.samples_read, answer.series_read, stats.samples_queryable, stats.bytes_read, stats.chunks_read)
+                (
+                    answer.samples_read,
+                    answer.series_read,
+                    (stats.samples_queryable, stats.samples_new),
+                    stats.bytes_read,
+                    stats.chunks_read,
+                )
             };
             assert_eq!(counts(&one), counts(&many), "{text}");
-            let by_step: u64 = many.stats.per_step.iter().map(|(_, samples)| samples).sum();
+            let by_step: u64 = many.stats.per_step.iter().map(|(_, seen)| seen.all).sum();
             assert_eq!((by_step, many.stats.per_step.len()), (many.stats.samples_queryable, 121), "{text}");
             let explain = many.explain.expect("it was asked for");
             assert_eq!(explain.expr, text);
@@ -197,9 +203,10 @@ fn samples_are_counted_as_prometheus_counts_them() {
             let steps = range(&stored, &text, step_ms, &detailed).unwrap().stats;
             let expr = promql::parse(&text).unwrap();
             let alone = |at_ms| promql::instant(&stored.snapshot, &expr, at_ms, &detailed).unwrap().stats;
+            let by_step: Vec<(i64, u64)> = steps.per_step.iter().map(|(at_ms, seen)| (*at_ms, seen.all)).collect();
             let expected: Vec<(i64, u64)> =
-                steps.per_step.iter().map(|(at_ms, _)| (*at_ms, alone(*at_ms).samples_queryable)).collect();
-            assert_eq!(steps.per_step, expected, "{text} by {step_ms} ms");
+                by_step.iter().map(|(at_ms, _)| (*at_ms, alone(*at_ms).samples_queryable)).collect();
+            assert_eq!(by_step, expected, "{text} by {step_ms} ms");
             assert_eq!(steps.samples_queryable, expected.iter().map(|(_, samples)| samples).sum::<u64>(), "{text}");
         }
     }

@@ -66,6 +66,8 @@ fn errors_tell_where_and_why() {
     wrong("on(x)", (1, 1), "on", "unexpected <on>");
     wrong("bool", (1, 1), "bool", "unexpected <bool>");
     wrong("\"a\\qb\"", (1, 1), "\"a\\qb\"", "unknown escape sequence U+0071 'q'");
+    wrong("'a\\\"b'", (1, 1), "'a\\\"b'", "unknown escape sequence U+0022 '\"'");
+    wrong("\"a\\'b\"", (1, 1), "\"a\\'b\"", "unknown escape sequence U+0027 '''");
     wrong("foo{a=1}", (1, 7), "1}", "unexpected character inside braces: '1'");
     wrong("foo{a=sum}", (1, 7), "sum", "unexpected identifier \"sum\" in label matching, expected string");
     wrong("sum by (x) foo", (1, 12), "foo", "unexpected identifier \"foo\" in aggregation");

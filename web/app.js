@@ -103,14 +103,18 @@ main.addEventListener('toggle', (event) => {
   );
 }, true);
 
-// A query box: Enter runs it, Shift+Enter is a new line, and what could be written comes with the first letter.
+// A query box: Enter runs it, Shift+Enter is a new line, and what could be written comes with the first letter. In a form that changes
+// something Enter is a new line, and Ctrl+Enter its first button, as Enter is in its other fields: one that changes nothing.
 main.addEventListener('focusin', async ({ target }) => {
   if (target.dataset?.suggest) (await import(target.dataset.suggest)).suggestIn(target);
 });
 main.addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || event.shiftKey || event.isComposing || !event.target.matches('form.ask textarea')) return;
+  if (event.key !== 'Enter' || event.isComposing || !event.target.matches('form.ask textarea')) return;
+  const { form } = event.target;
+  const changes = form.method === 'post';
+  if (changes ? !event.ctrlKey && !event.metaKey : event.shiftKey) return;
   event.preventDefault();
-  event.target.form.requestSubmit();
+  form.requestSubmit(changes ? $('button', form) : null);
 });
 
 // Fresh by itself: every half minute, unless somebody is reading, typing or selecting, or the window is fixed.

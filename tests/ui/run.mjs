@@ -325,12 +325,35 @@ async function walks() {
   await chart.context().close();
 
   await suggests();
+  await keepsWords();
 
   const keys = await (await browser.newContext()).newPage();
   await keys.goto(`${base}/`);
   await keys.keyboard.press('Tab');
   check((await keys.evaluate(() => document.activeElement?.textContent)) === 'Skip to content', 'the first key stop skips to the content');
   await keys.context().close();
+}
+
+/** What is typed into a form that changes something is not sent by accident. */
+async function keepsWords() {
+  const page = await (await browser.newContext()).newPage();
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.goto(`${base}/silences`);
+  const silences = () => page.locator('section[aria-label=Silences] tbody tr').count();
+  const before = await silences();
+  const words = { matchers: 'alertname="Nothing"', by: 'ann', comment: 'typed by hand' };
+  for (const [name, text] of Object.entries(words)) await page.locator(`main [name=${name}]`).fill(text);
+  const box = page.locator('textarea[name=matchers]');
+  await box.press('End');
+  await box.press('Enter');
+  await page.keyboard.type('host_name="x"');
+  check((await box.inputValue()) === 'alertname="Nothing"\nhost_name="x"', 'Enter is a new line among matchers', `${page.url()} ${await box.inputValue()}`);
+  await Promise.all([page.waitForURL(/[?&]matchers=/, { timeout: 10_000 }).catch(() => {}), box.press('Control+Enter')]);
+  check((await page.locator('h3:text-is("What it would hold back")').count()) === 1, 'Ctrl+Enter among matchers is the preview', page.url());
+  check((await silences()) === before, 'no key among matchers makes a silence', page.url());
+  check(complaints.length === 0, 'the script of the silences page has no error', complaints.join('; '));
+  await page.context().close();
 }
 
 /** The query box says what could be written, and writes what is chosen with keys alone. */

@@ -334,9 +334,10 @@ async function walks() {
   await keys.context().close();
 }
 
-/** What is typed into a form that changes something is not sent by accident. */
+/** What is typed into a form that changes something is neither sent by accident nor lost to a refresh. */
 async function keepsWords() {
   const page = await (await browser.newContext()).newPage();
+  await page.clock.install();
   const complaints = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
   await page.goto(`${base}/silences`);
@@ -349,9 +350,22 @@ async function keepsWords() {
   await box.press('Enter');
   await page.keyboard.type('host_name="x"');
   check((await box.inputValue()) === 'alertname="Nothing"\nhost_name="x"', 'Enter is a new line among matchers', `${page.url()} ${await box.inputValue()}`);
+  const isRefreshed = async () => {
+    const asked = page.waitForResponse((response) => response.url() === page.url(), { timeout: 5_000 }).then(() => true, () => false);
+    await page.clock.fastForward(31_000);
+    return asked;
+  };
+  await page.locator('#fresh').click();
+  await isRefreshed();
+  for (const [name, text] of Object.entries(words)) {
+    const kept = await page.locator(`main [name=${name}]`).inputValue();
+    check(kept.startsWith(text), `a refresh keeps what was typed as ${name}`, JSON.stringify(kept));
+  }
   await Promise.all([page.waitForURL(/[?&]matchers=/, { timeout: 10_000 }).catch(() => {}), box.press('Control+Enter')]);
   check((await page.locator('h3:text-is("What it would hold back")').count()) === 1, 'Ctrl+Enter among matchers is the preview', page.url());
   check((await silences()) === before, 'no key among matchers makes a silence', page.url());
+  await page.goto(`${base}/silences`);
+  check(await isRefreshed(), 'a page without typed words refreshes itself', page.url());
   check(complaints.length === 0, 'the script of the silences page has no error', complaints.join('; '));
   await page.context().close();
 }

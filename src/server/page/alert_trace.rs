@@ -8,9 +8,10 @@ use model::alert::{Instance, label_fingerprint};
 use model::{MsRange, Sample};
 use rules::RuleView;
 
+use super::alert_held::Held;
 use super::alert_logs::{self, AlertLogs};
 use super::alert_view::{AROUND_AFTER_MS, AlertView, Deliveries};
-use super::alerts::{deliveries, statuses, transitions};
+use super::alerts::{deliveries, transitions};
 use super::asked::{Asked, Asking, firing};
 use super::failure::{Failure, Trouble};
 use super::form::{Form, see};
@@ -70,8 +71,8 @@ pub(super) async fn page(asking: Asking, Path(fingerprint): Path<String>) -> Res
 }
 
 fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
-    let statuses = statuses(asked)?;
-    let groups = with_pushed(asked.groups(), &statuses);
+    let held = Held::read(asked)?;
+    let groups = with_pushed(asked.groups(), &held.statuses);
     let rules = || groups.iter().flat_map(|group| &group.rules);
     let mut all = rules().flat_map(|rule| rule.instances.iter().map(move |instance| (rule, instance)));
     let is_asked = |instance: &Instance| {
@@ -89,7 +90,7 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
     };
     let instance = &instance;
     let frame = Frame::new(asked, "/alerts", firing(&groups));
-    let mut page = AlertTracePage::new(frame, rule, instance, &mut deliveries(asked, &statuses)?, asked.now_ms);
+    let mut page = AlertTracePage::new(frame, rule, instance, &mut deliveries(asked, &held)?, asked.now_ms);
     let found = found_of(instance, &changes);
     let chart = RuleChart::ask(asked, &instance.rule_id, &course(instance, found, asked.now_ms))?;
     (page.chart, page.trouble) = (chart.graph, chart.trouble);

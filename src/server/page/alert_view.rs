@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use model::alert::{Instance, Intent, Progress};
 use model::{AlertState, IntentState};
-use notify::AlertStatus;
 use rules::RuleView;
 
+use super::alert_held::{Held, Note};
 use super::badge::Badge;
 use super::entity::href as entity_href;
 use super::entity_panels::Subject;
@@ -16,7 +16,7 @@ use super::window::frozen;
 use crate::chart::Unit;
 
 /// Characters of an annotation or a provider's answer that a list shows.
-const WORDS_MAX: usize = 400;
+pub(super) const WORDS_MAX: usize = 400;
 /// What links around an alert show of the time before it began, and after now or its end, in ms.
 pub(crate) const AROUND_BEFORE_MS: i64 = 600_000;
 pub(crate) const AROUND_AFTER_MS: i64 = 300_000;
@@ -45,7 +45,7 @@ pub(crate) struct AlertView {
     /// Why nobody is told, where that needs saying.
     pub(crate) untold: String,
     /// What holds messages back, and who looks after it.
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<Note>,
     /// Where it is acknowledged; empty unless it fires.
     pub(crate) take_href: String,
     pub(crate) silence_href: String,
@@ -72,7 +72,7 @@ pub(crate) struct Deliveries {
     by_fingerprint: HashMap<String, Vec<Told>>,
     any_receiver: bool,
     /// What holds messages back, by the instance's fingerprint.
-    notes: HashMap<String, Vec<String>>,
+    notes: HashMap<String, Vec<Note>>,
 }
 
 impl Deliveries {
@@ -86,34 +86,9 @@ impl Deliveries {
         Deliveries { by_fingerprint, any_receiver, notes: HashMap::new() }
     }
 
-    /// With what is known of silences, inhibitions and acknowledgements.
-    pub(crate) fn with_statuses(mut self, statuses: &[AlertStatus]) -> Deliveries {
-        // What inhibits is known by a fingerprint, which says nothing to people.
-        let names: HashMap<&str, &str> =
-            statuses.iter().map(|status| (&*status.fingerprint, status.instance.labels.value("alertname"))).collect();
-        let name = |fingerprint: &String| {
-            names.get(fingerprint.as_str()).map_or_else(|| fingerprint.clone(), |name| (*name).to_owned())
-        };
-        for status in statuses {
-            let mut notes: Vec<String> = Vec::new();
-            notes.extend(status.silenced_by.iter().map(|id| format!("silenced by {id}")));
-            notes.extend(
-                status
-                    .inhibited_by
-                    .iter()
-                    .map(|source| one_line(&format!("not told, since {} fires for the same", name(source)), WORDS_MAX)),
-            );
-            notes.extend(
-                status
-                    .ack
-                    .as_ref()
-                    .map(|ack| one_line(&format!("{} looks after it: {}", ack.by, ack.comment), WORDS_MAX)),
-            );
-            if !notes.is_empty() {
-                self.notes.insert(status.instance.fingerprint(), notes);
-            }
-        }
-        self
+    /// With what is known of silences, inhibitions, time intervals and acknowledgements.
+    pub(crate) fn with_held(self, held: &Held, now_ms: i64) -> Deliveries {
+        Deliveries { notes: held.notes(now_ms), ..self }
     }
 }
 

@@ -39,8 +39,11 @@ pub(crate) struct AlertView {
     /// Empty where there is nothing to draw.
     pub(crate) explore_href: String,
     pub(crate) logs_href: String,
-    /// Empty unless it is an http(s) address.
+    /// Of the rule, or of the annotation `runbook_url`; an address or a sentence.
     pub(crate) runbook: String,
+    /// The runbook where it is an http(s) address; empty otherwise.
+    pub(crate) runbook_href: String,
+    pub(crate) owner: String,
     pub(crate) told: Vec<Told>,
     /// Why nobody is told, where that needs saying.
     pub(crate) untold: String,
@@ -141,7 +144,11 @@ impl AlertView {
             let found = instance.annotations.iter().find(|(key, _)| key == name);
             found.map(|(_, text)| one_line(text, WORDS_MAX)).unwrap_or_default()
         };
-        let runbook = annotation("runbook_url");
+        let runbook = match one_line(&rule.runbook, WORDS_MAX) {
+            own if own.is_empty() => annotation("runbook_url"),
+            own => own,
+        };
+        let is_address = ["https://", "http://"].iter().any(|scheme| runbook.starts_with(scheme));
         let told = deliveries.by_fingerprint.remove(&instance.fingerprint()).unwrap_or_default();
         let notes = deliveries.notes.get(&instance.fingerprint()).cloned().unwrap_or_default();
         let end_ms = instance.resolved_at_ms.unwrap_or(now_ms).min(now_ms);
@@ -172,11 +179,9 @@ impl AlertView {
             rule_href: if is_pushed { String::new() } else { rule_href(&rule.id) },
             explore_href: if is_pushed { String::new() } else { linked("/explore", &rule.expr) },
             logs_href: if logs_query.is_empty() { String::new() } else { linked("/logs", &logs_query) },
-            runbook: if runbook.starts_with("https://") || runbook.starts_with("http://") {
-                runbook
-            } else {
-                String::new()
-            },
+            runbook_href: if is_address { runbook.clone() } else { String::new() },
+            runbook,
+            owner: one_line(&rule.owner, 120),
             untold: if notes.is_empty() {
                 untold(instance.state, told.is_empty(), deliveries.any_receiver)
             } else {

@@ -191,6 +191,11 @@ fn facts(group: &GroupView, rule: &RuleView, now_ms: i64) -> Vec<(String, String
     if group.missed_slots > 0 {
         fact("missed", counted(group.missed_slots, "slot since the start", "slots since the start"));
     }
+    for (name, value) in [("owner", &rule.owner), ("runbook", &rule.runbook)] {
+        if !value.is_empty() {
+            fact(name, one_line(value, 1_000));
+        }
+    }
     for (name, value) in rule.labels.iter().chain(&rule.annotations) {
         fact(&one_line(name, 100), one_line(value, 1_000));
     }

@@ -53,6 +53,19 @@ async fn page(house: &House, path: &str) -> String {
     reply.text()
 }
 
+/// The page once it has this on it.
+async fn until(house: &House, path: &str, headers: &[(&str, &str)], part: &str) -> String {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let text = house.get(path, headers).await.text();
+        if text.contains(part) {
+            return text;
+        }
+        assert!(std::time::Instant::now() < deadline, "no {part:?} in {text}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
 #[track_caller]
 fn holds(text: &str, parts: &[&str]) {
     for part in parts {
@@ -94,4 +107,33 @@ async fn what_holds_an_alert_back_says_who_why_and_until_when() {
     lacks(&list, &[&format!("silenced by {id}")]);
     holds(&page(&house, &format!("/alerts/why/{disk}")).await, &[&format!("href=\"/silences#{id}\"")]);
     holds(&page(&house, "/silences").await, &[&format!("id=\"{id}\"")]);
+}
+
+#[tokio::test]
+async fn a_rules_runbook_and_owner_stand_by_its_alerts() {
+    let rules = "groups: [{name: g, interval: 1s, rules: [
+        {alert: Linked, expr: vector(1), x: {runbook: 'https://wiki.example/full', owner: 'storage <team>'}, annotations: {runbook_url: 'https://wiki.example/other'}},
+        {alert: Spoken, expr: vector(1), x: {runbook: 'page 7 of <the binder>'}},
+        {alert: Evil, expr: vector(1), x: {runbook: 'javascript:alert(1)'}}]}]";
+    let house = House::open_with(settings(), |_| {}, rules).await;
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let engine = house.state.alerting.rules.clone();
+    tokio::spawn(async move { engine.run(stopped).await });
+    let list = until(&house, "/alerts", &[], "3 firing").await;
+    holds(
+        &list,
+        &[
+            "href=\"https://wiki.example/full\"",
+            "owner storage &#60;team&#62;",
+            "runbook: page 7 of &#60;the binder&#62;",
+        ],
+    );
+    lacks(&list, &["wiki.example/other", "href=\"javascript"]);
+    let linked = model::alert::label_fingerprint(&model::Labels::from_pairs([("alertname", "Linked")]));
+    holds(
+        &page(&house, &format!("/alerts/why/{linked}")).await,
+        &["href=\"https://wiki.example/full\"", "owner storage &#60;team&#62;"],
+    );
+    let rule = house.state.alerting.rules.view()[0].rules[0].id.clone();
+    holds(&page(&house, &format!("/alerts/rule/{rule}")).await, &["<dt>owner</dt>", "<dt>runbook</dt>"]);
 }

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use model::alert::{Instance, label_fingerprint};
-use model::{MsRange, Sample};
+use model::{Kind, MsRange, Sample};
 use rules::RuleView;
 
 use super::alert_held::Held;
@@ -39,6 +39,15 @@ pub(crate) struct RouteRow {
     pub(crate) held: String,
 }
 
+/// What was typed to acknowledge an alert, and why that could not be done: both empty until it was tried.
+#[derive(Default)]
+pub(crate) struct AckAsked {
+    pub(crate) by: String,
+    pub(crate) comment: String,
+    pub(crate) lasts: String,
+    pub(crate) trouble: String,
+}
+
 /// What somebody can do about an alert that fires.
 pub(crate) struct Take {
     pub(crate) ack_action: String,
@@ -47,6 +56,7 @@ pub(crate) struct Take {
     pub(crate) acked: String,
     /// Of a silence of exactly this alert.
     pub(crate) matchers: String,
+    pub(crate) asked: AckAsked,
 }
 
 #[derive(Template)]
@@ -149,6 +159,7 @@ impl AlertTracePage {
                 unack_action: format!("/alerts/why/{fingerprint}/unack"),
                 acked: String::new(),
                 matchers: matchers(&instance.labels),
+                asked: AckAsked::default(),
             }),
             silence_href: silence_href(&instance.labels),
             logs: None,
@@ -199,16 +210,31 @@ pub(super) async fn acknowledge(
     form: Form,
 ) -> Result<Response, Failure> {
     let path = format!("/alerts/why/{fingerprint}");
-    asking
+    let refused = asking
         .answer(move |asked| {
             let notifier = &changed(asked)?.notifier;
-            let until_ms = until_ms(Some(form.get("lasts")), asked.now_ms)?;
-            let (by, comment) = (form.get("by"), form.get("comment"));
-            let done = notifier.acknowledge(&fingerprint, by, comment, until_ms, asked.now_ms);
-            Ok(done.map_err(Fault::from)?)
+            let (by, comment, lasts) = (form.get("by"), form.get("comment"), form.get("lasts"));
+            let done = until_ms(Some(lasts), asked.now_ms)
+                .and_then(|until_ms| Ok(notifier.acknowledge(&fingerprint, by, comment, until_ms, asked.now_ms)?));
+            match done {
+                Ok(()) => Ok(None),
+                // To be typed otherwise: the form comes back with what is in it.
+                Err(fault) if fault.kind == Kind::Invalid => {
+                    let mut page = build(asked, &fingerprint)?;
+                    if let Some(take) = &mut page.take {
+                        let [by, comment, lasts] = [by, comment, lasts].map(str::to_owned);
+                        take.asked = AckAsked { by, comment, lasts, trouble: fault.message };
+                    }
+                    Ok(Some(page))
+                }
+                Err(fault) => Err(fault.into()),
+            }
         })
         .await?;
-    Ok(see(&path))
+    match refused {
+        None => Ok(see(&path)),
+        Some(page) => show(&page),
+    }
 }
 
 pub(super) async fn unacknowledge(

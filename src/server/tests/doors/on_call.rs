@@ -81,6 +81,28 @@ fn lacks(text: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
+async fn an_acknowledgement_that_cannot_be_made_gives_its_form_back_with_the_reason() {
+    let house = house().await;
+    let fingerprint = push(&house, &[], "Disk", "page").await;
+    let path = format!("/alerts/why/{fingerprint}/ack");
+    let check = async |by: &str, lasts: &str, reason: &str| {
+        let reply = form(&house, &path, &[("by", by), ("comment", "swap <it>"), ("lasts", lasts)], &[]).await;
+        assert_eq!(reply.status, 200, "{by} {lasts}: {}", reply.text());
+        let lasts = format!("name=\"lasts\" value=\"{lasts}\"");
+        let by = format!("name=\"by\" value=\"{by}\"");
+        holds(&reply.text(), &[reason, &lasts, &by, "value=\"swap &#60;it&#62;\"", "data-kept", "Disk"]);
+    };
+    check("ann", "2 hours", "is no duration; write one as 2h or 1d12h").await;
+    check("ann", "0s", "over already").await;
+    check("", "2h", "say who acknowledges").await;
+    lacks(&page(&house, &format!("/alerts/why/{fingerprint}")).await, &["data-kept", "ann has it"]);
+    let silence = form(&house, "/silences", &[("matchers", "host=\"h1\""), ("lasts", "2 hours"), ("by", "ann")], &[]);
+    holds(&silence.await.text(), &["is no duration", "data-kept"]);
+    let gone = form(&house, "/alerts/why/0000000000000000/ack", &[("by", "ann")], &[]).await;
+    assert_eq!(gone.status, 404, "{}", gone.text());
+}
+
+#[tokio::test]
 async fn what_holds_an_alert_back_says_who_why_and_until_when() {
     let house = house().await;
     let fields = [("matchers", "alertname=\"Disk\""), ("lasts", "1h"), ("by", "ann"), ("comment", "swap <it>")];

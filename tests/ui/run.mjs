@@ -173,7 +173,7 @@ async function quiets(page, why) {
   const silences = page.locator('section[aria-label=Silences] tbody tr');
   const before = await silences.count();
   await page.locator('button', { hasText: 'Preview' }).click();
-  const held = page.locator('h3:text-is("What it would hold back") ~ ul li');
+  const held = page.locator('h2:text-is("What it would hold back") ~ ul li');
   check((await held.count()) > 0, 'a silence shows beforehand what it holds back', page.url());
   check((await silences.count()) === before, 'a preview makes no silence', page.url());
   await page.goto(address);
@@ -362,7 +362,7 @@ async function keepsWords() {
     check(kept.startsWith(text), `a refresh keeps what was typed as ${name}`, JSON.stringify(kept));
   }
   await Promise.all([page.waitForURL(/[?&]matchers=/, { timeout: 10_000 }).catch(() => {}), box.press('Control+Enter')]);
-  check((await page.locator('h3:text-is("What it would hold back")').count()) === 1, 'Ctrl+Enter among matchers is the preview', page.url());
+  check((await page.locator('h2:text-is("What it would hold back")').count()) === 1, 'Ctrl+Enter among matchers is the preview', page.url());
   check((await silences()) === before, 'no key among matchers makes a silence', page.url());
   await page.goto(`${base}/silences`);
   check(await isRefreshed(), 'a page without typed words refreshes itself', page.url());

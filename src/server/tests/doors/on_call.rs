@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use model::TenantId;
 use serde_json::json;
+use server::AuthMode;
+use store::Scope;
 
 use crate::client::{self, Reply};
 use crate::house::{House, now_ms, settings};
@@ -100,6 +103,37 @@ async fn an_acknowledgement_that_cannot_be_made_gives_its_form_back_with_the_rea
     holds(&silence.await.text(), &["is no duration", "data-kept"]);
     let gone = form(&house, "/alerts/why/0000000000000000/ack", &[("by", "ann")], &[]).await;
     assert_eq!(gone.status, 404, "{}", gone.text());
+}
+
+#[tokio::test]
+async fn whoever_may_only_read_is_told_before_they_type() {
+    let house = House::open(server::ServerSettings { auth: AuthMode::Token, ..settings() }).await;
+    house.state.alerting.notifier.reload(notify::Config::parse(NOTIFY, "notify.yml", Path::new(".")).unwrap());
+    let make = |scope| {
+        let made = house.state.store.accounts().create_token("test", scope, &TenantId::default(), now_ms());
+        format!("Bearer {}", made.unwrap().1)
+    };
+    let (read, operate) = (make(Scope::Read), make(Scope::Operate));
+    let fingerprint = push(&house, &[("authorization", &operate)], "Disk", "page").await;
+    let silence = [("matchers", "host=\"x\""), ("lasts", "1h"), ("by", "ann"), ("comment", "swap")];
+    let made = form(&house, "/silences", &silence, &[("authorization", &operate)]).await;
+    assert_eq!(made.status, 303, "{}", made.text());
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let notifier = house.state.alerting.notifier.clone();
+    tokio::spawn(async move { notifier.run(stopped).await });
+    until(&house, "/notifications", &[("authorization", &operate)], "team/slack[0]").await;
+    for path in [format!("/alerts/why/{fingerprint}"), "/silences".into(), "/notifications".into()] {
+        let of = async |token: &str| house.get(&path, &[("authorization", token)]).await.text();
+        let shown = of(&read).await;
+        holds(&shown, &["it takes a token of the scope operate or admin"]);
+        lacks(&shown, &["method=\"post\""]);
+        let shown = of(&operate).await;
+        holds(&shown, &["method=\"post\""]);
+        lacks(&shown, &["it takes a token"]);
+    }
+    let list = house.get("/alerts", &[("authorization", &read)]).await.text();
+    holds(&list, &["Disk"]);
+    lacks(&list, &["#take"]);
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use super::link::link;
 use super::pushed::with_pushed;
 use super::rule_chart::{Course, RuleChart, bands_of, found_of};
 use super::silences::changed;
+use super::takers::{TRAIL_MAX, takers};
 use super::text::{one_line, span};
 use super::window::frozen;
 use crate::alertmanager::ended::last_episode;
@@ -54,6 +55,8 @@ pub(crate) struct Take {
     pub(crate) unack_action: String,
     /// Who has it; empty when nobody has.
     pub(crate) acked: String,
+    /// A line for each who has or had it, the newest last.
+    pub(crate) takers: Vec<String>,
     /// Of a silence of exactly this alert.
     pub(crate) matchers: String,
     pub(crate) asked: AckAsked,
@@ -109,6 +112,7 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
         && let Some(trace) = Trace::read(&asked.state, alerting, fingerprint, asked.now_ms)?
     {
         page.show_trace(&trace, asked.now_ms);
+        page.show_takers(asked, &trace)?;
     }
     Ok(page)
 }
@@ -158,6 +162,7 @@ impl AlertTracePage {
                 ack_action: format!("/alerts/why/{fingerprint}/ack"),
                 unack_action: format!("/alerts/why/{fingerprint}/unack"),
                 acked: String::new(),
+                takers: Vec::new(),
                 matchers: matchers(&instance.labels),
                 asked: AckAsked::default(),
             }),
@@ -167,6 +172,13 @@ impl AlertTracePage {
             routes: Vec::new(),
             attempts: Vec::new(),
         }
+    }
+
+    fn show_takers(&mut self, asked: &Asked, trace: &Trace) -> Result<(), Failure> {
+        let (Some(take), Some(tenant)) = (&mut self.take, asked.store()?) else { return Ok(()) };
+        let trail = tenant.alerts()?.audit(i64::MAX, TRAIL_MAX)?;
+        take.takers = takers(&trail, &trace.status, asked.now_ms);
+        Ok(())
     }
 
     pub(crate) fn show_trace(&mut self, trace: &Trace, now_ms: i64) {

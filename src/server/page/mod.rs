@@ -51,6 +51,7 @@ mod settings;
 mod silences;
 mod status;
 mod suggest;
+mod takers;
 mod text;
 mod threshold;
 mod what_if;

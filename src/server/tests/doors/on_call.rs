@@ -166,6 +166,30 @@ async fn what_holds_an_alert_back_says_who_why_and_until_when() {
 }
 
 #[tokio::test]
+async fn whoever_takes_an_alert_from_another_is_told_so() {
+    let house = house().await;
+    let fingerprint = push(&house, &[], "Disk", "page").await;
+    let path = format!("/alerts/why/{fingerprint}");
+    let take = async |by: &str, comment: &str| {
+        let reply = form(&house, &format!("{path}/ack"), &[("by", by), ("comment", comment)], &[]).await;
+        assert_eq!(reply.status, 303, "{}", reply.text());
+    };
+    lacks(&page(&house, &path).await, &["has it", "had it"]);
+    take("anna", "on <it>").await;
+    let first = page(&house, &path).await;
+    holds(&first, &["anna has it since ", ": on &#60;it&#62;", "Acknowledging takes it from anna."]);
+    lacks(&first, &["had it"]);
+    take("bert", "me too").await;
+    let second = page(&house, &path).await;
+    holds(&second, &["anna had it from ", ": on &#60;it&#62;", "bert has it since ", "Give it back (bert has it)"]);
+    lacks(&second, &["anna has it"]);
+    assert_eq!(form(&house, &format!("{path}/unack"), &[], &[]).await.status, 303);
+    let third = page(&house, &path).await;
+    holds(&third, &["anna had it from ", "bert had it from "]);
+    lacks(&third, &["has it"]);
+}
+
+#[tokio::test]
 async fn a_rules_runbook_and_owner_stand_by_its_alerts() {
     let rules = "groups: [{name: g, interval: 1s, rules: [
         {alert: Linked, expr: vector(1), x: {runbook: 'https://wiki.example/full', owner: 'storage <team>'}, annotations: {runbook_url: 'https://wiki.example/other'}},

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use model::alert::{Instance, label_fingerprint};
-use model::{Kind, MsRange, Sample};
+use model::{Kind, MsRange, Sample, TenantId};
 use rules::RuleView;
 
 use super::alert_held::Held;
@@ -25,6 +25,7 @@ use super::silences::changed;
 use super::takers::{TRAIL_MAX, takers};
 use super::text::{one_line, span};
 use super::window::frozen;
+use crate::AuthMode;
 use crate::alertmanager::ended::last_episode;
 use crate::alertmanager::trace::{Trace, until_ms};
 use crate::error::Fault;
@@ -98,8 +99,7 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
     };
     let known = all.find(|(_, instance)| is_asked(instance)).map(|(rule, instance)| (rule, instance.clone()));
     let Some((rule, instance)) = known.or_else(over) else {
-        let what = "an alert with this fingerprint, now or in the latest history (all of it: /alerts?tab=history)";
-        return Err(Failure::not_found(what));
+        return Err(unknown(asked, fingerprint)?);
     };
     let instance = &instance;
     let frame = Frame::new(asked, "/alerts", firing(&groups));
@@ -115,6 +115,36 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
         page.show_takers(asked, &trace)?;
     }
     Ok(page)
+}
+
+/// That this tenant has no such alert; and without tokens, who has: a link of a message may be about another tenant's, and a browser
+/// cannot name a tenant.
+fn unknown(asked: &Asked, fingerprint: &str) -> Result<Failure, Failure> {
+    let mut words = format!(
+        "No alert that tenant {} has, now or in its latest history (all of it: /alerts?tab=history), is the one with this fingerprint.",
+        asked.tenant
+    );
+    for other in elsewhere(asked, fingerprint)? {
+        words.push_str(&format!(
+            " Tenant {other} has it: ask with the header X-Scope-OrgID: {other}, which a proxy can put before a browser's requests, or with a token of that tenant once tokens are asked (auth.mode = \"token\")."
+        ));
+    }
+    Ok(Fault::new(Kind::NotFound, words).into())
+}
+
+/// Other tenants that have an alert of this fingerprint, where everybody may know: no token is asked.
+fn elsewhere(asked: &Asked, fingerprint: &str) -> Result<Vec<TenantId>, Failure> {
+    if asked.state.settings.auth != AuthMode::Off {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for alerting in asked.state.alertings().filter(|alerting| alerting.tenant != asked.tenant) {
+        if Trace::read(&asked.state, alerting, fingerprint, asked.now_ms)?.is_some() {
+            found.push(alerting.tenant.clone());
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// What is drawn: an hour, or more where it began earlier, up to its end.

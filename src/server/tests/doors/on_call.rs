@@ -8,7 +8,7 @@ use server::AuthMode;
 use store::Scope;
 
 use crate::client::{self, Reply};
-use crate::house::{House, now_ms, settings};
+use crate::house::{House, SECOND, now_ms, settings};
 
 const NOTIFY: &str = "
 route:
@@ -216,4 +216,31 @@ async fn a_rules_runbook_and_owner_stand_by_its_alerts() {
     );
     let rule = house.state.alerting.rules.view()[0].rules[0].id.clone();
     holds(&page(&house, &format!("/alerts/rule/{rule}")).await, &["<dt>owner</dt>", "<dt>runbook</dt>"]);
+}
+
+#[tokio::test]
+async fn a_link_to_another_tenants_alert_says_whose_it_is() {
+    let looked = async |auth: AuthMode| -> String {
+        let house = House::open(server::ServerSettings { auth, ..settings() }).await;
+        let token = |tenant: &str| {
+            let tenant = TenantId::new(tenant).unwrap();
+            let made = house.state.store.accounts().create_token("test", Scope::Admin, &tenant, now_ms()).unwrap();
+            format!("Bearer {}", made.1)
+        };
+        let (ours, theirs) = (token("default"), token(SECOND));
+        let theirs = [("x-scope-orgid", SECOND), ("authorization", theirs.as_str())];
+        let fingerprint = push(&house, &theirs, "Disk", "page").await;
+        let path = format!("/alerts/why/{fingerprint}");
+        assert_eq!(house.get(&path, &theirs).await.status, 200);
+        let ours = [("authorization", ours.as_str()), ("accept", "text/html")];
+        let reply = house.get(&path, &ours).await;
+        assert_eq!(reply.status, 404);
+        // Nothing is said of others where nobody has it.
+        lacks(&house.get("/alerts/why/0000000000000000", &ours).await.text(), &["Tenant second", "X-Scope-OrgID"]);
+        reply.text()
+    };
+    holds(&looked(AuthMode::Off).await, &["tenant default has", "Tenant second has", "X-Scope-OrgID: second"]);
+    let with_tokens = looked(AuthMode::Token).await;
+    holds(&with_tokens, &["tenant default has"]);
+    lacks(&with_tokens, &["Tenant second", "X-Scope-OrgID"]);
 }

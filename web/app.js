@@ -103,30 +103,45 @@ main.addEventListener('toggle', (event) => {
   );
 }, true);
 
-// A query box: Enter runs it, Shift+Enter is a new line, and what could be written comes with the first letter.
+// A query box: Enter runs it, Shift+Enter is a new line, and what could be written comes with the first letter. In a form that changes
+// something Enter is a new line, and Ctrl+Enter its first button, as Enter is in its other fields: one that changes nothing.
 main.addEventListener('focusin', async ({ target }) => {
   if (target.dataset?.suggest) (await import(target.dataset.suggest)).suggestIn(target);
 });
 main.addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || event.shiftKey || event.isComposing || !event.target.matches('form.ask textarea')) return;
+  if (event.key !== 'Enter' || event.isComposing || !event.target.matches('form.ask textarea')) return;
+  const { form } = event.target;
+  const changes = form.method === 'post';
+  if (changes ? !event.ctrlKey && !event.metaKey : event.shiftKey) return;
   event.preventDefault();
-  event.target.form.requestSubmit();
+  form.requestSubmit(changes ? $('button', form) : null);
 });
 
 // Fresh by itself: every half minute, unless somebody is reading, typing or selecting, or the window is fixed.
 const REFRESH_MS = 30_000;
 const fresh = $('#fresh');
 let timer = 0;
+// What was typed into a form and not sent yet would be lost, wherever the focus is by now; and so would what came back with its reason.
+const isTyped = (field) => {
+  if (field.matches('select')) return field.selectedIndex !== Math.max(0, [...field.options].findIndex((option) => option.defaultSelected));
+  if (field.matches('[type=checkbox], [type=radio]')) return field.checked !== field.defaultChecked;
+  return field.type !== 'hidden' && field.value !== field.defaultValue;
+};
+const holdsWords = () => $('form[data-kept]', main) || $$('input, textarea, select', main).some(isTyped);
 const isBusy = () => document.hidden || isLive() || $('details[open], dialog[open]')
   || document.activeElement?.closest('#main input, #main textarea, #main select') || !getSelection().isCollapsed;
 async function refresh() {
   if (isBusy()) return;
   const shown = $('.clock time');
+  if (holdsWords()) {
+    say(`Not refreshed: a form here holds words that were not sent. This is as of ${shown.textContent} UTC.`);
+    return;
+  }
   try {
     const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
     if (!answer.ok) throw new Error(answer.status);
     const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
-    if (isBusy()) return;
+    if (isBusy() || holdsWords()) return;
     const held = document.activeElement?.id;
     for (const part of ['#main', '.top nav', '.clock']) $(part).innerHTML = $(part, next).innerHTML;
     document.title = next.title;

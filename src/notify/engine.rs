@@ -34,12 +34,14 @@ pub use trial::TEST_RULE;
 
 use charts::Charts;
 use hold::Hold;
-use standing::standing;
+use standing::{remembered, standing};
 
 /// Notices taken into one commit.
 const NOTICES_MAX: usize = 500;
 /// Transitions read back at a start, to know which alerts flap.
 const TRANSITIONS_MAX: usize = 20_000;
+/// Newest attempts read back at a start, to know when channels last worked: weeks of a usual deployment.
+const ATTEMPTS_MAX: usize = 5_000;
 /// Wait after the store refused a write, in ms.
 const STORE_RETRY_MS: i64 = 1_000;
 /// What a clock is corrected by without a word, in ms.
@@ -110,10 +112,10 @@ impl Engine {
         Ok(Engine {
             clients: Clients::new(&options.timing),
             charts: Charts::new(Pictures::new(options.charts)),
+            health: remembered(&config, alerts.attempts(i64::MAX, ATTEMPTS_MAX)?),
             alerts,
             config: Arc::new(config),
             outbox,
-            health: BTreeMap::new(),
             limits: options.limits,
             unwritten,
             unwritten_held: Vec::new(),

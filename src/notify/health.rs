@@ -1,6 +1,7 @@
 //! How a channel is: whether attempts may be made on it now, and what its last ones came to.
 //!
-//! Pure: time and chance are arguments. Kept in memory only; a restart learns it anew.
+//! Pure: time and chance are arguments. Kept in memory only; a restart reads from the history when a channel last worked and last failed,
+//! and learns the rest anew.
 
 use crate::limits::throttle_ms;
 use crate::timing::Timing;

@@ -90,7 +90,7 @@ pub struct ChannelView {
     pub kind: &'static str,
     pub last_success_ms: Option<i64>,
     pub last_failure_ms: Option<i64>,
-    /// Words of the last failure, also after a success; empty when there was none since the start.
+    /// Words of the last failure, also after a success; empty when none is known.
     pub last_error: String,
     /// Whether attempts are held back after repeated failures, or were refused for good.
     pub broken: bool,

@@ -14,6 +14,11 @@ pub struct Alerting {
 }
 
 impl State {
+    /// Of every tenant that has rules.
+    pub(crate) fn alertings(&self) -> impl Iterator<Item = &Alerting> {
+        std::iter::once(&self.alerting).chain(self.alerting_others.values())
+    }
+
     /// `None` for a tenant over whose data no rules are evaluated.
     pub(crate) fn alerting_of(&self, tenant: &TenantId) -> Option<&Alerting> {
         if *tenant == self.alerting.tenant { Some(&self.alerting) } else { self.alerting_others.get(tenant) }

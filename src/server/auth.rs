@@ -1,7 +1,8 @@
 //! Who asks, and for which tenant: the first thing at every door.
 //!
 //! With auth off the tenant is `X-Scope-OrgID` or the default one, and only loopback names are answered. With tokens the
-//! tenant is the token's. Handlers find a [`TenantId`] among the request's extensions, and cannot be reached without.
+//! tenant is the token's. Handlers find a [`TenantId`] among the request's extensions, and cannot be reached without; beside it the
+//! token's [`Scope`], where tokens are asked.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -62,8 +63,11 @@ pub(crate) async fn guard(state: State, door: Face, request: Request, next: Next
     }
     let (mut parts, body) = request.into_parts();
     match admit(&state, face, &parts).await {
-        Ok(tenant) => {
+        Ok((tenant, scope)) => {
             parts.extensions.insert(tenant);
+            if let Some(scope) = scope {
+                parts.extensions.insert(scope);
+            }
             next.run(Request::from_parts(parts, body)).await
         }
         Err(fault) => {
@@ -73,7 +77,7 @@ pub(crate) async fn guard(state: State, door: Face, request: Request, next: Next
     }
 }
 
-async fn admit(state: &State, face: Face, request: &Parts) -> Result<TenantId, Fault> {
+async fn admit(state: &State, face: Face, request: &Parts) -> Result<(TenantId, Option<Scope>), Fault> {
     let asked = asked_tenant(&request.headers)?;
     match state.settings.auth {
         AuthMode::Off => {
@@ -81,7 +85,7 @@ async fn admit(state: &State, face: Face, request: &Parts) -> Result<TenantId, F
             if state.settings.check_host && face != Face::Grpc {
                 check_host(request)?;
             }
-            Ok(asked.unwrap_or_default())
+            Ok((asked.unwrap_or_default(), None))
         }
         AuthMode::Token => {
             let token = token(state, &request.headers).await?;
@@ -105,7 +109,7 @@ async fn admit(state: &State, face: Face, request: &Parts) -> Result<TenantId, F
                     format!("token {} belongs to tenant {}, X-Scope-OrgID says {asked}", token.id, token.tenant),
                 ));
             }
-            Ok(token.tenant)
+            Ok((token.tenant, Some(token.scope)))
         }
     }
 }

@@ -173,7 +173,7 @@ async function quiets(page, why) {
   const silences = page.locator('section[aria-label=Silences] tbody tr');
   const before = await silences.count();
   await page.locator('button', { hasText: 'Preview' }).click();
-  const held = page.locator('h3:text-is("What it would hold back") ~ ul li');
+  const held = page.locator('h2:text-is("What it would hold back") ~ ul li');
   check((await held.count()) > 0, 'a silence shows beforehand what it holds back', page.url());
   check((await silences.count()) === before, 'a preview makes no silence', page.url());
   await page.goto(address);
@@ -325,12 +325,49 @@ async function walks() {
   await chart.context().close();
 
   await suggests();
+  await keepsWords();
 
   const keys = await (await browser.newContext()).newPage();
   await keys.goto(`${base}/`);
   await keys.keyboard.press('Tab');
   check((await keys.evaluate(() => document.activeElement?.textContent)) === 'Skip to content', 'the first key stop skips to the content');
   await keys.context().close();
+}
+
+/** What is typed into a form that changes something is neither sent by accident nor lost to a refresh. */
+async function keepsWords() {
+  const page = await (await browser.newContext()).newPage();
+  await page.clock.install();
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.goto(`${base}/silences`);
+  const silences = () => page.locator('section[aria-label=Silences] tbody tr').count();
+  const before = await silences();
+  const words = { matchers: 'alertname="Nothing"', by: 'ann', comment: 'typed by hand' };
+  for (const [name, text] of Object.entries(words)) await page.locator(`main [name=${name}]`).fill(text);
+  const box = page.locator('textarea[name=matchers]');
+  await box.press('End');
+  await box.press('Enter');
+  await page.keyboard.type('host_name="x"');
+  check((await box.inputValue()) === 'alertname="Nothing"\nhost_name="x"', 'Enter is a new line among matchers', `${page.url()} ${await box.inputValue()}`);
+  const isRefreshed = async () => {
+    const asked = page.waitForResponse((response) => response.url() === page.url(), { timeout: 5_000 }).then(() => true, () => false);
+    await page.clock.fastForward(31_000);
+    return asked;
+  };
+  await page.locator('#fresh').click();
+  await isRefreshed();
+  for (const [name, text] of Object.entries(words)) {
+    const kept = await page.locator(`main [name=${name}]`).inputValue();
+    check(kept.startsWith(text), `a refresh keeps what was typed as ${name}`, JSON.stringify(kept));
+  }
+  await Promise.all([page.waitForURL(/[?&]matchers=/, { timeout: 10_000 }).catch(() => {}), box.press('Control+Enter')]);
+  check((await page.locator('h2:text-is("What it would hold back")').count()) === 1, 'Ctrl+Enter among matchers is the preview', page.url());
+  check((await silences()) === before, 'no key among matchers makes a silence', page.url());
+  await page.goto(`${base}/silences`);
+  check(await isRefreshed(), 'a page without typed words refreshes itself', page.url());
+  check(complaints.length === 0, 'the script of the silences page has no error', complaints.join('; '));
+  await page.context().close();
 }
 
 /** The query box says what could be written, and writes what is chosen with keys alone. */

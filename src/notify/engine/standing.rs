@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use model::alert::{Attempt, Outcome};
+
 use crate::config::ChannelKind;
 use crate::health::Health;
 use crate::limits::Places;
@@ -48,6 +50,29 @@ impl Engine {
         };
         self.config.receivers.iter().map(view).collect()
     }
+}
+
+/// What channels came to before a restart, from attempts with the newest first. Only what people are shown: whether attempts are held
+/// back is learnt anew.
+pub(super) fn remembered(config: &Config, attempts: Vec<Attempt>) -> BTreeMap<String, Health> {
+    let mut found: BTreeMap<String, Health> = BTreeMap::new();
+    for attempt in attempts {
+        if config.channel(&attempt.receiver).is_none() {
+            continue;
+        }
+        let health = found.entry(attempt.receiver).or_default();
+        match attempt.outcome {
+            Outcome::Accepted => {
+                health.last_success_ms.get_or_insert(attempt.at_ms);
+            }
+            Outcome::Throttled | Outcome::Transient | Outcome::Permanent if health.last_failure_ms.is_none() => {
+                health.note(attempt.at_ms, &attempt.words);
+            }
+            // Not tried, or nobody knows what came of it.
+            _ => {}
+        }
+    }
+    found
 }
 
 /// How a channel is, by its own past and by its service's.

@@ -5,12 +5,13 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use model::alert::{Instance, label_fingerprint};
-use model::{MsRange, Sample};
+use model::{Kind, MsRange, Sample, TenantId};
 use rules::RuleView;
 
+use super::alert_held::Held;
 use super::alert_logs::{self, AlertLogs};
 use super::alert_view::{AROUND_AFTER_MS, AlertView, Deliveries};
-use super::alerts::{deliveries, statuses, transitions};
+use super::alerts::{deliveries, transitions};
 use super::asked::{Asked, Asking, firing};
 use super::failure::{Failure, Trouble};
 use super::form::{Form, see};
@@ -21,8 +22,10 @@ use super::link::link;
 use super::pushed::with_pushed;
 use super::rule_chart::{Course, RuleChart, bands_of, found_of};
 use super::silences::changed;
+use super::takers::{TRAIL_MAX, takers};
 use super::text::{one_line, span};
 use super::window::frozen;
+use crate::AuthMode;
 use crate::alertmanager::ended::last_episode;
 use crate::alertmanager::trace::{Trace, until_ms};
 use crate::error::Fault;
@@ -38,14 +41,26 @@ pub(crate) struct RouteRow {
     pub(crate) held: String,
 }
 
+/// What was typed to acknowledge an alert, and why that could not be done: both empty until it was tried.
+#[derive(Default)]
+pub(crate) struct AckAsked {
+    pub(crate) by: String,
+    pub(crate) comment: String,
+    pub(crate) lasts: String,
+    pub(crate) trouble: String,
+}
+
 /// What somebody can do about an alert that fires.
 pub(crate) struct Take {
     pub(crate) ack_action: String,
     pub(crate) unack_action: String,
     /// Who has it; empty when nobody has.
     pub(crate) acked: String,
+    /// A line for each who has or had it, the newest last.
+    pub(crate) takers: Vec<String>,
     /// Of a silence of exactly this alert.
     pub(crate) matchers: String,
+    pub(crate) asked: AckAsked,
 }
 
 #[derive(Template)]
@@ -70,8 +85,8 @@ pub(super) async fn page(asking: Asking, Path(fingerprint): Path<String>) -> Res
 }
 
 fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
-    let statuses = statuses(asked)?;
-    let groups = with_pushed(asked.groups(), &statuses);
+    let held = Held::read(asked)?;
+    let groups = with_pushed(asked.groups(), &held.statuses);
     let rules = || groups.iter().flat_map(|group| &group.rules);
     let mut all = rules().flat_map(|rule| rule.instances.iter().map(move |instance| (rule, instance)));
     let is_asked = |instance: &Instance| {
@@ -84,12 +99,11 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
     };
     let known = all.find(|(_, instance)| is_asked(instance)).map(|(rule, instance)| (rule, instance.clone()));
     let Some((rule, instance)) = known.or_else(over) else {
-        let what = "an alert with this fingerprint, now or in the latest history (all of it: /alerts?tab=history)";
-        return Err(Failure::not_found(what));
+        return Err(unknown(asked, fingerprint)?);
     };
     let instance = &instance;
     let frame = Frame::new(asked, "/alerts", firing(&groups));
-    let mut page = AlertTracePage::new(frame, rule, instance, &mut deliveries(asked, &statuses)?, asked.now_ms);
+    let mut page = AlertTracePage::new(frame, rule, instance, &mut deliveries(asked, &held)?, asked.now_ms);
     let found = found_of(instance, &changes);
     let chart = RuleChart::ask(asked, &instance.rule_id, &course(instance, found, asked.now_ms))?;
     (page.chart, page.trouble) = (chart.graph, chart.trouble);
@@ -98,8 +112,39 @@ fn build(asked: &Asked, fingerprint: &str) -> Result<AlertTracePage, Failure> {
         && let Some(trace) = Trace::read(&asked.state, alerting, fingerprint, asked.now_ms)?
     {
         page.show_trace(&trace, asked.now_ms);
+        page.show_takers(asked, &trace)?;
     }
     Ok(page)
+}
+
+/// That this tenant has no such alert; and without tokens, who has: a link of a message may be about another tenant's, and a browser
+/// cannot name a tenant.
+fn unknown(asked: &Asked, fingerprint: &str) -> Result<Failure, Failure> {
+    let mut words = format!(
+        "No alert that tenant {} has, now or in its latest history (all of it: /alerts?tab=history), is the one with this fingerprint.",
+        asked.tenant
+    );
+    for other in elsewhere(asked, fingerprint)? {
+        words.push_str(&format!(
+            " Tenant {other} has it: ask with the header X-Scope-OrgID: {other}, which a proxy can put before a browser's requests, or with a token of that tenant once tokens are asked (auth.mode = \"token\")."
+        ));
+    }
+    Ok(Fault::new(Kind::NotFound, words).into())
+}
+
+/// Other tenants that have an alert of this fingerprint, where everybody may know: no token is asked.
+fn elsewhere(asked: &Asked, fingerprint: &str) -> Result<Vec<TenantId>, Failure> {
+    if asked.state.settings.auth != AuthMode::Off {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for alerting in asked.state.alertings().filter(|alerting| alerting.tenant != asked.tenant) {
+        if Trace::read(&asked.state, alerting, fingerprint, asked.now_ms)?.is_some() {
+            found.push(alerting.tenant.clone());
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// What is drawn: an hour, or more where it began earlier, up to its end.
@@ -147,7 +192,9 @@ impl AlertTracePage {
                 ack_action: format!("/alerts/why/{fingerprint}/ack"),
                 unack_action: format!("/alerts/why/{fingerprint}/unack"),
                 acked: String::new(),
+                takers: Vec::new(),
                 matchers: matchers(&instance.labels),
+                asked: AckAsked::default(),
             }),
             silence_href: silence_href(&instance.labels),
             logs: None,
@@ -155,6 +202,13 @@ impl AlertTracePage {
             routes: Vec::new(),
             attempts: Vec::new(),
         }
+    }
+
+    fn show_takers(&mut self, asked: &Asked, trace: &Trace) -> Result<(), Failure> {
+        let (Some(take), Some(tenant)) = (&mut self.take, asked.store()?) else { return Ok(()) };
+        let trail = tenant.alerts()?.audit(i64::MAX, TRAIL_MAX)?;
+        take.takers = takers(&trail, &trace.status, asked.now_ms);
+        Ok(())
     }
 
     pub(crate) fn show_trace(&mut self, trace: &Trace, now_ms: i64) {
@@ -198,16 +252,31 @@ pub(super) async fn acknowledge(
     form: Form,
 ) -> Result<Response, Failure> {
     let path = format!("/alerts/why/{fingerprint}");
-    asking
+    let refused = asking
         .answer(move |asked| {
             let notifier = &changed(asked)?.notifier;
-            let until_ms = until_ms(Some(form.get("lasts")), asked.now_ms)?;
-            let (by, comment) = (form.get("by"), form.get("comment"));
-            let done = notifier.acknowledge(&fingerprint, by, comment, until_ms, asked.now_ms);
-            Ok(done.map_err(Fault::from)?)
+            let (by, comment, lasts) = (form.get("by"), form.get("comment"), form.get("lasts"));
+            let done = until_ms(Some(lasts), asked.now_ms)
+                .and_then(|until_ms| Ok(notifier.acknowledge(&fingerprint, by, comment, until_ms, asked.now_ms)?));
+            match done {
+                Ok(()) => Ok(None),
+                // To be typed otherwise: the form comes back with what is in it.
+                Err(fault) if fault.kind == Kind::Invalid => {
+                    let mut page = build(asked, &fingerprint)?;
+                    if let Some(take) = &mut page.take {
+                        let [by, comment, lasts] = [by, comment, lasts].map(str::to_owned);
+                        take.asked = AckAsked { by, comment, lasts, trouble: fault.message };
+                    }
+                    Ok(Some(page))
+                }
+                Err(fault) => Err(fault.into()),
+            }
         })
         .await?;
-    Ok(see(&path))
+    match refused {
+        None => Ok(see(&path)),
+        Some(page) => show(&page),
+    }
 }
 
 pub(super) async fn unacknowledge(

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use model::alert::{Instance, Intent, Progress};
 use model::{AlertState, IntentState};
-use notify::AlertStatus;
 use rules::RuleView;
 
+use super::alert_held::{Held, Note};
 use super::badge::Badge;
 use super::entity::href as entity_href;
 use super::entity_panels::Subject;
@@ -16,7 +16,7 @@ use super::window::frozen;
 use crate::chart::Unit;
 
 /// Characters of an annotation or a provider's answer that a list shows.
-const WORDS_MAX: usize = 400;
+pub(super) const WORDS_MAX: usize = 400;
 /// What links around an alert show of the time before it began, and after now or its end, in ms.
 pub(crate) const AROUND_BEFORE_MS: i64 = 600_000;
 pub(crate) const AROUND_AFTER_MS: i64 = 300_000;
@@ -39,13 +39,16 @@ pub(crate) struct AlertView {
     /// Empty where there is nothing to draw.
     pub(crate) explore_href: String,
     pub(crate) logs_href: String,
-    /// Empty unless it is an http(s) address.
+    /// Of the rule, or of the annotation `runbook_url`; an address or a sentence.
     pub(crate) runbook: String,
+    /// The runbook where it is an http(s) address; empty otherwise.
+    pub(crate) runbook_href: String,
+    pub(crate) owner: String,
     pub(crate) told: Vec<Told>,
     /// Why nobody is told, where that needs saying.
     pub(crate) untold: String,
     /// What holds messages back, and who looks after it.
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<Note>,
     /// Where it is acknowledged; empty unless it fires.
     pub(crate) take_href: String,
     pub(crate) silence_href: String,
@@ -72,7 +75,7 @@ pub(crate) struct Deliveries {
     by_fingerprint: HashMap<String, Vec<Told>>,
     any_receiver: bool,
     /// What holds messages back, by the instance's fingerprint.
-    notes: HashMap<String, Vec<String>>,
+    notes: HashMap<String, Vec<Note>>,
 }
 
 impl Deliveries {
@@ -86,34 +89,9 @@ impl Deliveries {
         Deliveries { by_fingerprint, any_receiver, notes: HashMap::new() }
     }
 
-    /// With what is known of silences, inhibitions and acknowledgements.
-    pub(crate) fn with_statuses(mut self, statuses: &[AlertStatus]) -> Deliveries {
-        // What inhibits is known by a fingerprint, which says nothing to people.
-        let names: HashMap<&str, &str> =
-            statuses.iter().map(|status| (&*status.fingerprint, status.instance.labels.value("alertname"))).collect();
-        let name = |fingerprint: &String| {
-            names.get(fingerprint.as_str()).map_or_else(|| fingerprint.clone(), |name| (*name).to_owned())
-        };
-        for status in statuses {
-            let mut notes: Vec<String> = Vec::new();
-            notes.extend(status.silenced_by.iter().map(|id| format!("silenced by {id}")));
-            notes.extend(
-                status
-                    .inhibited_by
-                    .iter()
-                    .map(|source| one_line(&format!("not told, since {} fires for the same", name(source)), WORDS_MAX)),
-            );
-            notes.extend(
-                status
-                    .ack
-                    .as_ref()
-                    .map(|ack| one_line(&format!("{} looks after it: {}", ack.by, ack.comment), WORDS_MAX)),
-            );
-            if !notes.is_empty() {
-                self.notes.insert(status.instance.fingerprint(), notes);
-            }
-        }
-        self
+    /// With what is known of silences, inhibitions, time intervals and acknowledgements.
+    pub(crate) fn with_held(self, held: &Held, now_ms: i64) -> Deliveries {
+        Deliveries { notes: held.notes(now_ms), ..self }
     }
 }
 
@@ -166,7 +144,11 @@ impl AlertView {
             let found = instance.annotations.iter().find(|(key, _)| key == name);
             found.map(|(_, text)| one_line(text, WORDS_MAX)).unwrap_or_default()
         };
-        let runbook = annotation("runbook_url");
+        let runbook = match one_line(&rule.runbook, WORDS_MAX) {
+            own if own.is_empty() => annotation("runbook_url"),
+            own => own,
+        };
+        let is_address = ["https://", "http://"].iter().any(|scheme| runbook.starts_with(scheme));
         let told = deliveries.by_fingerprint.remove(&instance.fingerprint()).unwrap_or_default();
         let notes = deliveries.notes.get(&instance.fingerprint()).cloned().unwrap_or_default();
         let end_ms = instance.resolved_at_ms.unwrap_or(now_ms).min(now_ms);
@@ -197,11 +179,9 @@ impl AlertView {
             rule_href: if is_pushed { String::new() } else { rule_href(&rule.id) },
             explore_href: if is_pushed { String::new() } else { linked("/explore", &rule.expr) },
             logs_href: if logs_query.is_empty() { String::new() } else { linked("/logs", &logs_query) },
-            runbook: if runbook.starts_with("https://") || runbook.starts_with("http://") {
-                runbook
-            } else {
-                String::new()
-            },
+            runbook_href: if is_address { runbook.clone() } else { String::new() },
+            runbook,
+            owner: one_line(&rule.owner, 120),
             untold: if notes.is_empty() {
                 untold(instance.state, told.is_empty(), deliveries.any_receiver)
             } else {

@@ -5,10 +5,10 @@ use axum::extract::Query;
 use axum::response::Response;
 use model::AlertState;
 use model::alert::{Instance, Intent, Transition};
-use notify::AlertStatus;
 use rules::{GroupView, Health, RuleKind, RuleView};
 use serde::Deserialize;
 
+use super::alert_held::Held;
 use super::alert_view::{AlertView, Deliveries, rule_href, since_ms};
 use super::asked::{Asked, Asking, firing, instances};
 use super::badge::Badge;
@@ -90,19 +90,11 @@ pub(crate) fn foreign_note(asked: &Asked) -> String {
 }
 
 /// What is stored about the telling of people: intents, and whether anybody could be told at all.
-pub(crate) fn deliveries(asked: &Asked, statuses: &[AlertStatus]) -> Result<Deliveries, Failure> {
+pub(crate) fn deliveries(asked: &Asked, held: &Held) -> Result<Deliveries, Failure> {
     let receivers = asked.alerting().map(|alerting| alerting.notifier.receivers()).unwrap_or_default();
     // A receiver without channels, as the one of a missing notify.yml, tells nobody.
     let any_receiver = receivers.iter().any(|receiver| !receiver.channels.is_empty());
-    Ok(Deliveries::new(&intents(asked)?, any_receiver, asked.now_ms).with_statuses(statuses))
-}
-
-/// What fires, of rules and of other programs, and what holds it back.
-pub(crate) fn statuses(asked: &Asked) -> Result<Vec<AlertStatus>, Failure> {
-    match asked.alerting() {
-        Some(alerting) => Ok(alerting.notifier.board(asked.now_ms)?.statuses()),
-        None => Ok(Vec::new()),
-    }
+    Ok(Deliveries::new(&intents(asked)?, any_receiver, asked.now_ms).with_held(held, asked.now_ms))
 }
 
 pub(crate) fn intents(asked: &Asked) -> Result<Vec<Intent>, Failure> {
@@ -120,8 +112,8 @@ pub(crate) fn transitions(asked: &Asked, before_ms: i64, max: usize) -> Result<V
 }
 
 fn build(asked: &Asked, parameters: &Parameters) -> Result<AlertsPage, Failure> {
-    let statuses = statuses(asked)?;
-    let groups = with_pushed(asked.groups(), &statuses);
+    let held = Held::read(asked)?;
+    let groups = with_pushed(asked.groups(), &held.statuses);
     let frame = Frame::new(asked, "/alerts", firing(&groups));
     let before_ms = parameters.before.unwrap_or(i64::MAX);
     let mut history = match parameters.tab.as_str() {
@@ -131,7 +123,7 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<AlertsPage, Failure> 
     };
     let is_paged = parameters.tab == "history";
     let next_ms = if is_paged { cut_page(&mut history, |change| change.at_ms) } else { None };
-    let mut page = AlertsPage::new(frame, parameters, &groups, deliveries(asked, &statuses)?, &history, asked.now_ms);
+    let mut page = AlertsPage::new(frame, parameters, &groups, deliveries(asked, &held)?, &history, asked.now_ms);
     if asked.alerting().is_none() {
         page.note = foreign_note(asked);
     }

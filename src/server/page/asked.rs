@@ -10,6 +10,7 @@ use model::{AlertState, Labels, MsRange, Sample, TenantId};
 use query::promql::{self, Source, Value};
 use query::{Budget, QueryError};
 use rules::GroupView;
+use store::Scope;
 
 use super::failure::Failure;
 use crate::tenant_ext::Tenant;
@@ -22,6 +23,7 @@ const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(15);
 pub(crate) struct Asking {
     state: State,
     tenant: TenantId,
+    may_change: bool,
     now_ms: i64,
 }
 
@@ -30,7 +32,9 @@ impl FromRequestParts<State> for Asking {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Self::Rejection> {
         let Tenant(tenant) = Tenant::from_request_parts(parts, state).await?;
-        Ok(Asking { state: state.clone(), tenant, now_ms: crate::clock::now_ms() })
+        // Without tokens everybody may.
+        let may_change = parts.extensions.get::<Scope>().is_none_or(|scope| scope.includes(Scope::Operate));
+        Ok(Asking { state: state.clone(), tenant, may_change, now_ms: crate::clock::now_ms() })
     }
 }
 
@@ -42,8 +46,8 @@ impl Asking {
     ) -> Result<T, Failure> {
         let queries = self.state.queries.clone();
         let run = queries.run(Some(PAGE_TIMEOUT_MAX), move |budget| {
-            let Asking { state, tenant, now_ms } = self;
-            Ok(work(&Asked { state, tenant, now_ms, budget: budget.clone() }))
+            let Asking { state, tenant, may_change, now_ms } = self;
+            Ok(work(&Asked { state, tenant, may_change, now_ms, budget: budget.clone() }))
         });
         run.await?
     }
@@ -53,6 +57,8 @@ impl Asking {
 pub(crate) struct Asked {
     pub(crate) state: State,
     pub(crate) tenant: TenantId,
+    /// Whether the forms that change what people are told would be taken.
+    pub(crate) may_change: bool,
     pub(crate) now_ms: i64,
     pub(crate) budget: Budget,
 }

@@ -10,9 +10,10 @@ use query::logs::{self, Direction};
 use rules::RuleView;
 use serde::Deserialize;
 
+use super::alert_held::Held;
 use super::alert_logs::AlertLogs;
 use super::alert_view::AlertView;
-use super::alerts::{deliveries, severity_rank, statuses};
+use super::alerts::{deliveries, severity_rank};
 use super::asked::{Asked, Asking, Metrics, firing};
 use super::badge::Badge;
 use super::entity_panels::{Subject, panels};
@@ -93,13 +94,13 @@ pub(super) async fn host(
 }
 
 fn build(asked: &Asked, subject: Subject, name: &str, parameters: &Parameters) -> Result<EntityPage, Failure> {
-    let statuses = statuses(asked)?;
-    let groups = with_pushed(asked.groups(), &statuses);
+    let held = Held::read(asked)?;
+    let groups = with_pushed(asked.groups(), &held.statuses);
     let mut page = EntityPage::new(Frame::new(asked, "/", firing(&groups)), subject, name, parameters, asked.now_ms);
     if let Some((_, state)) = alerts_of(&groups, subject.label(), name, asked.now_ms) {
         page.state = state;
     }
-    let mut deliveries = deliveries(asked, &statuses)?;
+    let mut deliveries = deliveries(asked, &held)?;
     let about =
         groups.iter().flat_map(|group| &group.rules).flat_map(|rule| rule.instances.iter().map(move |i| (i, rule)));
     let mut about: Vec<(&Instance, &RuleView)> = about

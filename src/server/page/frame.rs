@@ -14,6 +14,8 @@ pub(crate) struct Frame {
     pub(crate) scripts: [&'static str; 2],
     pub(crate) nav: Vec<NavItem>,
     pub(crate) now: Stamp,
+    /// Whether there are forms that change what people are told.
+    pub(crate) may_change: bool,
     /// Empty for the default one.
     pub(crate) tenant: String,
     pub(crate) version: &'static str,
@@ -49,7 +51,8 @@ impl Frame {
     pub(crate) fn new(asked: &Asked, path: &str, firing: usize) -> Frame {
         let frame = Frame::plain(asked.tenant.as_str(), asked.state.settings.version, asked.now_ms, path, firing);
         let undelivered = asked.alerting().map(|alerting| alerting.notifier.undelivered()).unwrap_or_default();
-        Frame { undelivered: undelivered_line(&undelivered, asked.now_ms), ..frame }
+        let undelivered = undelivered_line(&undelivered, asked.now_ms);
+        Frame { undelivered, may_change: asked.may_change, ..frame }
     }
 
     pub(crate) fn plain(tenant: &str, version: &'static str, now_ms: i64, path: &str, firing: usize) -> Frame {
@@ -58,6 +61,7 @@ impl Frame {
             scripts: [&APP_JS_HREF, &CHARTS_JS_HREF],
             nav: nav(path, firing),
             now: Stamp::of_ms(now_ms, now_ms),
+            may_change: true,
             tenant: if tenant == model::TenantId::DEFAULT { String::new() } else { tenant.into() },
             version,
             undelivered: String::new(),

@@ -2,6 +2,7 @@
 //!
 //! Each page is shown whole without JavaScript, says all of its state in its address, and stays below 100 KB on the wire.
 
+mod alert_held;
 mod alert_logs;
 mod alert_trace;
 mod alert_view;
@@ -50,6 +51,7 @@ mod settings;
 mod silences;
 mod status;
 mod suggest;
+mod takers;
 mod text;
 mod threshold;
 mod what_if;

@@ -6,8 +6,9 @@ use model::AlertState;
 use rules::GroupView;
 use store::TenantStats;
 
+use super::alert_held::Held;
 use super::alert_view::{AlertView, Deliveries};
-use super::alerts::{deliveries, of_state, severity_rank, statuses, transitions};
+use super::alerts::{deliveries, of_state, severity_rank, transitions};
 use super::asked::{Asked, Asking, firing, instances};
 use super::badge::Badge;
 use super::changes::{Change, changes};
@@ -53,10 +54,10 @@ pub(super) async fn page(asking: Asking) -> Result<Response, Failure> {
 }
 
 fn build(asked: &Asked) -> Result<OverviewPage, Failure> {
-    let statuses = statuses(asked)?;
-    let groups = with_pushed(asked.groups(), &statuses);
+    let held = Held::read(asked)?;
+    let groups = with_pushed(asked.groups(), &held.statuses);
     let frame = Frame::new(asked, "/", firing(&groups));
-    let mut page = OverviewPage::new(frame, &groups, deliveries(asked, &statuses)?, asked.now_ms);
+    let mut page = OverviewPage::new(frame, &groups, deliveries(asked, &held)?, asked.now_ms);
     if let Some(reason) = asked.state.store.trouble() {
         page.troubles.push(Trouble::new("The appliance cannot store data", reason));
     }

@@ -9,8 +9,9 @@ use model::alert::{Attempt, Transition};
 use model::{AlertState, MsRange, alert};
 use rules::{GroupView, Health, RuleKind, RuleView};
 
+use super::alert_held::Held;
 use super::alert_view::{AlertView, Deliveries, since_ms};
-use super::alerts::{deliveries, intents, rule_state, statuses, transitions};
+use super::alerts::{deliveries, intents, rule_state, transitions};
 use super::asked::{Asked, Asking, firing};
 use super::badge::Badge;
 use super::failure::{Failure, Trouble};
@@ -77,7 +78,7 @@ fn build(asked: &Asked, id: &str, what_if: &what_if::Parameters, says: bool) -> 
         .take(ROWS_MAX)
         .collect();
     let attempts = attempts(asked, rule, &changes)?;
-    let mut page = RulePage::new(frame, group, rule, deliveries(asked, &statuses(asked)?)?, asked.now_ms);
+    let mut page = RulePage::new(frame, group, rule, deliveries(asked, &Held::read(asked)?)?, asked.now_ms);
     page.rows = transition_rows(&changes, &groups, asked.now_ms);
     page.attempts = attempt_rows(&attempts, asked.now_ms);
     let bands = bands_between(&changes, asked.now_ms);
@@ -189,6 +190,11 @@ fn facts(group: &GroupView, rule: &RuleView, now_ms: i64) -> Vec<(String, String
     );
     if group.missed_slots > 0 {
         fact("missed", counted(group.missed_slots, "slot since the start", "slots since the start"));
+    }
+    for (name, value) in [("owner", &rule.owner), ("runbook", &rule.runbook)] {
+        if !value.is_empty() {
+            fact(name, one_line(value, 1_000));
+        }
     }
     for (name, value) in rule.labels.iter().chain(&rule.annotations) {
         fact(&one_line(name, 100), one_line(value, 1_000));

@@ -45,6 +45,7 @@ pub(crate) struct Parameters {
 }
 
 pub(crate) struct Row {
+    pub(crate) id: String,
     pub(crate) state: Badge,
     pub(crate) matchers: String,
     pub(crate) by: String,
@@ -221,6 +222,7 @@ fn row(silence: &Silence, held: usize, now_ms: i64) -> Row {
         _ => String::new(),
     };
     Row {
+        id: silence.id.clone(),
         state: match state {
             SilenceState::Active if held > 0 && left_ms <= ENDS_SOON_MS => Badge::pending("ends soon"),
             SilenceState::Active => Badge::ok("active"),

@@ -27,6 +27,41 @@ async fn an_end_after_a_restart_reaches_what_was_opened_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_channels_last_worked_and_failed_is_known_after_a_restart() {
+    let mut world = World::new().await;
+    world.start(world.route_to("all"));
+    world.commit(&[firing("HostDown", "web-1", "critical")]);
+    let accepted = world.attempted(Outcome::Accepted, 3).await;
+    let then = |receiver: &str, after_ms: i64, outcome: Outcome| {
+        let one = accepted.iter().find(|attempt| attempt.receiver == receiver).unwrap().clone();
+        model::alert::Attempt { at_ms: one.at_ms + after_ms, outcome, words: format!("answer {after_ms}"), ..one }
+    };
+    let later = [
+        then("all/slack[0]", 10, Outcome::Transient),
+        then("all/slack[0]", 20, Outcome::Permanent),
+        then("all/slack[0]", 30, Outcome::Suppressed),
+        then("all/pagerduty[0]", -10, Outcome::Throttled),
+        then("all/pagerduty[0]", 10, Outcome::Ambiguous),
+    ];
+    world.alerts().append_attempts(&later).unwrap();
+    world.stop().await;
+    world.start(world.route_to("all"));
+    let views = world.notifier().receivers();
+    let check = |name: &str, failed_after_ms: Option<i64>, error: &str| {
+        let channel = views.iter().flat_map(|view| &view.channels).find(|channel| channel.name == name).unwrap();
+        let worked_ms = accepted.iter().find(|attempt| attempt.receiver == name).map(|attempt| attempt.at_ms);
+        let failed_ms = failed_after_ms.map(|after_ms| worked_ms.unwrap() + after_ms);
+        assert_eq!((channel.last_success_ms, channel.last_failure_ms), (worked_ms, failed_ms), "{name}");
+        assert_eq!((channel.last_error.as_str(), channel.broken), (error, false), "{name}");
+    };
+    check("all/slack[0]", Some(20), "answer 20");
+    check("all/pagerduty[0]", Some(-10), "answer -10");
+    check("all/email[0]", None, "");
+    check("slack/slack[0]", None, "");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_cut_by_a_crash_is_ambiguous_and_made_again() {
     let mut world = World::new().await;
     // Nobody answers: connections are taken by the listener's queue and never read.

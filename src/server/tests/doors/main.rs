@@ -19,6 +19,7 @@ mod logs;
 mod loki;
 mod loki_push;
 mod loki_rules;
+mod on_call;
 mod ops;
 mod otlp;
 mod otlp_bad;

@@ -2,12 +2,11 @@
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use model::alert::{Instance, Outcome};
 use notify::ChartSource;
 
-use crate::world::{World, ended, firing};
+use crate::world::{World, ended, firing, until};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -17,15 +16,6 @@ fn svg(alerts: &[Instance]) -> Option<String> {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"80\" height=\"40\"><text y=\"20\">{}</text></svg>",
         alerts.len()
     ))
-}
-
-/// Waits for what the fake sees in its own time.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

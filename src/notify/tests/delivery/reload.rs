@@ -3,7 +3,7 @@
 use model::alert::{IntentState, Outcome};
 
 use crate::fakes::pagerduty;
-use crate::world::{ROUTING_KEY, World, ended, firing};
+use crate::world::{ROUTING_KEY, World, ended, firing, until};
 
 /// A receiver with the fake PagerDuty, beside those that every configuration here has.
 fn leaver(world: &World) -> String {
@@ -57,15 +57,19 @@ async fn whoever_leaves_is_told_the_end_and_what_it_was_not_told_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_comes_back_is_told_nothing_twice_and_every_end() {
     let mut world = World::new().await;
-    let (here, gone) = (world.config("{receiver: leaver, group_wait: 0s}", &leaver(&world)), world.route_to("mail"));
+    let route = "{receiver: leaver, group_wait: 0s}";
+    let (here, gone) = (world.config(route, &leaver(&world)), world.route_to("mail"));
     world.start(here.clone());
     let alert = firing("HostDown", "web-1", "critical");
     world.commit(std::slice::from_ref(&alert));
     world.attempted(Outcome::Accepted, 1).await;
     world.notifier().reload(gone.clone());
     world.smtp.seen.until("a mail meanwhile", |seen| (seen.mails.len() == 1).then_some(())).await;
-    world.notifier().reload(here.clone());
-    // What begins by then shows that the reload is done.
+    let back = format!("{}\n- {{name: back}}", leaver(&world));
+    world.notifier().reload(world.config(route, &back));
+    // What begins before is told by the routes of before.
+    let is_back = || world.notifier().receivers().iter().any(|receiver| receiver.name == "back");
+    until("the reload", is_back).await;
     let newer = firing("HostDown", "web-2", "critical");
     world.commit(std::slice::from_ref(&newer));
     world.pagerduty.seen.until("the newer one", |seen| (seen.open() == 2).then_some(())).await;

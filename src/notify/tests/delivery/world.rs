@@ -1,7 +1,7 @@
 //! One tenant's alert state, its notifier, and the fakes it speaks to.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use model::Labels;
 use model::alert::{AlertState, Attempt, Instance, Intent, IntentState, Outcome, Transition};
@@ -143,11 +143,11 @@ receivers:
 
     /// After a kill a write may still be under way, which holds the file until it is done.
     fn open(&self) -> Alerts {
-        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             match Alerts::open(&self.alerts_path()) {
                 Ok(alerts) => return alerts,
-                Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
             }
             std::thread::yield_now();
         }
@@ -245,6 +245,15 @@ fn commit(alerts: &Alerts, instances: &[Instance]) {
         ..Evaluation::default()
     };
     alerts.commit_evaluation(&evaluation).unwrap();
+}
+
+/// Waits for what the fake sees in its own time.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 pub(crate) fn now_ms() -> i64 {

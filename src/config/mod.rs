@@ -87,7 +87,7 @@ pub struct Listen {
     pub otlp_http: SocketAddr,
     /// OTLP/gRPC.
     pub otlp_grpc: SocketAddr,
-    /// Most connections a listener has open at once; further ones wait.
+    /// Most connections a listener has open at once; for further ones, one on which nothing is under way is closed.
     pub connections: usize,
 }
 

@@ -8,6 +8,7 @@ mod asked_metrics;
 mod auth;
 mod chart;
 mod clock;
+mod connections;
 mod dashboard;
 mod doors;
 mod dry_run;

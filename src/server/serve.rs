@@ -1,21 +1,23 @@
 //! A listener's loop: accepts, limits, and ends in good order.
 //!
 //! HTTP/1.1 and cleartext HTTP/2 (prior knowledge) on one port. A connection that sends nothing, or its headers drop by
-//! drop, is closed; beyond the limit of connections new ones wait in the kernel's queue.
+//! drop, is closed; when all places are taken, one on which nothing is under way makes room, and else new ones wait.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use model::meter::Counter;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use crate::connections::{Place, Places};
 
 static CONNECTIONS: Counter = Counter::new("binnacle_connections_total", "Connections taken.", &[]);
 static ACCEPT_FAILURES: Counter = Counter::new(
@@ -43,6 +45,8 @@ pub struct ServeLimits {
     /// From a request's first byte to the end of its headers, and how long an idle HTTP/1.1 connection is kept. Longer than
     /// the 60 s between two exports of an OpenTelemetry SDK, whose connections would else break at the moment of sending.
     pub headers_max: Duration,
+    /// How long nothing must be under way on a connection before it makes room for a new one, when all places are taken.
+    pub quiet_min: Duration,
     /// Requests at once on one HTTP/2 connection.
     pub h2_streams_max: u32,
     /// How long requests under way may take to end once we were told to stop.
@@ -55,6 +59,7 @@ impl Default for ServeLimits {
             connections_max: 1_024,
             first_bytes_max: Duration::from_secs(10),
             headers_max: Duration::from_secs(75),
+            quiet_min: Duration::from_secs(1),
             h2_streams_max: 128,
             drain_max: Duration::from_secs(20),
         }
@@ -77,18 +82,17 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = router.layer(axum::Extension(Stopping(stop.clone())));
     let builder = Arc::new(builder(&limits));
-    let slots = Arc::new(Semaphore::new(limits.connections_max.max(1)));
-    let graceful = GracefulShutdown::new();
+    let places = Places::new(limits.connections_max, limits.quiet_min);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => break,
             // Ended ones are let go of as they end; how they ended concerned only their client.
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (stream, slot) = match accepted {
-            Ok(accepted) => accepted,
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 ACCEPT_FAILURES.add(&[], 1);
                 tracing::warn!(%error, "cannot take a connection");
@@ -97,44 +101,61 @@ pub async fn serve(
             }
         };
         CONNECTIONS.add(&[], 1);
-        let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
-        let first_bytes_max = limits.first_bytes_max;
-        let mut stopped = stop.clone();
-        connections.spawn(async move {
-            let _slot = slot;
-            let begun = tokio::select! {
-                // Nothing was asked yet, so nothing is cut short.
-                _ = stopped.wait_for(|stopped| *stopped) => return,
-                begun = tokio::time::timeout(first_bytes_max, has_begun(&stream)) => begun,
-            };
-            if !matches!(begun, Ok(true)) {
-                return;
-            }
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-            let connection =
-                builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
-            if let Err(error) = watcher.watch(connection.into_owned()).await {
-                tracing::debug!(error, "a connection ended early");
-            }
-        });
+        let place = tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => break,
+            place = places.take() => place,
+        };
+        let connection = Connection { builder: builder.clone(), router: router.clone(), stopped: stop.clone(), place };
+        connections.spawn(connection.serve(stream, limits.first_bytes_max));
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain_max, graceful.shutdown()).await.is_err() {
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain_max, ended).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests did not end in time and are cut");
     }
     connections.shutdown().await;
     Ok(())
 }
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
+/// What serving one connection takes.
+struct Connection {
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    router: Router,
+    stopped: watch::Receiver<bool>,
+    place: Place,
+}
+
+impl Connection {
+    async fn serve(mut self, stream: TcpStream, first_bytes_max: Duration) {
+        let begun = tokio::select! {
+            // Nothing was asked yet, so nothing is cut short.
+            _ = self.stopped.wait_for(|stopped| *stopped) => return,
+            () = self.place.given_up() => return,
+            begun = tokio::time::timeout(first_bytes_max, has_begun(&stream)) => begun,
+        };
+        if !matches!(begun, Ok(true)) {
+            return;
+        }
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        let service = self.place.watch(TowerToHyperService::new(self.router));
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let mut stopping = false;
+        let ended = loop {
+            tokio::select! {
+                _ = self.stopped.wait_for(|stopped| *stopped), if !stopping => {
+                    connection.as_mut().graceful_shutdown();
+                    stopping = true;
+                }
+                () = self.place.given_up() => return,
+                ended = connection.as_mut() => break ended,
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, "a connection ended early");
+        }
+    }
 }
 
 /// Returns once there is enough to tell HTTP/1.1 from HTTP/2, false when the peer left. hyper-util waits for these bytes

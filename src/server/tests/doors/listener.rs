@@ -78,6 +78,58 @@ async fn connections_over_the_limit_wait_for_their_turn() {
     assert!(rest(&mut second).await.contains("hello"));
 }
 
+/// A listener with one place, which waits for nothing by itself in the time of a test.
+fn one_place() -> ServeLimits {
+    ServeLimits {
+        connections_max: 1,
+        first_bytes_max: 3 * SOON,
+        headers_max: 3 * SOON,
+        quiet_min: Duration::from_millis(50),
+        ..ServeLimits::default()
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_nothing_under_way_makes_room() {
+    for (held, answered) in [
+        ("", false),
+        ("PRI * HT", false),
+        ("GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", false),
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", true),
+    ] {
+        let listener = listen(hello(), one_place()).await;
+        let mut holder = TcpStream::connect(listener.address).await.unwrap();
+        holder.write_all(held.as_bytes()).await.unwrap();
+        let mut newcomer = TcpStream::connect(listener.address).await.unwrap();
+        newcomer.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert!(rest(&mut newcomer).await.ends_with("hello"), "{held:?} keeps others out");
+        assert_eq!(rest(&mut holder).await.contains("hello"), answered, "{held:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_not_cut_for_a_newcomer() {
+    let (go_on, may_end) = watch::channel(false);
+    let slow = get(move || {
+        let mut may_end = may_end.clone();
+        async move {
+            may_end.wait_for(|ended| *ended).await.expect("the test goes on");
+            "done"
+        }
+    });
+    let listener = listen(Router::new().route("/", slow), one_place()).await;
+    let mut busy = TcpStream::connect(listener.address).await.unwrap();
+    busy.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut newcomer = TcpStream::connect(listener.address).await.unwrap();
+    newcomer.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut byte = [0; 1];
+    assert!(timeout(Duration::from_millis(400), newcomer.read(&mut byte)).await.is_err(), "answered over the limit");
+    go_on.send_replace(true);
+    assert!(rest(&mut newcomer).await.ends_with("done"));
+    // It had asked first, and then idled.
+    assert!(rest(&mut busy).await.ends_with("done"));
+}
+
 #[tokio::test]
 async fn a_request_under_way_ends_well_and_idle_connections_close() {
     let (begun, has_begun) = watch::channel(false);

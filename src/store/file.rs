@@ -16,6 +16,7 @@ use crate::index::IndexCache;
 use crate::limits::{DAY_CACHE_BYTES, FILES_OPEN_MAX, LARGE_CACHES_MAX, MIGRATION_CACHE_BYTES};
 use crate::logs::SummaryCache;
 use crate::prewrite::Prewritten;
+use crate::untouched::{Closing, Untouched};
 use crate::{Options, StoreError, intake};
 
 /// In every redb file of ours: `format` → version.
@@ -29,12 +30,13 @@ pub(crate) struct OpenFile {
     path: PathBuf,
     /// Taken when it is closed.
     database: Option<Database>,
+    closing: Closing,
     cache_bytes: usize,
 }
 
 impl OpenFile {
-    fn new(path: &Path, database: Database, cache_bytes: usize) -> OpenFile {
-        OpenFile { path: path.to_owned(), database: Some(database), cache_bytes }
+    fn new(path: &Path, (database, closing): (Database, Closing), cache_bytes: usize) -> OpenFile {
+        OpenFile { path: path.to_owned(), database: Some(database), closing, cache_bytes }
     }
 
     fn has_large_cache(&self) -> bool {
@@ -53,6 +55,7 @@ impl Deref for OpenFile {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         let database = self.database.take();
+        self.closing.begin();
         if let Err(error) = guarded(&self.path, || {
             drop(database);
             Ok(())
@@ -103,7 +106,9 @@ impl Files {
         }
         let large = open.iter().filter(|(_, database)| database.has_large_cache()).count();
         let cache_bytes = if large < LARGE_CACHES_MAX { cache_bytes } else { cache_bytes.min(DAY_CACHE_BYTES) };
-        let database = Arc::new(OpenFile::new(path, open_file(&self.options, path, cache_bytes)?, cache_bytes));
+        let closing = Closing::default();
+        let database = open_file(&self.options, path, cache_bytes, &closing)?;
+        let database = Arc::new(OpenFile::new(path, (database, closing), cache_bytes));
         open.push((path.to_owned(), database.clone()));
         Ok(database)
     }
@@ -134,9 +139,10 @@ impl Files {
         fill: impl FnOnce(&Database) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let made = make_whole(path, |unfinished| {
-            let database = open_file(&self.options, unfinished, cache_bytes)?;
+            let closing = Closing::default();
+            let database = open_file(&self.options, unfinished, cache_bytes, &closing)?;
             fill(&database)?;
-            Ok(database)
+            Ok((database, closing))
         });
         let mut open = self.open.lock();
         open.retain(|(known, _)| known != path);
@@ -147,7 +153,7 @@ impl Files {
     /// A file as it lies there, not migrated; `None` when it is of another version than this.
     pub(crate) fn open_as_it_is(&self, path: &Path, version: u64) -> Result<Option<Database>, StoreError> {
         guarded(path, || {
-            let database = open_redb(&self.options, path, MIGRATION_CACHE_BYTES)?;
+            let database = open_redb(&self.options, path, MIGRATION_CACHE_BYTES, &Closing::default())?;
             let found = format_of(&database).map_err(|error| redb_error("reading the format version", path, error))?;
             Ok((found == Some(version)).then_some(database))
         })
@@ -160,7 +166,7 @@ impl Files {
 
     /// Opens or makes a file that is not shared: one that is being written anew, under a name of its own.
     pub(crate) fn open_apart(&self, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-        guarded(path, || open_existing(&self.options, path, cache_bytes))
+        guarded(path, || open_existing(&self.options, path, cache_bytes, &Closing::default()))
     }
 
     /// Puts the closed, durable file `new` in the place of `path`. Whoever has the old one open reads on in it.
@@ -184,23 +190,28 @@ pub(crate) fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, StoreErro
     opened.unwrap_or_else(|_| Err(corrupt(path, "redb stopped while reading it".into())))
 }
 
-fn open_file(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    guarded(path, || open_unguarded(options, path, cache_bytes))
+fn open_file(options: &Options, path: &Path, cache_bytes: usize, closing: &Closing) -> Result<Database, StoreError> {
+    guarded(path, || open_unguarded(options, path, cache_bytes, closing))
 }
 
-fn open_redb(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+fn open_redb(options: &Options, path: &Path, cache_bytes: usize, closing: &Closing) -> Result<Database, StoreError> {
     if options.backend.is_none() {
         refuse_empty(path)?;
     }
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes);
     let opened = match &options.backend {
-        None if intake::is_log(path) => {
+        None => {
             let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
-            file.map_err(|error| redb::DatabaseError::Storage(error.into()))
-                .and_then(|file| builder.create_with_backend(Prewritten::new(file)?))
+            let file = file.map_err(|error| redb::DatabaseError::Storage(error.into()));
+            file.and_then(|file| {
+                if intake::is_log(path) {
+                    builder.create_with_backend(Prewritten::new(file)?)
+                } else {
+                    builder.create_with_backend(Untouched::new(file, closing.clone())?)
+                }
+            })
         }
-        None => builder.create(path),
         Some(backend) => backend.0(&builder, path),
     };
     opened.map_err(|error| open_error(path, error))
@@ -212,14 +223,24 @@ pub(crate) fn refuse_empty(path: &Path) -> Result<(), StoreError> {
     if is_empty { Err(corrupt(path, "it is empty".into())) } else { Ok(()) }
 }
 
-fn open_existing(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    let database = open_redb(options, path, cache_bytes)?;
+fn open_existing(
+    options: &Options,
+    path: &Path,
+    cache_bytes: usize,
+    closing: &Closing,
+) -> Result<Database, StoreError> {
+    let database = open_redb(options, path, cache_bytes, closing)?;
     check_format(&database, path)?;
     Ok(database)
 }
 
-fn open_unguarded(options: &Options, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    let open = |path: &Path| open_existing(options, path, cache_bytes);
+fn open_unguarded(
+    options: &Options,
+    path: &Path,
+    cache_bytes: usize,
+    closing: &Closing,
+) -> Result<Database, StoreError> {
+    let open = |path: &Path| open_existing(options, path, cache_bytes, closing);
     if path.exists() || is_unfinished(path) { open(path) } else { make_whole(path, open) }
 }
 

@@ -41,6 +41,7 @@ mod series;
 mod settling;
 mod streams;
 mod targets;
+mod untouched;
 mod upkeep;
 mod verify;
 mod view;

@@ -4,7 +4,7 @@
 //! log replays is added from there on, so nothing counts twice; what was sealed and trimmed since the last report and before a crash is
 //! missing, which is less than one interval of reports.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use codec::packed::PackedLogs;
@@ -28,6 +28,10 @@ const OTHER: &str = "other";
 /// Between two reports of a tenant that gets no records, in ms: well within PromQL's look-back.
 const IDLE_REPORT_MS: i64 = 60_000;
 
+/// How long before the first total of a series its zero is written, in ms: one interval of reports. What comes within the first one would
+/// else be the series' beginning, and no increase: a crash that says 500 errors at once.
+const ZERO_BEFORE_MS: i64 = 15_000;
+
 /// Service, host, severity.
 type Key = (Arc<str>, Arc<str>, Severity);
 
@@ -42,6 +46,10 @@ struct State {
     /// The last request counted.
     seq: u64,
     totals: HashMap<Key, u64, RandomState>,
+    /// Series that no report has told of yet; when one was tried, with the time of their zero.
+    fresh: Vec<(Key, Option<i64>)>,
+    /// Those of the last report.
+    told: Vec<(Key, Option<i64>)>,
     /// Of requests that the intake log replayed, until it is known which of them are in the stored totals already.
     replayed: Vec<(u64, Counts)>,
     /// Whether the stored totals were added.
@@ -88,9 +96,22 @@ impl State {
             } else {
                 (OTHER.into(), OTHER.into(), key.2)
             };
-            *self.totals.entry(key).or_default() += count;
+            let total = self.totals.entry(key).or_insert_with_key(|key| {
+                self.fresh.push((key.clone(), None));
+                0
+            });
+            *total += count;
         }
         self.changed = true;
+    }
+}
+
+impl State {
+    /// Adds the totals of before the start. Their series have a beginning already.
+    fn restore(&mut self, totals: Counts) {
+        let known: HashSet<Key> = totals.iter().map(|(key, _)| key.clone()).collect();
+        self.add(totals);
+        self.fresh.retain(|(key, _)| !known.contains(key));
     }
 }
 
@@ -120,7 +141,7 @@ impl LogCounts {
         let mut state = self.0.lock();
         if let Some((totals, counted_to)) = before {
             state.restored = true;
-            state.add(totals);
+            state.restore(totals);
             let replayed = std::mem::take(&mut state.replayed);
             for (_, counts) in replayed.into_iter().filter(|(seq, _)| *seq > counted_to) {
                 state.add(counts);
@@ -133,31 +154,47 @@ impl LogCounts {
         }
         state.changed = false;
         state.reported_ms = at_ms;
+        state.told = std::mem::take(&mut state.fresh);
+        for (_, zero_ms) in &mut state.told {
+            zero_ms.get_or_insert(at_ms.saturating_sub(ZERO_BEFORE_MS));
+        }
         Ok(Some(batch(&state, at_ms)))
     }
 
-    /// After a report that was not stored.
+    /// After a report that was not stored, or of which that is not known.
     pub(crate) fn failed(&self) {
-        self.0.lock().changed = true;
+        let mut state = self.0.lock();
+        state.changed = true;
+        let told = std::mem::take(&mut state.told);
+        state.fresh.extend(told);
     }
 }
 
 fn batch(state: &State, at_ms: i64) -> MetricBatch {
     let mut series = Vec::new();
     let mut samples = Vec::new();
-    let mut push = |labels: Labels, value: f64| {
+    let mut push = |labels: Labels, zero_ms: Option<i64>, value: f64| {
         // A hash of our own in the upper half keeps clear of senders' fingerprints.
         let key = u128::from(hash(labels.iter())) | (1 << 127);
-        samples.push((series.len() as u32, Sample { at_ms, value }));
+        let zero = zero_ms.map(|at_ms| Sample { at_ms, value: 0.0 });
+        for sample in zero.into_iter().chain([Sample { at_ms, value }]) {
+            samples.push((series.len() as u32, sample));
+        }
         series.push(SeriesEntry::New { key, labels });
     };
-    for ((service, host, severity), count) in &state.totals {
+    let zeros: HashMap<&Key, i64> = state.told.iter().filter_map(|(key, zero_ms)| Some((key, (*zero_ms)?))).collect();
+    for (key, count) in &state.totals {
+        let (service, host, severity) = key;
         let labels =
             [(METRIC_NAME, TOTAL), ("service_name", service), ("host_name", host), ("severity", severity.as_str())];
         // An empty label is an absent one.
-        push(Labels::from_pairs(labels.into_iter().filter(|(_, value)| !value.is_empty())), *count as f64);
+        push(
+            Labels::from_pairs(labels.into_iter().filter(|(_, value)| !value.is_empty())),
+            zeros.get(key).copied(),
+            *count as f64,
+        );
     }
-    push(Labels::from_pairs([(METRIC_NAME, COUNTED_TO)]), state.seq as f64);
+    push(Labels::from_pairs([(METRIC_NAME, COUNTED_TO)]), None, state.seq as f64);
     let meta = |family: &str, kind, help: &str| MetricMeta {
         family: family.into(),
         kind,

@@ -2,21 +2,24 @@
 
 use super::*;
 
-/// Records by service and severity, as the tenant's newest samples count them.
-fn log_totals(tenant: &Tenant) -> Vec<(String, f64)> {
+/// Samples of the counter, times and values, by service and severity.
+fn log_samples(tenant: &Tenant) -> Vec<(String, Vec<(i64, f64)>)> {
     let snapshot = tenant.snapshot().unwrap();
     let matchers = [Matcher::equal("__name__", "binnacle_log_records_total")];
     let series = snapshot.select(&matchers, MsRange::ALL, 100).unwrap();
     let ids: Vec<_> = series.iter().map(|series| series.id).collect();
     let samples = snapshot.read(&ids, MsRange::ALL, &mut NoLimit).unwrap();
-    let mut totals: Vec<(String, f64)> = series
-        .iter()
-        .zip(samples)
-        .filter_map(|(series, samples)| {
-            let name = format!("{} {}", series.labels.value("service_name"), series.labels.value("severity"));
-            Some((name, *samples.values.last()?))
-        })
-        .collect();
+    let named = series.iter().zip(samples).map(|(series, samples)| {
+        let name = format!("{} {}", series.labels.value("service_name"), series.labels.value("severity"));
+        (name, samples.at_ms.iter().copied().zip(samples.values.iter().copied()).collect())
+    });
+    named.collect()
+}
+
+/// Records by service and severity, as the tenant's newest samples count them.
+fn log_totals(tenant: &Tenant) -> Vec<(String, f64)> {
+    let mut totals: Vec<(String, f64)> =
+        log_samples(tenant).into_iter().filter_map(|(name, samples)| Some((name, samples.last()?.1))).collect();
     totals.sort_by(|one, other| one.0.cmp(&other.0));
     totals
 }
@@ -74,4 +77,11 @@ fn log_records_are_counted_once_over_restarts() {
     push(&third, logs("a", &[17]));
     report(&third, NOON_MS + 5);
     assert_eq!(log_totals(&third), expected(3.0, 2.0, 2.0));
+
+    // Every series begins with a zero, once, before its first total.
+    for (name, samples) in log_samples(&third) {
+        let zeros: Vec<i64> = samples.iter().filter(|(_, value)| *value == 0.0).map(|(at_ms, _)| *at_ms).collect();
+        assert_eq!(zeros, [samples[1].0 - 15_000], "{name}: {samples:?}");
+        assert_eq!(samples[0].0, zeros[0], "{name}");
+    }
 }

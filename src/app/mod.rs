@@ -329,6 +329,7 @@ impl App {
             }
         };
         tracing::info!("stopping");
+        self.store.end_upkeep();
         stop_all(&self.stop_doors, &mut self.doors).await;
         stop_all(&self.stop_loops, &mut self.loops).await;
         let store = self.store;

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use redb::{Builder, Database, ReadableDatabase, TableDefinition};
@@ -73,6 +74,8 @@ pub(crate) struct Files {
     /// Parsed parts of the day files' indexes.
     pub(crate) index_cache: IndexCache,
     pub(crate) log_summaries: SummaryCache,
+    /// Whether upkeep is to give up what it has begun, as far as it can be made again: the store is about to close.
+    ending: AtomicBool,
 }
 
 impl Files {
@@ -82,7 +85,16 @@ impl Files {
             open: Mutex::new(Vec::new()),
             index_cache: IndexCache::default(),
             log_summaries: SummaryCache::default(),
+            ending: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn end_upkeep(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
     }
 
     /// The redb file of a path: opened or made with a page cache of `cache_bytes` (of the usual size, where [`LARGE_CACHES_MAX`] have a

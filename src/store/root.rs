@@ -274,6 +274,12 @@ impl Store {
         self.0.tenants.read().iter().filter_map(failed).collect()
     }
 
+    /// Tells upkeep that is under way to give up what the next start makes again, such as a segment of the log index: for whoever is about
+    /// to stop and close, and waits for upkeep before.
+    pub fn end_upkeep(&self) {
+        self.0.shared.files.end_upkeep();
+    }
+
     /// Drains the writers, writes out heads worth it, and closes. Later calls answer `Unavailable`. Small heads stay in their
     /// intake logs: replaying them takes milliseconds, writing out hundreds of tenants would not. Days with much to gain are settled.
     ///

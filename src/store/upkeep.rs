@@ -62,8 +62,10 @@ impl Inner {
             self.logs.index_due(now_ms);
             self.logs.settle_due(now_ms, |bytes| self.shared.has_room_for(bytes));
         });
-        self.settle_due(now_ms);
-        self.roll_up_due(now_ms);
+        if !self.shared.files.is_ending() {
+            self.settle_due(now_ms);
+            self.roll_up_due(now_ms);
+        }
         flushed.and(begun)
     }
 

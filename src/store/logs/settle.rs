@@ -111,7 +111,7 @@ impl LogStore {
             return Ok(());
         }
         let mut read = 0;
-        while read < pace.round_raw_bytes {
+        while read < pace.round_raw_bytes && !self.files.is_ending() {
             match work.grow(pace)? {
                 Some(bytes) => read += bytes,
                 None => return self.end(work),

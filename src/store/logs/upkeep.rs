@@ -78,8 +78,12 @@ impl LogStore {
             due
         };
         for day in to_index {
+            let indexed = self.index(day);
+            if self.files.is_ending() {
+                break;
+            }
             // The index is derived: without it searches are slower, and intake goes on.
-            if let Err(error) = self.index(day) {
+            if let Err(error) = indexed {
                 INDEX_FAILURES.add(&[], 1);
                 tracing::warn!(%error, %day, "cannot index logs");
             }
@@ -169,6 +173,8 @@ impl LogStore {
             };
             let mut gone = false;
             let segment = index_write::segment(&dir, run, &blocks, |id, terms| match file.block(id) {
+                // A segment takes seconds, and a stop must not. The next start makes it again.
+                _ if self.files.is_ending() => Err(StoreError::Unavailable { reason: "the store is closing".into() }),
                 Ok(None) => {
                     gone = true;
                     Ok(false)

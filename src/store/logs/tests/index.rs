@@ -82,6 +82,24 @@ fn a_pause_in_which_enough_is_outside_the_index_is_used_to_index_it() {
 }
 
 #[test]
+fn a_store_that_is_about_to_close_makes_no_segment_and_the_next_start_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.apply(1, packed(&batch(1, 64, 1)));
+    store.flush(NOON_MS, true).unwrap();
+    let segments = |store: &LogStore| {
+        store.index_due(NOON_MS);
+        store.index_due(NOON_MS + 3_600_000);
+        store.state.lock().days.values().map(|day| day.segments.len()).sum::<usize>()
+    };
+    store.files.end_upkeep();
+    assert_eq!(segments(&store), 0);
+    assert_eq!(bodies(&store).len(), 64, "what is not indexed is found all the same");
+    drop(store);
+    assert_eq!(segments(&open(dir.path())), 1);
+}
+
+#[test]
 fn starts_and_parts_of_words_narrow_too() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -22,16 +22,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use model::any::json_string;
 use model::{Kind, NsRange, TenantId};
 use query::logs::{self, Direction, Position, Row, Search};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::State;
 use crate::api::params::bad;
 use crate::error::Fault;
 use crate::serve::Stopping;
+use crate::tail_places::{Full, TailPlace};
 
-/// Live tails open at once: each asks the store again a few times a second while records arrive.
+/// Live tails of one tenant, and of all, open at once: each asks the store again a few times a second while records arrive.
 pub(crate) const FOLLOWERS_MAX: usize = 64;
+pub(crate) const ALL_FOLLOWERS_MAX: usize = 128;
 /// Records of one look; a reader far behind takes several.
 const ROWS_MAX: usize = 500;
 /// Between two looks while records keep coming.
@@ -79,7 +81,7 @@ struct Tail<Show> {
     looked: Option<Instant>,
     opened: Instant,
     ended: bool,
-    _slot: OwnedSemaphorePermit,
+    _place: TailPlace,
 }
 
 /// Answers with the stream; `show` writes a record's data.
@@ -94,8 +96,14 @@ pub(crate) fn open(
     stopping: Option<Stopping>,
     show: impl Fn(&Row, &mut String) + Send + 'static,
 ) -> Result<Response, Fault> {
-    let slot = state.followers.clone().try_acquire_owned().map_err(|_| {
-        Fault::new(Kind::Busy, format!("{FOLLOWERS_MAX} live tails are open, the most that are served; close one"))
+    let place = state.followers.take(&tenant).map_err(|full| {
+        let why = match full {
+            Full::Tenant => format!("{FOLLOWERS_MAX} live tails are open, the most that a tenant may have; close one"),
+            Full::All(own) => format!(
+                "{own} live tails of this tenant are open, and other tenants have most of the {ALL_FOLLOWERS_MAX} that are served; try again later"
+            ),
+        };
+        Fault::new(Kind::Busy, why)
     })?;
     let tail = Tail {
         state: state.clone(),
@@ -110,7 +118,7 @@ pub(crate) fn open(
         looked: None,
         opened: Instant::now(),
         ended: false,
-        _slot: slot,
+        _place: place,
     };
     let events = stream::unfold(tail, async |mut tail| {
         let event = tail.next().await?;

@@ -13,7 +13,7 @@ use model::{Kind, NsRange, TenantId};
 use query::logql::ast::LogExpr;
 use query::logql::{self, Expr, LogEntry, Look, Tail};
 use query::logs::Direction;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::params::{bounds, count, limit};
 use super::query::{categorize, parse};
@@ -22,6 +22,7 @@ use crate::api::envelope::{push_array, push_object};
 use crate::api::params::Params;
 use crate::api::view::View;
 use crate::error::Fault;
+use crate::tail_places::{Full, TailPlace};
 use crate::{State, clock};
 
 /// Between two looks while records keep coming.
@@ -36,6 +37,8 @@ const ENTRIES_MAX: usize = 1_000;
 const SEND_MAX: Duration = Duration::from_secs(30);
 /// Tails at once, as Loki's `max_concurrent_tail_requests`.
 pub(crate) const TAILS_MAX: usize = 10;
+/// Of all tenants together.
+pub(crate) const ALL_TAILS_MAX: usize = 40;
 
 struct Asked {
     log: LogExpr,
@@ -73,11 +76,10 @@ pub(super) async fn tail(
             categorize: categorize(&headers),
         };
         let upgrade = upgrade.map_err(|why| Fault::invalid(format!("this is a WebSocket: {why}")))?;
-        let place = state.tails.clone().try_acquire_owned().map_err(|_| {
-            Fault::new(
-                Kind::Busy,
-                format!("max concurrent tail requests limit exceeded, count > limit ({} > {TAILS_MAX})", TAILS_MAX + 1),
-            )
+        let place = state.tails.take(&asked.tenant).map_err(|full| {
+            let limit = if let Full::All(own) = full { own } else { TAILS_MAX };
+            let why = format!("max concurrent tail requests limit exceeded, count > limit ({} > {limit})", limit + 1);
+            Fault::new(Kind::Busy, why)
         })?;
         Ok(upgrade.on_upgrade(move |socket| run(state, asked, socket, place)).into_response())
     })
@@ -85,7 +87,7 @@ pub(super) async fn tail(
 }
 
 /// Until the reader leaves or a look fails.
-async fn run(state: State, asked: Asked, mut socket: WebSocket, _place: OwnedSemaphorePermit) {
+async fn run(state: State, asked: Asked, mut socket: WebSocket, _place: TailPlace) {
     if let Err(fault) = follow(&state, asked, &mut socket).await {
         let reason = fault.message[..fault.message.floor_char_boundary(120)].to_owned();
         let close = CloseFrame { code: close_code::ERROR, reason: reason.into() };

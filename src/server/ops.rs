@@ -1,12 +1,14 @@
 //! For those who run this appliance: alive, ready, metrics; the first two also where Prometheus has them.
 
-use axum::Router;
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::{Extension, Router};
 use http::{StatusCode, header};
+use model::TenantId;
 use model::meter::{self, Gathered, Gauge};
 use std::fmt::Write as _;
+use store::Scope;
 
 use crate::State;
 use crate::error::Fault;
@@ -88,14 +90,29 @@ async fn by_signal() -> Response {
     (StatusCode::FORBIDDEN, way).into_response()
 }
 
-async fn metrics(Shared(state): Shared<State>) -> Response {
+/// What is labelled with a tenant's name is that tenant's to see, and an administrator's.
+async fn metrics(
+    Shared(state): Shared<State>,
+    Extension(tenant): Extension<TenantId>,
+    scope: Option<Extension<Scope>>,
+) -> Response {
     // Sizes are asked of the file system.
     let observed = tokio::task::spawn_blocking(move || observe(&state)).await;
     if observed.is_err() {
         return Face::Page.refuse(&Fault::panicked("reading the store's sizes"), &http::HeaderMap::new());
     }
-    let text = exposition(&meter::gather()) + &crate::alertmanager::status::build_info();
+    let mut families = meter::gather();
+    if scope.is_some_and(|Extension(scope)| !scope.includes(Scope::Admin)) {
+        leave_out_others(&mut families, tenant.as_str());
+    }
+    let text = exposition(&families) + &crate::alertmanager::status::build_info();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+fn leave_out_others(families: &mut [Gathered], tenant: &str) {
+    for family in families {
+        family.series.retain(|(_, labels, _)| labels.iter().all(|(name, value)| *name != "tenant" || value == tenant));
+    }
 }
 
 /// Brings the gauges of the store and the doors up to date, for whoever reads `meter::gather` next. Asks the file system.
@@ -168,6 +185,19 @@ fn push_escaped(text: &str, in_quotes: bool, out: &mut String) {
 mod tests {
     use super::*;
     use model::MetricKind;
+
+    #[test]
+    fn series_of_other_tenants_are_left_out() {
+        let row = |labels: &[(&'static str, &str)]| {
+            ("", labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>(), 1.0)
+        };
+        let (mine, theirs) = (row(&[("group", "g"), ("tenant", "a")]), row(&[("group", "g"), ("tenant", "b")]));
+        let all = row(&[("code", "200")]);
+        let series = vec![mine.clone(), theirs, all.clone()];
+        let mut families = [Gathered { name: "x", help: "", kind: MetricKind::Gauge, series }];
+        leave_out_others(&mut families, "a");
+        assert_eq!(families[0].series, [mine, all]);
+    }
 
     #[test]
     fn families_are_written_as_prometheus_reads_them() {

@@ -158,3 +158,21 @@ async fn looking_at_alerts_is_not_changing_what_people_are_told() {
     check("POST", "/notifications/test", changes).await;
     check("POST", "/api/v1/write", [true, false, false, true]).await;
 }
+
+/// Routes of notifications go by the label `tenant`.
+#[tokio::test]
+async fn an_alert_that_a_tenant_pushes_says_whose_it_is() {
+    let house = House::open(server::ServerSettings { auth: AuthMode::Token, ..settings() }).await;
+    let tenant = TenantId::new(crate::house::SECOND).unwrap();
+    let token = house.state.store.accounts().create_token("test", Scope::Operate, &tenant, now_ms()).unwrap().1;
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+    let alerts = r#"[{"labels":{"alertname":"Fake","tenant":"other"}},{"labels":{"alertname":"Plain"}}]"#;
+    let url = format!("http://{}/api/v2/alerts", house.http);
+    let reply = client::send("POST", &url, &headers, alerts.into()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let listed = house.get("/api/v2/alerts", &headers).await.json();
+    let said: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|alert| alert["labels"]["tenant"].as_str().unwrap_or("-")).collect();
+    assert_eq!(said, ["second", "second"]);
+}

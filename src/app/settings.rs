@@ -114,6 +114,8 @@ pub(super) fn server(
         query_concurrency: config.query.concurrency,
         query_memory_all_max: config.query.memory_all_max.0,
         lookback: config.query.lookback.std(),
+        // The configuration was checked, so it is a zone's name.
+        syslog_zone: config.syslog.zone().unwrap_or(jiff::tz::TimeZone::UTC),
         metrics: codec::otlp::MetricsSettings {
             promote: match &config.metrics.promote_resource_attributes {
                 Promote::All => codec::otlp::Promote::All,

@@ -102,6 +102,9 @@ fn check(config: &Config, insecure_listen: bool) -> Result<(), ConfigError> {
     if let Err(error) = model::TenantId::new(&config.syslog.tenant) {
         return refuse("syslog.tenant", error.to_string());
     }
+    if let Err(reason) = config.syslog.zone() {
+        return refuse("syslog.time_zone", reason);
+    }
     for tenant in &config.rules.tenants {
         if let Err(error) = model::TenantId::new(tenant) {
             return refuse("rules.tenants", error.to_string());

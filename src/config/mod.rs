@@ -290,13 +290,28 @@ pub struct Syslog {
     pub udp: Option<SocketAddr>,
     /// Tenant that the messages are stored for.
     pub tenant: String,
+    /// Zone of times that name none (RFC 3164), such as "Europe/Berlin"; empty for this machine's.
+    pub time_zone: String,
     /// Most TCP connections at once; further ones wait.
     pub connections: usize,
 }
 
 impl Default for Syslog {
     fn default() -> Self {
-        Syslog { tcp: None, udp: None, tenant: "default".into(), connections: 256 }
+        Syslog { tcp: None, udp: None, tenant: "default".into(), time_zone: String::new(), connections: 256 }
+    }
+}
+
+impl Syslog {
+    /// # Errors
+    /// That there is no such zone.
+    pub fn zone(&self) -> Result<jiff::tz::TimeZone, String> {
+        if self.time_zone.is_empty() {
+            return Ok(jiff::tz::TimeZone::system());
+        }
+        jiff::tz::TimeZone::get(&self.time_zone).map_err(|_| {
+            format!("{:?} is no zone of the IANA database: write \"Europe/Berlin\" or \"UTC\"", self.time_zone)
+        })
     }
 }
 

@@ -32,6 +32,7 @@ mod serve;
 pub mod state;
 mod syslog;
 mod tail;
+mod tail_places;
 pub mod targets;
 mod tenant_ext;
 pub mod time_param;

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use codec::otlp::{LogsSettings, MetricsSettings};
 use model::TenantId;
-use tokio::sync::Semaphore;
 
 use crate::alerting::Alerting;
 use crate::asked_metrics::AskedMetrics;
 use crate::auth::KnownTokens;
 use crate::dashboard::Dashboards;
 use crate::in_flight::InFlight;
-use crate::loki::tail::TAILS_MAX;
+use crate::loki::tail::{ALL_TAILS_MAX, TAILS_MAX};
 use crate::outages::StatusSettings;
 use crate::page::LastStatus;
 use crate::queries::Queries;
 use crate::reloaded::Reloaded;
-use crate::tail::FOLLOWERS_MAX;
+use crate::tail::{ALL_FOLLOWERS_MAX, FOLLOWERS_MAX};
+use crate::tail_places::TailPlaces;
 use crate::targets::Targets;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct ServerSettings {
     pub lookback: Duration,
     pub metrics: MetricsSettings,
     pub logs: LogsSettings,
+    /// Of syslog's times that name none.
+    pub syslog_zone: jiff::tz::TimeZone,
     pub status: StatusSettings,
     pub version: &'static str,
     /// As clients reach us, for the copy-paste settings of the empty state: host:port of each listener.
@@ -80,9 +82,9 @@ pub struct State {
     pub(crate) asked_metrics: Arc<AskedMetrics>,
     pub(crate) last_status: Arc<LastStatus>,
     /// A place for each live tail.
-    pub(crate) tails: Arc<Semaphore>,
+    pub(crate) tails: Arc<TailPlaces>,
     /// Live tails of the native API and of pages.
-    pub(crate) followers: Arc<Semaphore>,
+    pub(crate) followers: Arc<TailPlaces>,
 }
 
 impl State {
@@ -104,8 +106,8 @@ impl State {
             known_tokens: Arc::new(KnownTokens::default()),
             asked_metrics: Arc::default(),
             last_status: Arc::default(),
-            tails: Arc::new(Semaphore::new(TAILS_MAX)),
-            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            tails: TailPlaces::new(TAILS_MAX, ALL_TAILS_MAX),
+            followers: TailPlaces::new(FOLLOWERS_MAX, ALL_FOLLOWERS_MAX),
             settings: Arc::new(settings),
         }
     }

@@ -7,6 +7,7 @@ mod framing;
 mod rfc3164;
 mod rfc5424;
 
+use jiff::tz::TimeZone;
 use model::{AnyValue, Key, LogRecord, Resource};
 
 pub use framing::{Frame, Framer};
@@ -38,12 +39,13 @@ struct Fields<'a> {
     message: &'a str,
 }
 
-/// Reads one message, received at `received_ns`: years that RFC 3164 leaves out are those nearest to it. Never fails.
-pub fn parse(bytes: &[u8], received_ns: i64) -> Message {
+/// Reads one message, received at `received_ns`: years that RFC 3164 leaves out are the latest ones that are not in the future, and its
+/// times, which name no zone, are those of `zone`. Never fails.
+pub fn parse(bytes: &[u8], received_ns: i64, zone: &TimeZone) -> Message {
     let line = bytes.trim_ascii_end();
     let line = line.strip_suffix(b"\0").unwrap_or(line);
     let text = String::from_utf8_lossy(line);
-    let mut message = match fields(&text, received_ns) {
+    let mut message = match fields(&text, received_ns, zone) {
         Ok(fields) => message(fields, received_ns),
         Err(reason) => Message {
             resource: Resource::default(),
@@ -63,11 +65,11 @@ pub fn parse(bytes: &[u8], received_ns: i64) -> Message {
     message
 }
 
-fn fields(text: &str, received_ns: i64) -> Result<Fields<'_>, &'static str> {
+fn fields<'a>(text: &'a str, received_ns: i64, zone: &TimeZone) -> Result<Fields<'a>, &'static str> {
     let (priority, rest) = priority(text).ok_or("it does not begin with a priority such as <34>")?;
     let fields = match rest.strip_prefix("1 ") {
         Some(rest) => rfc5424::fields(rest)?,
-        None => rfc3164::fields(rest, received_ns),
+        None => rfc3164::fields(rest, received_ns, zone),
     };
     Ok(Fields { priority, ..fields })
 }

@@ -7,7 +7,7 @@ const RECEIVED_NS: i64 = 1_767_225_610_000_000_000;
 
 /// `time number text host app [attributes] body`; `-` for a derived time.
 fn shown(bytes: &[u8]) -> String {
-    let Message { resource, record } = parse(bytes, RECEIVED_NS);
+    let Message { resource, record } = parse(bytes, RECEIVED_NS, &TimeZone::UTC);
     assert_eq!(record.observed_time_ns, RECEIVED_NS);
     let of = |key: &str| model::log::attribute(&resource.attributes, key).map_or("-".into(), AnyValue::to_text);
     let time = if record.time_is_derived { "-".into() } else { rfc3339_ns(record.time_ns) };
@@ -63,6 +63,29 @@ fn messages_of_both_formats_become_records_and_others_are_kept() {
         assert_eq!(shown(line.as_bytes()), expected, "{line}");
     }
     assert_eq!(shown(b"<14>a: \xff\xfe"), "- 9 info - a [facility=1 binnacle.invalid_utf8=true] \u{fffd}\u{fffd}");
+}
+
+#[test]
+fn times_without_a_zone_are_those_of_the_zone_and_never_far_ahead() {
+    let at = |text: &str| model::time::parse_rfc3339_ns(text).unwrap();
+    for (received, zone, stamp, expected) in [
+        ("2026-11-23T01:42:04Z", "UTC", "Nov 23 01:42:04", "2026-11-23T01:42:04"),
+        ("2026-11-23T01:42:04Z", "Europe/Berlin", "Nov 23 02:42:04", "2026-11-23T01:42:04"),
+        ("2026-11-23T01:42:04Z", "America/New_York", "Nov 22 20:42:04", "2026-11-23T01:42:04"),
+        // Summer time, as of the message.
+        ("2026-11-23T01:42:04Z", "Europe/Berlin", "Jul 23 02:42:04", "2026-07-23T00:42:04"),
+        // Ahead of us, by as much as a zone may be.
+        ("2026-12-31T23:59:59Z", "UTC", "Jan  1 13:59:59", "2027-01-01T13:59:59"),
+        ("2026-11-23T01:42:04Z", "UTC", "Dec 31 23:59:59", "2025-12-31T23:59:59"),
+        ("2026-01-01T00:00:10Z", "UTC", "Dec 31 23:59:59", "2025-12-31T23:59:59"),
+        ("2026-11-23T01:42:04Z", "UTC", "Jun 30 23:59:60", "2026-07-01T00:00:00"),
+        ("2028-02-29T12:00:00Z", "UTC", "Feb 29 11:00:00", "2028-02-29T11:00:00"),
+    ] {
+        let zone = TimeZone::get(zone).unwrap();
+        let record = parse(format!("<13>{stamp} host app: x").as_bytes(), at(received), &zone).record;
+        assert_eq!(rfc3339_ns(record.time_ns), format!("{expected}.000000000Z"), "{stamp} received at {received}");
+        assert!(!record.time_is_derived);
+    }
 }
 
 fn frames(pieces: &[&[u8]], bytes_max: usize) -> Vec<(String, u64)> {

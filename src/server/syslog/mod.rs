@@ -12,7 +12,7 @@ use std::time::Duration;
 use codec::otlp::{LogRows, TRUNCATED_BYTES};
 use codec::syslog::{self, Frame};
 use model::meter::Counter;
-use model::{AnyValue, Kind, Scope, TenantId};
+use model::{AnyValue, Kind, LogRecord, MsRange, Scope, TenantId};
 use store::{LogIntake, StoreError};
 
 use crate::otlp::intake::accepted;
@@ -62,7 +62,7 @@ fn message_bytes_max(state: &State) -> usize {
     state.settings.logs.body_bytes_max.saturating_add(HEADER_BYTES)
 }
 
-/// Stores messages and waits until they survive a power cut. Those refused for good (too old, too large) are counted as of any door.
+/// Stores messages and waits until they survive a power cut. Those refused for good (too large) are counted as of any door.
 async fn store(state: &State, tenant: &TenantId, frames: Arc<Vec<Frame>>) -> Result<(), StoreError> {
     let (store, settings, tenant) = (state.store.clone(), state.settings.clone(), tenant.clone());
     let received_ns = clock::now_ns();
@@ -73,7 +73,8 @@ async fn store(state: &State, tenant: &TenantId, frames: Arc<Vec<Frame>>) -> Res
         let scope = Scope::default();
         for frame in frames.iter() {
             count_bytes(Signal::Logs, frame.bytes.len());
-            let mut message = syslog::parse(&frame.bytes, received_ns);
+            let mut message = syslog::parse(&frame.bytes, received_ns, &settings.syslog_zone);
+            keep(&mut message.record, &accept);
             if frame.cut_bytes > 0 {
                 let cut = i64::try_from(frame.cut_bytes).unwrap_or(i64::MAX);
                 message.record.attributes.push((TRUNCATED_BYTES.into(), AnyValue::Int(cut)));
@@ -100,6 +101,19 @@ async fn store(state: &State, tenant: &TenantId, frames: Arc<Vec<Frame>>) -> Res
     }
     count_rows(Signal::Logs, stored, &rejected);
     Ok(())
+}
+
+/// Attribute of a record whose sender's clock was too far off: the time that it said.
+const SENT_TIME: &str = "binnacle.syslog_time";
+
+/// Nobody sends a message of syslog again, nor learns that it was refused: one whose time cannot be kept has the time at which it came.
+fn keep(record: &mut LogRecord, accepted: &MsRange) {
+    if !accepted.contains(record.time_ns.div_euclid(model::time::NS_PER_MS)) {
+        let sent = model::time::rfc3339_ns(record.time_ns);
+        record.attributes.push((SENT_TIME.into(), AnyValue::Str(sent)));
+        record.time_ns = record.observed_time_ns;
+        record.time_is_derived = true;
+    }
 }
 
 /// Whether the same messages may be stored a little later.

@@ -48,6 +48,7 @@ pub(crate) fn settings() -> ServerSettings {
             label_name_bytes_max: 200,
             label_value_bytes_max: 2_000,
         },
+        syslog_zone: jiff::tz::TimeZone::UTC,
         logs: LogsSettings {
             records_max: 200_000,
             body_bytes_max: 64 << 10,

@@ -44,19 +44,24 @@ impl AnyValue {
             AnyValue::Str(text) => out.push_str(text),
             AnyValue::Bytes(bytes) => base64(bytes, out),
             AnyValue::Double(value) => out.push_str(&double_text(*value)),
-            other => other.write_json(out),
+            other => other.write_json_with(double_text, out),
         }
     }
 
-    /// Appends the value as compact JSON; NaN and the infinities become strings, as JSON has no word for them.
+    /// Appends the value as compact JSON that keeps the types of numbers: a double has a point or an exponent, an integer has neither. NaN
+    /// and the infinities become strings, as JSON has no word for them.
     pub fn write_json(&self, out: &mut String) {
+        self.write_json_with(typed_double_text, out);
+    }
+
+    fn write_json_with(&self, double: fn(f64) -> String, out: &mut String) {
         use std::fmt::Write as _;
         match self {
             AnyValue::Empty => out.push_str("null"),
             AnyValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             // Writing to a String cannot fail.
             AnyValue::Int(value) => write!(out, "{value}").expect("a String takes everything"),
-            AnyValue::Double(value) if value.is_finite() => out.push_str(&double_text(*value)),
+            AnyValue::Double(value) if value.is_finite() => out.push_str(&double(*value)),
             AnyValue::Double(value) => {
                 out.push('"');
                 out.push_str(&double_text(*value));
@@ -74,7 +79,7 @@ impl AnyValue {
                     if index > 0 {
                         out.push(',');
                     }
-                    value.write_json(out);
+                    value.write_json_with(double, out);
                 }
                 out.push(']');
             }
@@ -86,7 +91,7 @@ impl AnyValue {
                     }
                     json_string(key, out);
                     out.push(':');
-                    value.write_json(out);
+                    value.write_json_with(double, out);
                 }
                 out.push('}');
             }
@@ -107,6 +112,12 @@ pub fn double_text(value: f64) -> String {
     } else {
         format!("{value}")
     }
+}
+
+/// As [`double_text`], and never the text of an integer.
+fn typed_double_text(value: f64) -> String {
+    let text = double_text(value);
+    if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
 }
 
 /// Appends a JSON string, quotes included; control characters are escaped.
@@ -189,5 +200,23 @@ mod tests {
             assert_eq!(value.to_text(), text);
         }
         assert_eq!(hex(&[0, 0xab, 0x1f]), "00ab1f");
+    }
+
+    #[test]
+    fn json_keeps_the_types_of_numbers_and_text_does_not() {
+        for (value, json, text) in [
+            (AnyValue::Int(5), "5", "5"),
+            (AnyValue::Double(5.0), "5.0", "5"),
+            (AnyValue::Double(-0.0), "-0.0", "-0"),
+            (AnyValue::Double(0.5), "0.5", "0.5"),
+            (AnyValue::Double(1e21), "1e+21", "1e+21"),
+            (AnyValue::Double(f64::NAN), "\"NaN\"", "NaN"),
+            (AnyValue::Array(vec![AnyValue::Double(1.0), AnyValue::Int(1)]), "[1.0,1]", "[1,1]"),
+            (AnyValue::Map(vec![("a".into(), AnyValue::Double(2.0))]), r#"{"a":2.0}"#, r#"{"a":2}"#),
+        ] {
+            let mut out = String::new();
+            value.write_json(&mut out);
+            assert_eq!((out.as_str(), value.to_text().as_str()), (json, text));
+        }
     }
 }

@@ -10,6 +10,10 @@ pub enum QueryError {
     /// The query parses and cannot be answered: many-to-many matching, an invalid quantile, and the like.
     #[error("{reason}")]
     Evaluation { reason: String },
+    /// An operation of LogQL that cannot be applied to what it is given: sides that do not match, a number where series are needed, steps
+    /// where there must be one instant. Loki finds these only while it evaluates.
+    #[error("{reason}")]
+    Inapplicable { reason: String },
     /// A duration that is worked out once the query's times are known is none: at the caller's door a mistake in the query's text.
     #[error("{reason}")]
     Duration { reason: String },
@@ -31,7 +35,8 @@ impl QueryError {
     pub fn kind(&self) -> Kind {
         match self {
             QueryError::Parse { .. } => Kind::Invalid,
-            QueryError::Evaluation { .. } | QueryError::Duration { .. } | QueryError::NoRange { .. } => Kind::Invalid,
+            QueryError::Evaluation { .. } | QueryError::Inapplicable { .. } => Kind::Invalid,
+            QueryError::Duration { .. } | QueryError::NoRange { .. } => Kind::Invalid,
             QueryError::TooMuch { .. } => Kind::TooMuch,
             QueryError::Timeout { .. } => Kind::Timeout,
             QueryError::Cancelled => Kind::Cancelled,

@@ -3,12 +3,13 @@
 use std::cmp::Ordering;
 
 use crate::value::truth;
+use crate::verb::printed;
 use crate::{Value, kind, printf, shown};
 
-/// `and` and `or` are answered by the run, since they stop early.
-const NAMES: [&str; 18] = [
-    "and", "or", "not", "len", "index", "slice", "print", "printf", "println", "html", "js", "urlquery", "eq", "ne",
-    "lt", "le", "gt", "ge",
+/// `and` and `or` are answered by the run, since they stop early, and so is `call`, which names what it is given.
+const NAMES: [&str; 19] = [
+    "and", "or", "call", "not", "len", "index", "slice", "print", "printf", "println", "html", "js", "urlquery", "eq",
+    "ne", "lt", "le", "gt", "ge",
 ];
 
 pub(crate) fn exists(name: &str) -> bool {
@@ -27,14 +28,14 @@ fn answer(name: &str, arguments: &[Value], mixed: bool) -> Result<Value, String>
         ("not", [value]) => Ok(Value::Bool(!truth(value))),
         ("len", [value]) => length(value),
         ("index", [Value::Nil, ..]) => Err("index of untyped nil".into()),
-        ("index", [of, keys @ ..]) => keys.iter().try_fold(of.clone(), |of, key| index(&of, key)),
+        ("index", [of, keys @ ..]) => keys.iter().try_fold(of.clone(), |of, key| index(&of, &beneath(key))),
         ("slice", [of, bounds @ ..]) => slice(of, bounds),
-        ("print", values) => text(print(values)),
-        ("println", values) => text(values.iter().map(shown).collect::<Vec<_>>().join(" ") + "\n"),
+        ("print", values) => text(print(values, printed)),
+        ("println", values) => text(values.iter().map(printed).collect::<Vec<_>>().join(" ") + "\n"),
         ("printf", [Value::Text(format), values @ ..]) => text(printf(format, values)?),
-        ("html", values) => text(html(&print(values))),
-        ("js", values) => text(js(&print(values))),
-        ("urlquery", values) => text(query_escape(&print(values))),
+        ("html", values) => text(html(&print(values, shown))),
+        ("js", values) => text(js(&print(values, shown))),
+        ("urlquery", values) => text(query_escape(&print(values, shown))),
         ("eq", [left, rest @ ..]) if !rest.is_empty() => {
             let mut equal = false;
             for right in rest {
@@ -138,13 +139,13 @@ fn slice(of: &Value, bounds: &[Value]) -> Result<Value, String> {
         (_, 3) => return Err("cannot 3-index slice a string".into()),
         (_, count) => return Err(format!("too many slice indexes: {count}")),
     }
-    let bound = |at: usize, missing: usize| match bounds.get(at) {
+    let bound = |at: usize, missing: usize| match bounds.get(at).map(beneath) {
         None => Ok(missing),
         Some(Value::Int(value)) => {
-            let bound = usize::try_from(*value).ok().filter(|bound| *bound <= length);
+            let bound = usize::try_from(value).ok().filter(|bound| *bound <= length);
             bound.ok_or_else(|| format!("index out of range: {value}"))
         }
-        Some(other) => Err(format!("cannot index slice/array with type {}", kind(other))),
+        Some(other) => Err(format!("cannot index slice/array with type {}", kind(&other))),
     };
     let (start, end, capacity) = (bound(0, 0)?, bound(1, length)?, bound(2, length)?);
     if start > end {
@@ -161,14 +162,14 @@ fn slice(of: &Value, bounds: &[Value]) -> Result<Value, String> {
 }
 
 /// `fmt.Sprint`: a space between neighbours of which neither is a text.
-fn print(values: &[Value]) -> String {
+fn print(values: &[Value], text: impl Fn(&Value) -> String) -> String {
     let mut out = String::new();
     for (at, value) in values.iter().enumerate() {
         let apart = |value: &Value| !matches!(value, Value::Text(_));
         if at > 0 && apart(value) && apart(&values[at - 1]) {
             out.push(' ');
         }
-        out.push_str(&shown(value));
+        out.push_str(&text(value));
     }
     out
 }

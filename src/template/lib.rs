@@ -16,15 +16,17 @@ mod scan;
 pub mod text;
 mod unquote;
 mod value;
+mod verb;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use builtin::{html, query_escape};
 pub use go_time::{GoDuration, GoTime};
-pub use printf::{kind, printf, shown};
+pub use printf::printf;
 pub use unquote::{closing, unquoted};
-pub use value::{Object, Value, truth};
+pub use value::{Int64, Object, Value, truth};
+pub use verb::{kind, shown};
 
 /// Longest text of a template, in bytes; an annotation that needs more is no annotation.
 pub const TEMPLATE_BYTES_MAX: usize = 64 << 10;

@@ -65,6 +65,8 @@ pub(crate) enum Operand {
     Nil,
     Bool(bool),
     Integer(i64),
+    /// A whole number that is none to a run.
+    Overflow,
     Float(f64),
     Text(String),
     Dot,
@@ -167,6 +169,9 @@ impl Parser<'_> {
     fn keyword(&mut self, word: &str, line: usize) -> Result<Option<Option<Node>>, TemplateError> {
         if !matches!(word, "if" | "with" | "range" | "define" | "block" | "template" | "break" | "continue") {
             return Ok(None);
+        }
+        if word == "define" && self.depth > 1 {
+            return Err(TemplateError::new(line, "unexpected <define> in command"));
         }
         self.at += 1;
         let scope = self.variables.len();
@@ -308,6 +313,10 @@ impl Parser<'_> {
         let mut commands = vec![self.command()?];
         while self.peek() == Some(&Token::Pipe) {
             self.at += 1;
+            // Go minds no pipe without anything behind it.
+            if matches!(self.peek(), Some(Token::Close | Token::RightParen)) {
+                break;
+            }
             commands.push(self.command()?);
         }
         if let Some((name, true)) = &variable {
@@ -325,16 +334,31 @@ impl Parser<'_> {
         let (mut operands, mut words) = (Vec::new(), Vec::new());
         while !matches!(self.peek(), None | Some(Token::Pipe | Token::Close | Token::RightParen)) {
             let first = self.at;
+            self.apart(operands.is_empty())?;
             operands.push(self.operand()?);
             words.push(self.word(first));
         }
         if operands.is_empty() {
             return Err(self.error("missing value"));
         }
-        if operands.len() > 1 && !callable(&operands[0]) {
+        // Go finds it out when it runs.
+        if operands.len() > 1 && !callable(&operands[0]) && !self.language.strict {
             return Err(self.error("can't give arguments to what is no function"));
         }
         Ok(Call { operands, words, written: self.written(first) })
+    }
+
+    /// Operands stand apart from one another.
+    fn apart(&self, is_first: bool) -> Result<(), TemplateError> {
+        let end = |at: usize| self.tokens.get(at).map(|(_, spot)| spot.end);
+        match self.tokens.get(self.at) {
+            Some((token, spot)) if !is_first && end(self.at - 1) == Some(spot.start) => {
+                let text = self.text.get(spot.start..spot.end).unwrap_or_default();
+                let shown = if *token == Token::Dot { "<.>".into() } else { format!("{text:?}") };
+                Err(TemplateError::new(spot.line, format!("unexpected {shown} in operand")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// One operand; Go tells of one with fields behind it from the first of these on.
@@ -380,6 +404,7 @@ impl Parser<'_> {
             Some(Token::Field(name, _)) => Operand::Fields(Box::new(Operand::Dot), vec![name]),
             Some(Token::Dot) => Operand::Dot,
             Some(Token::Integer(value)) => Operand::Integer(value),
+            Some(Token::Overflow) => Operand::Overflow,
             Some(Token::Float(value)) => Operand::Float(value),
             Some(Token::Quoted(text)) => Operand::Text(text),
             Some(Token::LeftParen) => {

@@ -1,235 +1,183 @@
-//! Values as Go prints them: `fmt.Sprint` and `fmt.Sprintf` for the kinds that templates hold.
+//! `fmt.Sprintf`: a format and its arguments, and what Go says in the output of those that do not fit.
 
-use crate::{OUTPUT_BYTES_MAX, Value, number};
+use crate::verb::{Flags, typed, verb_text};
+use crate::{OUTPUT_BYTES_MAX, Value};
 
 /// Widest field and longest precision of a verb; Go's own limit is a million, which would be output for nothing.
-const WIDTH_MAX: usize = 1_000;
+const SIZE_MAX: usize = 1_000;
+/// Larger numbers Go takes for no width.
+const GO_SIZE_MAX: i64 = 1_000_000;
 
-/// What an action shows.
-pub fn shown(value: &Value) -> String {
-    match value {
-        Value::Nil => "<no value>".into(),
-        Value::Bool(value) => value.to_string(),
-        Value::Int(value) => value.to_string(),
-        Value::Float(value) => number::shortest(*value),
-        Value::Text(text) => text.clone(),
-        Value::List(list) => {
-            let items: Vec<String> = list.iter().map(printed).collect();
-            format!("[{}]", items.join(" "))
-        }
-        Value::Map(map) => {
-            let pairs: Vec<String> = map.iter().map(|(name, value)| format!("{name}:{}", printed(value))).collect();
-            format!("map[{}]", pairs.join(" "))
-        }
-        Value::Object(object) => object.show(),
-        Value::Root => "{}".into(),
-    }
-}
-
-/// As `fmt` prints it: an action alone says of nil that it is no value.
-fn printed(value: &Value) -> String {
-    match value {
-        Value::Nil => "<nil>".into(),
-        value => shown(value),
-    }
-}
-
-/// The type's name, for errors.
-pub fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Nil => "nil",
-        Value::Bool(_) => "bool",
-        Value::Int(_) => "int",
-        Value::Float(_) => "float64",
-        Value::Text(_) => "string",
-        Value::List(_) => "[]interface {}",
-        Value::Map(_) => "map[string]interface {}",
-        Value::Object(object) => object.kind(),
-        Value::Root => "data",
-    }
-}
-
-/// `fmt.Sprintf`. A wrong verb or a missing argument is said in the output, as in Go; only a size is an error.
+/// A wrong verb or a missing argument is said in the output, as in Go; only a size is an error.
 pub fn printf(format: &str, arguments: &[Value]) -> Result<String, String> {
-    let mut out = String::new();
-    let mut next = 0;
-    let mut chars = format.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        let mut flags = Flags::default();
-        while let Some(flag) = chars.peek().copied() {
-            match flag {
-                '+' => flags.plus = true,
-                '-' => flags.minus = true,
-                ' ' => flags.space = true,
-                '0' => flags.zero = true,
-                '#' => flags.sharp = true,
-                _ => break,
-            }
-            chars.next();
-        }
-        flags.width = digits(&mut chars)?;
-        if chars.peek() == Some(&'.') {
-            chars.next();
-            flags.precision = Some(digits(&mut chars)?.unwrap_or(0));
-        }
-        let Some(verb) = chars.next() else {
-            out.push_str("%!(NOVERB)");
-            break;
-        };
-        if verb == '%' {
-            out.push('%');
-            continue;
-        }
-        match arguments.get(next) {
-            Some(value) => out.push_str(&verb_text(verb, value, &flags)),
-            None => out.push_str(&format!("%!{verb}(MISSING)")),
-        }
-        next += 1;
-        if out.len() > OUTPUT_BYTES_MAX {
+    let mut printer = Printer { rest: format, arguments, next: 0, reordered: false, is_good: true, out: String::new() };
+    while let Some(at) = printer.rest.find('%') {
+        printer.out.push_str(&printer.rest[..at]);
+        printer.rest = &printer.rest[at + 1..];
+        printer.directive()?;
+        if printer.out.len() > OUTPUT_BYTES_MAX {
             return Err(format!("the output is longer than {OUTPUT_BYTES_MAX} bytes"));
         }
     }
-    if next < arguments.len() {
-        let extra: Vec<String> =
-            arguments[next..].iter().map(|value| format!("{}={}", kind(value), shown(value))).collect();
+    let Printer { rest, next, reordered, mut out, .. } = printer;
+    out.push_str(rest);
+    if !reordered && next < arguments.len() {
+        let extra: Vec<String> = arguments[next..].iter().map(|value| typed(value, &Flags::default())).collect();
         out.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
     }
     Ok(out)
 }
 
-#[derive(Default)]
-struct Flags {
-    plus: bool,
-    minus: bool,
-    space: bool,
-    zero: bool,
-    sharp: bool,
-    width: Option<usize>,
-    precision: Option<usize>,
+struct Printer<'a> {
+    /// Of the format.
+    rest: &'a str,
+    arguments: &'a [Value],
+    next: usize,
+    /// Whether an index has said which argument is meant.
+    reordered: bool,
+    /// Whether the directive's indexes are such.
+    is_good: bool,
+    out: String,
 }
 
-fn digits(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Option<usize>, String> {
-    let mut text = String::new();
-    while let Some(c) = chars.peek().filter(|c| c.is_ascii_digit()) {
-        text.push(*c);
-        chars.next();
+impl Printer<'_> {
+    /// What stands behind a `%`.
+    fn directive(&mut self) -> Result<(), String> {
+        self.is_good = true;
+        let mut flags = Flags::default();
+        while let Some(flag) = self.rest.bytes().next() {
+            match flag {
+                b'+' => flags.plus = true,
+                b'-' => flags.minus = true,
+                b' ' => flags.space = true,
+                b'0' => flags.zero = true,
+                b'#' => flags.sharp = true,
+                _ => break,
+            }
+            self.rest = &self.rest[1..];
+        }
+        let mut is_behind_index = self.index();
+        if self.take('*') {
+            match self.size_argument()? {
+                None => self.out.push_str("%!(BADWIDTH)"),
+                Some(width) => {
+                    flags.width = usize::try_from(width.unsigned_abs()).ok();
+                    if width < 0 {
+                        (flags.minus, flags.zero) = (true, false);
+                    }
+                }
+            }
+            is_behind_index = false;
+        } else {
+            flags.width = self.number()?;
+            self.is_good &= !(is_behind_index && flags.width.is_some());
+        }
+        if self.take('.') {
+            self.is_good &= !is_behind_index;
+            is_behind_index = self.index();
+            if self.take('*') {
+                flags.precision = self.size_argument()?.and_then(|precision| usize::try_from(precision).ok());
+                if flags.precision.is_none() {
+                    self.out.push_str("%!(BADPREC)");
+                }
+                is_behind_index = false;
+            } else {
+                flags.precision = Some(self.number()?.unwrap_or(0));
+            }
+        }
+        if !is_behind_index {
+            self.index();
+        }
+        self.verb(flags);
+        Ok(())
     }
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match text.parse() {
-        Ok(count) if count <= WIDTH_MAX => Ok(Some(count)),
-        _ => Err(format!("a width or precision of printf is at most {WIDTH_MAX}")),
-    }
-}
 
-fn verb_text(verb: char, value: &Value, flags: &Flags) -> String {
-    let inner = |value: &Value| match value {
-        Value::Nil => "<nil>".into(),
-        value => verb_text(verb, value, flags),
-    };
-    let text = match (verb, value) {
-        ('T', Value::Nil) => "<nil>".into(),
-        ('T', value) => kind(value).into(),
-        // Each item is printed by itself, with its own width.
-        (_, Value::List(list)) => return format!("[{}]", list.iter().map(inner).collect::<Vec<_>>().join(" ")),
-        (_, Value::Map(map)) => {
-            let pair = |(name, value): (&String, &Value)| format!("{}:{}", inner(&name.as_str().into()), inner(value));
-            return format!("map[{}]", map.iter().map(pair).collect::<Vec<_>>().join(" "));
-        }
-        ('v', Value::Float(value)) => signed(number::format(*value, 'g', flags.precision), flags),
-        ('v', Value::Int(value)) => signed(value.to_string(), flags),
-        ('v' | 's', Value::Text(text)) => cut(text, flags),
-        ('v', value) => printed(value),
-        ('t', Value::Bool(value)) => value.to_string(),
-        ('d', Value::Int(value)) => signed(value.to_string(), flags),
-        ('x', Value::Int(value)) => {
-            signed(radix(*value, if flags.sharp { "0x" } else { "" }, |n| format!("{n:x}")), flags)
-        }
-        ('X', Value::Int(value)) => {
-            signed(radix(*value, if flags.sharp { "0X" } else { "" }, |n| format!("{n:X}")), flags)
-        }
-        ('o', Value::Int(value)) => {
-            signed(radix(*value, if flags.sharp { "0" } else { "" }, |n| format!("{n:o}")), flags)
-        }
-        ('b', Value::Int(value)) => {
-            signed(radix(*value, if flags.sharp { "0b" } else { "" }, |n| format!("{n:b}")), flags)
-        }
-        ('c', Value::Int(value)) => u32::try_from(*value).ok().and_then(char::from_u32).unwrap_or('\u{fffd}').into(),
-        ('q', Value::Text(text)) => quoted(&cut(text, flags)),
-        ('x', Value::Text(text)) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
-        ('X', Value::Text(text)) => text.bytes().map(|byte| format!("{byte:02X}")).collect(),
-        ('e' | 'E' | 'f' | 'F', Value::Float(value)) => {
-            signed(number::format(*value, verb, Some(flags.precision.unwrap_or(6))), flags)
-        }
-        ('g' | 'G', Value::Float(value)) => signed(number::format(*value, verb, flags.precision), flags),
-        ('s', Value::Object(object)) => object.show(),
-        ('q', Value::Object(object)) => quoted(&object.show()),
-        (verb, Value::Object(object)) if let Some(number) = object.number() => {
-            return verb_text(verb, &Value::Int(number), flags);
-        }
-        (verb, Value::Nil) => return format!("%!{verb}(<nil>)"),
-        (verb, value) => return format!("%!{verb}({}={})", kind(value), shown(value)),
-    };
-    padded(text, matches!(value, Value::Int(_) | Value::Float(_)), flags)
-}
-
-fn radix(value: i64, prefix: &str, digits: impl Fn(u64) -> String) -> String {
-    format!("{}{prefix}{}", if value < 0 { "-" } else { "" }, digits(value.unsigned_abs()))
-}
-
-/// `number` writes a plus only before an infinity; the flags may ask for one everywhere.
-fn signed(text: String, flags: &Flags) -> String {
-    match text.starts_with(['+', '-']) || text == "NaN" {
-        true => text,
-        false if flags.plus => format!("+{text}"),
-        false if flags.space => format!(" {text}"),
-        false => text,
-    }
-}
-
-fn cut(text: &str, flags: &Flags) -> String {
-    text.chars().take(flags.precision.unwrap_or(usize::MAX)).collect()
-}
-
-fn padded(text: String, number: bool, flags: &Flags) -> String {
-    let missing = flags.width.unwrap_or(0).saturating_sub(text.chars().count());
-    if missing == 0 {
-        return text;
-    }
-    if flags.minus {
-        return text + &" ".repeat(missing);
-    }
-    let finite = text.ends_with(|c: char| c.is_ascii_hexdigit()) && !text.ends_with("Inf");
-    if flags.zero && (!number || finite) {
-        let (sign, digits) = match text.strip_prefix(['+', '-']) {
-            Some(digits) if number => text.split_at(text.len() - digits.len()),
-            _ => ("", text.as_str()),
+    fn verb(&mut self, mut flags: Flags) {
+        let Some(verb) = self.rest.chars().next() else {
+            self.out.push_str("%!(NOVERB)");
+            return;
         };
-        return format!("{sign}{}{digits}", "0".repeat(missing));
-    }
-    " ".repeat(missing) + &text
-}
-
-/// `strconv.Quote` for what can be printed; controls are escaped.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() && u32::from(c) < 0x80 => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
+        self.rest = &self.rest[verb.len_utf8()..];
+        if verb == '%' {
+            self.out.push('%');
+            return;
+        }
+        if !self.is_good {
+            self.out.push_str(&format!("%!{verb}(BADINDEX)"));
+            return;
+        }
+        match self.arguments.get(self.next) {
+            None => self.out.push_str(&format!("%!{verb}(MISSING)")),
+            Some(value) => {
+                if verb == 'v' {
+                    // Flags of structs alone.
+                    flags.plus = false;
+                    flags.go_syntax = std::mem::take(&mut flags.sharp);
+                }
+                self.out.push_str(&verb_text(verb, value, &flags));
+                self.next += 1;
+            }
         }
     }
-    out.push('"');
-    out
+
+    fn take(&mut self, c: char) -> bool {
+        let rest = self.rest.strip_prefix(c);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// `[2]` says that the second argument comes next. Whether it does.
+    fn index(&mut self) -> bool {
+        if !self.rest.starts_with('[') {
+            return false;
+        }
+        self.reordered = true;
+        let end = if self.rest.len() < 3 { None } else { self.rest.find(']') };
+        let Some(end) = end else {
+            self.is_good = false;
+            self.rest = &self.rest[1..];
+            return false;
+        };
+        let text = &self.rest[1..end];
+        self.rest = &self.rest[end + 1..];
+        let number = text.parse::<usize>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+        match number.map(|number| number.wrapping_sub(1)) {
+            Some(index) if index < self.arguments.len() => self.next = index,
+            _ => self.is_good = false,
+        }
+        number.is_some()
+    }
+
+    /// A width or precision that an argument says; `None` when it is none.
+    fn size_argument(&mut self) -> Result<Option<i64>, String> {
+        let Some(value) = self.arguments.get(self.next) else { return Ok(None) };
+        self.next += 1;
+        let size = match value {
+            Value::Int(size) => Some(*size),
+            Value::Object(object) => object.number(),
+            _ => None,
+        };
+        let size = size.filter(|size| (-GO_SIZE_MAX..=GO_SIZE_MAX).contains(size));
+        match size {
+            Some(size) if size.unsigned_abs() > SIZE_MAX as u64 => Err(too_wide()),
+            size => Ok(size),
+        }
+    }
+
+    fn number(&mut self) -> Result<Option<usize>, String> {
+        let count = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.rest.split_at(count);
+        self.rest = rest;
+        if digits.is_empty() {
+            return Ok(None);
+        }
+        match digits.parse() {
+            Ok(size) if size <= SIZE_MAX => Ok(Some(size)),
+            _ => Err(too_wide()),
+        }
+    }
+}
+
+fn too_wide() -> String {
+    format!("a width or precision of printf is at most {SIZE_MAX}")
 }

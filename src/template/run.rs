@@ -2,8 +2,8 @@
 
 use crate::parse::{Call, Node, Operand, Pipeline};
 use crate::{
-    CallError, Command, DEPTH_MAX, Functions, OUTPUT_BYTES_MAX, Object, STEPS_MAX, Template, TemplateError, Value,
-    builtin, kind, shown, truth,
+    CallError, Command, DEPTH_MAX, Functions, Int64, OUTPUT_BYTES_MAX, Object, STEPS_MAX, Template, TemplateError,
+    Value, builtin, kind, shown, truth,
 };
 
 pub(crate) fn run(
@@ -51,6 +51,28 @@ fn failed_alone(name: &str, line: usize, error: CallError) -> TemplateError {
     )
 }
 
+/// A template has no functions among its values.
+fn no_function(word: Option<&Command>, arguments: &[Value]) -> CallError {
+    match arguments.first() {
+        None => CallError::Count { least: 1, takes_more: true },
+        Some(Value::Nil) => CallError::Failed("call of nil".into()),
+        Some(value) => {
+            let name = word.map_or_else(|| shown(value), |word| word.text.clone());
+            CallError::Failed(format!("non-function {name} of type {}", kind(value)))
+        }
+    }
+}
+
+/// What is wrong with a number that a word is, until the word is known.
+const OVERFLOW: &str = " overflows int";
+
+fn told(mut error: TemplateError, word: &Command) -> TemplateError {
+    if error.reason == OVERFLOW {
+        error.reason.insert_str(0, &word.text);
+    }
+    error.of(word)
+}
+
 fn calling(name: &str, reason: &str) -> String {
     format!("error calling {name}: {reason}")
 }
@@ -71,16 +93,28 @@ fn wrong_type<'c>(call: &'c Call, at: usize, found: Option<&Value>, wanted: &str
     };
     let reason = match (operand, wanted) {
         (Operand::Nil, _) => format!("cannot assign nil to {wanted}"),
-        (Operand::Bool(_) | Operand::Integer(_) | Operand::Float(_) | Operand::Text(_), wanted) => match wanted {
-            "int" => format!("expected integer; found {}", word.text),
-            "float64" => format!("expected float; found {}", word.text),
-            "string" => format!("expected string; found {}", word.text),
-            wanted => format!("can't handle {} for arg of type {wanted}", word.text),
-        },
+        (Operand::Bool(_) | Operand::Integer(_) | Operand::Overflow | Operand::Float(_) | Operand::Text(_), wanted) => {
+            match wanted {
+                "int" => format!("expected integer; found {}", word.text),
+                "float64" => format!("expected float; found {}", word.text),
+                "string" => format!("expected string; found {}", word.text),
+                wanted => format!("can't handle {} for arg of type {wanted}", word.text),
+            }
+        }
         (Operand::Inner(pipeline), _) => return (wrong(), pipeline.commands.last().map_or(word, Call::last_word)),
         _ => wrong(),
     };
     (reason, word)
+}
+
+/// How often a `range` over a number goes round; `None` for what is none, or for more than a run has steps.
+fn count_of(value: &Value) -> Option<i64> {
+    let count = match value {
+        Value::Int(count) => Some(*count),
+        Value::Object(object) if object.is_plain() => object.number(),
+        _ => None,
+    };
+    count.filter(|count| *count <= STEPS_MAX as i64).map(|count| count.max(0))
 }
 
 /// Whether a loop goes on.
@@ -133,7 +167,7 @@ impl Run<'_, '_> {
             Node::Range { key, item, over, body, otherwise } => {
                 let scope = self.variables.len();
                 let over_value = self.pipeline(over, dot)?;
-                let counted = matches!(over_value, Value::Int(_)) && key.is_some();
+                let counted = count_of(&over_value).is_some() && key.is_some();
                 let items = match counted {
                     true => Err(format!("can't use {} to iterate over more than one variable", shown(&over_value))),
                     false => self.items(over_value),
@@ -215,23 +249,32 @@ impl Run<'_, '_> {
         let operands = &command.operands[1..];
         let name = match &command.operands[0] {
             Operand::Function(name) => name,
-            Operand::Nil if operands.is_empty() => {
+            Operand::Nil if operands.is_empty() && piped.is_none() => {
                 return Err(TemplateError::new(line, "nil is not a command").of(&command.words[0]));
             }
             Operand::Fields(of, names) if !operands.is_empty() || piped.is_some() => {
                 let found = self.method(of, names, operands, dot, piped, line);
                 return found.map_err(|error| error.of(&command.words[0]));
             }
-            other => return self.operand(other, dot, line).map_err(|error| error.of(&command.words[0])),
+            _ if !operands.is_empty() || piped.is_some() => {
+                let word = &command.words[0];
+                let reason = format!("can't give argument to non-function {}", word.text);
+                return Err(TemplateError::new(line, reason).of(word));
+            }
+            other => return self.operand(other, dot, line).map_err(|error| told(error, &command.words[0])),
         };
         if name == "and" || name == "or" {
             return self.shortcut(name == "or", operands, dot, piped, line);
         }
         let mut arguments = Vec::with_capacity(operands.len() + 1);
         for (operand, word) in operands.iter().zip(&command.words[1..]) {
-            arguments.push(self.operand(operand, dot, line).map_err(|error| error.of(word))?);
+            arguments.push(self.operand(operand, dot, line).map_err(|error| told(error, word))?);
         }
         arguments.extend(piped);
+        if name == "call" {
+            let called = no_function(command.words.get(1), &arguments);
+            return Err(failed(name, command, &arguments, line, called));
+        }
         self.call(name, &arguments).map_err(|error| failed(name, command, &arguments, line, error))
     }
 
@@ -312,6 +355,7 @@ impl Run<'_, '_> {
             Operand::Nil => Value::Nil,
             Operand::Bool(value) => Value::Bool(*value),
             Operand::Integer(value) => Value::Int(*value),
+            Operand::Overflow => return Err(TemplateError::new(line, OVERFLOW)),
             Operand::Float(value) => Value::Float(*value),
             Operand::Text(text) => Value::Text(text.clone()),
             Operand::Dot => dot.clone(),
@@ -372,6 +416,10 @@ impl Run<'_, '_> {
     fn items(&self, value: Value) -> Result<Vec<(Value, Value)>, String> {
         let found = match value {
             Value::Root => self.root.items(),
+            Value::Object(ref object) if object.is_plain() => count_of(&value).map(|count| {
+                let number = |at: i64| Value::object(Int64(at));
+                (0..count).map(|at| (number(at), number(at))).collect()
+            }),
             Value::Object(ref object) => object.items(),
             Value::Nil => Some(Vec::new()),
             Value::List(list) => {
@@ -381,10 +429,7 @@ impl Run<'_, '_> {
             Value::Map(map) => {
                 return Ok(map.into_iter().map(|(name, value)| (Value::Text(name), value)).collect());
             }
-            Value::Int(count) if count <= STEPS_MAX as i64 => {
-                Some((0..count.max(0)).map(|at| (Value::Int(at), Value::Int(at))).collect())
-            }
-            _ => None,
+            ref value => count_of(value).map(|count| (0..count).map(|at| (Value::Int(at), Value::Int(at))).collect()),
         };
         found.ok_or_else(|| format!("range can't iterate over {}", self.shown(&value)))
     }

@@ -15,6 +15,8 @@ pub(crate) enum Token {
     Field(String, bool),
     Dot,
     Integer(i64),
+    /// Beyond Go's `int`, but not beyond its `uint64`.
+    Overflow,
     Float(f64),
     Quoted(String),
     Pipe,
@@ -175,6 +177,7 @@ impl Scanner<'_> {
         let token = match (integer(&plain), float) {
             (Some(value), _) => match i64::try_from(value) {
                 Ok(value) => Token::Integer(value),
+                Err(_) if u64::try_from(value).is_ok() => Token::Overflow,
                 Err(_) => return Err(self.error(format!("integer overflow: {text:?}"))),
             },
             (None, Some(value)) if plain.contains(['.', 'e', 'E']) => Token::Float(value),

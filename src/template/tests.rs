@@ -61,7 +61,11 @@ impl Object for Rank {
 }
 
 fn run(text: &str, others: &[&str]) -> Result<String, TemplateError> {
-    let language = Language { functions: &|name| name == "shout", variables: &["loud"], strict: false };
+    run_as(text, others, false)
+}
+
+fn run_as(text: &str, others: &[&str], strict: bool) -> Result<String, TemplateError> {
+    let language = Language { functions: &|name| name == "shout", variables: &["loud"], strict };
     let set = Set::parse(others, &language).map_err(|(_, error)| error)?;
     let mut functions = |_: &str, arguments: &[Value]| match arguments {
         [Value::Text(text)] => Ok(Value::Text(text.to_uppercase())),
@@ -82,7 +86,9 @@ fn numbers_have_the_bases_of_go() {
     check("{{ 0.5 }} {{ -1.5e2 }} {{ 1e3 }} {{ 0 }} {{ 09.5 }}", "0.5 -150 1000 0 9.5");
     check("{{ 9223372036854775807 }} {{ -9223372036854775808 }}", "9223372036854775807 -9223372036854775808");
     for (text, expected) in [
-        ("{{ 9223372036854775808 }}", "integer overflow: \"9223372036854775808\""),
+        ("{{ 9223372036854775808 }}", "9223372036854775808 overflows int"),
+        ("{{ 18446744073709551615 }}", "18446744073709551615 overflows int"),
+        ("{{ 18446744073709551616 }}", "integer overflow: \"18446744073709551616\""),
         ("{{ 123456789012345678901234567890123456789012345 }}", "integer overflow"),
         ("{{ 09 }}", "integer overflow: \"09\""),
         ("{{ 1x }}", "bad number syntax: \"1x\""),
@@ -107,6 +113,65 @@ fn fields_methods_and_functions() {
     check("{{ js \"a<'b'\" }} {{ html \"<b>\" }} {{ urlquery \"a b&c\" }}", "a\\u003C\\'b\\' &lt;b&gt; a+b%26c");
     check("{{ with .Self }}{{ .Name }}{{ end }}", "Beagle");
     check("{{ slice .Crew 0 1 2 }} {{ eq nil .Name }} {{ ne nil nil }} {{ eq true true }}", "[Ann] false false true");
+}
+
+#[test]
+fn formats_take_their_sizes_and_arguments_as_they_say() {
+    for (call, expected) in [
+        (r#""%*d|%-*d|%0*d" 5 42 5 42 5 42"#, "   42|42   |00042"),
+        (r#""%*d|" -4 7"#, "7   |"),
+        (r#""%.*f %.*s" 2 3.14159 2 "abc""#, "3.14 ab"),
+        (r#""%[2]s %[1]s" "a" "b""#, "b a"),
+        (r#""%[2]*[1]d|" 7 4"#, "   7|"),
+        (r#""%[1]s %s" "a" "b""#, "a b"),
+        (r#""%[3]s|%[x]s|%[1]2d|" "a""#, "%!s(BADINDEX)|%!s(BADINDEX)|%!d(BADINDEX)|"),
+        (r#""%*d" "x" 1"#, "%!(BADWIDTH)1"),
+        (r#""%.*f" "x" 1.5"#, "%!(BADPREC)1.500000"),
+        (r#""%d" 1 2 "x""#, "1%!(EXTRA int=2, string=x)"),
+        (r#""%d %s" 1"#, "1 %!s(MISSING)"),
+        (r#""%z %!" 1"#, "%!z(int=1) %!!(MISSING)"),
+        (r#""%""#, "%!(NOVERB)"),
+        // What fits no verb has its size, too.
+        (r#""%-5d|%5E|%05s|%-05d|" 1 2 "ab" 3"#, "1    |%!E(int=    2)|000ab|3    |"),
+        (
+            r#""%.2x|% x|%#x|%# X|%8x|%-8x|" "abc" "abc" "abc" "abc" "ab" "ab""#,
+            "6162|61 62 63|0x616263|0X61 0X62 0X63|    6162|6162    |",
+        ),
+        (r#""%.3d|%05d|%+d|% d|%#x|%#o|%O|%08.3d|" 7 -7 7 7 255 8 8 5"#, "007|-0007|+7| 7|0xff|010|0o10|     005|"),
+        (r#""%+v %#v %#v" 5 "a\"b" 5"#, r#"5 "a\"b" 5"#),
+        (r#""%q %#q %q" "é\n" "a b" 233"#, r#""é\n" `a b` 'é'"#),
+        (r#""%U %#U %c %08b" 65 66 67 5"#, "U+0041 U+0042 'B' C 00000101"),
+        (
+            r#""%6.2f|%-8.3f|%+.1e|%08.2f|% f|%G|" 3.14159 2.5 12345.678 -1.5 1.5 1e-7"#,
+            "  3.14|2.500   |+1.2e+04|-0001.50| 1.500000|1E-07|",
+        ),
+        (r#""%5t|%d" true true"#, " true|%!d(bool=true)"),
+        (r#""%5v|%-5v|%05v" "ab" 1 2.5"#, "   ab|1    |002.5"),
+    ] {
+        check(&format!("{{{{ printf {call} }}}}"), expected);
+    }
+    check("{{ print nil \"a\" nil 1 }} {{ println nil }}{{ html nil }}", "<nil>a<nil> 1 <nil>\n&lt;no value&gt;");
+}
+
+#[test]
+fn what_go_only_finds_when_it_runs_is_so_where_it_is_gos_to_the_letter() {
+    for (text, expected) in [
+        ("{{ 1 2 }}", "can't give argument to non-function 1"),
+        ("{{ \"x\" .Name }}", "can't give argument to non-function \"x\""),
+        ("{{ call .Name }}", "error calling call: non-function .Name of type string"),
+        ("{{ .Name | call }}", "error calling call: non-function Beagle of type string"),
+        ("{{ call nil }}", "error calling call: call of nil"),
+        ("{{ call }}", "wrong number of args for call: want at least 1 got 0"),
+        // These it finds before.
+        ("{{ if true }}{{ define \"x\" }}a{{ end }}{{ end }}", "unexpected <define> in command"),
+        ("{{ .Name..Self }}", "unexpected <.> in operand"),
+        ("{{ printf \"%d\"3 }}", "unexpected \"3\" in operand"),
+    ] {
+        let error = run_as(text, &[], true).unwrap_err();
+        assert_eq!(error.reason, expected, "{text}");
+    }
+    assert_eq!(run_as("{{ .Name | }}|{{ (.Name |) }}", &[], true).as_deref(), Ok("Beagle|Beagle"));
+    assert!(run("{{ 1 2 }}", &[]).unwrap_err().command.is_none());
 }
 
 #[test]

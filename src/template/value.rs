@@ -48,6 +48,11 @@ pub trait Object: Debug {
         None
     }
 
+    /// Whether it is a bare number, without a text of its own.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     fn index(&self, _key: &Value) -> Result<Value, String> {
         Err(format!("can't index item of type {}", self.kind()))
     }
@@ -64,6 +69,32 @@ pub trait Object: Debug {
 
     /// Itself, for the caller's functions to find the type they know.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// Go's `int64`, which is another type than `int` to whoever checks types.
+#[derive(Debug, Clone, Copy)]
+pub struct Int64(pub i64);
+
+impl Object for Int64 {
+    fn kind(&self) -> &'static str {
+        "int64"
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn number(&self) -> Option<i64> {
+        Some(self.0)
+    }
+
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 impl Value {

@@ -147,9 +147,11 @@ fn add(op: VectorOp, state: &mut State, value: f64) {
     }
 }
 
-/// Keeps at each step the k largest or smallest of each group; NaN is the first to go.
+/// Keeps at each step the k largest or smallest of each group; NaN is the first to go. Of equal ones those whose labels come first stay, so
+/// that a step's choice does not hang on the steps beside it.
 fn pick(op: VectorOp, k: Option<usize>, grouping: &Grouping, mut series: Vec<Series>, steps: usize) -> Vec<Series> {
     let k = k.unwrap_or(1);
+    series.sort_by(|left, right| left.labels.cmp(&right.labels));
     let (labels, of) = groups(grouping, &series);
     let smallest = op == VectorOp::BottomK;
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); labels.len()];

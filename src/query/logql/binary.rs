@@ -98,7 +98,7 @@ fn set(operation: &Operation<'_>, mut lhs: Vec<Series>, mut rhs: Vec<Series>, st
 }
 
 fn wrong(reason: &str) -> QueryError {
-    QueryError::Evaluation { reason: reason.into() }
+    QueryError::Inapplicable { reason: reason.into() }
 }
 
 fn vectors(

@@ -27,6 +27,9 @@ pub struct DetectedField {
     /// The keys that lead to it in the first JSON line that has it; empty for what no JSON has.
     pub json_path: Vec<String>,
     pub values: BTreeSet<String>,
+    /// The values as a query would name them: as they are, but that a parsed one that is a size is written as Loki writes sizes, so that
+    /// `1m` is `1.0MB`.
+    pub named: BTreeSet<String>,
 }
 
 /// The first `fields_max` fields of the newest `lines` entries, by name. As in Loki entries are looked at stream after stream, in falling
@@ -51,13 +54,13 @@ pub fn detected_fields(
     for entry in &entries {
         budget.check()?;
         for (name, value) in entry.metadata.iter() {
-            found.add(name, value, None);
+            found.add(name, value, Origin::Metadata);
         }
         let parsed = json.parsed(&entry.line).map(|labels| ("json", labels));
         let parsed = parsed.or_else(|| logfmt.parsed(&entry.line).map(|labels| ("logfmt", labels)));
         let parser = parsed.as_ref().map(|(parser, _)| *parser);
         for (name, value) in entry.parsed.iter().filter(|(name, _)| !name.starts_with("__")) {
-            found.add(name, value, parser);
+            found.add(name, value, Origin::Parsed(parser));
         }
         let Some((parser, labels)) = parsed else { continue };
         let mut paths = None;
@@ -65,7 +68,7 @@ pub fn detected_fields(
             // As a parser in the query would name it.
             let collides = entry.stream.get(name).is_some() || entry.metadata.get(name).is_some();
             let shown = if collides { format!("{name}{}", super::pipeline::DUPLICATE_SUFFIX) } else { name.to_owned() };
-            let Some(field) = found.add(&shown, value, Some(parser)) else { continue };
+            let Some(field) = found.add(&shown, value, Origin::Parsed(Some(parser))) else { continue };
             if parser == "json" && field.json_path.is_empty() {
                 let paths = paths.get_or_insert_with(|| json_paths(&entry.line));
                 field.json_path = paths.get(name).cloned().unwrap_or_default();
@@ -75,6 +78,14 @@ pub fn detected_fields(
     Ok(found.fields)
 }
 
+/// Where a value was seen.
+#[derive(Clone, Copy)]
+enum Origin {
+    Metadata,
+    /// By a parser of the line, or by a stage of the query over a line that none can parse.
+    Parsed(Option<&'static str>),
+}
+
 struct Found {
     fields: BTreeMap<String, DetectedField>,
     max: usize,
@@ -82,7 +93,7 @@ struct Found {
 
 impl Found {
     /// `None` for a field beyond those that are told.
-    fn add(&mut self, name: &str, value: &str, parser: Option<&'static str>) -> Option<&mut DetectedField> {
+    fn add(&mut self, name: &str, value: &str, origin: Origin) -> Option<&mut DetectedField> {
         if !self.fields.contains_key(name) {
             if self.fields.len() >= self.max {
                 return None;
@@ -91,14 +102,33 @@ impl Found {
         }
         let field = self.fields.get_mut(name)?;
         field.kind = kind(value);
-        if let Some(parser) = parser.filter(|parser| !field.parsers.contains(parser)) {
+        if let Origin::Parsed(Some(parser)) = origin
+            && !field.parsers.contains(&parser)
+        {
             field.parsers.push(parser);
         }
         if field.values.len() < VALUES_MAX && !field.values.contains(value) {
             field.values.insert(value.to_owned());
         }
+        let size = match origin {
+            Origin::Metadata => None,
+            Origin::Parsed(_) => size_text(value),
+        };
+        let named = size.as_deref().unwrap_or(value);
+        if field.named.len() < VALUES_MAX && !field.named.contains(named) {
+            field.named.insert(named.to_owned());
+        }
         Some(field)
     }
+}
+
+/// A size with a unit as Loki writes it.
+fn size_text(value: &str) -> Option<String> {
+    let has_unit = value.ends_with(|c: char| "bkmgtpei".contains(c.to_ascii_lowercase()));
+    if !has_unit {
+        return None;
+    }
+    units::bytes(value).ok().map(units::bytes_text)
 }
 
 /// The keys that lead to each label that the JSON parser makes of a line.

@@ -61,8 +61,8 @@ pub enum By {
 /// Evaluates at an instant; without a snapshot there is no data.
 ///
 /// # Errors
-/// `Evaluation` for more than 500 series, for an entry whose pipeline failed, for sides that do not match; `TooMuch`, `Timeout`,
-/// `Cancelled` by the budget.
+/// `Evaluation` for more than 500 series and for an entry whose pipeline failed; `Inapplicable` for sides that do not match, and for a
+/// number where series are needed; `TooMuch`, `Timeout`, `Cancelled` by the budget.
 pub fn instant_of(
     snapshot: Option<&Snapshot>,
     metric: &Metric,
@@ -109,8 +109,8 @@ pub fn range(
     budget: &Budget,
 ) -> Result<MetricAnswer, QueryError> {
     if is_approximate(metric) {
-        let reason = "count min sketches are only supported on instant queries: approx_topk has no range query".into();
-        return Err(QueryError::Evaluation { reason });
+        let reason = "count min sketches are only supported on instant queries".into();
+        return Err(QueryError::Inapplicable { reason });
     }
     let grid = Grid::range(start_ns, end_ns, step_ns);
     let plan = match by {

@@ -56,6 +56,8 @@ pub use taken::{Taken, TakenIn};
 #[cfg(test)]
 mod compared;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod stored;
 #[cfg(test)]
 mod tests;

@@ -128,7 +128,7 @@ fn replaced(context: &mut Context<'_>, replace: &LabelReplace, inner: Val) -> Re
 fn series_of(found: Val, function: &str) -> Result<Vec<Series>, QueryError> {
     match found {
         Val::Vector(series) => Ok(series),
-        Val::Scalar(_) => Err(QueryError::Evaluation {
+        Val::Scalar(_) => Err(QueryError::Inapplicable {
             reason: format!("{function} needs series, not a number; vector() makes one of it"),
         }),
     }

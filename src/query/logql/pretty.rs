@@ -86,7 +86,9 @@ impl Layout {
         let mut arguments: Vec<String> = Vec::new();
         arguments.extend(range.quantile.map(|quantile| format!("{}{}", indent(level + 1), general(quantile))));
         arguments.push(self.log_range(&range.range, level + 1));
-        let grouping = range.grouping.as_ref().map(grouping).unwrap_or_default();
+        // `by ()` makes one series of all here, where none is like `without ()`.
+        let by = |by: &Grouping| if by.is_single() { " by ()".into() } else { grouping(by) };
+        let grouping = range.grouping.as_ref().map(by).unwrap_or_default();
         format!("{}{grouping}", call(range.op.as_str(), &arguments, level))
     }
 

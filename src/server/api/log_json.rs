@@ -1,4 +1,4 @@
-//! One log record as a line of JSON, typed as it was sent: integers stay integers of 64 bits, bytes are base64,
+//! One log record as a line of JSON, typed as it was sent: integers stay integers of 64 bits, doubles have a point, bytes are base64,
 //! NaN and the infinities are strings. Resource, scope and record attributes stay apart.
 
 use model::any::{hex, json_string};
@@ -105,6 +105,7 @@ mod tests {
                     ("big".into(), AnyValue::Int(i64::MAX)),
                     ("twice".into(), AnyValue::Bool(false)),
                     ("nan".into(), AnyValue::Double(f64::NAN)),
+                    ("whole".into(), AnyValue::Double(5.0)),
                     ("bytes".into(), AnyValue::Bytes(vec![0, 255])),
                     ("twice".into(), AnyValue::Bool(true)),
                 ],
@@ -129,7 +130,7 @@ mod tests {
                 r#""body":"a \"quoted\"\nline","trace_id":"abababababababababababababababab","span_id":"","flags":1,"event_name":"","#,
                 r#""resource":{"attributes":{"service.name":"api"},"dropped_attributes_count":2,"schema_url":"https://x"},"#,
                 r#""scope":{"name":"lib","version":"","attributes":{}},"#,
-                r#""attributes":{"big":9223372036854775807,"nan":"NaN","bytes":"AP8=","twice":true},"cursor":"c1"}"#,
+                r#""attributes":{"big":9223372036854775807,"nan":"NaN","whole":5.0,"bytes":"AP8=","twice":true},"cursor":"c1"}"#,
             )
         );
         serde_json::from_str::<serde_json::Value>(&out).expect("it is JSON");

@@ -15,7 +15,9 @@
 //! and labels the records then show.
 //!
 //! A record has what was sent of it, typed. Where the sender gave no severity number, `severity_derived` names what its text or its body
-//! tell; `flags` are the eight bits of W3C's trace flags. `/export` has all that was sent, as OTLP.
+//! tell; `flags` are the eight bits of W3C's trace flags. A body is `null` where it was sent without a value, and where none was sent. An
+//! attribute `event.name`, which older SDKs send, stays one and is found as one; `event_name` is the record's own field. `/export` has all
+//! that was sent, as OTLP.
 //!
 //! `query`, `start` and `end`, as other APIs say, mean `q`, `from` and `to`.
 //!

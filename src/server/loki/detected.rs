@@ -10,8 +10,8 @@ use model::{NsRange, TenantId};
 use query::logql::ast::LogExpr;
 use query::logql::{self, DetectedField, Expr};
 
-use super::params::{LIMIT_DEFAULT, bounds, check_lines, count};
-use super::{answer, fault, json};
+use super::params::{LIMIT_DEFAULT, bounds, check_length, check_lines, count};
+use super::{answer, fault, json, length_max_ns};
 use crate::api::envelope::{push_array, push_strings};
 use crate::api::params::Params;
 use crate::api::view::View;
@@ -20,6 +20,9 @@ use crate::{State, clock};
 
 /// Fields or values that are told by default.
 const FIELDS_DEFAULT: usize = 1_000;
+
+/// Loki leaves out what is empty, and the limit with it.
+const NOTHING: &str = "{}";
 
 async fn fields(
     state: &State,
@@ -31,6 +34,7 @@ async fn fields(
     let log = log_of(params.query())?;
     let lines = count(params, "line_limit", LIMIT_DEFAULT)?;
     check_lines(lines)?;
+    check_length(asked, length_max_ns(state))?;
     let store = state.store.clone();
     let work = move |budget: &query::Budget| {
         let view = View::of(&store, &tenant)?;
@@ -65,6 +69,9 @@ pub(super) async fn detected_fields(
     answer("loki_detected_fields", async {
         let limit = limit(&params)?;
         let found = fields(&state, tenant, &params, limit).await?;
+        if found.is_empty() {
+            return Ok(json(NOTHING.into()));
+        }
         let mut out = String::from("{\"fields\":");
         push_array(&found, &mut out, |(name, field), out| {
             out.push_str("{\"label\":");
@@ -95,9 +102,9 @@ pub(super) async fn values(
     answer("loki_detected_field_values", async {
         let limit = limit(&params)?;
         let found = fields(&state, tenant, &params, usize::MAX).await?;
-        let values = found.get(&name).map(|field| &field.values);
+        let Some(field) = found.get(&name) else { return Ok(json(NOTHING.into())) };
         let mut out = String::from("{\"values\":");
-        push_strings(values.into_iter().flatten().map(String::as_str).take(limit), &mut out);
+        push_strings(field.named.iter().map(String::as_str).take(limit), &mut out);
         out.push_str(&format!(",\"limit\":{limit}}}"));
         Ok(json(out))
     })

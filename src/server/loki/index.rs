@@ -10,9 +10,9 @@ use query::logql::{self, Volume};
 use query::logs::SearchStats;
 
 use super::labels::selector;
-use super::params::{aligned, bounds, count, step};
+use super::params::{aligned, bounds, check_length, count, step};
 use super::result_json::{self, Cost};
-use super::{answer, fault, json};
+use super::{answer, fault, json, length_max_ns};
 use crate::api::params::Params;
 use crate::api::view::View;
 use crate::error::Fault;
@@ -33,6 +33,7 @@ pub(super) async fn stats(
     answer("loki_stats", async {
         let asked = bounds(&params, clock::now_ns())?;
         let matchers = selector(params.query())?;
+        check_length(asked, length_max_ns(&state))?;
         let range = NsRange { start_ns: asked.start_ns, end_ns: asked.end_ns };
         let (found, ..) = volumes(&state, tenant, matchers, range, None).await?;
         let sum = |of: fn(&Volume) -> u64| found.iter().map(of).sum::<u64>();
@@ -157,6 +158,7 @@ pub(super) async fn volume(
         let begun = std::time::Instant::now();
         let bounds = bounds(&params, clock::now_ns())?;
         let Asked { matchers, by, limit } = asked(&params)?;
+        check_length(bounds, length_max_ns(&state))?;
         let range = NsRange { start_ns: bounds.start_ns, end_ns: bounds.end_ns };
         let (found, stats, warnings) = volumes(&state, tenant, matchers, range, None).await?;
         let mut groups: BTreeMap<Labels, (u64, ())> = BTreeMap::new();
@@ -183,6 +185,7 @@ pub(super) async fn volume_range(
         let bounds = bounds(&params, clock::now_ns())?;
         let step_ns = step(&params, bounds)?;
         let Asked { matchers, by, limit } = asked(&params)?;
+        check_length(bounds, length_max_ns(&state))?;
         let grid = aligned(bounds, step_ns);
         let range = NsRange { start_ns: grid.start_ns, end_ns: grid.end_ns };
         let (found, stats, warnings) = volumes(&state, tenant, matchers, range, Some(step_ns)).await?;

@@ -8,8 +8,8 @@ use model::any::json_string;
 use model::{Labels, Matcher, NsRange, go_regex};
 use query::logql::{self, Expr};
 
-use super::params::bounds;
-use super::{answer, fault, json, result_json};
+use super::params::{bounds, check_length};
+use super::{answer, fault, json, length_max_ns, result_json};
 use crate::api::envelope::push_array;
 use crate::api::params::Call;
 use crate::api::view::View;
@@ -19,18 +19,18 @@ use crate::error::Fault;
 /// Labels that Logs Drilldown shows whatever their values look like.
 const ALWAYS_SHOWN: [&str; 4] = ["cluster", "namespace", "instance", "pod"];
 
-/// The matchers of a selector; of a query those of its streams. `{}` and nothing at all take every stream.
+/// The matchers of a selector; a pipeline behind it is refused. `{}` and nothing at all take every stream.
 pub(super) fn selector(text: &str) -> Result<Vec<Matcher>, Fault> {
     let bare = text.trim();
     if bare.is_empty() || bare.strip_prefix('{').is_some_and(|rest| rest.trim() == "}") {
         return Ok(Vec::new());
     }
-    if let Ok(matchers) = logql::parse_selector(bare) {
-        return Ok(matchers.into_iter().map(|matcher| matcher.matcher).collect());
-    }
-    match super::query::parse(bare)? {
-        Expr::Log(log) => Ok(log.matchers.into_iter().map(|matcher| matcher.matcher).collect()),
-        Expr::Metric(_) => Err(Fault::invalid("only label matchers are supported")),
+    match logql::parse_selector(bare) {
+        Ok(matchers) => Ok(matchers.into_iter().map(|matcher| matcher.matcher).collect()),
+        // A query says better what is wrong with it.
+        Err(_) => match super::query::parse(bare)? {
+            Expr::Log(_) | Expr::Metric(_) => Err(Fault::invalid("only label matchers are supported")),
+        },
     }
 }
 
@@ -39,6 +39,7 @@ async fn asked(Call { state, tenant, params }: Call) -> Result<Vec<Labels>, Faul
     let asked = bounds(&params, clock::now_ns())?;
     let texts = params.get("query").into_iter().chain(params.all("match[]")).chain(params.all("match"));
     let selectors: Vec<Vec<Matcher>> = go_regex::together(|| texts.map(selector).collect::<Result<_, Fault>>())?;
+    check_length(asked, length_max_ns(&state))?;
     let store = state.store.clone();
     let work = move |budget: &query::Budget| {
         let view = View::of(&store, &tenant)?;

@@ -86,20 +86,44 @@ async fn no_such_path(request: Request) -> Response {
 
 /// Answers, counts and times one request; `kind` is a metric's label, so one of ours.
 async fn answer(kind: &'static str, work: impl Future<Output = Result<Response, Fault>>) -> Response {
+    answer_or(kind, work, refuse).await
+}
+
+async fn answer_or(
+    kind: &'static str,
+    work: impl Future<Output = Result<Response, Fault>>,
+    refuse: impl Fn(&Fault) -> Response,
+) -> Response {
     let begun = Instant::now();
-    let response = work.await.unwrap_or_else(|fault| refuse(&fault));
-    REQUESTS.add(&[kind, response.status().as_str()], 1);
+    let (response, status) = match work.await {
+        Ok(response) => {
+            let status = response.status();
+            (response, status)
+        }
+        // Loki's 500 to a query that means nothing is no failure of ours, and must not look like one to whoever counts them.
+        Err(fault) if fault.kind == Kind::Invalid && fault.status().is_server_error() => {
+            (refuse(&fault), StatusCode::BAD_REQUEST)
+        }
+        Err(fault) => (refuse(&fault), fault.status()),
+    };
+    REQUESTS.add(&[kind, status.as_str()], 1);
     DURATION.observe(&[kind], begun.elapsed());
     response
+}
+
+/// Longest range that a request may ask about, in ns.
+fn length_max_ns(state: &State) -> i64 {
+    params::length_max_ns(state.store.options().logs_retention_ms)
 }
 
 fn json(text: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], Body::from(text)).into_response()
 }
 
-/// With Loki's statuses: 400 for all that is the query's fault, 504 when it took too long.
+/// With Loki's statuses: 400 for what is the query's fault, 500 where its evaluator only finds that later, 504 when it took too long.
 fn fault(error: QueryError) -> Fault {
     let status = match error.kind() {
+        Kind::Invalid if matches!(error, QueryError::Inapplicable { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
         Kind::Invalid | Kind::TooMuch => StatusCode::BAD_REQUEST,
         Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
         _ => return Fault::from(error),
@@ -109,8 +133,17 @@ fn fault(error: QueryError) -> Fault {
 
 /// A sentence as plain text, as Loki's clients show it.
 pub(crate) fn refuse(fault: &Fault) -> Response {
-    let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-    let mut response = (fault.status(), text, Body::from(format!("{}\n", fault.message))).into_response();
+    refuse_with(fault, fault.message.clone())
+}
+
+/// As Loki's push and ruler end it; its queries end without.
+fn refuse_with_line(fault: &Fault) -> Response {
+    refuse_with(fault, format!("{}\n", fault.message))
+}
+
+fn refuse_with(fault: &Fault, text: String) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let mut response = (fault.status(), kind, Body::from(text)).into_response();
     if let Some(seconds) = fault.retry_after_s() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -1,7 +1,7 @@
 //! Parameters of Loki's API: times, steps, limits, in its own dialect and with its own defaults and words.
 
 use model::time::parse_duration_ms;
-use query::logql::units::{float, quote};
+use query::logql::units::{float, go_duration_text, prometheus_duration_text, quote};
 use query::logs::Direction;
 
 use crate::api::params::Params;
@@ -9,6 +9,9 @@ use crate::error::Fault;
 
 const NS_PER_S: i64 = 1_000_000_000;
 const NS_PER_MS: i64 = 1_000_000;
+const NS_PER_HOUR: i64 = 3_600 * NS_PER_S;
+/// Longest range that a request may ask about, by default (Loki's `max_query_length`).
+const LENGTH_DEFAULT_NS: i64 = 721 * NS_PER_HOUR;
 /// How far back a request looks that does not say it.
 const SINCE_DEFAULT_NS: i64 = 3_600 * NS_PER_S;
 /// Lines of an answer by default.
@@ -94,6 +97,25 @@ pub(super) fn bounds(params: &Params, now_ns: i64) -> Result<Bounds, Fault> {
     Ok(Bounds { start_ns, end_ns })
 }
 
+/// Longest range that a request may ask about, in ns: Loki's, or what holds all that is kept, and an hour more as Loki's has beside its month.
+pub(super) fn length_max_ns(logs_retention_ms: i64) -> i64 {
+    logs_retention_ms.saturating_mul(NS_PER_MS).saturating_add(NS_PER_HOUR).max(LENGTH_DEFAULT_NS)
+}
+
+/// Whether a request may ask about so long a range; Loki counts whole milliseconds.
+pub(super) fn check_length(bounds: Bounds, max_ns: i64) -> Result<(), Fault> {
+    let length_ms = bounds.end_ns.div_euclid(NS_PER_MS) - bounds.start_ns.div_euclid(NS_PER_MS);
+    let length_ns = length_ms.saturating_mul(NS_PER_MS);
+    if length_ns > max_ns {
+        return Err(Fault::invalid(format!(
+            "the query time range exceeds the limit (query length: {}, limit: {})",
+            go_duration_text(length_ns),
+            prometheus_duration_text(max_ns)
+        )));
+    }
+    Ok(())
+}
+
 /// `time` of an instant query.
 pub(super) fn at(params: &Params, now_ns: i64) -> Result<i64, Fault> {
     named_time(params, "time", now_ns)
@@ -147,7 +169,7 @@ pub(super) fn interval(params: &Params) -> Result<i64, Fault> {
     Ok(interval_ns)
 }
 
-/// A count that must be positive.
+/// A count that must be positive. Each is called a limit where it is refused, as by Loki.
 pub(super) fn count(params: &Params, name: &str, default: usize) -> Result<usize, Fault> {
     let Some(text) = params.get(name) else { return Ok(default) };
     let number: i64 =
@@ -155,7 +177,7 @@ pub(super) fn count(params: &Params, name: &str, default: usize) -> Result<usize
     usize::try_from(number)
         .ok()
         .filter(|count| *count > 0)
-        .ok_or_else(|| Fault::invalid(format!("{name} must be a positive value")))
+        .ok_or_else(|| Fault::invalid("limit must be a positive value"))
 }
 
 /// `limit` of lines.
@@ -220,6 +242,26 @@ mod tests {
                 (Err(found), Err(expected)) => assert!(found.contains(expected), "{text}: {found}"),
                 (found, expected) => panic!("{text}: {found:?}, expected {expected:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn ranges_are_as_long_as_lokis_or_as_what_is_kept() {
+        const DAY_MS: i64 = 86_400_000;
+        let month = length_max_ns(30 * DAY_MS);
+        for (retention_ms, text) in [(DAY_MS, "30d1h"), (30 * DAY_MS, "30d1h"), (90 * DAY_MS, "90d1h")] {
+            assert_eq!(prometheus_duration_text(length_max_ns(retention_ms)), text, "{retention_ms}");
+        }
+        for (start_ns, end_ns, expected) in [
+            (0, month, None),
+            (0, month + NS_PER_MS - 1, None),
+            (0, month + NS_PER_S, Some("(query length: 721h0m1s, limit: 30d1h)")),
+            (1, month + NS_PER_MS, Some("(query length: 721h0m0.001s, limit: 30d1h)")),
+            (i64::MIN, i64::MAX, Some("(query length: 2562047h47m16.854775807s, limit: 30d1h)")),
+        ] {
+            let told = check_length(Bounds { start_ns, end_ns }, month).err().map(|fault| fault.message);
+            let expected = expected.map(|expected| format!("the query time range exceeds the limit {expected}"));
+            assert_eq!(told, expected, "{start_ns} {end_ns}");
         }
     }
 

@@ -4,10 +4,10 @@ use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::Response;
 use model::any::json_string;
-use model::{NsRange, Severity, TenantId};
+use model::{Matcher, NsRange, Severity, TenantId};
+use query::logql::Expr;
 use query::logs::patterns::{Patterns, Selection, patterns as find};
 
-use super::labels::selector;
 use super::params::{bounds, step};
 use super::{answer, fault, json};
 use crate::api::envelope::push_array;
@@ -30,7 +30,7 @@ pub(super) async fn patterns(
     answer("loki_patterns", async {
         let asked = bounds(&params, clock::now_ns())?;
         let step_ns = step(&params, asked)?.max(STEP_MIN_NS);
-        let matchers = selector(params.query())?;
+        let matchers = streams(params.query())?;
         if matchers.is_empty() {
             return Err(Fault::invalid("patterns need a selector of streams in query, as {service_name=\"api\"}"));
         }
@@ -58,6 +58,17 @@ pub(super) async fn patterns(
         Ok(json(out))
     })
     .await
+}
+
+/// The streams of a log query, whatever its pipeline; Loki's own clients ask with one.
+fn streams(text: &str) -> Result<Vec<Matcher>, Fault> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    match super::query::parse(text)? {
+        Expr::Log(log) => Ok(log.matchers.into_iter().map(|matcher| matcher.matcher).collect()),
+        Expr::Metric(_) => Err(Fault::invalid("only label matchers are supported")),
+    }
 }
 
 /// A severity in the words of `detected_level`.

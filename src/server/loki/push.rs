@@ -67,7 +67,7 @@ pub(crate) async fn push(
 pub(crate) async fn not_post(request: Request) -> Response {
     let fault = Fault::invalid(format!("{} is not taken here, only POST", request.method()))
         .with_status(StatusCode::METHOD_NOT_ALLOWED);
-    let mut response = super::refuse(&fault);
+    let mut response = super::refuse_with_line(&fault);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     response
 }
@@ -166,5 +166,5 @@ fn told(refused: &Rejected) -> String {
 
 fn refuse_counted(fault: &Fault) -> Response {
     count_request(Signal::Logs, Transport::LokiPush, fault);
-    super::refuse(fault)
+    super::refuse_with_line(fault)
 }

@@ -9,9 +9,9 @@ use http::{HeaderMap, StatusCode};
 use model::{NsRange, TenantId};
 use query::logql::{self, By, Expr};
 
-use super::params::{Bounds, aligned, at, bounds, check_lines, direction, interval, limit, step};
+use super::params::{Bounds, aligned, at, bounds, check_length, check_lines, direction, interval, limit, step};
 use super::result_json::{self, Cost};
-use super::{answer, fault, json};
+use super::{answer, fault, json, length_max_ns};
 use crate::api::params::Params;
 use crate::api::view::View;
 use crate::error::Fault;
@@ -71,14 +71,17 @@ pub(super) async fn range(
         let text = params.query().to_owned();
         let limit = limit(&params)?;
         let categorize = categorize(&headers);
-        let store = state.store.clone();
+        let (store, length_max_ns) = (state.store.clone(), length_max_ns(&state));
         let work = move |budget: &query::Budget| {
             let (queued, begun) = (received.elapsed(), Instant::now());
             let expr = parse(&text)?;
+            if let Expr::Log(_) = expr {
+                check_lines(limit)?;
+            }
+            check_length(asked, length_max_ns)?;
             let view = View::of(&store, &tenant)?;
             match expr {
                 Expr::Log(log) => {
-                    check_lines(limit)?;
                     let range = NsRange { start_ns: asked.start_ns, end_ns: asked.end_ns };
                     let found = logql::select(view.snapshot(), &log, range, direction, limit, interval_ns, budget)
                         .map_err(fault)?;

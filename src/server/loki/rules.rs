@@ -14,21 +14,25 @@ use model::{Kind, TenantId};
 use query::logql::units::prometheus_duration_text;
 use rules::{GroupView, RuleKind};
 
-use super::{answer, refuse};
+use super::{answer_or, refuse_with_line};
 use crate::State;
 use crate::api::rules::groups_of_logs;
 use crate::error::Fault;
+
+async fn answer(work: impl Future<Output = Result<Response, Fault>>) -> Response {
+    answer_or("loki_rules", work, refuse_with_line).await
+}
 
 /// A page to read; Loki would let it be written, too.
 pub(super) fn kept_in_files<H: Handler<T, State>, T: 'static>(handler: H) -> MethodRouter<State> {
     get(handler).fallback(async || {
         let message = "rules are kept in the files that rules.files names: change them there and reload";
-        refuse(&Fault::new(Kind::Invalid, message).with_status(StatusCode::METHOD_NOT_ALLOWED))
+        refuse_with_line(&Fault::new(Kind::Invalid, message).with_status(StatusCode::METHOD_NOT_ALLOWED))
     })
 }
 
 pub(super) async fn all(Shared(state): Shared<State>, Extension(tenant): Extension<TenantId>) -> Response {
-    answer("loki_rules", async { by_namespace(&groups_of_logs(&state, &tenant)) }).await
+    answer(async { by_namespace(&groups_of_logs(&state, &tenant)) }).await
 }
 
 pub(super) async fn namespace(
@@ -36,7 +40,7 @@ pub(super) async fn namespace(
     Extension(tenant): Extension<TenantId>,
     Path(namespace): Path<String>,
 ) -> Response {
-    answer("loki_rules", async {
+    answer(async {
         let mut groups = groups_of_logs(&state, &tenant);
         groups.retain(|group| group.file == namespace);
         by_namespace(&groups)
@@ -49,7 +53,7 @@ pub(super) async fn group(
     Extension(tenant): Extension<TenantId>,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Response {
-    answer("loki_rules", async {
+    answer(async {
         let groups = groups_of_logs(&state, &tenant);
         let group = groups.iter().find(|group| group.file == namespace && group.name == name);
         let group = group.ok_or_else(|| Fault::new(Kind::NotFound, "group does not exist"))?;

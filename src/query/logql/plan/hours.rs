@@ -8,7 +8,7 @@ use crate::logql::ast::{Metric, Parser, RangeAggregation, RangeOp, Stage, Vector
 use crate::logql::units;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
-/// Loki refuses longer windows (`max_query_length`), so that there is nothing to be equal to.
+/// Longer windows are asked for as a whole: each hour is a part that is read by itself, and no query has more of them than a month.
 const WINDOW_MAX_NS: i64 = 721 * HOUR_NS;
 
 /// `None` when the query is asked for as over steps.

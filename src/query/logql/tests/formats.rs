@@ -24,6 +24,27 @@ fn templates() {
             ("[{{.none}}]", "", "[]"),
             ("{{.app}} {{.pod}} {{.size}}", "", "x p1 12KB"),
             ("{{__line__ | trunc 3}}", "", "a=1"),
+            // What is calculated is an int64, which is no int to Go.
+            (
+                "{{trunc (add 1 2) .m}}",
+                "",
+                "! template: line:1:15: executing \"line\" at <2>: wrong type for value; expected int; got int64}",
+            ),
+            (
+                "{{trunc (int (add 1 2)) .m}} {{printf \"%T %v %T\" (add 1 2) (mul 2 3) (len .m)}}",
+                "",
+                "Hel int64 6 int",
+            ),
+            (
+                "{{index (index (fromJson .j) \"k\") (sub 1 1)}} {{range add 1 1}}x{{.}}{{end}} {{date \"2006\" (mul 1 0)}} {{divf (add 1 2) 2}}",
+                "",
+                "1 x0x1 1970 1.5",
+            ),
+            (
+                "{{eq (add 1 2) 3}} {{lt (sub 1 2) 0}} {{max 1 2.9}} {{add \"2\" 1.9 true}} {{if add 0}}y{{else}}n{{end}}",
+                "",
+                "true true 2 4 n",
+            ),
             ("{{__timestamp__}}", "", "2026-11-21 12:34:56.789 +0000 UTC"),
             ("{{__timestamp__ | date \"2006-01-02T15:04:05.000Z07:00\"}}", "", "2026-11-21T12:34:56.789Z"),
             (

@@ -256,6 +256,18 @@ async fn drilldown_finds_volumes_fields_and_patterns() {
     let values = loki.get(&format!("detected_field/status/values?{range}&query={query}")).await;
     assert_eq!(values, json!({"values": ["200", "500"], "limit": 1000}));
 
+    // As a query would name them: a duration of a minute is a size, too.
+    loki.push("sizes", 1, 9, "took=1m size=1536B name=ab").await;
+    let of_sizes = encoded(r#"{service_name="sizes"}"#);
+    for (name, expected) in [("took", "1.0MB"), ("size", "1.5kB"), ("name", "ab"), ("host_name", "h1")] {
+        let values = loki.get(&format!("detected_field/{name}/values?{range}&query={of_sizes}")).await;
+        assert_eq!(values, json!({"values": [expected], "limit": 1000}), "{name}");
+    }
+    let nobody = encoded(r#"{service_name="nobody"}"#);
+    for path in ["detected_fields", "detected_field/took/values", "detected_field/none/values"] {
+        assert_eq!(loki.get(&format!("{path}?{range}&query={nobody}")).await, json!({}), "{path}");
+    }
+
     let patterns = loki.get(&format!("patterns?{range}&query={query}&step=10s")).await;
     assert_eq!(patterns["data"][0]["samples"][0][1].as_u64().map(|count| count > 0), Some(true), "{patterns}");
     // A series for each level, as the lines of a template differ in it.
@@ -267,7 +279,7 @@ async fn drilldown_finds_volumes_fields_and_patterns() {
     assert_eq!(limits["pattern_ingester_enabled"], true);
     let limits = &limits["limits"];
     assert_eq!((&limits["retention_period"], &limits["query_timeout"]), (&json!("30d"), &json!("20s")), "{limits}");
-    assert_eq!((&limits["max_query_length"], &limits["volume_max_series"]), (&json!("0s"), &json!(1000)));
+    assert_eq!((&limits["max_query_length"], &limits["volume_max_series"]), (&json!("30d1h"), &json!(1000)));
     assert_eq!(
         (&limits["log_level_fields"][0], &limits["discover_service_name"][12]),
         (&json!("level"), &json!("k8s_job_name"))
@@ -295,7 +307,9 @@ async fn refusals_are_lokis() {
         ("query_range?query=%7Ba%3D%22b%22%7D&step=often", 400, r#"cannot parse "often" to a valid duration"#),
         ("index/volume?query=%7Ba%3D%22b%22%7D&limit=-1", 400, "limit must be a positive value"),
         ("index/volume?query=%7Ba%3D%22b%22%7D&aggregateBy=days", 400, "invalid aggregation option"),
-        ("detected_fields?query=%7Ba%3D%22b%22%7D&line_limit=0", 400, "limit must be a positive value"),
+        ("series?match%5B%5D=%7Ba%3D%22b%22%7D%7Cjson", 400, "only label matchers are supported"),
+        ("labels?query=%7Ba%3D%22b%22%7D%7C%3D%22c%22", 400, "only label matchers are supported"),
+        ("index/stats?query=rate(%7Ba%3D%22b%22%7D%5B1m%5D)", 400, "only label matchers are supported"),
         ("detected_fields?query=%7Ba%3D%22b%22%7D&line_limit=5001", 400, "max entries limit per query exceeded"),
         ("query_range?query=%7Ba%3D%22b%22%7D&step=0", 400, "zero or negative query resolution step"),
         ("query_range?query=%7Ba%3D%22b%22%7D&step=1&start=0&end=1000000", 400, "exceeded maximum resolution"),
@@ -308,13 +322,81 @@ async fn refusals_are_lokis() {
         let reply = loki.house.get(&format!("/loki/api/v1/{path}"), &[]).await;
         assert_eq!(reply.status, status, "{path}: {}", reply.text());
         assert!(reply.text().contains(expected), "{path}: {}", reply.text());
+        assert!(!reply.text().ends_with('\n'), "{path}: {:?}", reply.text());
         assert_eq!(reply.header("content-type"), "text/plain; charset=utf-8");
     }
+    let reply = loki.house.get("/loki/api/v1/detected_fields?query=%7Ba%3D%22b%22%7D&line_limit=0", &[]).await;
+    assert_eq!((reply.status, reply.text().as_str()), (400, "limit must be a positive value"));
     // A tenant that does not exist has no lines, and no query makes it.
     let headers = [("x-scope-orgid", "nobody")];
     let reply = loki.house.get("/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D", &headers).await;
     assert_eq!(reply.json()["data"]["result"], json!([]));
     loki.house.assert_nothing_stored("nobody").await;
+}
+
+/// Loki finds these while it evaluates, and calls them its own failure.
+#[tokio::test]
+async fn what_cannot_be_applied_is_lokis_failure_but_not_ours() {
+    let loki = Loki::new().await;
+    let by_line = r#"sum by (service_name, detected_level) (count_over_time({service_name=~".+"}[1m]))"#;
+    let by_service = r#"sum by (service_name) (count_over_time({service_name=~".+"}[1m]))"#;
+    let twice = "found duplicate series on the right hand-side;many-to-many matching not allowed: matching labels must be unique on one side";
+    let unwanted = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+    for (query, path, expected) in [
+        (format!("{by_line} / on (service_name) {by_service}"), "query", unwanted),
+        (format!("{by_service} / on (service_name) {by_line}"), "query_range", twice),
+        ("sum(2)".into(), "query", "sum needs series, not a number; vector() makes one of it"),
+        ("approx_topk(1, vector(1))".into(), "query_range", "count min sketches are only supported on instant queries"),
+    ] {
+        let range = format!("time={}&{}", loki.at_ns, loki.range());
+        let reply = loki.house.get(&format!("/loki/api/v1/{path}?query={}&{range}", encoded(&query)), &[]).await;
+        assert_eq!((reply.status, reply.text().as_str()), (500, expected), "{query}");
+    }
+    // Rules watch for answers of 5xx.
+    let metrics = loki.house.get("/metrics", &[]).await.text();
+    let has = |kind: &str, code: &str| {
+        let labels = [format!("kind=\"{kind}\""), format!("code=\"{code}\"")];
+        let is_counted = |line: &str| line.starts_with("binnacle_search_requests_total{");
+        metrics.lines().any(|line| is_counted(line) && labels.iter().all(|label| line.contains(label)))
+    };
+    for kind in ["loki_instant", "loki_range"] {
+        assert!(has(kind, "400") && !has(kind, "500"), "{kind}: {metrics}");
+    }
+}
+
+/// Where Loki's frontend asks how long a range is.
+#[tokio::test]
+async fn a_range_is_no_longer_than_what_is_kept() {
+    let loki = Loki::new().await;
+    let end_s = loki.at_ns / 1_000_000_000;
+    let query = encoded(r#"{service_name="api"}"#);
+    let count = encoded(r#"sum(count_over_time({service_name="api"}[1m]))"#);
+    for (path, is_bounded) in [
+        (format!("query_range?query={query}"), true),
+        (format!("query_range?query={count}&step=1h"), true),
+        ("labels?".into(), true),
+        ("label/service_name/values?".into(), true),
+        (format!("series?match%5B%5D={query}"), true),
+        (format!("index/stats?query={query}"), true),
+        (format!("index/volume?query={query}"), true),
+        (format!("index/volume_range?query={query}&step=1h"), true),
+        (format!("detected_fields?query={query}"), true),
+        (format!("detected_field/status/values?query={query}"), true),
+        (format!("detected_labels?query={query}"), true),
+        (format!("patterns?query={query}&step=1h"), false),
+    ] {
+        for (hours, more_s) in [(721, 0), (721, 1)] {
+            let start_s = end_s - hours * 3_600 - more_s;
+            let path = format!("/loki/api/v1/{path}&start={start_s}&end={end_s}");
+            let reply = loki.house.get(&path, &[]).await;
+            if is_bounded && more_s > 0 {
+                let expected = "the query time range exceeds the limit (query length: 721h0m1s, limit: 30d1h)";
+                assert_eq!((reply.status, reply.text().as_str()), (400, expected), "{path}");
+            } else {
+                assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+            }
+        }
+    }
 }
 
 /// Loki's frontend asks for the series that `topk` chooses from; they must not be too many, though the answer's are few.

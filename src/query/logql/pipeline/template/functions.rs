@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use template::text::title;
-use template::{Value, query_escape, truth};
+use template::{Int64, Value, query_escape, truth};
 
 use super::super::super::units;
 use super::super::decimal::Op;
@@ -17,6 +17,7 @@ use super::texts::{
 /// Answers a function whose arguments [`signature::check`](super::signature::check) let through.
 pub(super) fn call(name: &str, arguments: &[Value], around: &mut Around<'_>) -> Result<Value, String> {
     let text = |text: String| Ok(Value::Text(text));
+    let whole = |number: i64| Ok(Value::object(Int64(number)));
     let unknown = || format!("{name} does not take these arguments");
     use Value::{Int, Text};
     match (name, arguments) {
@@ -71,13 +72,13 @@ pub(super) fn call(name: &str, arguments: &[Value], around: &mut Around<'_>) -> 
         ("duration" | "duration_seconds", [Text(of)]) => Ok(Value::Float(units::seconds(units::go_duration(of)?))),
         ("int", [of]) => Ok(Int(integer(of))),
         ("float64", [of]) => Ok(Value::Float(float(of))),
-        ("add", all) => Ok(Int(all.iter().map(integer).fold(0, i64::wrapping_add))),
-        ("mul", [first, rest @ ..]) => Ok(Int(rest.iter().map(integer).fold(integer(first), i64::wrapping_mul))),
-        ("sub", [left, right]) => Ok(Int(integer(left).wrapping_sub(integer(right)))),
+        ("add", all) => whole(all.iter().map(integer).fold(0, i64::wrapping_add)),
+        ("mul", [first, rest @ ..]) => whole(rest.iter().map(integer).fold(integer(first), i64::wrapping_mul)),
+        ("sub", [left, right]) => whole(integer(left).wrapping_sub(integer(right))),
         ("div", [left, right]) => divided(integer(left), integer(right), i64::wrapping_div),
         ("mod", [left, right]) => divided(integer(left), integer(right), i64::wrapping_rem),
-        ("max", [first, rest @ ..]) => Ok(Int(rest.iter().map(integer).fold(integer(first), i64::max))),
-        ("min", [first, rest @ ..]) => Ok(Int(rest.iter().map(integer).fold(integer(first), i64::min))),
+        ("max", [first, rest @ ..]) => whole(rest.iter().map(integer).fold(integer(first), i64::max)),
+        ("min", [first, rest @ ..]) => whole(rest.iter().map(integer).fold(integer(first), i64::min)),
         ("maxf", [first, rest @ ..]) => {
             Ok(Value::Float(rest.iter().map(float).fold(float(first), |most, one| of_numbers(most, one, f64::max))))
         }
@@ -97,7 +98,10 @@ pub(super) fn call(name: &str, arguments: &[Value], around: &mut Around<'_>) -> 
         ("date", [Text(layout), of]) => {
             let at = match of {
                 Int(seconds) => Time::of_seconds(*seconds),
-                of => of.downcast::<Time>().cloned(),
+                of => match of.downcast::<Int64>() {
+                    Some(seconds) => Time::of_seconds(seconds.0),
+                    None => of.downcast::<Time>().cloned(),
+                },
             };
             text(go_time::format(&at.unwrap_or_else(|| Time::of_ns(around.now_ns)).0, layout))
         }

@@ -1,6 +1,6 @@
 //! Functions over numbers, and what is a number.
 
-use template::Value;
+use template::{Int64, Value};
 
 use super::super::super::units;
 use super::super::decimal::{self, Op};
@@ -8,7 +8,7 @@ use super::super::decimal::{self, Op};
 pub(super) fn divided(left: i64, right: i64, divide: impl Fn(i64, i64) -> i64) -> Result<Value, String> {
     match right {
         0 => Err("runtime error: integer divide by zero".into()),
-        right => Ok(Value::Int(divide(left, right))),
+        right => Ok(Value::object(Int64(divide(left, right)))),
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn integer(of: &Value) -> i64 {
         Value::Float(value) => *value as i64,
         Value::Bool(value) => i64::from(*value),
         Value::Text(text) => integer_of_text(text).unwrap_or(0),
-        _ => 0,
+        other => other.downcast::<Int64>().map_or(0, |number| number.0),
     }
 }
 
@@ -81,6 +81,6 @@ pub(super) fn float(of: &Value) -> f64 {
         Value::Float(value) => *value,
         Value::Bool(value) => f64::from(*value),
         Value::Text(text) => units::float(text).unwrap_or(0.0),
-        _ => 0.0,
+        other => other.downcast::<Int64>().map_or(0.0, |number| number.0 as f64),
     }
 }

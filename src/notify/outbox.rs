@@ -45,6 +45,9 @@ const OPEN_SCOPES_MAX: usize = 500;
 pub(crate) mod mark {
     /// The latest revision that brings something new to look at: an alert more, or a repeat.
     pub(crate) const LOUD: &str = "loud_rev";
+    /// The latest revision with which an alert joined a storm that was told of: news, but where a message is edited no bell rings
+    /// for each.
+    pub(crate) const JOINED: &str = "joined_rev";
     /// An attempt may have arrived though nobody said so.
     pub(crate) const UNSURE: &str = "unsure";
     /// The latest revision whose news a fallback was given.
@@ -75,8 +78,9 @@ pub(crate) mod mark {
     pub(crate) const STEP: &str = "step";
     /// How often its alert comes and goes.
     pub(crate) const FLAPPING: &str = "flapping";
-    /// How many alerts a storm was ever about, and that it is over.
+    /// How many alerts a storm was ever about.
     pub(crate) const STORM_TOTAL: &str = "storm_total";
+    /// The revision that says that the storm is over.
     pub(crate) const STORM_OVER: &str = "storm_over";
 }
 
@@ -324,10 +328,31 @@ pub(crate) fn set_handle(intent: &mut Intent, name: &str, value: &str) {
     }
 }
 
-/// Whether the next message brings something that its readers have not seen: not only an end, or a correction.
+/// Whether the next message brings something that a bell is to ring for: not only an end, a correction, or more of a storm.
 pub(crate) fn is_loud(intent: &Intent) -> bool {
-    let told = intent.accepted.map_or(0, |(rev, _)| rev);
-    number(intent, mark::LOUD) > told
+    number(intent, mark::LOUD) > told_rev(intent)
+}
+
+/// Whether the next message brings something that its readers have not seen: what they must not miss.
+pub(crate) fn is_news(intent: &Intent) -> bool {
+    news_rev(intent) > told_rev(intent)
+}
+
+/// The latest revision that brings news.
+fn news_rev(intent: &Intent) -> u64 {
+    number(intent, mark::LOUD).max(number(intent, mark::JOINED))
+}
+
+/// The latest revision that the receiver took; 0 when there is none.
+fn told_rev(intent: &Intent) -> u64 {
+    intent.accepted.map_or(0, |(rev, _)| rev)
+}
+
+/// What waited as news is none any more.
+fn forget_news(intent: &mut Intent) {
+    let rev = told_rev(intent).to_string();
+    set_handle(intent, mark::LOUD, &rev);
+    set_handle(intent, mark::JOINED, "");
 }
 
 /// A revision among the marks; 0 when there is none.

@@ -157,7 +157,7 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
 /// that the edits of a message stay few however long it lasts.
 fn refresh_at_ms(intent: &Intent, channel: &Channel, told_ms: i64) -> Option<i64> {
     let ChannelKind::Slack(slack) = &channel.kind else { return None };
-    if !slack.can_edit() || super::is_loud(intent) || !handle(intent, mark::FLAPPING).is_empty() {
+    if !slack.can_edit() || super::is_news(intent) || !handle(intent, mark::FLAPPING).is_empty() {
         return None;
     }
     let began_ms = intent.instances.iter().filter_map(|instance| instance.fired_at_ms).min()?;

@@ -6,6 +6,8 @@ mod flapping;
 mod groups;
 mod held;
 mod many;
+mod storms;
+mod undelivered;
 
 use std::path::Path;
 

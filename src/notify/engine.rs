@@ -159,7 +159,7 @@ impl Engine {
             self.clients.forget();
             self.outbox.set_back_within(config.x.back_within_ms);
             self.config = Arc::new(config);
-            self.outbox.retry_refused();
+            self.outbox.retry_refused(None);
             self.compare = true;
         }
         for (receiver, id) in orders.tests {

@@ -439,13 +439,14 @@ pub(super) fn tick_at_ms(intent: &Intent, interval_ms: i64, at_ms: i64) -> i64 {
 
 /// Intervals of an intent: of the route that leads its alerts to its receiver, else of the root.
 fn settings<'a>(config: &'a Config, intent: &Intent) -> &'a Target {
-    let receiver = config.channel(&intent.receiver).map(|(receiver, _)| receiver.name.as_str());
-    intent
-        .instances
-        .iter()
-        .flat_map(|instance| config.route.targets(&instance.labels))
-        .find(|target| Some(target.receiver.as_str()) == receiver)
-        .unwrap_or(&config.route.target)
+    led_by(config, intent).unwrap_or(&config.route.target)
+}
+
+/// The route that leads an intent's alerts to its receiver.
+fn led_by<'a>(config: &'a Config, intent: &Intent) -> Option<&'a Target> {
+    let (receiver, _) = config.channel(&intent.receiver)?;
+    let mut targets = intent.instances.iter().flat_map(|instance| config.route.targets(&instance.labels));
+    targets.find(|target| target.receiver == receiver.name)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod flapping;
 mod groups;
 mod held;
 mod many;
+mod refused;
 mod storms;
 mod undelivered;
 

@@ -252,7 +252,7 @@ impl Engine {
         }
     }
 
-    /// Tells of firing alerts that nobody was told of, as nobody was to be told when they began; of the others, a repeat is to
+    /// Tells of firing alerts those who were not to be told when they began, as routes led elsewhere; of the others, a repeat is to
     /// say how they are now.
     async fn compare_states(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let mut firing = self.firing().await?;

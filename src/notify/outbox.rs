@@ -156,19 +156,21 @@ impl Outbox {
         self.intents.insert(key, intent);
     }
 
-    /// Puts an episode's present value and annotations where it is known, without telling anyone. Whether a channel of the
-    /// configuration knows of it.
+    /// Puts an episode's present value and annotations where it is known, without telling anyone. Whether every channel that routes
+    /// lead it to knows of it: a reload may have moved it.
     pub(crate) fn refresh(&mut self, instance: &Instance, config: &Config) -> bool {
-        let mut known = false;
+        let mut knowing = BTreeSet::new();
         for (key, intent) in &mut self.intents {
             let Some(at) = position(intent, instance) else { continue };
-            known |= config.is_present(&key.0);
+            knowing.insert(key.0.as_str());
             if intent.instances[at].state == AlertState::Firing && intent.instances[at] != *instance {
                 intent.instances[at] = instance.clone();
                 self.dirty.insert(key.clone());
             }
         }
-        known
+        let targets = config.route.targets(&instance.labels).into_iter();
+        let mut channels = targets.filter_map(|target| config.receiver(&target.receiver)).flat_map(|one| &one.channels);
+        channels.all(|channel| knowing.contains(channel.name.as_str()))
     }
 
     /// Puts what is known of an intent's alerts by now, in their order, where they still fire in the same episode.

@@ -7,6 +7,7 @@ mod groups;
 mod held;
 mod many;
 mod refused;
+mod rerouted;
 mod storms;
 mod undelivered;
 

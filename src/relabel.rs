@@ -149,4 +149,43 @@ mod tests {
         check("regex = '[ab]'\naction = 'labeldrop'", Some(r#"m{c="Baz",d="foo"}"#));
         check("regex = '__name__|a'\naction = 'labelkeep'", Some(r#"m{a="foo"}"#));
     }
+
+    #[test]
+    fn damaged_steps_are_refused_or_taken() {
+        let good = [
+            "source_labels = ['a', 'b']\nseparator = '-'\nregex = 'f(.*)-b.+'\ntarget_label = 'e_$1'\nreplacement = 'x${1}y'",
+            "source_labels = ['c', 'd']\ntarget_label = 'd'\naction = 'hashmod'\nmodulus = 1000",
+            "source_labels = ['a']\nregex = '(foo|x){2,3}'\ntarget_label = 'd'\naction = 'keep'",
+            "source_labels = ['a']\ntarget_label = 'd'\naction = 'dropequal'",
+        ];
+        let signs = [
+            "(", ")", "[", "{", "}", "*", "+", "?", "\\", "$", "${", "'", "\"", "=", "^", "|", ".", "\n", "-1", "é",
+            "drop",
+        ];
+        let seed = chance::seed(20_261_126);
+        let mut random = chance::Random::new(seed);
+        let labels = Labels::from_pairs([("__name__", "m"), ("a", "foo"), ("b", "bar"), ("c", "Baz"), ("d", "foo")]);
+        let (mut used, mut refused) = (0, 0);
+        for _ in 0..5_000 {
+            let text = chance::damaged(random.pick(&good), &signs, &mut random);
+            let began = std::time::Instant::now();
+            let step = toml::from_str::<Relabel>(&text).map_err(|error| error.to_string());
+            match step.and_then(|step| Relabeler::new(&[step])) {
+                Err(reason) => {
+                    refused += 1;
+                    assert!(!reason.trim().is_empty(), "SEED={seed}: {text}");
+                }
+                // Refused with the configuration.
+                Ok(Relabeler(steps)) if steps.iter().any(|(step, _)| step.target_label.is_empty()) => refused += 1,
+                Ok(relabeler) => {
+                    used += 1;
+                    let after = relabeler.apply(&labels).unwrap_or_default();
+                    let is_whole = after.iter().all(|(name, value)| !name.is_empty() && !value.is_empty());
+                    assert!(is_whole, "SEED={seed}: {after} of\n{text}");
+                }
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(10), "SEED={seed}: {text}");
+        }
+        assert!(used > 500 && refused > 500, "nothing was tested: {used} used, {refused} refused");
+    }
 }

@@ -179,25 +179,53 @@ pub(super) async fn reload_scraping(again: Again, scraping: &Reloader) -> Option
     }
 }
 
-/// A group may be so late beside twice its interval, in ms, before alerts count as not watched over.
-const LATE_MS: i64 = 15_000;
+/// A group may be so late beside twice its interval before alerts count as not watched over.
+const LATE: Duration = Duration::from_secs(15);
 
 /// What would keep an alert from being raised: nothing can be stored, or rules are not evaluated in time.
-pub(super) fn illness(
-    store: Store,
-    rules: rules::Engine,
-    started_ms: i64,
-) -> impl Fn() -> Option<String> + Send + Sync {
+pub(super) fn illness(store: Store, rules: rules::Engine) -> impl Fn() -> Option<String> + Send + Sync {
     move || {
         if let Some(trouble) = store.trouble() {
             return Some(trouble.to_string());
         }
-        let now_ms = clock::now_ms();
-        rules.view().into_iter().find_map(|group| {
-            let since_ms = group.last_evaluation_ms.unwrap_or(started_ms).max(started_ms);
-            // After a clock that was set back the last evaluation lies ahead, and nothing is watched until it is reached.
-            let late = (now_ms - since_ms).abs() > 2 * group.interval_ms + LATE_MS;
-            late.then(|| format!("the rule group {:?} was not evaluated in time", group.name))
-        })
+        let late = rules.view().into_iter().find(is_late);
+        late.map(|group| format!("the rule group {:?} was not evaluated in time", group.name))
+    }
+}
+
+/// Not by the clock on the wall: rules wait for one that was set back, and a start's time may lie ahead of it for long.
+fn is_late(group: &rules::GroupView) -> bool {
+    group.unseen_for > 2 * Duration::from_millis(group.interval_ms.unsigned_abs()) + LATE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_has_two_intervals_and_a_while() {
+        // In seconds.
+        let check = |interval: i64, unseen: u64, expected: bool| {
+            let group = rules::GroupView {
+                file: "f.yml".into(),
+                name: "g".into(),
+                interval_ms: interval * 1_000,
+                limit: 0,
+                // Whatever the clock says.
+                last_evaluation_ms: Some(i64::MAX),
+                unseen_for: Duration::from_secs(unseen),
+                evaluation_seconds: 0.0,
+                missed_slots: 0,
+                rules: Vec::new(),
+            };
+            assert_eq!(is_late(&group), expected, "{interval} {unseen}");
+        };
+        check(30, 0, false);
+        check(30, 75, false);
+        check(30, 76, true);
+        check(3_600, 7_215, false);
+        check(3_600, 7_216, true);
+        check(1, 17, false);
+        check(1, 18, true);
     }
 }

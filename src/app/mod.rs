@@ -214,7 +214,7 @@ impl App {
             });
             let of_all = alerting.iter().map(|of| notify::Watched {
                 notifier: of.notifier.clone(),
-                ill: Box::new(loops::illness(store.clone(), of.rules.clone(), started_ms)),
+                ill: Box::new(loops::illness(store.clone(), of.rules.clone())),
             });
             let (of_all, stopped) = (of_all.collect(), loops_stopped.clone());
             loops.spawn(async move {

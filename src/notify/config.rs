@@ -318,4 +318,6 @@ pub(crate) fn read_tree(text: &str) -> Node {
 }
 
 #[cfg(test)]
+mod damaged;
+#[cfg(test)]
 mod tests;

@@ -84,6 +84,11 @@ impl Report {
         matches!(self.verdict, Verdict::Transient { .. }) && (self.status == 0 || self.status >= 500)
     }
 
+    /// Whether it was taken, but not for everybody: its words are about the others.
+    pub(crate) fn leaves_out(&self) -> bool {
+        self.verdict == Verdict::Accepted && self.status >= 400
+    }
+
     /// What an attempt comes to that was not made.
     pub(crate) fn rehearsed() -> Report {
         Report::new(Verdict::Accepted, 0, "rehearsed")

@@ -17,7 +17,7 @@ use crate::figures;
 use crate::health::Health;
 use crate::limits::Places;
 use crate::notifier::NotifierOptions;
-use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_loud, is_untried_test};
+use crate::outbox::{FLAP_WINDOW_MS, Outbox, Sent, Undelivered, is_held, is_news, is_untried_test};
 use crate::picture::Pictures;
 use crate::rehearsal::Script;
 use crate::{Config, PresentSource, ServiceLimits, Timing};
@@ -159,7 +159,7 @@ impl Engine {
             self.clients.forget();
             self.outbox.set_back_within(config.x.back_within_ms);
             self.config = Arc::new(config);
-            self.outbox.retry_refused();
+            self.outbox.retry_refused(None);
             self.compare = true;
         }
         for (receiver, id) in orders.tests {
@@ -176,7 +176,7 @@ impl Engine {
         let late = self
             .outbox
             .iter()
-            .filter(|(_, intent)| is_loud(intent) && !is_held(intent))
+            .filter(|(_, intent)| is_news(intent) && !is_held(intent))
             .map(|(_, intent)| intent.not_before_ms);
         let oldest_ms = late.min().map_or(0, |since| (now_ms - since).max(0));
         self.note_undelivered(now_ms);
@@ -252,7 +252,7 @@ impl Engine {
         }
     }
 
-    /// Tells of firing alerts that nobody was told of, as nobody was to be told when they began; of the others, a repeat is to
+    /// Tells of firing alerts those who were not to be told when they began, as routes led elsewhere; of the others, a repeat is to
     /// say how they are now.
     async fn compare_states(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let mut firing = self.firing().await?;
@@ -342,7 +342,9 @@ impl Engine {
 
     /// Says aloud what newly became undelivered, and runs the program that is to know of it.
     fn note_undelivered(&mut self, now_ms: i64) {
-        let undelivered = self.outbox.undelivered(now_ms);
+        let (config, health, limits) = (self.config.clone(), &self.health, &self.limits);
+        let health_of = |name: &str| standing(&config, health, limits, &self.timing, name);
+        let undelivered = self.outbox.undelivered(&health_of, now_ms);
         for new in &undelivered {
             if !self.undelivered.iter().any(|old| old.subject == new.subject && old.since_ms == new.since_ms) {
                 tracing::error!(

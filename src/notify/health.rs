@@ -68,6 +68,17 @@ impl Health {
         self.breaker_open() || self.refused
     }
 
+    /// Whether its last answer was that the configuration is wrong.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.refused
+    }
+
+    /// Whether nothing was taken since the last failure.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.broken()
+            || self.last_failure_ms.is_some_and(|failed_ms| self.last_success_ms.is_none_or(|at_ms| at_ms < failed_ms))
+    }
+
     /// From when an attempt may be made.
     pub(crate) fn opens_at_ms(&self) -> i64 {
         self.breaker.opens_at_ms()

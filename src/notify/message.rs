@@ -150,7 +150,7 @@ pub(crate) fn compose(intent: &Intent, external_url: &str) -> Message {
         notes.push(format!("Behind it: {behind}"));
     }
     let (firing, ended): (Vec<&Instance>, Vec<&Instance>) =
-        sorted(&intent.instances).into_iter().partition(|instance| instance.state == AlertState::Firing);
+        worst_first(&intent.instances).into_iter().partition(|instance| instance.state == AlertState::Firing);
     let shown_firing = firing.len().min(LISTED_MAX);
     let shown_ended = ended.len().min(LISTED_MAX - shown_firing);
     // The beginning of this attempt; outside of one, as in a preview, nothing says how long it lasts by now.
@@ -240,8 +240,8 @@ pub(crate) fn name_of(instance: &Instance) -> String {
     one_line(&format!("{} {}", instance.labels.value("alertname"), place(instance)), SUBJECT_CHARS_MAX)
 }
 
-/// Worst first, then by time of firing.
-fn sorted(instances: &[Instance]) -> Vec<&Instance> {
+/// Then by time of firing.
+pub(crate) fn worst_first(instances: &[Instance]) -> Vec<&Instance> {
     let mut sorted: Vec<&Instance> = instances.iter().collect();
     sorted.sort_by_key(|instance| (rank(instance.labels.value("severity")), instance.fired_at_ms));
     sorted

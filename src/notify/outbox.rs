@@ -45,6 +45,9 @@ const OPEN_SCOPES_MAX: usize = 500;
 pub(crate) mod mark {
     /// The latest revision that brings something new to look at: an alert more, or a repeat.
     pub(crate) const LOUD: &str = "loud_rev";
+    /// The latest revision with which an alert joined a storm that was told of: news, but where a message is edited no bell rings
+    /// for each.
+    pub(crate) const JOINED: &str = "joined_rev";
     /// An attempt may have arrived though nobody said so.
     pub(crate) const UNSURE: &str = "unsure";
     /// The latest revision whose news a fallback was given.
@@ -75,8 +78,9 @@ pub(crate) mod mark {
     pub(crate) const STEP: &str = "step";
     /// How often its alert comes and goes.
     pub(crate) const FLAPPING: &str = "flapping";
-    /// How many alerts a storm was ever about, and that it is over.
+    /// How many alerts a storm was ever about.
     pub(crate) const STORM_TOTAL: &str = "storm_total";
+    /// The revision that says that the storm is over.
     pub(crate) const STORM_OVER: &str = "storm_over";
 }
 
@@ -152,19 +156,21 @@ impl Outbox {
         self.intents.insert(key, intent);
     }
 
-    /// Puts an episode's present value and annotations where it is known, without telling anyone. Whether a channel of the
-    /// configuration knows of it.
+    /// Puts an episode's present value and annotations where it is known, without telling anyone. Whether every channel that routes
+    /// lead it to knows of it: a reload may have moved it.
     pub(crate) fn refresh(&mut self, instance: &Instance, config: &Config) -> bool {
-        let mut known = false;
+        let mut knowing = BTreeSet::new();
         for (key, intent) in &mut self.intents {
             let Some(at) = position(intent, instance) else { continue };
-            known |= config.is_present(&key.0);
+            knowing.insert(key.0.as_str());
             if intent.instances[at].state == AlertState::Firing && intent.instances[at] != *instance {
                 intent.instances[at] = instance.clone();
                 self.dirty.insert(key.clone());
             }
         }
-        known
+        let targets = config.route.targets(&instance.labels).into_iter();
+        let mut channels = targets.filter_map(|target| config.receiver(&target.receiver)).flat_map(|one| &one.channels);
+        channels.all(|channel| knowing.contains(channel.name.as_str()))
     }
 
     /// Puts what is known of an intent's alerts by now, in their order, where they still fire in the same episode.
@@ -324,10 +330,31 @@ pub(crate) fn set_handle(intent: &mut Intent, name: &str, value: &str) {
     }
 }
 
-/// Whether the next message brings something that its readers have not seen: not only an end, or a correction.
+/// Whether the next message brings something that a bell is to ring for: not only an end, a correction, or more of a storm.
 pub(crate) fn is_loud(intent: &Intent) -> bool {
-    let told = intent.accepted.map_or(0, |(rev, _)| rev);
-    number(intent, mark::LOUD) > told
+    number(intent, mark::LOUD) > told_rev(intent)
+}
+
+/// Whether the next message brings something that its readers have not seen: what they must not miss.
+pub(crate) fn is_news(intent: &Intent) -> bool {
+    news_rev(intent) > told_rev(intent)
+}
+
+/// The latest revision that brings news.
+fn news_rev(intent: &Intent) -> u64 {
+    number(intent, mark::LOUD).max(number(intent, mark::JOINED))
+}
+
+/// The latest revision that the receiver took; 0 when there is none.
+fn told_rev(intent: &Intent) -> u64 {
+    intent.accepted.map_or(0, |(rev, _)| rev)
+}
+
+/// What waited as news is none any more.
+fn forget_news(intent: &mut Intent) {
+    let rev = told_rev(intent).to_string();
+    set_handle(intent, mark::LOUD, &rev);
+    set_handle(intent, mark::JOINED, "");
 }
 
 /// A revision among the marks; 0 when there is none.
@@ -414,13 +441,14 @@ pub(super) fn tick_at_ms(intent: &Intent, interval_ms: i64, at_ms: i64) -> i64 {
 
 /// Intervals of an intent: of the route that leads its alerts to its receiver, else of the root.
 fn settings<'a>(config: &'a Config, intent: &Intent) -> &'a Target {
-    let receiver = config.channel(&intent.receiver).map(|(receiver, _)| receiver.name.as_str());
-    intent
-        .instances
-        .iter()
-        .flat_map(|instance| config.route.targets(&instance.labels))
-        .find(|target| Some(target.receiver.as_str()) == receiver)
-        .unwrap_or(&config.route.target)
+    led_by(config, intent).unwrap_or(&config.route.target)
+}
+
+/// The route that leads an intent's alerts to its receiver.
+fn led_by<'a>(config: &'a Config, intent: &Intent) -> Option<&'a Target> {
+    let (receiver, _) = config.channel(&intent.receiver)?;
+    let mut targets = intent.instances.iter().flat_map(|instance| config.route.targets(&instance.labels));
+    targets.find(|target| target.receiver == receiver.name)
 }
 
 #[cfg(test)]

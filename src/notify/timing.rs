@@ -20,8 +20,12 @@ pub struct Timing {
     pub slack_gap_ms: i64,
     /// Between two edits by one Slack app, when more than a few are due: `chat.update` is of tier 3, 50 a minute.
     pub slack_edit_gap_ms: i64,
-    /// A wrong key or a missing channel is tried again this often, in case it was put right over there.
-    pub config_retry_ms: i64,
+    /// What a service refuses (a wrong key, a missing channel) is tried again after this long, in case it was put right over there, and
+    /// then after as long as it is late by then.
+    pub refused_retry_ms: i64,
+    /// Longest such wait where something critical is held back: as long as a dead man's switch waits.
+    pub refused_retry_cap_critical_ms: i64,
+    pub refused_retry_cap_ms: i64,
     /// Longest that something critical waits for company, whatever `group_wait` says.
     pub critical_wait_max_ms: i64,
     /// An end that nobody took for so long is given up.
@@ -51,7 +55,9 @@ impl Default for Timing {
             probe_ms: 15_000,
             slack_gap_ms: 1_000,
             slack_edit_gap_ms: 1_200,
-            config_retry_ms: 15 * 60_000,
+            refused_retry_ms: 60_000,
+            refused_retry_cap_critical_ms: 5 * 60_000,
+            refused_retry_cap_ms: 15 * 60_000,
             critical_wait_max_ms: 10_000,
             resolve_expires_ms: 24 * 3_600_000,
             done_keep_ms: 3_600_000,

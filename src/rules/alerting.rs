@@ -81,7 +81,7 @@ impl Run<'_> {
     pub(crate) fn ask(&self, source: &dyn Source, rule: &Rule) -> Result<Vec<(Labels, Point)>, String> {
         match &rule.condition {
             Condition::Metrics(expr) => self.answer_points(source, expr),
-            Condition::Logs(metric) => self.ask_log_points(metric),
+            Condition::Logs(metric) => self.log_points_at(metric, self.query_at_ms),
             // Its records are handled one by one.
             Condition::Events(_) => Ok(Vec::new()),
         }

@@ -83,13 +83,27 @@ pub(crate) struct Member {
     shown: Mutex<Shown>,
 }
 
-#[derive(Default)]
 struct Shown {
+    /// When its states were last brought up to date, or it was first to be; by a clock that nobody sets.
+    looked: Instant,
     last_evaluation_ms: Option<i64>,
     took: Duration,
     missed_slots: u64,
     reports: Vec<Report>,
     instances: HashMap<RuleId, Vec<Instance>>,
+}
+
+impl Default for Shown {
+    fn default() -> Shown {
+        Shown {
+            looked: Instant::now(),
+            last_evaluation_ms: None,
+            took: Duration::ZERO,
+            missed_slots: 0,
+            reports: Vec::new(),
+            instances: HashMap::new(),
+        }
+    }
 }
 
 impl Engine {
@@ -286,6 +300,9 @@ impl Inner {
         let took = started.elapsed();
         DURATION.observe(&[], took);
         let mut shown = lock(&member.shown);
+        if committed.is_ok() {
+            shown.looked = Instant::now();
+        }
         shown.last_evaluation_ms = Some(at_ms);
         shown.took = took;
         shown.reports = outcome.reports;

@@ -329,8 +329,17 @@ impl Run<'_> {
         source: &dyn Source,
         expr: &promql::Expr,
     ) -> Result<Vec<(Labels, Point)>, String> {
+        self.points_at(source, expr, self.query_at_ms)
+    }
+
+    pub(crate) fn points_at(
+        &self,
+        source: &dyn Source,
+        expr: &promql::Expr,
+        at_ms: i64,
+    ) -> Result<Vec<(Labels, Point)>, String> {
         let options = promql::Options::new(self.settings.lookback_ms, self.settings.query_limits.start());
-        let answer = promql::instant(source, expr, self.query_at_ms, &options).map_err(|error| error.to_string())?;
+        let answer = promql::instant(source, expr, at_ms, &options).map_err(|error| error.to_string())?;
         points(answer)
     }
 

@@ -22,11 +22,15 @@ const LOOKED_MAX: usize = 500;
 pub(crate) const LINES_BACK_NS: i64 = 300_000 * NS_PER_MS;
 
 impl Run<'_> {
-    /// Samples of LogQL at the evaluation's time.
+    /// Samples of LogQL at the time of the group's queries.
     pub(crate) fn ask_logs(&self, metric: &ast::Metric) -> Result<Vec<(Labels, f64)>, String> {
+        self.logs_at(metric, self.query_at_ms)
+    }
+
+    fn logs_at(&self, metric: &ast::Metric, at_ms: i64) -> Result<Vec<(Labels, f64)>, String> {
         let Some(snapshot) = self.ground.logs().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
         let budget = self.settings.query_limits.start();
-        let at_ns = self.query_at_ms.saturating_mul(NS_PER_MS);
+        let at_ns = at_ms.saturating_mul(NS_PER_MS);
         let answer =
             logql::instant_of(Some(&snapshot), metric, at_ns, By::Ruler, &budget).map_err(|error| error.to_string())?;
         whole(&budget)?;
@@ -37,9 +41,9 @@ impl Run<'_> {
         })
     }
 
-    /// As [`Run::ask_logs`], as points.
-    pub(crate) fn ask_log_points(&self, metric: &ast::Metric) -> Result<Vec<(Labels, Point)>, String> {
-        let found = self.ask_logs(metric)?;
+    /// Samples of LogQL as points.
+    pub(crate) fn log_points_at(&self, metric: &ast::Metric, at_ms: i64) -> Result<Vec<(Labels, Point)>, String> {
+        let found = self.logs_at(metric, at_ms)?;
         Ok(found.into_iter().map(|(labels, value)| (labels, Point::Float(value))).collect())
     }
 

@@ -34,7 +34,7 @@ pub struct Data<'a> {
     pub external_url: &'a str,
 }
 
-/// Answers `query "…"` at the evaluation's time: the vector, or the error in words.
+/// Answers `query "…"` at the slot's time: the vector, or the error in words.
 pub type Query<'a> = dyn FnMut(&str) -> Result<Vec<(Labels, Point)>, String> + 'a;
 
 impl Template {

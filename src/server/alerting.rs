@@ -1,5 +1,7 @@
 //! Whose rules a request is about, and who is told of what they find: every tenant's are its own.
 
+use std::collections::BTreeSet;
+
 use model::{Kind, TenantId};
 
 use crate::State;
@@ -17,6 +19,23 @@ impl State {
     /// Of every tenant that has rules.
     pub(crate) fn alertings(&self) -> impl Iterator<Item = &Alerting> {
         std::iter::once(&self.alerting).chain(self.alerting_others.values())
+    }
+
+    /// Whether people are not told of alerts. Without what the alerts or their channels say: anybody may ask whether we are ready.
+    pub(crate) fn alerting_warnings(&self) -> Vec<String> {
+        let undelivered: usize = self.alertings().map(|of| of.notifier.undelivered().len()).sum();
+        let receivers = self.alertings().flat_map(|of| of.notifier.receivers());
+        let channels = receivers.flat_map(|receiver| receiver.channels).filter(|channel| channel.broken);
+        let broken: BTreeSet<String> = channels.map(|channel| channel.name).collect();
+        let mut warnings = Vec::new();
+        if undelivered > 0 {
+            warnings.push(format!("messages about alerts reached nobody: {undelivered}; every page says why"));
+        }
+        if !broken.is_empty() {
+            let names = broken.into_iter().collect::<Vec<_>>().join(", ");
+            warnings.push(format!("channels of notify.yml that take nothing: {names}; /notifications says why"));
+        }
+        warnings
     }
 
     /// `None` for a tenant over whose data no rules are evaluated.

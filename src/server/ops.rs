@@ -77,6 +77,7 @@ async fn ready(Shared(state): Shared<State>) -> Response {
     match state.store.trouble() {
         None => {
             let warnings = state.store.warnings().into_iter().chain(state.reloaded.wrong());
+            let warnings = warnings.chain(state.alerting_warnings());
             let warnings = warnings.map(|warning| format!("warning: {warning}\n"));
             format!("ready\n{}", warnings.collect::<String>()).into_response()
         }

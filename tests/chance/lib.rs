@@ -57,3 +57,59 @@ impl Random {
         all[self.below(all.len())].clone()
     }
 }
+
+/// A text with a few things wrong with it, as a person or a broken program leaves them: a word, a sign or a line left out, doubled,
+/// moved or put in place of another.
+pub fn damaged(text: &str, signs: &[&str], random: &mut Random) -> String {
+    let mut damaged = text.to_owned();
+    for _ in 0..=random.below(3_usize) {
+        damaged = if random.one_in(3) { line_damaged(&damaged, random) } else { word_damaged(&damaged, signs, random) };
+    }
+    damaged
+}
+
+fn line_damaged(text: &str, random: &mut Random) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let (at, other) = (random.below(lines.len()), random.below(lines.len()));
+    match random.below(6_u64) {
+        0 => drop(lines.remove(at)),
+        1 => lines.insert(at, lines[other].clone()),
+        2 => lines.swap(at, other),
+        3 => lines[at].insert_str(0, "  "),
+        4 => lines[at] = lines[at].trim_start().to_owned(),
+        _ => lines.truncate(at),
+    }
+    lines.join("\n")
+}
+
+fn word_damaged(text: &str, signs: &[&str], random: &mut Random) -> String {
+    // Words and the signs between them, all of which together are the text.
+    let mut parts: Vec<String> = Vec::new();
+    for c in text.chars() {
+        match parts.last_mut() {
+            Some(last) if c.is_alphanumeric() && last.ends_with(char::is_alphanumeric) => last.push(c),
+            _ => parts.push(c.into()),
+        }
+    }
+    if parts.is_empty() {
+        return random.pick(signs).to_owned();
+    }
+    let (at, other) = (random.below(parts.len()), random.below(parts.len()));
+    match random.below(6_u64) {
+        0 => drop(parts.remove(at)),
+        1 => parts.insert(at, parts[other].clone()),
+        2 => parts[at] = parts[other].clone(),
+        3 => parts[at] = random.pick(signs).to_owned(),
+        4 => parts.insert(at, random.pick(signs).to_owned()),
+        _ => {
+            // Within a word.
+            let chars: Vec<char> = parts[at].chars().collect();
+            let cut = random.below(chars.len());
+            parts[at] = chars[..cut].iter().chain(&chars[cut + 1..]).collect();
+        }
+    }
+    parts.concat()
+}

@@ -22,7 +22,10 @@ async fn reload(appliance: &Appliance, says: &[&str]) {
         assert_eq!(status, 200, "{ready}");
         let (_, info) = appliance.get("/api/v1/status/runtimeinfo").await;
         let info: Value = serde_json::from_str(&info).unwrap();
-        let warnings: Vec<&str> = ready.lines().filter(|line| line.starts_with("warning: ")).collect();
+        // Nobody listens where alerts are told to, which is said too.
+        let of_alerts = |line: &str| line.contains("reached nobody") || line.contains("take nothing");
+        let of_files = |line: &&str| line.starts_with("warning: ") && !of_alerts(line);
+        let warnings: Vec<&str> = ready.lines().filter(of_files).collect();
         let all_said = warnings.len() == says.len() && says.iter().all(|word| ready.contains(word));
         (all_said && info["data"]["reloadConfigSuccess"] == says.is_empty()).then_some(())
     })
@@ -79,4 +82,24 @@ async fn files_that_break_are_said_and_keep_what_they_were() {
     let (_, ready) = again.get("/ready").await;
     assert!(ready.contains("r1.yml:1") && ready.contains("none of its rules run"), "{ready}");
     again.terminate();
+}
+
+#[tokio::test]
+async fn alerts_that_reach_nobody_are_said_to_whoever_asks() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    write(home, "binnacle.toml", "[rules]\nfiles = [\"r*.yml\"]\nbuiltin = false\n");
+    write(home, "r1.yml", "groups: [{name: g, interval: 1s, rules: [{alert: Up, expr: vector(1)}]}]\n");
+    write(home, "notify.yml", &NOTIFY.replace("hook}", "hook, group_wait: 0s}"));
+    let appliance = Appliance::start(home);
+    until("both", WITHIN, || async {
+        let (status, ready) = appliance.get("/ready").await;
+        assert_eq!(status, 200, "{ready}");
+        let said = ["messages about alerts reached nobody: 1;", "take nothing: hook/webhook[0];"];
+        said.iter().all(|words| ready.contains(words)).then_some(())
+    })
+    .await;
+    write(home, "notify.yml", "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n");
+    appliance.signal(Signal::HUP);
+    until("neither", WITHIN, || async { (appliance.get("/ready").await.1 == "ready\n").then_some(()) }).await;
 }

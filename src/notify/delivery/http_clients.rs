@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::header::{DATE, RETRY_AFTER};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{NoProxy, Proxy as HttpProxy, RequestBuilder};
 
@@ -13,6 +16,8 @@ use crate::timing::Timing;
 
 /// Longest answer read, in bytes; more of it would only be a page meant for people.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Longest wait that an answer may ask for, in seconds: whoever asks for more is asked again then.
+const RETRY_AFTER_MAX_S: i64 = 3_600;
 /// Redirects followed for one request.
 const REDIRECTS_MAX: usize = 5;
 
@@ -142,10 +147,20 @@ pub(super) fn plain_error(error: reqwest::Error) -> String {
     model::cause::words(&error.without_url())
 }
 
-/// The seconds of `Retry-After`, in ms; at most an hour. Dates are not used by the providers we speak to.
+/// How long `Retry-After` asks to wait, in ms; at most an hour. A date counts from that of the answer, as its server's clock may not be
+/// ours.
 pub(super) fn retry_after_ms(headers: &http::HeaderMap) -> Option<i64> {
-    let seconds: i64 = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(seconds.clamp(0, 3_600) * 1_000)
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::trim);
+    retry_after_of(text(RETRY_AFTER)?, text(DATE), Timestamp::now())
+}
+
+fn retry_after_of(said: &str, answered: Option<&str>, now: Timestamp) -> Option<i64> {
+    let time_of = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
+    let seconds = match said.parse() {
+        Ok(seconds) => seconds,
+        Err(_) => time_of(said)?.as_second() - answered.and_then(time_of).unwrap_or(now).as_second(),
+    };
+    Some(seconds.clamp(0, RETRY_AFTER_MAX_S) * 1_000)
 }
 
 /// The beginning of an answer's body; empty when it cannot be read.
@@ -171,4 +186,32 @@ pub(super) async fn read_whole(mut response: reqwest::Response, bytes_max: usize
         }
     }
     Some(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_until_a_date() {
+        let now = Timestamp::from_second(784_111_777).unwrap(); // 1994-11-06 08:49:37
+        let check = |said: &str, answered: Option<&str>, expected: Option<i64>| {
+            let found = retry_after_of(said, answered, now).map(|ms| ms / 1_000);
+            assert_eq!(found, expected, "{said} {answered:?}");
+        };
+        check("30", None, Some(30));
+        check("0", None, Some(0));
+        check("-1", None, Some(0));
+        check("86400", None, Some(3_600));
+        check("Sun, 06 Nov 1994 08:50:37 GMT", None, Some(60));
+        // By the server's clock, which is ten minutes ahead.
+        check("Sun, 06 Nov 1994 09:00:37 GMT", Some("Sun, 06 Nov 1994 08:59:37 GMT"), Some(60));
+        check("Sun, 06 Nov 1994 08:50:37 GMT", Some("yesterday"), Some(60));
+        check("Sun, 06 Nov 1994 08:00:00 GMT", None, Some(0));
+        check("Mon, 06 Nov 2094 08:00:00 GMT", None, None);
+        check("Sat, 06 Nov 2094 08:00:00 GMT", None, Some(3_600));
+        check("soon", None, None);
+        check("", None, None);
+        check("1e3", None, None);
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Payload, WebhookConfig, check_webhook_url};
-use crate::message::{LOG_LINES_MAX, compose, generator_url};
+use crate::message::{LOG_LINES_MAX, compose, generator_url, worst_first};
 use crate::reason;
 
 use super::context::Context;
@@ -19,6 +19,8 @@ use super::{Clients, Report, Speaker, Verdict};
 
 /// What stands for an end that has not come, as Go's zero time.
 const NOT_ENDED: &str = "0001-01-01T00:00:00Z";
+/// Alerts in a body after one that was too large (413).
+const SHORT_ALERTS: usize = 5;
 /// Block size of SHA-256, in bytes (RFC 2104).
 const HMAC_BLOCK: usize = 64;
 
@@ -33,13 +35,29 @@ pub(super) async fn deliver(
     if let Err(reason) = check_webhook_url(config.url.reveal()) {
         return Report::new(Verdict::Refused, 0, &format!("its template gave no address: {reason}"));
     }
-    let body = match &config.payload {
-        Some(Payload::Rendered(text)) => text.clone(),
-        // Templates that failed leave Alertmanager's own form.
-        Some(Payload::Template(_)) | None => body(config, intent, speaker, context).to_string(),
-    };
-    let rev = intent.rev.to_string();
     let limit = config.timeout_ms.map_or(limit, |ms| Duration::from_millis(ms).min(limit));
+    if let Some(Payload::Rendered(text)) = &config.payload {
+        return post(config, text.clone(), intent, speaker, clients, limit).await;
+    }
+    // Templates that failed leave Alertmanager's own form.
+    let shown = if config.max_alerts == 0 { usize::MAX } else { config.max_alerts };
+    let of = |shown: usize| body(shown, intent, speaker, context).to_string();
+    let report = post(config, of(shown), intent, speaker, clients, limit).await;
+    if report.status == 413 && intent.instances.len().min(shown) > SHORT_ALERTS {
+        return post(config, of(SHORT_ALERTS), intent, speaker, clients, limit).await;
+    }
+    report
+}
+
+async fn post(
+    config: &WebhookConfig,
+    body: String,
+    intent: &Intent,
+    speaker: &Speaker,
+    clients: &Clients,
+    limit: Duration,
+) -> Report {
+    let rev = intent.rev.to_string();
     let mut request = match clients.post_with_token(&config.http, config.url.reveal(), limit).await {
         Ok(request) => request,
         Err(report) => return report,
@@ -69,10 +87,15 @@ pub(super) async fn deliver(
     Report::new(verdict, status, &format!("HTTP {status} {answer}"))
 }
 
-fn body(config: &WebhookConfig, intent: &Intent, speaker: &Speaker, context: &Context) -> Value {
+/// With so many of its alerts at most; of those that are left out the number alone.
+fn body(shown: usize, intent: &Intent, speaker: &Speaker, context: &Context) -> Value {
     let base = speaker.external_url.trim_end_matches('/');
-    let shown = if config.max_alerts == 0 { usize::MAX } else { config.max_alerts };
-    let instances: Vec<&Instance> = intent.instances.iter().take(shown).collect();
+    let mut instances: Vec<&Instance> = intent.instances.iter().collect();
+    if shown < instances.len() {
+        instances = worst_first(&intent.instances);
+        instances.sort_by_key(|instance| instance.state != AlertState::Firing);
+        instances.truncate(shown);
+    }
     let alerts: Vec<Value> = instances.iter().map(|instance| alert(instance, base)).collect();
     let firing = intent.instances.iter().any(|instance| instance.state == AlertState::Firing);
     let group = context.group_labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect::<Vec<_>>();

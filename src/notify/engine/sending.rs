@@ -131,6 +131,14 @@ impl Engine {
         let attempt = self.outbox.finish(&sent, report, health, now_ms, chance(), &self.timing);
         let kind = self.config.channel(&attempt.receiver).map_or("removed", |(_, channel)| channel.kind.as_str());
         figures::count_attempt(kind, attempt.outcome);
+        if report.leaves_out() {
+            tracing::warn!(
+                receiver = attempt.receiver,
+                subject = attempt.subject,
+                "not told to everybody: {}",
+                attempt.words
+            );
+        }
         if attempt.outcome == Outcome::Accepted {
             self.charts.follow(&self.config, &self.clients, &sent.intent, report, now_ms);
             tracing::info!(

@@ -21,6 +21,7 @@ use crate::silences::{self, SilenceDraft};
 use crate::{Config, Timing};
 
 mod pushed;
+mod storms;
 
 /// The test's clock. Tests of one process share it, so only one test uses it.
 static NOW: AtomicI64 = AtomicI64::new(0);

@@ -5,7 +5,9 @@ use model::alert::{AlertState, Instance, Intent, IntentState, Progress};
 use crate::config::{Config, Fallback};
 use crate::health::Health;
 
-use super::{Key, Outbox, handle, is_held, is_loud, key_of, mark, new_intent, number, position, revise, set_handle};
+use super::{
+    Key, Outbox, handle, is_held, is_news, key_of, mark, new_intent, news_rev, number, position, revise, set_handle,
+};
 
 impl Outbox {
     /// Tells fallbacks what their channels could not be told in time, and takes back what became needless unsent.
@@ -77,7 +79,7 @@ impl Outbox {
         let told = self
             .intents
             .get(&(primary.clone(), intent.scope.clone()))
-            .is_some_and(|primary| primary.accepted.is_some() && !is_loud(primary));
+            .is_some_and(|primary| primary.accepted.is_some() && !is_news(primary));
         intent.accepted.is_none() && waiting && !unsure && told
     }
 
@@ -92,7 +94,7 @@ impl Outbox {
 /// Whether it has news that neither its channel nor a stand-in was given. Ends and corrections are not worth waking somebody
 /// else.
 fn wants_fallback(intent: &Intent) -> bool {
-    is_loud(intent) && !is_held(intent) && number(intent, mark::FELL_BACK) < number(intent, mark::LOUD)
+    is_news(intent) && !is_held(intent) && number(intent, mark::FELL_BACK) < news_rev(intent)
 }
 
 fn is_due(intent: &Intent, fallback: &Fallback, health: &Health, now_ms: i64) -> bool {

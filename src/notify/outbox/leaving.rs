@@ -9,7 +9,7 @@ use crate::config::Config;
 
 use super::marks::Marks;
 use super::outcome::attempt_of;
-use super::{Outbox, handle, is_loud, mark, position, set_handle};
+use super::{Outbox, forget_news, handle, is_news, mark, position};
 
 const UNTOLD: &str =
     "its receiver is no longer in notify.yml and was not told; it goes where the routes lead now, if anywhere";
@@ -69,14 +69,14 @@ fn is_owed(intent: &Intent) -> bool {
 
 /// The intent without what its receiver was not told; `None` when that is nothing.
 fn of_told(intent: &Intent) -> Option<Intent> {
-    let (rev, _) = intent.accepted?;
+    intent.accepted?;
     let mut told = intent.clone();
     let marks = Marks::of(intent);
     told.instances.retain(|instance| marks.is_told(instance));
-    if told.instances.len() == intent.instances.len() && !is_loud(intent) {
+    if told.instances.len() == intent.instances.len() && !is_news(intent) {
         return None;
     }
-    set_handle(&mut told, mark::LOUD, &rev.to_string());
+    forget_news(&mut told);
     if told.instances.iter().all(|instance| instance.state == AlertState::Firing) {
         told.progress = Progress::Accepted { at_ms: intent.not_before_ms };
     }

@@ -79,6 +79,7 @@ impl Outbox {
             set_handle(intent, name, value);
         }
         let critical = intent.instances.iter().any(is_critical);
+        let was_refusing = health.is_refusing();
         if !matches!(report.verdict, Verdict::Accepted) {
             // What came in meanwhile may wait for its interval; what failed may not.
             intent.not_before_ms = intent.not_before_ms.min(sent.intent.not_before_ms);
@@ -115,6 +116,13 @@ impl Outbox {
                 health.refused(now_ms, &report.words);
                 intent.progress = Progress::Failed { at_ms: now_ms, error: report.words.clone() };
             }
+        }
+        if report.leaves_out() {
+            health.note(now_ms, &report.words);
+        }
+        if was_refusing && !health.is_refusing() {
+            // Somebody put it right over there: what was refused meanwhile waits no longer.
+            self.retry_refused(Some(&attempt.receiver));
         }
         attempt
     }

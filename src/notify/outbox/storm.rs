@@ -137,6 +137,8 @@ impl Outbox {
             (None, _) => intent.not_before_ms,
         };
         revise(&mut intent, IntentState::Firing, due_ms, false);
+        let rev = intent.rev.to_string();
+        set_handle(&mut intent, mark::JOINED, &rev);
         self.put(intent);
         true
     }
@@ -180,8 +182,9 @@ impl Outbox {
                 .map(|(_, intent)| intent.clone())
                 .collect();
             for mut intent in open {
-                set_handle(&mut intent, mark::STORM_OVER, "1");
                 revise(&mut intent, IntentState::Firing, now_ms, false);
+                let rev = intent.rev.to_string();
+                set_handle(&mut intent, mark::STORM_OVER, &rev);
                 self.put(intent);
             }
         }

@@ -14,7 +14,7 @@ use crate::suppress::{Suppression, Suppressor};
 
 use super::marks::{Marks, is_held, set_muted};
 use super::outcome::attempt_of;
-use super::{Key, Outbox, is_test, mark, revise, set_handle, settings};
+use super::{Key, Outbox, forget_news, is_test, mark, revise, set_handle, settings};
 
 /// An alert that a channel is not told of, and why: for the history.
 pub(crate) struct HeldBack {
@@ -97,12 +97,12 @@ impl Outbox {
                 continue;
             }
             let fewer = next.instances.len() < intent.instances.len();
-            if fewer && let Some((rev, _)) = next.accepted {
+            if fewer && next.accepted.is_some() {
                 let marks = Marks::of(&next);
                 let told = |instance: &Instance| instance.state == AlertState::Firing && marks.is_told(instance);
                 if next.instances.iter().all(told) {
                     // All that is left was told, so the news that waited is none.
-                    set_handle(&mut next, mark::LOUD, &rev.to_string());
+                    forget_news(&mut next);
                     next.progress = Progress::Accepted { at_ms: now_ms };
                 }
             }
@@ -196,7 +196,8 @@ pub(crate) fn visible(intent: &Intent) -> Intent {
     if !firing {
         sent.want = IntentState::Resolved;
     }
-    let news = firing && super::is_loud(intent)
+    let calm = super::number(intent, mark::STORM_OVER) > super::told_rev(intent);
+    let news = firing && (super::is_news(intent) || calm)
         || sent.instances.iter().any(|instance| instance.state != AlertState::Firing && !marks.is_muted(instance));
     set_handle(&mut sent, mark::QUIET, if news { "" } else { "1" });
     sent

@@ -8,7 +8,10 @@ use crate::timing::Timing;
 
 use super::flap::steady_ms;
 use super::outcome::{attempt_of, due_at_ms};
-use super::{Key, Outbox, handle, is_acked, is_held, mark, revise, set_handle, settings, tick_at_ms};
+use super::{
+    Key, Outbox, handle, is_acked, is_critical, is_held, is_test, led_by, mark, revise, set_handle, settings,
+    tick_at_ms,
+};
 
 /// From a message's first form to the next one that nothing but time asks for, in ms.
 const REFRESH_FIRST_MS: i64 = 5 * 60_000;
@@ -68,12 +71,14 @@ impl Outbox {
             .any(|intent| matches!(step(intent, config, timing), Some((at_ms, Step::Repeat | Step::Refresh)) if at_ms <= now_ms))
     }
 
-    /// Refused attempts are worth another try: the configuration changed.
-    pub(crate) fn retry_refused(&mut self) {
+    /// Refused attempts are worth another try, those of one channel or of all: something changed.
+    pub(crate) fn retry_refused(&mut self, channel: Option<&str>) {
+        let is_of = |intent: &&Intent| channel.is_none_or(|channel| intent.receiver == channel);
         let refused: Vec<Intent> = self
             .intents
             .values()
             .filter(|intent| matches!(intent.progress, Progress::Failed { .. }))
+            .filter(is_of)
             .cloned()
             .collect();
         for mut intent in refused {
@@ -126,6 +131,8 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
         (IntentState::Resolved, Progress::Accepted { at_ms }) => Some((at_ms + timing.done_keep_ms, Step::Forget)),
         // Nobody is reminded of what is held back, or of what somebody looks after.
         (IntentState::Firing, Progress::Accepted { .. }) if is_held(intent) || is_acked(intent) => None,
+        // A reload led it elsewhere: only the end is still owed here.
+        (IntentState::Firing, Progress::Accepted { .. }) if !is_meant(config, intent) => None,
         (IntentState::Firing, Progress::Accepted { at_ms }) => {
             let (channel, target) = (channel?, settings(config, intent));
             // A repeat would say nothing new of what comes and goes.
@@ -139,7 +146,7 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
         (IntentState::Resolved, Progress::Failed { at_ms, .. }) if *at_ms >= expires_ms => {
             Some((at_ms + timing.done_keep_ms, Step::Forget))
         }
-        (_, Progress::Failed { at_ms, .. }) => Some((at_ms + timing.config_retry_ms, Step::Retry)),
+        (_, Progress::Failed { at_ms, .. }) => Some((at_ms + refused_wait_ms(intent, *at_ms, timing), Step::Retry)),
         (IntentState::Resolved, Progress::Waiting { .. })
             if intent.accepted.is_some() && channel.is_some_and(|channel| !channel.send_resolved) =>
         {
@@ -153,11 +160,26 @@ fn step(intent: &Intent, config: &Config, timing: &Timing) -> Option<(i64, Step)
     }
 }
 
+/// From a refusal to the next try: as long as it is late by then, within bounds. Who puts it right over there waits no longer than
+/// it took to find out.
+fn refused_wait_ms(intent: &Intent, refused_ms: i64, timing: &Timing) -> i64 {
+    let critical = intent.instances.iter().any(is_critical);
+    let longest_ms = if critical { timing.refused_retry_cap_critical_ms } else { timing.refused_retry_cap_ms };
+    (refused_ms - intent.not_before_ms).max(timing.refused_retry_ms).min(longest_ms)
+}
+
+/// Whether its receiver is one that a route leads these alerts to, or that is told for another reason: as a stand-in, as a step of
+/// an escalation, as a test.
+fn is_meant(config: &Config, intent: &Intent) -> bool {
+    let stands_in = intent.fallback_for.is_some() || !handle(intent, mark::STEP).is_empty() || is_test(intent);
+    stands_in || led_by(config, intent).is_some()
+}
+
 /// When a message that can be edited says anew how its alerts are: after five minutes, and each time its age has doubled, so
 /// that the edits of a message stay few however long it lasts.
 fn refresh_at_ms(intent: &Intent, channel: &Channel, told_ms: i64) -> Option<i64> {
     let ChannelKind::Slack(slack) = &channel.kind else { return None };
-    if !slack.can_edit() || super::is_loud(intent) || !handle(intent, mark::FLAPPING).is_empty() {
+    if !slack.can_edit() || super::is_news(intent) || !handle(intent, mark::FLAPPING).is_empty() {
         return None;
     }
     let began_ms = intent.instances.iter().filter_map(|instance| instance.fired_at_ms).min()?;

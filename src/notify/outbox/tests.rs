@@ -6,6 +6,10 @@ mod flapping;
 mod groups;
 mod held;
 mod many;
+mod refused;
+mod rerouted;
+mod storms;
+mod undelivered;
 
 use std::path::Path;
 

@@ -68,12 +68,16 @@ impl Run<'_> {
         let external_labels = &self.settings.external_labels;
         let external_url = &self.settings.external_url;
         let data = Data { labels: sample_labels, value: point, external_labels, external_url };
+        // At the slot's time, whatever the group's `query_offset` is, as in Prometheus.
+        let at_ms = self.slot.at_ms;
         let mut query = |text: &str| match rule.condition {
             Condition::Metrics(_) => {
                 let expr = promql::parse(text).map_err(|error| error.to_string())?;
-                self.answer_points(source, &expr)
+                self.points_at(source, &expr, at_ms)
             }
-            Condition::Logs(_) | Condition::Events(_) => self.ask_log_points(&*crate::condition::metric_of_logs(text)?),
+            Condition::Logs(_) | Condition::Events(_) => {
+                self.log_points_at(&*crate::condition::metric_of_logs(text)?, at_ms)
+            }
         };
         let mut text = |template: &Result<Template, TemplateError>| match template {
             Ok(template) => template.expand_or_error(&data, &mut query),

@@ -18,13 +18,14 @@ impl Inner {
         let _one = lock(&self.reloading);
         let members = lock(&self.groups).clone();
         let mut kept: HashMap<RuleId, (Option<evaluate::Instances>, HashSet<Labels>, Watch)> = HashMap::new();
-        let mut slots: HashMap<String, (Work, u64)> = HashMap::new();
+        let mut slots: HashMap<String, (Work, Shown)> = HashMap::new();
         let mut events: HashMap<RuleId, EventMemory> = HashMap::new();
         for member in members.iter() {
             let mut work = lock(&member.work);
             let memory = std::mem::take(&mut work.memory);
             let times = Work { memory: Memory::default(), ..*work };
-            slots.insert(member.prepared.key.clone(), (times, lock(&member.shown).missed_slots));
+            let Shown { looked, missed_slots, .. } = *lock(&member.shown);
+            slots.insert(member.prepared.key.clone(), (times, Shown { looked, missed_slots, ..Shown::default() }));
             // An evaluation that still holds the old group finds its time taken.
             work.last_at_ms = Some(i64::MAX);
             for (id, instances) in memory.instances {
@@ -40,8 +41,7 @@ impl Inner {
         }
         let mut next = Vec::new();
         for prepared in prepare::prepare(groups) {
-            let (mut work, missed_slots) = slots.remove(&prepared.key).unwrap_or_default();
-            let mut shown = Shown { missed_slots, ..Shown::default() };
+            let (mut work, mut shown) = slots.remove(&prepared.key).unwrap_or_default();
             for rule in &prepared.rules {
                 work.memory.events.extend(events.remove_entry(&rule.id));
                 let Some((instances, series, watch)) = kept.remove(&rule.id) else { continue };

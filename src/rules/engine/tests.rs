@@ -371,6 +371,7 @@ fn no_notice_is_lost_or_doubled_by_restarts() {
 
 mod model;
 mod unsure;
+mod watched;
 
 /// Counts the writes on their way to the series.
 struct Counted<'a>(&'a Series, std::cell::Cell<usize>);

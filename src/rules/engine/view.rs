@@ -1,6 +1,7 @@
 //! Groups and rules as the API and the pages show them.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use model::alert::RuleId;
 use model::{Instance, Labels};
@@ -24,6 +25,8 @@ pub struct GroupView {
     /// Most instances of one alerting rule, 0 for no limit.
     pub limit: usize,
     pub last_evaluation_ms: Option<i64>,
+    /// How long ago its states were brought up to date, or since when they are to be; whatever becomes of the clock.
+    pub unseen_for: Duration,
     pub evaluation_seconds: f64,
     pub missed_slots: u64,
     pub rules: Vec<RuleView>,
@@ -120,6 +123,7 @@ impl Member {
             interval_ms: group.interval_ms,
             limit: group.limit,
             last_evaluation_ms: shown.last_evaluation_ms,
+            unseen_for: shown.looked.elapsed(),
             evaluation_seconds: shown.took.as_secs_f64(),
             missed_slots: shown.missed_slots,
             rules: rules.collect(),

@@ -6,7 +6,7 @@ fn check_error(text: &str, expected: &str) {
     assert_eq!(error.to_string(), expected.trim());
 }
 
-const GOOD: &str = r#"
+pub(super) const GOOD: &str = r#"
 groups:
 - name: api
   interval: 1m
@@ -154,7 +154,7 @@ fn many_mistakes_are_cut() {
     assert_eq!(error.more.last().unwrap().1, "and 30 more mistakes");
 }
 
-const EXTENDED: &str = "
+pub(super) const EXTENDED: &str = "
 groups:
 - name: g
   x: {no_data: alert, owner: storage}

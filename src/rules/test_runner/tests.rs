@@ -81,6 +81,35 @@ tests:
     assert_eq!(failures, Ok(vec![]));
 }
 
+/// As Prometheus does: the expression is asked at `query_offset` before the slot, `query` of a template at the slot.
+#[test]
+fn a_template_asks_at_the_slots_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = r#"
+groups:
+- name: g
+  interval: 1m
+  query_offset: 2m
+  rules:
+  - alert: Down
+    expr: up == 0
+    annotations: {asked: '{{ $value }}, then {{ query "up" | first | value }} at {{ query "time()" | first | value }}'}
+"#;
+    std::fs::write(dir.path().join("r.yml"), rules).unwrap();
+    let tests = r#"
+rule_files: [r.yml]
+evaluation_interval: 1m
+tests:
+- interval: 1m
+  input_series: [{series: up, values: '1 0x1 7x9'}]
+  alert_rule_test:
+  - {eval_time: 2m, alertname: Down}
+  - {eval_time: 4m, alertname: Down, exp_alerts: [{exp_annotations: {asked: '0, then 7 at 240'}}]}
+  - {eval_time: 5m, alertname: Down}
+"#;
+    assert_eq!(run(tests, dir.path(), &nobody), Ok(vec![]));
+}
+
 #[test]
 fn a_begin_fuzzy_values_external_labels_and_histograms_are_understood() {
     let failures = run_with(

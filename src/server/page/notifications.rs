@@ -139,7 +139,7 @@ impl NotificationsPage {
                 test: if at == 0 { receiver.name.clone() } else { String::new() },
                 state: match (channel.broken, channel.last_success_ms, channel.last_failure_ms) {
                     (true, _, _) => Badge::firing("failing, held back"),
-                    (false, success, Some(failure)) if success.is_none_or(|success| success < failure) => {
+                    (false, success, Some(failure)) if success.is_none_or(|success| success <= failure) => {
                         Badge::pending("last attempt failed")
                     }
                     (false, Some(_), _) => Badge::ok("works"),

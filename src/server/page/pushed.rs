@@ -42,6 +42,7 @@ pub(crate) fn with_pushed(mut groups: Vec<GroupView>, statuses: &[AlertStatus]) 
             interval_ms: 0,
             limit: 0,
             last_evaluation_ms: None,
+            unseen_for: std::time::Duration::ZERO,
             evaluation_seconds: 0.0,
             missed_slots: 0,
             rules,

@@ -37,7 +37,7 @@ fn what_waits_waits_no_longer() {
         bench.take(&firing("a", "critical", NOW), NOW);
         bench.attempt("pd/pagerduty[0]", NOW, Verdict::Refused);
         let bench = set_back(bench, NOW - HOUR);
-        assert_eq!(bench.next(), Some(NOW - HOUR + 15 * MINUTE), "{restart}");
+        assert_eq!(bench.next(), Some(NOW - HOUR + MINUTE), "{restart}");
         // Whoever joins a group that was told.
         let mut bench = Bench::new("{receiver: slack, group_wait: 0s}");
         bench.take(&firing("a", "warning", NOW), NOW);

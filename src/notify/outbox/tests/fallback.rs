@@ -1,4 +1,4 @@
-//! What nobody takes: fallbacks, ends that are given up, refusals.
+//! What nobody takes: fallbacks, ends that are given up.
 
 use super::*;
 
@@ -81,16 +81,4 @@ fn an_end_that_waited_while_nothing_ran_is_tried_before_it_is_given_up() {
         assert_eq!(bench.sweep(2 * day), usize::from(verdict != Verdict::Accepted));
         assert!(bench.due("slack/slack[0]", 3 * day).is_empty());
     }
-}
-
-#[test]
-fn a_refusal_is_tried_again_after_a_while_or_a_reload() {
-    let mut bench = Bench::new("{receiver: pd, group_wait: 0s}");
-    bench.take(&firing("a", "critical", 0), 0);
-    bench.attempt("pd/pagerduty[0]", 0, Verdict::Refused);
-    assert_eq!(bench.next(), Some(15 * MINUTE));
-    bench.sweep(15 * MINUTE);
-    bench.attempt("pd/pagerduty[0]", 15 * MINUTE, Verdict::Refused);
-    bench.outbox.retry_refused();
-    bench.attempt("pd/pagerduty[0]", 15 * MINUTE, Verdict::Accepted);
 }

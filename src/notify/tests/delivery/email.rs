@@ -3,7 +3,7 @@
 use model::alert::Outcome;
 
 use crate::fakes::smtp::{Mode, Security};
-use crate::world::{World, firing};
+use crate::world::{World, firing, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_way_of_encryption_arrives() {
@@ -57,6 +57,11 @@ async fn one_refused_address_does_not_keep_the_mail_from_the_others() {
         let to: Vec<&str> = seen.mails.iter().flat_map(|mail| &mail.to).map(String::as_str).collect();
         assert_eq!(to, ["a@example.org", "b@example.org"]);
     });
+    // Whoever looks at the channel sees that somebody is never told.
+    let view = || world.notifier().receivers().into_iter().find(|view| view.name == "own").unwrap().channels.remove(0);
+    until("the channel's error", || view().last_error.contains("gone@example.org")).await;
+    let view = view();
+    assert!(view.last_failure_ms >= view.last_success_ms && !view.broken, "{view:?}");
     world.stop().await;
 }
 

@@ -70,6 +70,21 @@ async fn a_refused_token_falls_back_at_once_and_recovers_on_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_goes_out_once_a_test_is_taken() {
+    let mut world = World::new().await;
+    world.slack.set_mode(slack::Mode::Refuse("channel_not_found"));
+    world.start(world.config("{receiver: slack, group_wait: 0s}", ""));
+    world.commit(&[firing("HostDown", "web-1", "warning")]);
+    world.attempted(Outcome::Permanent, 1).await;
+    world.slack.set_mode(slack::Mode::Ok);
+    world.notifier().send_test("slack").unwrap();
+    let said = |seen: &slack::Seen, text: &str| seen.messages.iter().any(|message| message.text().contains(text));
+    world.slack.seen.until("the alert, within a minute", |seen| said(seen, "HostDown").then_some(())).await;
+    world.slack.seen.see(|seen| assert!(said(seen, "BinnacleTest")));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_throttled_channel_is_left_alone_for_as_long_as_it_says() {
     let mut world = World::new().await;
     world.slack.set_mode(slack::Mode::Throttle(2));

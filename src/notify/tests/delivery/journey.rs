@@ -175,7 +175,7 @@ async fn a_test_message_goes_the_whole_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_was_told_is_told_the_end_after_a_reload_and_nobody_is_told_again() {
+async fn whoever_was_told_is_told_the_end_after_a_reload_and_the_new_route_all_that_fires() {
     let mut world = World::new().await;
     world.start(world.route_to("slack"));
     let alert = firing("HostDown", "web-1", "critical");
@@ -184,11 +184,11 @@ async fn whoever_was_told_is_told_the_end_after_a_reload_and_nobody_is_told_agai
     world.notifier().reload(world.route_to("pagerduty"));
     let other = firing("HostDown", "web-2", "critical");
     world.commit(std::slice::from_ref(&other));
-    world.pagerduty.seen.until("the new route", |seen| (seen.open() == 1).then_some(())).await;
+    world.pagerduty.seen.until("the new route", |seen| (seen.open() == 2).then_some(())).await;
     world.commit(&[ended(&alert), ended(&other)]);
-    world.attempted(Outcome::Accepted, 4).await;
+    world.attempted(Outcome::Accepted, 6).await;
     world.slack.seen.see(|seen| assert_eq!((seen.messages.len(), seen.messages[0].edits), (1, 1)));
-    world.pagerduty.seen.see(|seen| assert_eq!((seen.events.len(), seen.open()), (2, 0)));
+    world.pagerduty.seen.see(|seen| assert_eq!((seen.events.len(), seen.open()), (4, 0)));
     world.stop().await;
 }
 

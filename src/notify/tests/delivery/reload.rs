@@ -83,6 +83,32 @@ async fn a_receiver_that_comes_back_is_told_nothing_twice_and_every_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_reload_leads_an_alert_to_is_told_and_nobody_twice() {
+    let mut world = World::new().await;
+    world.start(world.route_to("pagerduty"));
+    let alert = firing("HostDown", "web-1", "critical");
+    world.commit(std::slice::from_ref(&alert));
+    world.attempted(Outcome::Accepted, 1).await;
+    // Both are in the file before and after.
+    let to_mail = |more: &str| {
+        world
+            .config(&format!("{{receiver: mail, group_by: [alertname], group_wait: 0s, group_interval: 1s{more}}}"), "")
+    };
+    world.notifier().reload(to_mail(""));
+    world.attempted(Outcome::Accepted, 2).await;
+    // The same again, in other words.
+    world.notifier().reload(to_mail(", routes: [{matchers: [a=b], receiver: slack}]"));
+    let other = firing("Other", "web-2", "critical");
+    world.commit(std::slice::from_ref(&other));
+    world.attempted(Outcome::Accepted, 3).await;
+    world.commit(&[ended(&alert), ended(&other)]);
+    world.settled(3).await;
+    world.smtp.seen.see(|seen| assert_eq!(seen.mails.len(), 4));
+    world.pagerduty.seen.see(|seen| assert_eq!((seen.incidents.len(), seen.events.len()), (1, 2), "{:?}", seen.events));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_under_way_is_waited_for_though_its_receiver_left() {
     let mut world = World::new().await;
     world.pagerduty.set_mode(pagerduty::Mode::Slow(500));

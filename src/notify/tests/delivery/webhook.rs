@@ -1,5 +1,8 @@
 //! Webhooks whose address and body are the user's own, and what stands in them of alerts that others pushed.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use model::Labels;
 use model::alert::Outcome;
 use notify::PushDraft;
@@ -46,6 +49,26 @@ async fn a_body_that_cannot_be_made_leaves_alertmanagers_form() {
     world.commit(&[firing("HostDown", "web-1", "critical")]);
     world.attempted(Outcome::Accepted, 1).await;
     assert_eq!(body_of(&server.seen().pop().unwrap())["version"], "4");
+    world.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_too_large_is_sent_again_with_the_worst_of_its_alerts() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    fn small_ones(_: &str, _: SocketAddr) -> String {
+        let is_first = ASKED.fetch_add(1, Ordering::SeqCst) == 0;
+        if is_first { "HTTP/1.1 413 Content Too Large" } else { "HTTP/1.1 200 OK" }.into()
+    }
+    let server = Server::start(None, small_ones).await;
+    let mut world = world(&server, "/", "").await;
+    let host = |n: u32| firing("HostDown", &format!("web-{n}"), if n == 7 { "critical" } else { "warning" });
+    world.commit(&(0..8).map(host).collect::<Vec<_>>());
+    world.attempted(Outcome::Accepted, 1).await;
+    let bodies: Vec<Value> = server.seen().iter().map(|request| body_of(request)).collect();
+    let count = |body: &Value| (body["alerts"].as_array().map(Vec::len), body["truncatedAlerts"].as_u64());
+    assert_eq!(bodies.iter().map(count).collect::<Vec<_>>(), [(Some(8), Some(0)), (Some(5), Some(3))]);
+    assert_eq!(bodies[1]["alerts"][0]["labels"]["host_name"], "web-7");
+    assert_eq!(bodies[1]["commonLabels"], bodies[0]["commonLabels"]);
     world.kill().await;
 }
 

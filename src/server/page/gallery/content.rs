@@ -152,6 +152,7 @@ pub(super) fn groups() -> Vec<GroupView> {
         interval_ms: 30_000,
         limit: 0,
         last_evaluation_ms: Some(NOW_MS - 5_000),
+        unseen_for: std::time::Duration::from_secs(5),
         evaluation_seconds: 0.02,
         missed_slots: 2,
         rules,

@@ -43,4 +43,5 @@ pub use rehearsal::{Told, rehearse};
 pub use silences::{SilenceDraft, SilenceError};
 pub use suppress::Suppressor;
 pub use timing::Timing;
+pub use tls::Trusted;
 pub use watch::{Watched, watch};

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::config::TlsConfig;
 
@@ -24,23 +25,20 @@ pub(crate) fn client(tls: &TlsConfig) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions)
         .map_err(|error| error.to_string())?;
-    let roots = Arc::new(roots(tls.ca.as_deref())?);
-    let verifier = match (tls.insecure_skip_verify, &tls.server_name) {
-        (true, _) => Some(Verifier { provider, named: None }),
-        (false, Some(name)) => {
-            let name = ServerName::try_from(name.clone())
-                .map_err(|_| format!("server_name {name:?} is neither a host's name nor an address"))?;
-            let checked = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
-                .build()
-                .map_err(|error| error.to_string())?;
-            Some(Verifier { provider, named: Some((name, checked)) })
+    let name = tls.server_name.as_ref().map(|name| {
+        let parsed = ServerName::try_from(name.clone());
+        parsed.map_err(|_| format!("server_name {name:?} is neither a host's name nor an address"))
+    });
+    let name = name.transpose()?;
+    let trusted = match &tls.ca {
+        _ if tls.insecure_skip_verify => None,
+        None => Some(Trusted::built_in(&provider)?),
+        Some(pem) => {
+            let listed = certificates_of(pem).map_err(|reason| format!("ca: {reason}"))?;
+            Some(Trusted::listed(listed, &provider).map_err(|reason| format!("ca: {reason}"))?)
         }
-        (false, None) => None,
     };
-    let builder = match verifier {
-        None => builder.with_root_certificates(roots),
-        Some(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
-    };
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { provider, name, trusted }));
     match &tls.identity {
         None => Ok(builder.with_no_client_auth()),
         Some((certificates, key)) => {
@@ -52,17 +50,62 @@ pub(crate) fn client(tls: &TlsConfig) -> Result<ClientConfig, String> {
     }
 }
 
-fn roots(ca: Option<&str>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(pem) => {
-            for certificate in certificates_of(pem).map_err(|reason| format!("ca: {reason}"))? {
-                roots.add(certificate).map_err(|error| format!("ca: {error}"))?;
-            }
-        }
+/// Whom to trust: those whose certificate one of some roots has signed, and those whose own certificate was listed among them, as Go's
+/// clients do. A self-signed certificate as `openssl req -x509` makes it is an authority as well, which is else no server's.
+#[derive(Debug)]
+pub struct Trusted {
+    listed: Vec<CertificateDer<'static>>,
+    by_roots: Arc<WebPkiServerVerifier>,
+}
+
+impl Trusted {
+    /// # Errors
+    /// None that is known.
+    pub fn built_in(provider: &Arc<CryptoProvider>) -> Result<Trusted, String> {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        Trusted::of(Vec::new(), roots, provider)
     }
-    Ok(roots)
+
+    /// # Errors
+    /// What is wrong with a certificate.
+    pub fn listed(listed: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Result<Trusted, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in &listed {
+            roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+        }
+        Trusted::of(listed, roots, provider)
+    }
+
+    fn of(
+        listed: Vec<CertificateDer<'static>>,
+        roots: RootCertStore,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Trusted, String> {
+        let by_roots = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+        Ok(Trusted { listed, by_roots: by_roots.map_err(|error| error.to_string())? })
+    }
+
+    /// Whether the one who shows these certificates is `name`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.by_roots.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+        // Out of date and under another name is refused of these too.
+        let is_authority = matches!(verified, Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))));
+        if is_authority && self.listed.iter().any(|listed| listed == end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        verified
+    }
 }
 
 /// Every certificate of a PEM text; an error when there is none.
@@ -75,12 +118,14 @@ pub(crate) fn certificates_of(pem: &str) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-/// Trusts a certificate under another name than the address has, or any at all; the handshake is verified all the same.
+/// Trusts whom it is told to, or anybody; the handshake is verified all the same.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
+    /// Whose certificate it must be, where that is not the name in the address.
+    name: Option<ServerName<'static>>,
     /// `None`: `insecure_skip_verify`.
-    named: Option<(ServerName<'static>, Arc<WebPkiServerVerifier>)>,
+    trusted: Option<Trusted>,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -88,13 +133,14 @@ impl ServerCertVerifier for Verifier {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        name: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match &self.named {
+        let name = self.name.as_ref().unwrap_or(name);
+        match &self.trusted {
             None => Ok(ServerCertVerified::assertion()),
-            Some((name, checked)) => checked.verify_server_cert(end_entity, intermediates, name, ocsp_response, now),
+            Some(trusted) => trusted.verify(end_entity, intermediates, name, ocsp_response, now),
         }
     }
 

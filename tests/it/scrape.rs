@@ -318,14 +318,18 @@ impl axum::serve::Listener for TlsListener {
 #[tokio::test]
 async fn certificates_are_checked_unless_told_otherwise() {
     use tokio_rustls::rustls;
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    // Its own authority, as `openssl req -x509` makes one.
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&signing_key).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![made.der().clone()], key)
         .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -334,7 +338,7 @@ async fn certificates_are_checked_unless_told_otherwise() {
     tokio::spawn(async move { axum::serve(listener, router).await });
 
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("ca.pem"), made.cert.pem()).unwrap();
+    std::fs::write(home.path().join("ca.pem"), made.pem()).unwrap();
     let job = |name: &str, more: &str| {
         format!(
             "[[scrape]]\njob = \"{name}\"\ntargets = [\"localhost:{port}\"]\nscheme = \"https\"\ninterval = \"250ms\"\n{more}\n"

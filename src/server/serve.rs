@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::raw_target::RawTarget;
+
 static CONNECTIONS: Counter = Counter::new("binnacle_connections_total", "Connections taken.", &[]);
 static ACCEPT_FAILURES: Counter = Counter::new(
     "binnacle_accept_failures_total",
@@ -113,8 +115,8 @@ pub async fn serve(
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "no TCP_NODELAY");
             }
-            let connection =
-                builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
+            let service = TowerToHyperService::new(router);
+            let connection = builder.serve_connection_with_upgrades(TokioIo::new(RawTarget::new(stream)), service);
             if let Err(error) = watcher.watch(connection.into_owned()).await {
                 tracing::debug!(error, "a connection ended early");
             }

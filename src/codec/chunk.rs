@@ -5,6 +5,7 @@
 //! `src/store/FORMAT.md`, "Chunks".
 //! Decoding never panics and reserves nothing on a forged count.
 
+mod bounds;
 mod ints;
 mod offsets;
 mod parts;

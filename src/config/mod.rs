@@ -132,7 +132,7 @@ pub struct Retention {
     /// Age of the oldest samples; up to 100y. Samples of any age inside it are accepted.
     pub metrics: Duration,
     /// Age from which samples give way to their five-minute values, where `metrics.downsample_after` makes these; 0s keeps samples as long
-    /// as `metrics`.
+    /// as `metrics`. A sample that comes after that is refused where there is a five-minute value of its series: it might count twice.
     #[serde(deserialize_with = "value::duration_or_zero")]
     pub metrics_raw: Duration,
     /// Age of the oldest log records.

@@ -112,10 +112,12 @@ pub enum Reason {
     DeltaLimit,
     /// The tenant's limit of log streams a day.
     StreamLimit,
+    /// For a day whose samples are gone and five minutes of it whose figures have the series.
+    RolledUp,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 14] = [
         Reason::Unsupported,
         Reason::Malformed,
         Reason::BadName,
@@ -129,6 +131,7 @@ impl Reason {
         Reason::OutOfOrder,
         Reason::DeltaLimit,
         Reason::StreamLimit,
+        Reason::RolledUp,
     ];
 
     /// The metric label's value.
@@ -147,6 +150,7 @@ impl Reason {
             Reason::OutOfOrder => "out_of_order",
             Reason::DeltaLimit => "delta_limit",
             Reason::StreamLimit => "stream_limit",
+            Reason::RolledUp => "rolled_up",
         }
     }
 }

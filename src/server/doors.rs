@@ -1,7 +1,8 @@
-//! The three listeners' routers. Each request passes, in this order: headers, compression, panic guard, auth, handler.
+//! The three listeners' routers. Each request passes, in this order: its path, headers, compression, panic guard, auth,
+//! handler.
 
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, map_request};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
@@ -11,6 +12,7 @@ use tower_http::compression::CompressionLayer;
 use crate::error::Fault;
 use crate::face::Face;
 use crate::otlp::{LOKIS_LOGS, PROMETHEUS_METRICS, Signal, grpc, http};
+use crate::plain_path::plain_path;
 use crate::{State, alertmanager, api, auth, heartbeat, layers, loki, ops, page, remote_write};
 
 /// Where another Prometheus scrapes what is stored here.
@@ -30,7 +32,8 @@ pub fn http_router(state: State) -> Router {
         .route(LOKIS_LOGS, post(http::export).fallback(http::not_post).layer(Extension(Signal::Logs)))
         .route(FEDERATE, get(api::federate::federate))
         .fallback(no_such_page);
-    guarded(routes, state, Face::Page).layer(CompressionLayer::new()).layer(from_fn(layers::security_headers))
+    let guarded = guarded(routes, state, Face::Page);
+    plain_paths(guarded.layer(CompressionLayer::new()).layer(from_fn(layers::security_headers)))
 }
 
 async fn no_such_page(request: Request) -> Response {
@@ -50,7 +53,7 @@ pub fn otlp_http_router(state: State) -> Router {
         .route(LOKIS_LOGS, post(http::export).fallback(http::not_post).layer(Extension(Signal::Logs)))
         .route("/v1development/profiles", any(http::not_stored))
         .fallback(http::no_such_path);
-    guarded(routes, state, Face::Otlp)
+    plain_paths(guarded(routes, state, Face::Otlp))
 }
 
 /// OTLP/gRPC: port 4317.
@@ -60,6 +63,11 @@ pub fn grpc_routes(state: State) -> Router {
         .route(grpc::LOGS_EXPORT, post(grpc::export).layer(Extension(Signal::Logs)))
         .fallback(grpc::unimplemented);
     guarded(routes, state, Face::Grpc)
+}
+
+/// Around a router, since its own layers come after its routes are looked at.
+fn plain_paths(router: Router) -> Router {
+    Router::new().fallback_service(router).layer(map_request(plain_path))
 }
 
 fn guarded(routes: Router<State>, state: State, door: Face) -> Router {

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::connections::{Place, Places};
+use crate::raw_target::RawTarget;
 
 static CONNECTIONS: Counter = Counter::new("binnacle_connections_total", "Connections taken.", &[]);
 static ACCEPT_FAILURES: Counter = Counter::new(
@@ -140,7 +141,8 @@ impl Connection {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let service = self.place.watch(TowerToHyperService::new(self.router));
-        let mut connection = pin!(self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let mut connection =
+            pin!(self.builder.serve_connection_with_upgrades(TokioIo::new(RawTarget::new(stream)), service));
         let mut stopping = false;
         let ended = loop {
             tokio::select! {

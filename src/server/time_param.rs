@@ -30,6 +30,14 @@ pub fn prometheus_ms(text: &str) -> Option<i64> {
     rfc3339_ms(text)
 }
 
+/// The end of a range that is as good as open: what no sample's time reaches and 64 bits of milliseconds do. The ends of a client's own
+/// times are there, cut off or rounded in many ways.
+pub fn prometheus_far_ms(text: &str) -> Option<i64> {
+    let seconds = text.parse::<f64>().ok()?;
+    let is_far = SECONDS_MAX < seconds.abs() && seconds.abs() <= i64::MAX as f64 / 1e3;
+    is_far.then_some(seconds.signum() as i64 * SECONDS_MAX as i64 * 1000)
+}
+
 /// Any date of four digits: nanoseconds since the epoch would end in the year 2262.
 fn rfc3339_ms(text: &str) -> Option<i64> {
     let ms = |text: &str| {
@@ -130,6 +138,24 @@ mod tests {
         }
         assert!(prometheus_ms(PROMETHEUS_MIN) < prometheus_ms("0"));
         assert!(prometheus_ms(PROMETHEUS_MAX) > prometheus_ms("9999999999"));
+        for (text, expected) in [
+            ("9200000000000", None),
+            ("9200000000002", Some(1)),
+            ("9223372036854775.807", Some(1)),
+            ("9223372036854776", Some(1)),
+            // The earliest of Go's times, in Thanos.
+            ("-9223309901257974", Some(-1)),
+            ("-9223372036854776", Some(-1)),
+            ("9223372036854778", None),
+            ("1e18", None),
+            ("Inf", None),
+            ("NaN", None),
+            ("2026-11-21T02:00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(prometheus_far_ms(text).map(i64::signum), expected, "{text}");
+        }
+        assert_eq!(prometheus_far_ms("1e13"), prometheus_ms(PROMETHEUS_MAX));
         for (text, expected) in [
             ("15", Some(15_000)),
             ("0.5", Some(500)),

@@ -2,6 +2,7 @@
 //!
 //! Pure but for the catalogue it reads: numbers given here count only once their commit succeeded.
 
+mod counted;
 mod ended;
 mod histograms;
 mod room;
@@ -16,6 +17,7 @@ use crate::history::{History, Stored};
 use crate::series::Catalogue;
 use crate::streams::Streams;
 
+use counted::Counted;
 use ended::{end_other_targets, end_series};
 use histograms::accept_histograms;
 use room::number_new;
@@ -75,12 +77,14 @@ fn accept_batch(mut batch: MetricBatch, cx: &mut Accepting<'_>) -> Result<Accept
             }
         });
     }
+    let counted = Counted::of(&batch, cx.catalogue, cx.history)?;
     let told = cx.streams.prepare(&batch, &numbers, cx.delta_series_max, cx.history)?;
     let mut rejected = Rejected::default();
     let samples = batch.samples.len();
     let derived = batch.samples.split_off((batch.derived_from as usize).min(samples));
     let number_of = |numbers: &[Option<u32>], at: u32| numbers.get(at as usize).copied().flatten();
     let is_plain = told.spans.is_empty()
+        && counted.is_empty()
         && numbers.iter().all(Option::is_some)
         && batch.points.first().is_none_or(|start| *start == 0);
     let mut stored = if is_plain {
@@ -94,9 +98,12 @@ fn accept_batch(mut batch: MetricBatch, cx: &mut Accepting<'_>) -> Result<Accept
         });
         stored
     } else {
-        accept_points(&batch, told.spans, &mut numbers, cx, &mut rejected)?
+        accept_points(&batch, (told.spans, &counted), &mut numbers, cx, &mut rejected)?
     };
     for (at, sample) in derived {
+        if counted.holds(at, sample.at_ms) {
+            continue;
+        }
         if number_new([at].into_iter(), &batch.series, &mut numbers, cx).is_err() {
             continue;
         }
@@ -117,7 +124,7 @@ fn accept_batch(mut batch: MetricBatch, cx: &mut Accepting<'_>) -> Result<Accept
 /// Numbers the samples of points one by one: some are refused, or change what is stored.
 fn accept_points(
     batch: &MetricBatch,
-    spans: Vec<Span>,
+    (spans, counted): (Vec<Span>, &Counted),
     numbers: &mut [Option<u32>],
     cx: &mut Accepting<'_>,
     rejected: &mut Rejected,
@@ -131,10 +138,16 @@ fn accept_points(
     let uncounted = 0..batch.points.first().map_or(samples, |start| (*start as usize).min(samples));
     let points = starts.zip(ends).map(|(start, end)| (start..end.max(start), true));
     let rest = uncounted.map(|at| (at..at + 1, false));
-    for (place, counted) in points.chain(rest) {
+    for (place, is_point) in points.chain(rest) {
         let span = spans.next_if(|span| place.contains(&(span.first as usize)));
         let point = &batch.samples[place.clone()];
         let of_point = || point.iter().map(|(at, _)| *at);
+        if let Some((_, sample)) = point.iter().find(|(at, sample)| counted.holds(*at, sample.at_ms)) {
+            if is_point {
+                counted::refuse(rejected, sample.at_ms);
+            }
+            continue;
+        }
         let counting = span.map(|span| {
             let end = (span.end as usize).clamp(span.first as usize, place.end);
             (span, &batch.samples[span.first as usize..end])
@@ -146,7 +159,7 @@ fn accept_points(
             continue;
         }
         if let Err(over) = number_new(of_point(), &batch.series, numbers, cx) {
-            if counted {
+            if is_point {
                 over.refuse(cx.room, rejected);
             }
             continue;

@@ -37,6 +37,7 @@ use crate::aside::Aside;
 use exemplars::EXEMPLARS;
 pub(crate) use read::Wanted;
 pub use rollup::STEP_MS;
+pub(crate) use rollup::step_of;
 pub(crate) use rollup_read::OfRollup;
 pub(crate) use runs::NewRun;
 pub(crate) use settle::Unsettled;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::metric::is_stale;
+use model::time::{Day, MS_PER_DAY};
 use model::{Histogram, Labels, Matcher, MsRange, SeriesId};
 
 use crate::snapshot::{ReadGuard, Snapshot};
@@ -34,6 +35,16 @@ pub(crate) trait History {
 
     /// Series that satisfy all matchers and may have samples in the range, by one of their numbers each.
     fn select(&self, matchers: &[Matcher], range: MsRange) -> Result<Vec<(u32, Labels)>, StoreError>;
+
+    /// The end of the newest day whose samples are gone and have figures of five minutes in their place; the least time if there is none.
+    fn samples_gone_until_ms(&self) -> Result<i64, StoreError> {
+        Ok(i64::MIN)
+    }
+
+    /// The times within the range at which such a day has figures of each series: of each step its last sample's.
+    fn times_of_figures(&self, _day: Day, series: &[&Labels], _range: MsRange) -> Result<Vec<Vec<i64>>, StoreError> {
+        Ok(vec![Vec::new(); series.len()])
+    }
 
     /// The newest sample of each series; those older than eight days before `near_ms` are not found.
     fn newest(&self, series: &[u32], near_ms: i64) -> Result<Vec<Option<Last>>, StoreError> {
@@ -77,6 +88,22 @@ impl History for Acknowledged<'_> {
     fn select(&self, matchers: &[Matcher], range: MsRange) -> Result<Vec<(u32, Labels)>, StoreError> {
         let found = Snapshot::new(self.0.clone()).select(matchers, range, usize::MAX)?;
         Ok(found.into_iter().filter_map(|series| Some((u32::try_from(series.id.0).ok()?, series.labels))).collect())
+    }
+
+    fn samples_gone_until_ms(&self) -> Result<i64, StoreError> {
+        for day in self.0.rollups.days().into_iter().rev() {
+            if self.0.rollups.summary(day)?.alone.is_some() {
+                return Ok(day.start_ms().saturating_add(MS_PER_DAY));
+            }
+        }
+        Ok(i64::MIN)
+    }
+
+    fn times_of_figures(&self, day: Day, series: &[&Labels], range: MsRange) -> Result<Vec<Vec<i64>>, StoreError> {
+        if self.0.rollups.summary(day)?.alone.is_none() {
+            return Ok(vec![Vec::new(); series.len()]);
+        }
+        self.0.rollups.times_of_figures(day, series, range, &mut Unbounded)
     }
 }
 

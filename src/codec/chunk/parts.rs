@@ -12,6 +12,7 @@ use pco::errors::PcoResult;
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DecompressorScratch, PagingSpec};
 
+use super::bounds;
 use crate::wire::{BadBytes, Reader, put_varint};
 
 /// Numbers of a part, a whole number of pco's batches: it decodes full ones quickest.
@@ -81,6 +82,7 @@ fn take_padded<T: Number>(
     let bad = |_| BadBytes("a chunk's numbers do not decompress");
     let wrong = || BadBytes("a chunk's numbers are fewer or more than it says");
     let (file, padded) = FileDecompressor::new(padded).map_err(bad)?;
+    bounds::check(file.format_version(), padded, size_of::<T>() * 8)?;
     let (chunk, padded) = file.chunk_decompressor::<T, _>(padded).map_err(bad)?;
     let own = padded.len().checked_sub(BATCH_BYTES).ok_or_else(wrong)?;
     let mut bytes = Reader(&padded[..own]);

@@ -47,6 +47,33 @@ fn usual_series_take_few_bytes() {
     }
 }
 
+/// A dictionary of 2^25 numbers, of which none is there.
+#[test]
+fn a_forged_form_of_numbers_is_refused_before_room_is_made_for_it() {
+    for (count, behind) in [(300, 4), (900, 0)] {
+        let times: Vec<i64> = (0..count).map(|n| n * 15_000).collect();
+        let values: Vec<f64> = (0..count).map(|n| (n as f64).sqrt()).collect();
+        let mut bytes = check(&times, &values);
+        bytes.truncate(bytes.len() - CHECKSUM_BYTES);
+        let mut reader = Reader(&bytes);
+        let (head, encodings) = read_head(&mut reader).unwrap();
+        times::take(&mut reader, encodings & 15, &head, &mut Vec::new()).unwrap();
+        let body = if behind > 0 { reader.bytes().unwrap() } else { reader.0 };
+        let rest = if behind > 0 {
+            pco::standalone::FileDecompressor::new(body).unwrap().1
+        } else {
+            pco::wrapped::FileDecompressor::new(body).unwrap().1
+        };
+        let meta = rest.as_ptr() as usize - bytes.as_ptr() as usize + behind;
+        bytes[meta] = bytes[meta] & 0xf0 | 4;
+        bytes[meta + 1..meta + 5].fill(0xff);
+        let sum = checksum(&bytes);
+        bytes.extend(sum);
+        let told = decode(&bytes, &mut Vec::new(), &mut Vec::new()).unwrap_err();
+        assert_eq!(told, BadBytes("a chunk's numbers are in a form that is never written"), "{count} samples");
+    }
+}
+
 fn value() -> impl Strategy<Value = f64> {
     prop_oneof![
         6 => (-100_000i64..100_000, 0i32..5).prop_map(|(digits, places)| digits as f64 / 10f64.powi(places)),

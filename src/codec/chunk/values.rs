@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use pco::standalone::{DecompressorItem, FileDecompressor};
+
 use super::parts::{self, PART};
-use super::{ints, offsets};
+use super::{bounds, ints, offsets};
 use crate::decimal::{POWERS, integer};
 use crate::wire::{BadBytes, Reader, put_bytes, put_varint};
 
@@ -28,6 +30,10 @@ const WHOLE_SAMPLES: usize = 2 * PART;
 const EXPONENT_MAX: usize = POWERS.len() - 1;
 /// Higher levels cost two to four times as much and save 2 % (measured).
 const PCO_LEVEL: usize = 4;
+/// Of a chunk in a file of pco's own: its numbers' type, a byte, and their count, three.
+const CHUNK_HEAD_BYTES: usize = 4;
+/// What ends such a file.
+const END: u8 = 0;
 
 /// Writes values and returns their encoding.
 pub(super) fn put(out: &mut Vec<u8>, values: &[f64]) -> u8 {
@@ -101,11 +107,7 @@ pub(super) fn take(
             let bytes = reader.bytes()?;
             let before = values.len();
             values.resize(before + count, 0.0);
-            let done = pco::standalone::simple_decompress_into(bytes, &mut values[before..])
-                .map_err(|_| BadBytes("values do not decompress"))?;
-            if !done.finished || done.n_processed != count {
-                return Err(BadBytes("values are fewer or more than their chunk says"));
-            }
+            take_standalone(bytes, &mut values[before..])?;
             values.truncate(before + places.end);
             values.drain(before..before + places.start);
         }
@@ -120,6 +122,21 @@ pub(super) fn take(
         _ => return Err(BadBytes("a chunk's values are in an unknown encoding")),
     }
     Ok(())
+}
+
+/// Fills `values` from a file of pco's own with one chunk, which has as many.
+fn take_standalone(bytes: &[u8], values: &mut [f64]) -> Result<(), BadBytes> {
+    let bad = |_| BadBytes("values do not decompress");
+    let wrong = BadBytes("values are fewer or more than their chunk says");
+    let (file, chunk) = FileDecompressor::new(bytes).map_err(bad)?;
+    bounds::check(file.format_version(), chunk.get(CHUNK_HEAD_BYTES..).unwrap_or_default(), 64)?;
+    let DecompressorItem::Chunk(mut chunk) = file.chunk_decompressor::<f64, _>(chunk).map_err(bad)? else {
+        return Err(wrong);
+    };
+    if chunk.n() != values.len() || !chunk.read(values).map_err(bad)?.finished {
+        return Err(wrong);
+    }
+    if chunk.into_src() == [END] { Ok(()) } else { Err(wrong) }
 }
 
 /// As [`take`], with 0 in the place of values that are certainly no stale markers and take long to decode. Uses up what it looks at.

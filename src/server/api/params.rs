@@ -11,7 +11,7 @@ use super::{FORM_BYTES_MAX, envelope};
 use crate::State;
 use crate::error::Fault;
 use crate::tenant_ext::Tenant;
-use crate::time_param::{prometheus_duration_ms, prometheus_ms};
+use crate::time_param::{prometheus_duration_ms, prometheus_far_ms, prometheus_ms};
 
 /// All parameters in order; unknown ones are ignored, as Prometheus does.
 #[derive(Debug, Default)]
@@ -104,8 +104,12 @@ impl Params {
 
     /// `start` and `end`, open where they are absent. A range that ends before it begins holds nothing.
     pub(crate) fn range(&self) -> Result<MsRange, Fault> {
-        let start_ms = self.time_ms("start")?.unwrap_or(MsRange::ALL.start_ms);
-        let end_ms = self.time_ms("end")?.unwrap_or(MsRange::ALL.end_ms);
+        let edge_ms = |name| match self.get(name).and_then(prometheus_far_ms) {
+            Some(far_ms) => Ok(Some(far_ms)),
+            None => self.time_ms(name),
+        };
+        let start_ms = edge_ms("start")?.unwrap_or(MsRange::ALL.start_ms);
+        let end_ms = edge_ms("end")?.unwrap_or(MsRange::ALL.end_ms);
         Ok(MsRange { start_ms, end_ms })
     }
 
@@ -123,6 +127,12 @@ impl Params {
             None => Ok(None),
             Some(ms) => match u64::try_from(ms) {
                 Ok(ms) if ms > 0 => Ok(Some(Duration::from_millis(ms))),
+                // A part of a millisecond, which may just do for an answer from memory.
+                Ok(_)
+                    if self.get("timeout").is_some_and(|text| text.parse().is_ok_and(|seconds: f64| seconds > 0.0)) =>
+                {
+                    Ok(Some(Duration::from_millis(1)))
+                }
                 _ => Err(bad("timeout", "it must be positive")),
             },
         }

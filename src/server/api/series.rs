@@ -59,7 +59,10 @@ pub(super) async fn label_values(
 ) -> Response {
     super::answer("label_values", async {
         let Path(name) = name.map_err(|_| Fault::invalid("invalid label name: it is not UTF-8"))?;
-        let name = unescape_name(&name).ok_or_else(|| Fault::invalid(format!("invalid label name: {name:?}")))?;
+        let name = unescape_name(&name);
+        if name.is_empty() {
+            return Err(Fault::invalid("invalid label name: \"\""));
+        }
         let asked = Asked::read(&params)?;
         let queries = state.queries.clone();
         let answered = queries.run(params.timeout()?, move |budget| {
@@ -183,11 +186,13 @@ fn truncated(is_cut: bool) -> Notes {
     Notes { warnings, infos: Vec::new() }
 }
 
-/// A label's name from a URL: as it is, or in Prometheus' value escaping (`U__http_2e_status`, model.UnescapeName).
-fn unescape_name(text: &str) -> Option<String> {
-    let Some(mut rest) = text.strip_prefix("U__") else {
-        return (!text.is_empty()).then(|| text.into());
-    };
+/// A label's name from a URL: as it is, or in Prometheus' value escaping (`U__http_2e_status`, model.UnescapeName). What begins as that
+/// and is not it is a name as any other.
+fn unescape_name(text: &str) -> String {
+    text.strip_prefix("U__").and_then(unescape).unwrap_or_else(|| text.into())
+}
+
+fn unescape(mut rest: &str) -> Option<String> {
     let mut name = String::new();
     while let Some(at) = rest.find('_') {
         name.push_str(&rest[..at]);
@@ -198,14 +203,14 @@ fn unescape_name(text: &str) -> Option<String> {
             continue;
         }
         let (hex, after) = rest.split_once('_')?;
-        if hex.is_empty() || hex.len() > 6 {
+        if hex.len() > 6 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         name.push(char::from_u32(u32::from_str_radix(hex, 16).ok()?)?);
         rest = after;
     }
     name.push_str(rest);
-    (!name.is_empty()).then_some(name)
+    Some(name)
 }
 
 #[cfg(test)]
@@ -215,18 +220,22 @@ mod tests {
     #[test]
     fn names_are_unescaped() {
         for (text, expected) in [
-            ("job", Some("job")),
-            ("__name__", Some("__name__")),
-            ("http.status", Some("http.status")),
-            ("U__http_2e_status", Some("http.status")),
-            ("U__a__b", Some("a_b")),
-            ("U__gr_fc_n", Some("grün")),
-            ("U__a_zz_b", None),
-            ("U__a_2e", None),
-            ("U__", None),
-            ("", None),
+            ("job", "job"),
+            ("__name__", "__name__"),
+            ("http.status", "http.status"),
+            ("U__http_2e_status", "http.status"),
+            ("U__a__b", "a_b"),
+            ("U__gr_fc_n", "grün"),
+            ("U___1F600_", "😀"),
+            ("U__a_zz_b", "U__a_zz_b"),
+            ("U__a_+61_", "U__a_+61_"),
+            ("U__a_d800_b", "U__a_d800_b"),
+            ("U__a_2e", "U__a_2e"),
+            ("U___", "U___"),
+            ("U__", ""),
+            ("", ""),
         ] {
-            assert_eq!(unescape_name(text).as_deref(), expected, "{text}");
+            assert_eq!(unescape_name(text), expected, "{text}");
         }
     }
 }

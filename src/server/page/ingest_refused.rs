@@ -65,7 +65,7 @@ pub(crate) fn rows(
 }
 
 fn way_out(reason: &str) -> &'static str {
-    const REASONS: [(Reason, &str); 13] = [
+    const REASONS: [(Reason, &str); 14] = [
         (Reason::Unsupported, "This kind of metric or temporality is not stored; metrics.delta decides on deltas."),
         (Reason::Malformed, "The sender's points contradict themselves: look for a newer SDK or Collector."),
         (Reason::BadName, "Rename it, or choose another metrics.translation."),
@@ -90,6 +90,10 @@ fn way_out(reason: &str) -> &'static str {
         (
             Reason::StreamLimit,
             "Resource attributes differ too much, such as by an id of each request. limits.log_streams_per_day.",
+        ),
+        (
+            Reason::RolledUp,
+            "For days of which five-minute values alone are left, and these have it: stop the replay, or raise retention.metrics_raw.",
         ),
     ];
     REASONS.iter().find(|(known, _)| known.as_str() == reason).map_or("", |(_, words)| words)

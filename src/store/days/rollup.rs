@@ -43,7 +43,7 @@ impl Rollup {
 }
 
 /// The step of an instant; its end is inside, its start is not.
-fn step_of(at_ms: i64) -> i64 {
+pub(crate) fn step_of(at_ms: i64) -> i64 {
     at_ms.saturating_sub(1).div_euclid(STEP_MS)
 }
 

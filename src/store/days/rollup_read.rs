@@ -1,11 +1,14 @@
 //! Reading the columns of rollups; what they are: `days/rollup.rs`.
 
-use model::MsRange;
+use std::collections::BTreeSet;
+
 use model::time::Day;
+use model::{Labels, MsRange};
 use redb::ReadableDatabase;
 
 use crate::columns::Columns;
 use crate::file::{corrupt, guarded, redb_error};
+use crate::index::day::DayIndex;
 use crate::{ReadGuard, Rollup, StoreError};
 
 use super::Days;
@@ -44,6 +47,32 @@ impl Days {
         columns.resize_with(wanted.series.len(), Columns::default);
         self.read_rolled(wanted, (Rollup::Samples, &[HISTOGRAMS]), guard, &mut columns)?;
         Ok((0..columns.len()).filter(|place| !columns[*place].histograms.is_empty()).collect())
+    }
+
+    /// Of a rollup: the times within the range at which its figures of each label set stand.
+    pub(crate) fn times_of_figures(
+        &self,
+        day: Day,
+        series: &[&Labels],
+        range: MsRange,
+        guard: &mut dyn ReadGuard,
+    ) -> Result<Vec<Vec<i64>>, StoreError> {
+        let find = |index: &DayIndex<'_>| {
+            series
+                .iter()
+                .map(|labels| index.find(codec::series::hash(labels.iter()), labels))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        // The same label set may stand twice among them.
+        let found = self.with_index(day, find)?.unwrap_or_else(|| vec![None; series.len()]);
+        let numbers: Vec<u32> = found.iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let mut columns: Vec<Columns> = Vec::new();
+        columns.resize_with(numbers.len(), Columns::default);
+        let wanted = OfRollup { day, series: &numbers, range };
+        self.read_column(wanted, Rollup::Count, guard, &mut columns)?;
+        let times: Vec<Vec<i64>> = columns.into_iter().map(|column| column.settle().at_ms).collect();
+        let of_number = |number: Option<u32>| numbers.binary_search(&number?).ok().map(|at| times[at].clone());
+        Ok(found.into_iter().map(|number| of_number(number).unwrap_or_default()).collect())
     }
 
     fn read_rolled(

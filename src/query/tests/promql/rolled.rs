@@ -6,7 +6,7 @@ mod random;
 use std::time::Duration;
 
 use model::metric::stale_marker;
-use model::{Labels, MetricBatch, Sample, SeriesEntry, TenantId};
+use model::{Labels, MetricBatch, Reason, Rejected, Sample, SeriesEntry, TenantId};
 use query::Budget;
 use query::promql::{self, Options, Value};
 use store::{Store, Tenant};
@@ -31,6 +31,11 @@ fn value(name: &str, at_ms: i64) -> Option<f64> {
 }
 
 fn push(tenant: &Tenant, from_ms: i64, to_ms: i64, job: &str) {
+    assert_eq!(send(tenant, from_ms, to_ms, job).1, Rejected::default());
+}
+
+/// How many points were sent, and what was refused.
+fn send(tenant: &Tenant, from_ms: i64, to_ms: i64, job: &str) -> (usize, Rejected) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut batch = MetricBatch::default();
     for (number, name) in (0u32..).zip(NAMES) {
@@ -45,7 +50,18 @@ fn push(tenant: &Tenant, from_ms: i64, to_ms: i64, job: &str) {
         }
     }
     batch.derived_from = batch.samples.len() as u32;
-    assert_eq!(runtime.block_on(tenant.submit_metrics(batch)).unwrap().total(), 0);
+    let sent = batch.points.len();
+    (sent, runtime.block_on(tenant.submit_metrics(batch)).unwrap())
+}
+
+/// All of an hour is refused that the rollup has.
+#[track_caller]
+fn check_refused(tenant: &Tenant, from_ms: i64, job: &str) {
+    let (sent, refused) = send(tenant, from_ms, from_ms + 3_600_000, job);
+    assert!(sent > 480, "{sent}");
+    let [(Reason::RolledUp, points, message)] = &refused.by_reason[..] else { panic!("{refused:?}") };
+    assert_eq!(*points, sent as u64);
+    assert!(message.contains("the samples of 2026-11-21 are gone (retention.metrics_raw)"), "{message}");
 }
 
 /// Each label set with its points, in ms.
@@ -182,11 +198,18 @@ fn whole_steps_answer_as_samples_do() {
     assert_eq!((late[0].1[3].1, later[0].1[3].1), (240.0, 479.0), "{later:?}");
     maintain(&mut now_ms, 8);
     close("later", &ask(&tenant, "sum(count_over_time(depth[1h]))", START_MS, 3_600_000), &later);
+    // What is sent again counts once: refused where the figures have it, the same sample where a sample stands.
+    check_refused(&tenant, START_MS + 7_200_000, "a");
+    check_refused(&tenant, START_MS + 3_600_000, "late");
+    push(&tenant, START_MS + 7_200_000, START_MS + 10_800_000, "later");
+    close("again", &ask(&tenant, "sum(count_over_time(depth[1h]))", START_MS, 3_600_000), &later);
     store.close().unwrap();
     drop((tenant, store));
     let store = Store::open(options, now_ms).unwrap();
     let tenant = store.tenant(&TenantId::default()).unwrap();
     close("reopened", &ask(&tenant, "sum(count_over_time(depth[1h]))", START_MS, 3_600_000), &later);
+    check_refused(&tenant, START_MS + 7_200_000, "a");
+    close("again", &ask(&tenant, "sum(count_over_time(depth[1h]))", START_MS, 3_600_000), &later);
     // Names come from the rollup.
     let names = tenant.snapshot().unwrap().label_values("job", &[], model::MsRange::ALL).unwrap();
     assert_eq!(names, ["a", "late", "later"]);

@@ -26,6 +26,7 @@ mod otlp_bad;
 mod pages;
 mod payload;
 mod prometheus;
+mod raw_requests;
 mod remote_write;
 mod status;
 mod suggest;

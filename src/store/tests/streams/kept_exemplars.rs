@@ -77,8 +77,8 @@ fn exemplars_stay_when_the_samples_of_their_day_go() {
     }
     assert!(!house.dir.path().join("tenants/default/metrics/2026-11-21.redb").exists());
     assert_eq!(exemplars(&house, "a", MsRange::ALL), "x@5");
-    // One that comes later has a day file of its own.
-    house.put(with_exemplars(&["a"], 20, &[(0, exemplar(7, "y"))])).unwrap();
+    // One that comes later, for five minutes that have none, has a day file of its own.
+    house.put(with_exemplars(&["a"], 300_020, &[(0, exemplar(7, "y"))])).unwrap();
     house.write_out();
     assert_eq!(exemplars(&house, "a", MsRange::ALL), "x@5 y@7");
 }

@@ -1,10 +1,11 @@
 //! How many log records came, by service, host and severity: the counter `binnacle_log_records_total` among the tenant's own metrics.
+//! And when the last ones did, by service and host: the totals are written again though nothing comes, so their last sample does not tell.
 //!
 //! The totals go on over a restart: each report stores with them, in the same commit, up to which request they count. What the intake
 //! log replays is added from there on, so nothing counts twice; what was sealed and trimmed since the last report and before a crash is
 //! missing, which is less than one interval of reports.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use codec::packed::PackedLogs;
@@ -22,6 +23,8 @@ use crate::tenant::Inner;
 const TOTAL: &str = "binnacle_log_records_total";
 /// Number of the last request in the totals.
 const COUNTED_TO: &str = "binnacle_log_records_counted_to";
+/// When records came last. Only reports with new records of a sender have a sample of it, so whoever is not heard any more ages.
+const LAST_SEEN: &str = "binnacle_log_records_last_seen_seconds";
 /// Stands for services and hosts beyond the limit.
 const OTHER: &str = "other";
 
@@ -30,6 +33,9 @@ const IDLE_REPORT_MS: i64 = 60_000;
 
 /// Service, host, severity.
 type Key = (Arc<str>, Arc<str>, Severity);
+
+/// Service and host.
+type Sender = (Arc<str>, Arc<str>);
 
 /// Counts of one request.
 pub(crate) type Counts = Vec<(Key, u64)>;
@@ -44,6 +50,10 @@ struct State {
     totals: HashMap<Key, u64, RandomState>,
     /// Of requests that the intake log replayed, until it is known which of them are in the stored totals already.
     replayed: Vec<(u64, Counts)>,
+    /// Whose records came since the last report.
+    heard: HashSet<Sender, RandomState>,
+    /// Whom the last report told of, until the next: it may not have been stored.
+    told: HashSet<Sender, RandomState>,
     /// Whether the stored totals were added.
     restored: bool,
     changed: bool,
@@ -80,7 +90,8 @@ pub(crate) fn count(logs: &PackedLogs) -> Counts {
 }
 
 impl State {
-    fn add(&mut self, counts: Counts) {
+    /// `is_new` unless a report has told of them already.
+    fn add(&mut self, counts: Counts, is_new: bool) {
         for (key, count) in counts {
             let known = self.totals.contains_key(&key);
             let key = if known || self.totals.len() < LOG_COUNT_SERIES_MAX {
@@ -88,6 +99,9 @@ impl State {
             } else {
                 (OTHER.into(), OTHER.into(), key.2)
             };
+            if is_new {
+                self.heard.insert((key.0.clone(), key.1.clone()));
+            }
             *self.totals.entry(key).or_default() += count;
         }
         self.changed = true;
@@ -99,14 +113,14 @@ impl LogCounts {
     pub(crate) fn add(&self, seq: u64, counts: Counts) {
         let mut state = self.0.lock();
         state.seq = state.seq.max(seq);
-        state.add(counts);
+        state.add(counts, true);
     }
 
     /// Counts a request of the intake log, at a start or after a failed commit.
     pub(crate) fn replay(&self, seq: u64, counts: Counts) {
         let mut state = self.0.lock();
         state.seq = state.seq.max(seq);
-        if state.restored { state.add(counts) } else { state.replayed.push((seq, counts)) }
+        if state.restored { state.add(counts, true) } else { state.replayed.push((seq, counts)) }
     }
 
     /// The totals as samples of `at_ms`; `None` when there are none, or nothing came since the last report a short while ago.
@@ -120,10 +134,10 @@ impl LogCounts {
         let mut state = self.0.lock();
         if let Some((totals, counted_to)) = before {
             state.restored = true;
-            state.add(totals);
+            state.add(totals, false);
             let replayed = std::mem::take(&mut state.replayed);
             for (_, counts) in replayed.into_iter().filter(|(seq, _)| *seq > counted_to) {
-                state.add(counts);
+                state.add(counts, true);
             }
             state.seq = state.seq.max(counted_to);
         }
@@ -133,12 +147,16 @@ impl LogCounts {
         }
         state.changed = false;
         state.reported_ms = at_ms;
+        state.told = std::mem::take(&mut state.heard);
         Ok(Some(batch(&state, at_ms)))
     }
 
     /// After a report that was not stored.
     pub(crate) fn failed(&self) {
-        self.0.lock().changed = true;
+        let mut state = self.0.lock();
+        state.changed = true;
+        let told = std::mem::take(&mut state.told);
+        state.heard.extend(told);
     }
 }
 
@@ -157,6 +175,10 @@ fn batch(state: &State, at_ms: i64) -> MetricBatch {
         // An empty label is an absent one.
         push(Labels::from_pairs(labels.into_iter().filter(|(_, value)| !value.is_empty())), *count as f64);
     }
+    for (service, host) in &state.told {
+        let labels = [(METRIC_NAME, LAST_SEEN), ("service_name", service), ("host_name", host)];
+        push(Labels::from_pairs(labels.into_iter().filter(|(_, value)| !value.is_empty())), at_ms as f64 / 1_000.0);
+    }
     push(Labels::from_pairs([(METRIC_NAME, COUNTED_TO)]), state.seq as f64);
     let meta = |family: &str, kind, help: &str| MetricMeta {
         family: family.into(),
@@ -171,6 +193,7 @@ fn batch(state: &State, at_ms: i64) -> MetricBatch {
         samples,
         metadata: vec![
             meta(TOTAL, MetricKind::Counter, "Log records stored, by service, host and severity."),
+            meta(LAST_SEEN, MetricKind::Gauge, "When log records were last received, by service and host."),
             meta(COUNTED_TO, MetricKind::Gauge, "Number of the last request counted in binnacle_log_records_total."),
         ],
         ..MetricBatch::default()

@@ -5,7 +5,7 @@ use axum::extract::Query;
 use axum::response::{IntoResponse, Redirect, Response};
 use model::time::NS_PER_MS;
 use query::QueryError;
-use query::logs::{self, Direction, Partial, Search, SearchAnswer};
+use query::logs::{self, Direction, Partial, Position, Search, SearchAnswer};
 use serde::Deserialize;
 use store::Snapshot;
 
@@ -78,6 +78,8 @@ pub(crate) struct LogsPage {
     /// Ways out of an empty answer: words and address.
     pub(crate) ways: Vec<(String, String)>,
     pub(crate) rows: Vec<LogRow>,
+    /// Where a live tail goes on from; empty where the list does not reach up to the present.
+    pub(crate) place: String,
     pub(crate) older_href: String,
     pub(crate) newest_href: String,
     pub(crate) cost: String,
@@ -173,6 +175,7 @@ impl LogsPage {
             nothing: String::new(),
             ways: Vec::new(),
             rows: Vec::new(),
+            place: String::new(),
             older_href: String::new(),
             newest_href: if parameters.cursor.is_empty() { String::new() } else { newest },
             cost: String::new(),
@@ -208,7 +211,12 @@ impl LogsPage {
         let cursor = Some(parameters.cursor.as_str()).filter(|cursor| !cursor.is_empty());
         let budget = &asked.budget;
         match logs::search_in_part(snapshot, &search, range, Direction::NewestFirst, limit, cursor, budget) {
-            Ok(answer) => self.show_rows(&answer, asked.now_ms),
+            Ok(answer) => {
+                self.show_rows(&answer, asked.now_ms);
+                if cursor.is_none() && self.when.window.to.is_empty() {
+                    self.place = Position::end_of(snapshot).to_text();
+                }
+            }
             Err(error) => return self.fail("The search cannot be answered", &error),
         }
         self.count(asked, snapshot, &search);

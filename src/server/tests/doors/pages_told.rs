@@ -1,0 +1,50 @@
+//! What pages say of data that is not there: a live tail without a hole, days that are gone, files that cannot be read.
+
+use crate::client::{Reply, Stream};
+use crate::house::{House, now_ms, settings};
+use crate::payload;
+
+async fn push(house: &House, at_ms: i64, body: &str) {
+    use prost::Message as _;
+    let body = payload::logs(&[(at_ms * 1_000_000, body)]).encode_to_vec();
+    let reply = house.post("/v1/logs", &[("content-type", "application/x-protobuf")], body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[track_caller]
+fn check(reply: &Reply, says: &[&str], not: &[&str]) {
+    let text = reply.text();
+    assert_eq!(reply.status, 200, "{text}");
+    for part in says {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    for part in not {
+        assert!(!text.contains(part), "{part:?} in {text}");
+    }
+}
+
+/// Where a page's live tail goes on from.
+fn place(reply: &Reply) -> String {
+    let text = reply.text();
+    let place = text.split("data-place=\"").nth(1).and_then(|rest| rest.split('"').next());
+    place.unwrap_or_else(|| panic!("no place in {text}")).to_owned()
+}
+
+#[tokio::test]
+async fn a_live_tail_begins_behind_what_the_page_shows() {
+    let house = House::open(settings()).await;
+    push(&house, now_ms() - 1_000, "payment shown").await;
+    let shown = house.get("/logs?q=payment", &[]).await;
+    let nothing = house.get("/logs?q=zebra", &[]).await;
+    check(&nothing, &["No record in this window matches", "class=\"logs\"", "id=\"say\""], &[]);
+    push(&house, now_ms(), "payment of a zebra in between").await;
+    for (q, page) in [("payment", &shown), ("zebra", &nothing)] {
+        let url = format!("http://{}/logs/tail?q={q}&cursor={}", house.http, place(page));
+        let first = Stream::open(&url, &[]).await.until("</details>").await.expect("a row comes");
+        assert!(first.contains("in between") && !first.contains("payment shown"), "{q}: {first}");
+    }
+    // Of lists that do not reach up to the present nobody could tell that they have a hole.
+    for path in ["/logs?to=now-1m", "/logs?q=(", "/logs?view=patterns"] {
+        check(&house.get(path, &[]).await, &["id=\"live\""], &["data-place"]);
+    }
+}

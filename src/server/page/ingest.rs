@@ -11,7 +11,7 @@ use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::ingest_refused::{RefusedRow, refused};
-use super::ingest_senders::{SenderRow, Senders};
+use super::ingest_senders::{OWN_SERVICE, SenderRow, Senders};
 use super::ingest_targets::{TargetRow, targets};
 use super::link::link;
 use super::text::{counted, grouped, one_line, span};
@@ -90,11 +90,20 @@ fn build(asked: &Asked) -> Result<IngestPage, Failure> {
     let (senders, troubles) = Senders::ask(&metrics, asked.now_ms);
     page.troubles.extend(troubles);
     page.show_senders(&senders, asked.now_ms);
-    if senders.is_alone() {
+    // Records, series of others and targets tell of senders too that no metric of ours names: of Loki, remote write and scrapes, and on a
+    // full disk, where our own metrics cannot be stored.
+    let has_others = tenant.stats().newest_log_ns.is_some() || !page.targets.is_empty() || has_foreign_jobs(&snapshot)?;
+    if senders.is_alone() && !has_others {
         page.empty = Some(Empty::of(&asked.state.settings));
     }
     page.show_cardinality(&snapshot, asked.now_ms)?;
     Ok(page)
+}
+
+/// Whether a series has the `job` of anybody but this appliance.
+fn has_foreign_jobs(snapshot: &Snapshot) -> Result<bool, Failure> {
+    let jobs = snapshot.label_values("job", &[], MsRange::ALL)?;
+    Ok(jobs.iter().any(|job| job != OWN_SERVICE))
 }
 
 /// Bytes that the data files grow in a day, as the last day went; `None` in the first day, when nobody can tell.

@@ -17,7 +17,7 @@ use crate::chart::Unit;
 const ROWS_MAX: usize = 100;
 
 /// As the appliance names itself in its own metrics.
-const OWN_SERVICE: &str = "binnacle";
+pub(super) const OWN_SERVICE: &str = "binnacle";
 
 const METRICS_SEEN: &str = "ts_of_last_over_time(target_info[6h])";
 /// Not from the counter of records, which is written again though nothing comes.

@@ -2,6 +2,7 @@
 
 use crate::client::{Reply, Stream};
 use crate::house::{House, now_ms, settings};
+use crate::pages::{metric, push_metrics};
 use crate::payload;
 
 async fn push(house: &House, at_ms: i64, body: &str) {
@@ -47,4 +48,17 @@ async fn a_live_tail_begins_behind_what_the_page_shows() {
     for path in ["/logs?to=now-1m", "/logs?q=(", "/logs?view=patterns"] {
         check(&house.get(path, &[]).await, &["id=\"live\""], &["data-place"]);
     }
+}
+
+#[tokio::test]
+async fn intake_is_not_called_empty_where_anything_is_stored() {
+    const EMPTY: &str = "No data has been received yet";
+    let house = House::open(settings()).await;
+    check(&house.get("/ingest", &[]).await, &[EMPTY], &[]);
+    push(&house, now_ms(), "the first").await;
+    check(&house.get("/ingest", &[]).await, &["newest data"], &[EMPTY]);
+    let house = House::open(settings()).await;
+    let point = (&[("job", "node")][..], now_ms() - 1_000, 1.0);
+    push_metrics(&house, &[], vec![metric("up", "", false, &[point])]).await;
+    check(&house.get("/ingest", &[]).await, &["newest data"], &[EMPTY]);
 }

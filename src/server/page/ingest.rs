@@ -14,7 +14,7 @@ use super::ingest_refused::{RefusedRow, refused};
 use super::ingest_senders::{OWN_SERVICE, SenderRow, Senders};
 use super::ingest_targets::{TargetRow, targets};
 use super::link::link;
-use super::text::{counted, grouped, one_line, span};
+use super::text::{Stamp, counted, grouped, one_line, span};
 use crate::chart::{Svg, Unit, sparkline};
 
 /// Rows of each table of cardinality.
@@ -124,6 +124,14 @@ fn facts(
     let age = |at_ms: i64| format!("{} ago", span(now_ms - at_ms));
     let newest = stats.newest_sample_ms.max(stats.newest_log_ns.map(|at_ns| at_ns / NS_PER_MS));
     let mut out = vec![("newest data", newest.map_or("none yet".into(), age))];
+    let oldest = [("metrics", stats.oldest_sample_ms), ("logs", stats.oldest_log_ns.map(|at_ns| at_ns / NS_PER_MS))];
+    let oldest: Vec<String> = oldest
+        .into_iter()
+        .filter_map(|(what, at_ms)| Some(format!("{what} of {}", Stamp::of_ms(at_ms?, now_ms).text)))
+        .collect();
+    if !oldest.is_empty() {
+        out.push(("oldest data", oldest.join(", ")));
+    }
     out.push(("series", format!("{}, {} of them active", grouped(stats.series), grouped(stats.active_series))));
     let mut kept = format!("{} of at most {}", bytes(stats.disk_bytes), bytes(options.bytes_max));
     if let Some(growth) = growth.filter(|growth| *growth > 0.0) {

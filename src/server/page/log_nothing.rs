@@ -1,7 +1,7 @@
 //! Where the logs page leads when it finds nothing.
 
 use model::NsRange;
-use model::time::NS_PER_MS;
+use model::time::{Day, NS_PER_MS};
 use query::logs::{self, Search};
 use store::Snapshot;
 
@@ -13,6 +13,18 @@ use super::text::{Stamp, counted, one_line};
 use super::window::frozen;
 
 impl LogsPage {
+    /// Where the window begins on a day before the oldest that is held: that nothing is found there is not to be taken for that nothing
+    /// happened. Days go whole, so within the oldest day nothing was dropped.
+    pub(super) fn say_held_from(&mut self, oldest_ns: Option<i64>, now_ms: i64) {
+        let Some(oldest_ms) = oldest_ns.map(|at_ns| at_ns.div_euclid(NS_PER_MS)) else { return };
+        if Day::of_ms(self.when.window.start_ms) < Day::of_ms(oldest_ms) {
+            self.held_from = format!(
+                "No record from before {} is held: what came before that is not here any more, or never came.",
+                Stamp::of_ms(oldest_ms, now_ms).text
+            );
+        }
+    }
+
     /// Says why nothing was found, and where there is something.
     pub(super) fn explain(&mut self, snapshot: &Snapshot, range: NsRange, newest_ns: Option<i64>, asked: &Asked) {
         let unfiltered = if self.q.is_empty() {

@@ -80,6 +80,8 @@ pub(crate) struct LogsPage {
     pub(crate) rows: Vec<LogRow>,
     /// Where a live tail goes on from; empty where the list does not reach up to the present.
     pub(crate) place: String,
+    /// From when on records are held, where the window begins before; empty otherwise.
+    pub(crate) held_from: String,
     pub(crate) older_href: String,
     pub(crate) newest_href: String,
     pub(crate) cost: String,
@@ -128,11 +130,13 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<LogsPage, Failure> {
         page.empty = Some(Empty::of(&asked.state.settings));
         return Ok(page);
     };
-    let newest_ns = tenant.stats().newest_log_ns;
+    let stats = tenant.stats();
+    let newest_ns = stats.newest_log_ns;
     if newest_ns.is_none() {
         page.empty = Some(Empty::of(&asked.state.settings));
         return Ok(page);
     }
+    page.say_held_from(stats.oldest_log_ns, asked.now_ms);
     page.ask(asked, &tenant.snapshot()?, parameters, newest_ns);
     Ok(page)
 }
@@ -176,6 +180,7 @@ impl LogsPage {
             ways: Vec::new(),
             rows: Vec::new(),
             place: String::new(),
+            held_from: String::new(),
             older_href: String::new(),
             newest_href: if parameters.cursor.is_empty() { String::new() } else { newest },
             cost: String::new(),

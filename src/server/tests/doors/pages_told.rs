@@ -5,6 +5,8 @@ use crate::house::{House, now_ms, settings};
 use crate::pages::{metric, push_metrics};
 use crate::payload;
 
+const DAY_MS: i64 = 86_400_000;
+
 async fn push(house: &House, at_ms: i64, body: &str) {
     use prost::Message as _;
     let body = payload::logs(&[(at_ms * 1_000_000, body)]).encode_to_vec();
@@ -48,6 +50,21 @@ async fn a_live_tail_begins_behind_what_the_page_shows() {
     for path in ["/logs?to=now-1m", "/logs?q=(", "/logs?view=patterns"] {
         check(&house.get(path, &[]).await, &["id=\"live\""], &["data-place"]);
     }
+}
+
+#[tokio::test]
+async fn days_before_the_oldest_record_are_not_said_to_have_been_calm() {
+    let house = House::open(settings()).await;
+    let oldest_ms = now_ms() - 2 * DAY_MS;
+    push(&house, oldest_ms, "the oldest").await;
+    push(&house, now_ms(), "the newest").await;
+    const GONE: &str = "is held: what came before that is not here any more, or never came.";
+    let date = &model::time::rfc3339_ms(oldest_ms)[5..10];
+    check(&house.get("/logs?from=now-9d", &[]).await, &[GONE, &format!("No record from before {date} ")], &[]);
+    for path in ["/logs", "/logs?from=now-1d"] {
+        check(&house.get(path, &[]).await, &["the newest"], &[GONE]);
+    }
+    check(&house.get("/ingest", &[]).await, &["<dt>oldest data</dt><dd>", &format!("logs of {date} ")], &[]);
 }
 
 #[tokio::test]

@@ -31,4 +31,17 @@ export async function livesOn(browser, base, check) {
   check((await words()) === 'Live: waiting for records.', 'a live tail that came back says so', await words());
   check(complaints.length === 0, 'the script of the live tail has no error', complaints.join('; '));
   await page.context().close();
+
+  const chart = await (await browser.newContext({ viewport: { width: 1366, height: 900 } })).newPage();
+  const end = new Date(Math.floor(Date.now() / 1_000) * 1_000 - 60_000);
+  const from = new Date(end - 10_000).toISOString().replace('.000', '');
+  await chart.goto(`${base}/explore?q=vector(1)&from=${from}&to=${end.toISOString().replace('.000', '')}`);
+  const box = await chart.locator('svg.pl').boundingBox();
+  await chart.mouse.move(box.x + box.width * 0.52, box.y + 50);
+  await chart.mouse.down();
+  await chart.mouse.move(box.x + box.width * 0.56, box.y + 60, { steps: 5 });
+  await Promise.all([chart.waitForURL((url) => url.searchParams.get('from') !== from), chart.mouse.up()]);
+  const window = ['from', 'to'].map((name) => Date.parse(new URL(chart.url()).searchParams.get(name)));
+  check(window[1] - window[0] === 1_000, 'dragging over less than a second shows the second around it', chart.url());
+  await chart.context().close();
 }

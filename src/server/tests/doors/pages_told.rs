@@ -68,6 +68,18 @@ async fn days_before_the_oldest_record_are_not_said_to_have_been_calm() {
 }
 
 #[tokio::test]
+async fn bars_of_other_days_say_which_day() {
+    let house = House::open(settings()).await;
+    let at_ms = now_ms() - 2 * DAY_MS;
+    push(&house, at_ms, "long ago").await;
+    let from = model::time::rfc3339_ms(at_ms.div_euclid(60_000) * 60_000 - 60_000);
+    let to = model::time::rfc3339_ms(at_ms.div_euclid(60_000) * 60_000 + 120_000);
+    let bar = model::time::rfc3339_ms(at_ms.div_euclid(5_000) * 5_000);
+    let title = format!("{} {}: 1 ", &bar[5..10], &bar[11..19]);
+    check(&house.get(&format!("/logs?from={from}&to={to}"), &[]).await, &[&title], &[]);
+}
+
+#[tokio::test]
 async fn intake_is_not_called_empty_where_anything_is_stored() {
     const EMPTY: &str = "No data has been received yet";
     let house = House::open(settings()).await;

@@ -91,3 +91,18 @@ async fn intake_is_not_called_empty_where_anything_is_stored() {
     push_metrics(&house, &[], vec![metric("up", "", false, &[point])]).await;
     check(&house.get("/ingest", &[]).await, &["newest data"], &[EMPTY]);
 }
+
+#[tokio::test]
+async fn a_copied_link_keeps_the_times_of_what_is_seen() {
+    let house = House::open(settings()).await;
+    let year = &model::time::rfc3339_ms(now_ms())[..5];
+    for (path, kept) in [
+        ("/explore?q=up&view=table&from=now-3h", "/explore?q=up&#38;view=table&#38;from="),
+        ("/d/services?service=api", "/d/services?service=api&#38;from="),
+        ("/s/api", "/s/api?from="),
+        ("/h/borea", "/h/borea?from="),
+    ] {
+        push(&house, now_ms(), "there is something").await;
+        check(&house.get(path, &[]).await, &[&format!("data-frozen=\"{kept}{year}")], &[]);
+    }
+}

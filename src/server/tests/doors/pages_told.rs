@@ -106,3 +106,22 @@ async fn a_copied_link_keeps_the_times_of_what_is_seen() {
         check(&house.get(path, &[]).await, &[&format!("data-frozen=\"{kept}{year}")], &[]);
     }
 }
+
+#[tokio::test]
+async fn a_dashboard_whose_file_was_spoiled_goes_on_as_it_was() {
+    let house = House::open(settings()).await;
+    let good = "title: Rooms\npanels:\n  - {title: Heat, query: temp}\n";
+    let spoiled = good.replace("query: temp", "query: temp(");
+    let read = |name: &str, text: &str| server::Dashboard::parse(name, text, &format!("dashboards/{name}.yml"));
+    house.state.dashboards.replace(vec![read("rooms", good)]);
+    house.state.dashboards.replace(vec![read("rooms", &spoiled), read("new", &spoiled)]);
+    let page = house.get("/d/rooms", &[]).await;
+    check(&page, &["<h1>Rooms</h1>", "this is what was read of it before", "dashboards/rooms.yml:3: "], &[]);
+    let page = house.get("/d/new", &[]).await;
+    assert_eq!(page.status, 404);
+    assert!(page.text().contains("cannot be shown: dashboards/new.yml:3: "), "{}", page.text());
+    house.state.dashboards.replace(vec![read("rooms", good)]);
+    check(&house.get("/d/rooms", &[]).await, &["<h1>Rooms</h1>"], &["read of it before"]);
+    house.state.dashboards.replace(Vec::new());
+    assert_eq!(house.get("/d/rooms", &[]).await.status, 404);
+}

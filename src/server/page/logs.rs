@@ -249,9 +249,11 @@ impl LogsPage {
             self.show_partial(partial, now_ms);
         }
         let stats = &answer.stats;
+        let fewer = self.limit_text.parse::<usize>().is_ok_and(|wanted| wanted > ROWS_MAX) && answer.more;
         self.cost = format!(
-            "{}{}, looked at {}",
+            "{}{}{}, looked at {}",
             counted(self.rows.len() as u64, "record", "records"),
+            if fewer { ", the most of one page" } else { "" },
             if answer.more { ", more match" } else { ", no more match" },
             counted(stats.records_scanned, "record", "records"),
         );

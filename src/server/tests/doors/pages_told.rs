@@ -53,6 +53,17 @@ async fn a_live_tail_begins_behind_what_the_page_shows() {
 }
 
 #[tokio::test]
+async fn a_page_says_that_it_holds_fewer_rows_than_were_asked_for() {
+    let house = House::open(settings()).await;
+    for n in 0..201 {
+        push(&house, now_ms() - n, "one of many").await;
+    }
+    const MOST: &str = "200 records, the most of one page, more match";
+    check(&house.get("/logs?limit=1000", &[]).await, &[MOST], &[]);
+    check(&house.get("/logs?limit=200", &[]).await, &["200 records, more match"], &[MOST]);
+}
+
+#[tokio::test]
 async fn days_before_the_oldest_record_are_not_said_to_have_been_calm() {
     let house = House::open(settings()).await;
     let oldest_ms = now_ms() - 2 * DAY_MS;

@@ -227,6 +227,7 @@ impl LogsPage {
         self.count(asked, snapshot, &search);
         if self.rows.is_empty() {
             self.explain(snapshot, range, newest_ns, asked);
+            self.offer_counted();
             return self.offer_names(snapshot, &search, range, asked);
         }
         match log_facets::ask(snapshot, &search, range, budget) {

@@ -53,6 +53,19 @@ async fn a_live_tail_begins_behind_what_the_page_shows() {
 }
 
 #[tokio::test]
+async fn a_counting_query_in_the_search_leads_to_what_it_counts() {
+    let house = House::open(settings()).await;
+    push(&house, now_ms(), "counted").await;
+    let page = house.get("/logs?q=sum(count_over_time({service_name=%22a%22}[5m]))&limit=20", &[]).await;
+    check(
+        &page,
+        &["It is a LogQL query that counts", "href=\"/logs?q=%7Bservice_name%3D%22a%22%7D&#38;limit=20\""],
+        &[],
+    );
+    check(&house.get("/logs?q=zebra", &[]).await, &["No record in this window"], &["LogQL"]);
+}
+
+#[tokio::test]
 async fn a_page_says_that_it_holds_fewer_rows_than_were_asked_for() {
     let house = House::open(settings()).await;
     for n in 0..201 {

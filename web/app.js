@@ -11,12 +11,20 @@ const say = (text) => {
   if (note) note.textContent = text;
 };
 
-// Live tail: the newest record on top, 500 rows at most, closed while nobody looks.
+// Live tail: the newest record on top, 500 rows at most, closed while nobody looks. It begins behind what the page shows, so that what
+// came while somebody read comes too.
 const ROWS_MAX = 500;
+// A browser comes back by itself when a stream breaks off, but not after an answer that is none, as of a server that starts or a proxy
+// in front of it: then we do, later each time.
+const AGAIN_MS_MIN = 2_000;
+const AGAIN_MS_MAX = 30_000;
 let source = null;
 let place = '';
 let skipped = 0;
+let again = 0;
+let again_ms = AGAIN_MS_MIN;
 function stop(text) {
+  clearTimeout(again);
   source?.close();
   source = null;
   say(text);
@@ -26,10 +34,16 @@ function follow() {
   const here = new URL(location.href);
   for (const name of ['q', 'cols']) if (here.searchParams.get(name)) url.searchParams.set(name, here.searchParams.get(name));
   if (place) url.searchParams.set('cursor', place);
+  clearTimeout(again);
   source = new EventSource(url);
+  const opened = source;
+  say('Live: waiting for records.');
+  source.onopen = () => {
+    again_ms = AGAIN_MS_MIN;
+    say('Live: waiting for records.');
+  };
   source.addEventListener('ready', (event) => {
     place = event.lastEventId;
-    say('Live: waiting for records.');
   });
   source.addEventListener('skipped', (event) => {
     skipped += JSON.parse(event.data).skipped;
@@ -44,18 +58,29 @@ function follow() {
     held.innerHTML = event.data;
     const row = held.content.firstElementChild;
     if (!row) return;
+    $('#nothing')?.remove();
     // Whoever reads further down keeps the place: the browser's scroll anchoring does it.
     list.prepend(row);
     while (list.children.length > ROWS_MAX) list.lastElementChild.remove();
     say(`Live${skipped ? `, ${skipped} skipped` : ''}. Last record ${row.querySelector('time').textContent}.`);
   };
-  source.onerror = () => say('Live: connection lost, trying again.');
+  source.onerror = () => {
+    if (opened !== source) return;
+    if (opened.readyState !== EventSource.CLOSED) {
+      say('Live: connection lost, trying again.');
+      return;
+    }
+    say(`Live: not connected, trying again in ${again_ms / 1_000} s.`);
+    again = setTimeout(follow, again_ms);
+    again_ms = Math.min(again_ms * 2, AGAIN_MS_MAX);
+  };
 }
 const isLive = () => live?.getAttribute('aria-pressed') === 'true';
 function begin() {
   list = $('.logs');
   live = $('#live');
-  if (!live || !list) return;
+  if (!live || !list?.dataset.place) return;
+  place = list.dataset.place;
   live.hidden = false;
   live.addEventListener('click', () => {
     live.setAttribute('aria-pressed', String(!isLive()));

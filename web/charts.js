@@ -167,8 +167,13 @@ function solo(series, path, row) {
   });
 }
 
-/** To the same view between two times: this page where it has a window, the metrics page otherwise. */
+/**
+ * To the same view between two times: this page where it has a window, the metrics page otherwise. Whole seconds around what was
+ * chosen, so that nothing of it is cut off; and no less than one, which is the shortest window.
+ */
 function zoom(box, from, to) {
+  from = Math.floor(from / 1_000) * 1_000;
+  to = Math.max(Math.ceil(to / 1_000) * 1_000, from + 1_000);
   const own = $('#main input[name=from]:not([type=hidden])');
   const url = new URL(own ? location.href : $('a[href^="/explore"]', box.closest('section'))?.href ?? location.href, location.href);
   for (const [name, ms] of [['from', from], ['to', to]]) url.searchParams.set(name, new Date(ms).toISOString().replace(/\.\d+Z/, 'Z'));

@@ -83,6 +83,13 @@ pub struct DashboardError {
     pub reason: String,
 }
 
+impl DashboardError {
+    /// Whether a dashboard of this name would be read from the file.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        std::path::Path::new(&self.file).file_stem().is_some_and(|stem| stem == name)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileText {
@@ -244,11 +251,17 @@ impl Default for Dashboards {
 
 impl Dashboards {
     /// Puts those that files hold in the place of the ones before. A file of the name of one that comes with the program counts instead
-    /// of it, and of two files of one name the last.
+    /// of it, and of two files of one name the last. Of a file that cannot be used now, what was read of it before goes on.
     pub fn replace(&self, files: Vec<Result<Dashboard, DashboardError>>) {
+        let before = self.all();
+        let kept: Vec<_> = files
+            .iter()
+            .filter_map(|made| made.as_ref().err())
+            .filter_map(|error| before.iter().flatten().find(|dashboard| dashboard.file == error.file).cloned().map(Ok))
+            .collect();
         let builtin = BUILTIN.iter().map(|(name, text)| Dashboard::parse(name, text, BUILT_IN));
         let mut all: Vec<Result<Dashboard, DashboardError>> = Vec::new();
-        for made in builtin.chain(files) {
+        for made in builtin.chain(kept).chain(files) {
             if let Ok(dashboard) = &made {
                 all.retain(|other| other.as_ref().is_err() || other.as_ref().is_ok_and(|of| of.name != dashboard.name));
             }
@@ -318,6 +331,10 @@ mod tests {
         dashboards.replace(vec![Dashboard::parse("services", GOOD, "d/services.yml"), Err(bad.clone())]);
         assert_eq!(names(), ["built in: binnacle", "d/services.yml: services"]);
         assert!(dashboards.all().contains(&Err(bad)));
+        let spoiled = DashboardError { file: "d/services.yml".into(), line: 2, reason: "a typo".into() };
+        dashboards.replace(vec![Err(spoiled.clone())]);
+        assert_eq!(names(), ["built in: binnacle", "d/services.yml: services"], "as it was read last");
+        assert!(dashboards.all().contains(&Err(spoiled)));
         dashboards.replace(Vec::new());
         assert_eq!(names(), ["built in: binnacle", "built in: services"]);
     }

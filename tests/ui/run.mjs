@@ -4,6 +4,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
+import { livesOn } from './live.mjs';
+
 const WIDTHS = [320, 360, 390, 768, 1366];
 const BYTES_MAX = 100_000;
 const REQUESTS_MAX = 4;
@@ -326,6 +328,7 @@ async function walks() {
 
   await suggests();
   await keepsWords();
+  await livesOn(browser, base, check);
 
   const keys = await (await browser.newContext()).newPage();
   await keys.goto(`${base}/`);

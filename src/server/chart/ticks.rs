@@ -13,6 +13,8 @@ pub(super) struct Axis {
 }
 
 const TICKS_WANTED: f64 = 5.0;
+/// Values that differ by less than this part of their size are the same: what is left are roundings of arithmetic.
+const SAME: f64 = 1e-9;
 
 /// An axis for values from `low` to `high`.
 ///
@@ -23,10 +25,10 @@ pub(super) fn value_axis(low: f64, high: f64, unit: Unit) -> Axis {
     if low >= 0.0 && (high - low > high * 0.1 || high == 0.0) {
         low = 0.0;
     }
-    if high <= low {
+    if high - low <= low.abs().max(high.abs()) * SAME {
         let room = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+        high = low + room;
         low -= if low == 0.0 { 0.0 } else { room };
-        high += room;
     }
     // Values near the largest double would overflow the span; they are drawn on an axis cut there.
     low = low.clamp(-1e300, 1e300);
@@ -142,6 +144,8 @@ mod tests {
         check(0.0, 0.07, Unit::Ratio, &[0.0, 0.02, 0.04, 0.06, 0.08]);
         check(97.0, 99.0, Unit::Number, &[97.0, 97.5, 98.0, 98.5, 99.0]);
         check(5.0, 5.0, Unit::Number, &[4.4, 4.6, 4.8, 5.0, 5.2, 5.4, 5.6]);
+        check(2.0, 2.000_000_000_000_000_4, Unit::Seconds, &[1.8, 1.9, 2.0, 2.1, 2.2]);
+        check(1.795e9, 1.795e9 + 60.0, Unit::Number, &[1.795e9, 1_795_000_020.0, 1_795_000_040.0, 1_795_000_060.0]);
         check(0.0, 0.0, Unit::Number, &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
         check(0.0, 3e9, Unit::Bytes, &[0.0, 1073741824.0, 2147483648.0, 3221225472.0]);
         check(0.0, 3000.0, Unit::Seconds, &[0.0, 600.0, 1200.0, 1800.0, 2400.0, 3000.0]);

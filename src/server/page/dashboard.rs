@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::extract::{Path, Query};
 use axum::response::Response;
-use model::Matcher;
 use model::labels::METRIC_NAME;
+use model::{Kind, Matcher};
 
 use super::asked::{Asked, Asking, firing};
 use super::empty::Empty;
@@ -19,6 +19,7 @@ use super::text::one_line;
 use super::window::When;
 use crate::api::view::View;
 use crate::dashboard::{Dashboard, DashboardError, Draw, Variable};
+use crate::error::Fault;
 
 /// Values that one list holds; a dashboard of more wants another variable first.
 const OPTIONS_MAX: usize = 500;
@@ -84,10 +85,16 @@ pub(super) async fn page(
 fn build(asked: &Asked, name: &str, parameters: &HashMap<String, String>) -> Result<DashboardPage, Failure> {
     let all = asked.state.dashboards.all();
     let Some(dashboard) = all.iter().flatten().find(|dashboard| dashboard.name == name) else {
-        return Err(Failure::not_found(&format!("a dashboard {:?} (all of them: /d)", one_line(name, 80))));
+        return Err(absent(&all, name));
     };
     let frame = Frame::new(asked, "/d", firing(&asked.groups()));
     let mut page = DashboardPage::new(frame, dashboard, parameters, asked.now_ms);
+    page.troubles.extend(
+        all.iter().filter_map(|made| made.as_ref().err()).filter(|error| error.file == dashboard.file).map(|error| {
+            let why = one_line(&error.to_string(), 500);
+            Trouble::new("The file cannot be shown as it is now; this is what was read of it before", why)
+        }),
+    );
     let view = View::of(&asked.state.store, &asked.tenant)?;
     if asked.store()?.is_none_or(|tenant| newest_ms(&tenant.stats()).is_none()) {
         page.empty = Some(Empty::of(&asked.state.settings));
@@ -125,6 +132,18 @@ fn build(asked: &Asked, name: &str, parameters: &HashMap<String, String>) -> Res
         page.nothing_of = format!("Nothing in this window of: {}.", absent.join(", "));
     }
     Ok(page)
+}
+
+/// Why there is no dashboard of this name: nobody wrote one, or not one that can be drawn.
+fn absent(all: &[Result<Dashboard, DashboardError>], name: &str) -> Failure {
+    let mut errors = all.iter().filter_map(|made| made.as_ref().err());
+    let what = match errors.find(|error| error.names(name)) {
+        Some(error) => {
+            format!("the dashboard {:?} cannot be shown: {}", one_line(name, 80), one_line(&error.to_string(), 500))
+        }
+        None => format!("a dashboard {:?} (all of them: /d) does not exist", one_line(name, 80)),
+    };
+    Failure::from(Fault::new(Kind::NotFound, what))
 }
 
 fn chosen<'a>(dashboard: &'a Dashboard, parameters: &'a HashMap<String, String>) -> Vec<(&'a str, &'a str)> {

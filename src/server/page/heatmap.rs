@@ -71,7 +71,11 @@ impl Counts {
         }
         for (at_ms, histogram) in histograms.iter().flat_map(|(_, points)| points) {
             for bucket in buckets(histogram) {
-                counts.add(*at_ms, bucket.upper, bucket.count);
+                // Only buckets that hold something are there: where the one below does not end, a row without anything does.
+                if bucket.lower.is_finite() {
+                    counts.add(*at_ms, bound(bucket.lower), 0.0);
+                }
+                counts.add(*at_ms, bound(bucket.upper), bucket.count);
             }
         }
         counts
@@ -81,20 +85,31 @@ impl Counts {
         *self.0.entry(at_ms).or_default().entry(Bound(upper)).or_default() += count;
     }
 
-    /// Upper ends of the rows, ascending, from the first to the last that holds anything; of too many every so-many-th.
-    fn rows(&self) -> Vec<f64> {
+    /// Upper ends of the rows, ascending, from the first to the last that holds anything; of too many every so-many-th. And where the first
+    /// begins, if anybody said so.
+    fn rows(&self) -> (Option<f64>, Vec<f64>) {
         let mut totals: BTreeMap<Bound, f64> = BTreeMap::new();
         for (upper, count) in self.0.values().flatten() {
             *totals.entry(*upper).or_default() += count;
         }
         let uppers: Vec<(f64, bool)> = totals.into_iter().map(|(upper, total)| (upper.0, total > 0.0)).collect();
-        let Some(first) = uppers.iter().position(|(_, holds)| *holds) else { return Vec::new() };
+        let Some(first) = uppers.iter().position(|(_, holds)| *holds) else {
+            return (None, Vec::new());
+        };
         let last = uppers.iter().rposition(|(_, holds)| *holds).unwrap_or(first);
         let held = &uppers[first..=last];
         let every = held.len().div_ceil(ROWS_MAX);
+        let floor = first.checked_sub(1).map(|below| uppers[below].0);
         // The last one of each run, and of all.
-        held.rchunks(every).rev().filter_map(|run| run.last()).map(|(upper, _)| *upper).collect()
+        (floor, held.rchunks(every).rev().filter_map(|run| run.last()).map(|(upper, _)| *upper).collect())
     }
+}
+
+/// A bound of a native histogram's bucket. The zero bucket of who sets no width has one that nobody means: 2^-128 in Prometheus' clients,
+/// 1e-128 where OTLP is translated.
+fn bound(value: f64) -> f64 {
+    const NOTHING: f64 = 1e-38;
+    if value.abs() <= NOTHING { 0.0 } else { value }
 }
 
 impl Spread {
@@ -105,7 +120,7 @@ impl Spread {
         drawing: &Drawing<'_>,
     ) -> Option<Spread> {
         let counts = Counts::of(rows, histograms);
-        let uppers = counts.rows();
+        let (floor, uppers) = counts.rows();
         if uppers.is_empty() {
             return None;
         }
@@ -133,7 +148,7 @@ impl Spread {
             "{}, one column each {}. The fullest bucket is {}, with {} of all.",
             span(drawing.range.end_ms - drawing.range.start_ms),
             model::time::format_duration_ms(drawing.step_ms),
-            words(&uppers, busiest, unit),
+            words(floor, &uppers, busiest, unit),
             share(busiest)
         );
         let chart = Heatmap {
@@ -149,7 +164,7 @@ impl Spread {
         let table = (0..uppers.len())
             .rev()
             .map(|row| SpreadRow {
-                bucket: words(&uppers, row, unit),
+                bucket: words(floor, &uppers, row, unit),
                 share: share(row),
                 last: last.map_or("-".into(), |(_, column)| Unit::Number.text(column[row])),
             })
@@ -159,9 +174,9 @@ impl Spread {
 }
 
 /// Which values a row holds.
-fn words(uppers: &[f64], row: usize, unit: Unit) -> String {
+fn words(floor: Option<f64>, uppers: &[f64], row: usize, unit: Unit) -> String {
     let upper = uppers[row];
-    match row.checked_sub(1).map(|before| uppers[before]) {
+    match row.checked_sub(1).map_or(floor, |before| Some(uppers[before])) {
         Some(lower) if upper.is_infinite() => format!("above {}", unit.text(lower)),
         Some(lower) => format!("{} to {}", unit.text(lower), unit.text(upper)),
         None if upper.is_infinite() => "of any size".into(),
@@ -211,10 +226,31 @@ mod tests {
         let shown: Vec<[&str; 3]> = spread.table.iter().map(|row| [&*row.bucket, &*row.share, &*row.last]).collect();
         assert_eq!(
             shown,
-            [["above 250 ms", "21.4 %", "3"], ["100 ms to 250 ms", "57.1 %", "0"], ["up to 100 ms", "21.4 %", "1"]]
+            [["above 250 ms", "21.4 %", "3"], ["100 ms to 250 ms", "57.1 %", "0"], ["50 ms to 100 ms", "21.4 %", "1"]]
         );
         assert!(Spread::of(&rows[4..], &[], &DRAWING).is_none());
         assert!(Spread::of(&[classic("1", &[0.0])], &[], &DRAWING).is_none());
+    }
+
+    #[test]
+    fn buckets_of_native_histograms_begin_where_they_begin() {
+        let check = |zero_count: f64, positive: &[(i32, f64)], expected: &[[&str; 2]]| {
+            let histogram =
+                Histogram { zero_count, zero_threshold: 1e-128, positive: positive.to_vec(), ..Histogram::default() };
+            let rows: [HistogramRow; 1] = [(Labels::from_pairs([("a", "b")]), vec![(0, Arc::new(histogram))])];
+            let spread = Spread::of(&[], &rows, &DRAWING).expect("there are buckets");
+            let shown: Vec<[&str; 2]> = spread.table.iter().map(|row| [&*row.bucket, &*row.last]).collect();
+            assert_eq!(shown, expected, "{zero_count} {positive:?}");
+            spread.sentence
+        };
+        let sentence = check(
+            1.0,
+            &[(1, 4.0), (2, 3.0), (3, 2.0)],
+            &[["4 s to 8 s", "2"], ["2 s to 4 s", "3"], ["1 s to 2 s", "4"], ["0 s to 1 s", "0"], ["up to 0 s", "1"]],
+        );
+        assert!(sentence.ends_with("The fullest bucket is 1 s to 2 s, with 40 % of all."), "{sentence}");
+        check(0.0, &[(1, 4.0)], &[["1 s to 2 s", "4"]]);
+        check(0.0, &[(1, 4.0), (4, 1.0)], &[["8 s to 16 s", "1"], ["2 s to 8 s", "0"], ["1 s to 2 s", "4"]]);
     }
 
     #[test]

@@ -11,10 +11,10 @@ use super::empty::Empty;
 use super::failure::{Failure, Trouble};
 use super::frame::{Frame, show};
 use super::ingest_refused::{RefusedRow, refused};
-use super::ingest_senders::{SenderRow, Senders};
+use super::ingest_senders::{OWN_SERVICE, SenderRow, Senders};
 use super::ingest_targets::{TargetRow, targets};
 use super::link::link;
-use super::text::{counted, grouped, one_line, span};
+use super::text::{Stamp, counted, grouped, one_line, span};
 use crate::chart::{Svg, Unit, sparkline};
 
 /// Rows of each table of cardinality.
@@ -90,11 +90,20 @@ fn build(asked: &Asked) -> Result<IngestPage, Failure> {
     let (senders, troubles) = Senders::ask(&metrics, asked.now_ms);
     page.troubles.extend(troubles);
     page.show_senders(&senders, asked.now_ms);
-    if senders.is_alone() {
+    // Records, series of others and targets tell of senders too that no metric of ours names: of Loki, remote write and scrapes, and on a
+    // full disk, where our own metrics cannot be stored.
+    let has_others = tenant.stats().newest_log_ns.is_some() || !page.targets.is_empty() || has_foreign_jobs(&snapshot)?;
+    if senders.is_alone() && !has_others {
         page.empty = Some(Empty::of(&asked.state.settings));
     }
     page.show_cardinality(&snapshot, asked.now_ms)?;
     Ok(page)
+}
+
+/// Whether a series has the `job` of anybody but this appliance.
+fn has_foreign_jobs(snapshot: &Snapshot) -> Result<bool, Failure> {
+    let jobs = snapshot.label_values("job", &[], MsRange::ALL)?;
+    Ok(jobs.iter().any(|job| job != OWN_SERVICE))
 }
 
 /// Bytes that the data files grow in a day, as the last day went; `None` in the first day, when nobody can tell.
@@ -115,6 +124,14 @@ fn facts(
     let age = |at_ms: i64| format!("{} ago", span(now_ms - at_ms));
     let newest = stats.newest_sample_ms.max(stats.newest_log_ns.map(|at_ns| at_ns / NS_PER_MS));
     let mut out = vec![("newest data", newest.map_or("none yet".into(), age))];
+    let oldest = [("metrics", stats.oldest_sample_ms), ("logs", stats.oldest_log_ns.map(|at_ns| at_ns / NS_PER_MS))];
+    let oldest: Vec<String> = oldest
+        .into_iter()
+        .filter_map(|(what, at_ms)| Some(format!("{what} of {}", Stamp::of_ms(at_ms?, now_ms).text)))
+        .collect();
+    if !oldest.is_empty() {
+        out.push(("oldest data", oldest.join(", ")));
+    }
     out.push(("series", format!("{}, {} of them active", grouped(stats.series), grouped(stats.active_series))));
     let mut kept = format!("{} of at most {}", bytes(stats.disk_bytes), bytes(options.bytes_max));
     if let Some(growth) = growth.filter(|growth| *growth > 0.0) {

@@ -83,7 +83,8 @@ fn way_out(reason: &str) -> &'static str {
         ),
         (
             Reason::RecordLimit,
-            "Split or shorten the records, or raise limits.log_record_bytes, log_attributes, log_attribute_bytes.",
+            "Split or shorten the records, or raise limits.log_record_bytes, log_attributes, log_attribute_bytes; of a request with too \
+             many, send fewer at once, or raise limits.request_records.",
         ),
         (Reason::OutOfOrder, "Deltas of one stream overlap: two senders share an identity, or one sends twice."),
         (Reason::DeltaLimit, "Send cumulative sums instead, or raise limits.delta_series."),
@@ -119,5 +120,9 @@ mod tests {
             found.iter().map(|row| (&*row.signal, &*row.reason, &*row.hour, &*row.since_start)).collect();
         assert_eq!(shown, [("logs", "too old", "7", "9"), ("metrics", "too new", "0", "12,000")]);
         assert!(found.iter().all(|row| !row.way_out.is_empty()), "each reason has its way out");
+        // Every limit that refuses a record for this reason.
+        for limit in ["log_record_bytes", "log_attributes", "log_attribute_bytes", "request_records"] {
+            assert!(way_out(Reason::RecordLimit.as_str()).contains(limit), "{limit}");
+        }
     }
 }

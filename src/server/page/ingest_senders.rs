@@ -17,10 +17,11 @@ use crate::chart::Unit;
 const ROWS_MAX: usize = 100;
 
 /// As the appliance names itself in its own metrics.
-const OWN_SERVICE: &str = "binnacle";
+pub(super) const OWN_SERVICE: &str = "binnacle";
 
 const METRICS_SEEN: &str = "ts_of_last_over_time(target_info[6h])";
-const LOGS_SEEN: &str = "max by (service_name, host_name) (ts_of_last_over_time(binnacle_log_records_total[6h]))";
+/// Not from the counter of records, which is written again though nothing comes.
+const LOGS_SEEN: &str = "max by (service_name, host_name) (last_over_time(binnacle_log_records_last_seen_seconds[6h]))";
 const LOGS_RATE: &str = "sum by (service_name, host_name) (rate(binnacle_log_records_total[5m]))";
 
 #[derive(Debug, Clone, Default)]
@@ -88,7 +89,9 @@ impl Senders {
     pub(crate) fn rows(&self, now_ms: i64) -> (Vec<SenderRow>, usize) {
         let mut all: Vec<(&(String, String), &Sender)> = self.by_name.iter().collect();
         all.sort_by_key(|(_, sender)| {
-            sender.metrics_seen_ms.max(sender.logs_seen_ms).is_none_or(|seen| now_ms - seen <= STALE_MS)
+            let seen_ms = sender.metrics_seen_ms.max(sender.logs_seen_ms);
+            let silent_since_ms = seen_ms.filter(|seen_ms| now_ms - seen_ms > STALE_MS);
+            (silent_since_ms.is_none(), silent_since_ms)
         });
         let rows = all.iter().take(ROWS_MAX).map(|(name, sender)| sender.row(name, now_ms)).collect();
         (rows, all.len())
@@ -152,6 +155,14 @@ mod tests {
         put("target_info", &[("job", "shop/api"), ("instance", "api-1"), ("host_name", "a")], 5_000);
         put("target_info", &[("job", "batch"), ("instance", "batch-1"), ("host_name", "b")], 900_000);
         put("binnacle_log_records_total", &[("service_name", "api"), ("host_name", "a"), ("severity", "info")], 2_000);
+        // The totals of a service that ended are written on.
+        put("binnacle_log_records_total", &[("service_name", "num"), ("severity", "info")], 2_000);
+        for (labels, ago_ms) in
+            [(&[("service_name", "api"), ("host_name", "a")][..], 2_000), (&[("service_name", "num")], 420_000)]
+        {
+            let at_ms = NOW_MS - ago_ms;
+            source.put("binnacle_log_records_last_seen_seconds", labels, [(at_ms, at_ms as f64 / 1e3)].into_iter());
+        }
         let (senders, troubles) = Senders::ask(&source.metrics(), NOW_MS);
         assert_eq!(troubles, []);
         let (rows, all) = senders.rows(NOW_MS);
@@ -165,9 +176,10 @@ mod tests {
             shown,
             [
                 ["silent for 15 min", "batch", "b", "15 min ago", "-", "-"],
+                ["silent for 7 min", "num", "", "-", "7 min ago", "1.91"],
                 ["sends", "api", "a", "5 s ago", "2 s ago", "1.91"],
             ]
         );
-        assert_eq!(all, 2);
+        assert_eq!(all, 3);
     }
 }

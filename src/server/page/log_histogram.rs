@@ -6,7 +6,7 @@ use query::logs::Bucket;
 
 use super::link::link;
 use super::logs::LogsPage;
-use super::text::{Stamp, counted, grouped, time_of_day};
+use super::text::{Stamp, counted, grouped};
 use super::window::frozen;
 use crate::chart::{Bar, Histogram, Svg};
 
@@ -51,7 +51,7 @@ impl LogsPage {
             .map(|(class, name, count)| Key { class, name, count: grouped(count) })
             .collect();
         let total = buckets.iter().flat_map(|bucket| bucket.counts).sum::<u64>();
-        let bars = buckets.iter().map(|bucket| self.bar(bucket, width_ms)).collect();
+        let bars = buckets.iter().map(|bucket| self.bar(bucket, width_ms, now_ms)).collect();
         let sentence = format!("{} in {}", counted(total, "record", "records"), self.when.window.length());
         let end = |at_ms: i64| Stamp::of_ms(at_ms, now_ms).text;
         let chart = Histogram {
@@ -67,7 +67,7 @@ impl LogsPage {
         self.histogram = Some(HistogramView { sentence, keys, svg });
     }
 
-    fn bar(&self, bucket: &Bucket, width_ms: i64) -> Bar {
+    fn bar(&self, bucket: &Bucket, width_ms: i64, now_ms: i64) -> Bar {
         let start_ms = bucket.start_ns.div_euclid(NS_PER_MS);
         let counts: Vec<String> = Severity::ALL
             .iter()
@@ -81,7 +81,7 @@ impl LogsPage {
         let parts = [&self.kept()[..], &window.each()].concat();
         Bar {
             counts: bucket.counts,
-            title: format!("{}: {counts}", time_of_day(start_ms)),
+            title: format!("{}: {counts}", Stamp::to_the_second(start_ms, now_ms).text),
             href: link("/logs", &parts),
         }
     }

@@ -5,7 +5,7 @@ use axum::extract::Query;
 use axum::response::{IntoResponse, Redirect, Response};
 use model::time::NS_PER_MS;
 use query::QueryError;
-use query::logs::{self, Direction, Partial, Search, SearchAnswer};
+use query::logs::{self, Direction, Partial, Position, Search, SearchAnswer};
 use serde::Deserialize;
 use store::Snapshot;
 
@@ -78,6 +78,10 @@ pub(crate) struct LogsPage {
     /// Ways out of an empty answer: words and address.
     pub(crate) ways: Vec<(String, String)>,
     pub(crate) rows: Vec<LogRow>,
+    /// Where a live tail goes on from; empty where the list does not reach up to the present.
+    pub(crate) place: String,
+    /// From when on records are held, where the window begins before; empty otherwise.
+    pub(crate) held_from: String,
     pub(crate) older_href: String,
     pub(crate) newest_href: String,
     pub(crate) cost: String,
@@ -126,11 +130,13 @@ fn build(asked: &Asked, parameters: &Parameters) -> Result<LogsPage, Failure> {
         page.empty = Some(Empty::of(&asked.state.settings));
         return Ok(page);
     };
-    let newest_ns = tenant.stats().newest_log_ns;
+    let stats = tenant.stats();
+    let newest_ns = stats.newest_log_ns;
     if newest_ns.is_none() {
         page.empty = Some(Empty::of(&asked.state.settings));
         return Ok(page);
     }
+    page.say_held_from(stats.oldest_log_ns, asked.now_ms);
     page.ask(asked, &tenant.snapshot()?, parameters, newest_ns);
     Ok(page)
 }
@@ -173,6 +179,8 @@ impl LogsPage {
             nothing: String::new(),
             ways: Vec::new(),
             rows: Vec::new(),
+            place: String::new(),
+            held_from: String::new(),
             older_href: String::new(),
             newest_href: if parameters.cursor.is_empty() { String::new() } else { newest },
             cost: String::new(),
@@ -208,12 +216,18 @@ impl LogsPage {
         let cursor = Some(parameters.cursor.as_str()).filter(|cursor| !cursor.is_empty());
         let budget = &asked.budget;
         match logs::search_in_part(snapshot, &search, range, Direction::NewestFirst, limit, cursor, budget) {
-            Ok(answer) => self.show_rows(&answer, asked.now_ms),
+            Ok(answer) => {
+                self.show_rows(&answer, asked.now_ms);
+                if cursor.is_none() && self.when.window.to.is_empty() {
+                    self.place = Position::end_of(snapshot).to_text();
+                }
+            }
             Err(error) => return self.fail("The search cannot be answered", &error),
         }
         self.count(asked, snapshot, &search);
         if self.rows.is_empty() {
             self.explain(snapshot, range, newest_ns, asked);
+            self.offer_counted();
             return self.offer_names(snapshot, &search, range, asked);
         }
         match log_facets::ask(snapshot, &search, range, budget) {
@@ -236,9 +250,11 @@ impl LogsPage {
             self.show_partial(partial, now_ms);
         }
         let stats = &answer.stats;
+        let fewer = self.limit_text.parse::<usize>().is_ok_and(|wanted| wanted > ROWS_MAX) && answer.more;
         self.cost = format!(
-            "{}{}, looked at {}",
+            "{}{}{}, looked at {}",
             counted(self.rows.len() as u64, "record", "records"),
+            if fewer { ", the most of one page" } else { "" },
             if answer.more { ", more match" } else { ", no more match" },
             counted(stats.records_scanned, "record", "records"),
         );

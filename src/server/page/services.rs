@@ -24,7 +24,7 @@ use crate::chart::{Svg, Unit, sparkline};
 
 const LABEL: &str = "service_name";
 const HOUR_MS: i64 = 3_600_000;
-/// How far back services are looked for that send logs only.
+/// How far back services are looked for in the log records themselves: whom the metric of senders of logs does not name yet.
 const LOGS_ONLY_MS: i64 = 900_000;
 /// Log-only services whose newest record is looked up, one search each.
 const LOGS_ONLY_MAX: usize = 30;
@@ -40,6 +40,8 @@ or 0 * sum by (service_name) (rate(http_server_request_duration_seconds_count[5m
 const P99: &str =
     "histogram_quantile(0.99, sum by (service_name, le) (rate(http_server_request_duration_seconds_bucket[5m])))";
 const SEEN: &str = "max by (service_name) (ts_of_last_over_time(http_server_request_duration_seconds_count[6h]))";
+/// When records came last, by the store's own account.
+const LOGS_SEEN: &str = "max by (service_name) (last_over_time(binnacle_log_records_last_seen_seconds[6h]))";
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Service {
@@ -90,8 +92,12 @@ impl Services {
 
     fn ask_metrics(&mut self, metrics: &Metrics<'_>, now_ms: i64, troubles: &mut Vec<Trouble>) {
         type Take = fn(&mut Service, f64);
-        let questions: [(&str, &str, Take); 4] = [
+        let questions: [(&str, &str, Take); 5] = [
             (SEEN, "The last sign", |service, value| service.seen_ms = Some((value * 1_000.0) as i64)),
+            // Whose requests are measured is judged by those: an exporter that fell silent shows though its logs go on.
+            (LOGS_SEEN, "The last log record", |service, value| {
+                service.seen_ms.get_or_insert((value * 1_000.0) as i64);
+            }),
             (RATE, "The request rate", |service, value| service.rate = Some(value)),
             (ERRORS, "The error rate", |service, value| service.errors = Some(value)),
             (P99, "The latency", |service, value| service.p99 = Some(value)),
@@ -194,6 +200,15 @@ mod tests {
     fn rates_errors_and_latency_come_from_the_request_histogram() {
         const NOW_MS: i64 = 1_000_000_000;
         let mut source = Memory::default();
+        let heard_ms = NOW_MS - 3_960_000;
+        for service in ["api", "logs only"] {
+            let labels = [("service_name", service), ("host_name", "a")];
+            source.put(
+                "binnacle_log_records_last_seen_seconds",
+                &labels,
+                [(heard_ms, heard_ms as f64 / 1e3)].into_iter(),
+            );
+        }
         let mut put = |name: &str, labels: &[(&str, &str)], step: f64| {
             let samples = (0..40).map(|n| (NOW_MS - 5_000 - (39 - n) * 15_000, n as f64 * step));
             source.put(&format!("http_server_request_duration_seconds_{name}"), labels, samples);
@@ -215,7 +230,15 @@ mod tests {
         assert_eq!(api.seen_ms, Some(NOW_MS - 5_000));
         assert!(!api.errors_line.is_empty());
         let rows = services.rows(&[], NOW_MS);
-        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["api", "calm"]);
-        assert_eq!((rows[0].rate.as_str(), rows[0].errors.as_str(), rows[0].p99.as_str()), ("10", "10 %", "982 ms"));
+        let shown: Vec<[&str; 3]> = rows.iter().map(|row| [&*row.name, &*row.state.words, &*row.seen]).collect();
+        assert_eq!(
+            shown,
+            [
+                ["logs only", "no data for 1 h 6 min", "1 h 6 min ago"],
+                ["api", "ok", "5 s ago"],
+                ["calm", "ok", "5 s ago"]
+            ]
+        );
+        assert_eq!((rows[1].rate.as_str(), rows[1].errors.as_str(), rows[1].p99.as_str()), ("10", "10 %", "982 ms"));
     }
 }

@@ -135,6 +135,8 @@ pub(crate) struct When {
     pub(crate) window: Window,
     pub(crate) quick: Vec<WindowLink>,
     pub(crate) moves: Vec<WindowLink>,
+    /// The page with its times as they are now: what is copied, so that whoever opens it sees the same.
+    pub(crate) frozen_href: String,
 }
 
 impl When {
@@ -150,7 +152,8 @@ impl When {
         let trouble = (!window.trouble.is_empty())
             .then(|| Trouble::new("The time window cannot be read; the last hour is shown", window.trouble.clone()));
         let (quick, moves) = (window.quick(path, kept), window.moves(path, kept, now_ms));
-        (When { window, quick, moves }, trouble)
+        let frozen_href = link(path, &[kept, &frozen(window.start_ms, window.end_ms).each()].concat());
+        (When { window, quick, moves, frozen_href }, trouble)
     }
 }
 
@@ -233,6 +236,8 @@ mod tests {
                 "/logs?q=a%20b&from=2026-11-21T01:30:00Z&to=2026-11-21T02:30:00Z",
             ]
         );
+        let (when, _) = When::parse("/explore", &[("q", "a b"), ("view", "table")], "now-3h", "", NOW_MS);
+        assert_eq!(when.frozen_href, "/explore?q=a%20b&view=table&from=2026-11-21T00:12:40Z&to=2026-11-21T03:12:40Z");
         let latest = Window::parse("now-1h", "", NOW_MS);
         let out = &latest.moves("/logs", &[], NOW_MS)[1];
         assert_eq!(out.href, "/logs?from=2026-11-21T00:12:40Z&to=2026-11-21T03:12:40Z");

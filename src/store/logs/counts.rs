@@ -1,4 +1,5 @@
 //! How many log records came, by service, host and severity: the counter `binnacle_log_records_total` among the tenant's own metrics.
+//! And when the last ones did, by service and host: the totals are written again though nothing comes, so their last sample does not tell.
 //!
 //! The totals go on over a restart: each report stores with them, in the same commit, up to which request they count. What the intake
 //! log replays is added from there on, so nothing counts twice; what was sealed and trimmed since the last report and before a crash is
@@ -22,6 +23,8 @@ use crate::tenant::Inner;
 const TOTAL: &str = "binnacle_log_records_total";
 /// Number of the last request in the totals.
 const COUNTED_TO: &str = "binnacle_log_records_counted_to";
+/// When records came last. Only reports with new records of a sender have a sample of it, so whoever is not heard any more ages.
+const LAST_SEEN: &str = "binnacle_log_records_last_seen_seconds";
 /// Stands for services and hosts beyond the limit.
 const OTHER: &str = "other";
 
@@ -34,6 +37,9 @@ const ZERO_BEFORE_MS: i64 = 15_000;
 
 /// Service, host, severity.
 type Key = (Arc<str>, Arc<str>, Severity);
+
+/// Service and host.
+type Sender = (Arc<str>, Arc<str>);
 
 /// Counts of one request.
 pub(crate) type Counts = Vec<(Key, u64)>;
@@ -48,10 +54,14 @@ struct State {
     totals: HashMap<Key, u64, RandomState>,
     /// Series that no report has told of yet; when one was tried, with the time of their zero.
     fresh: Vec<(Key, Option<i64>)>,
-    /// Those of the last report.
-    told: Vec<(Key, Option<i64>)>,
+    /// Those of the last report, until the next: it may not have been stored.
+    begun: Vec<(Key, Option<i64>)>,
     /// Of requests that the intake log replayed, until it is known which of them are in the stored totals already.
     replayed: Vec<(u64, Counts)>,
+    /// Whose records came since the last report.
+    heard: HashSet<Sender, RandomState>,
+    /// Whom the last report told of, until the next: it may not have been stored.
+    told: HashSet<Sender, RandomState>,
     /// Whether the stored totals were added.
     restored: bool,
     changed: bool,
@@ -88,7 +98,8 @@ pub(crate) fn count(logs: &PackedLogs) -> Counts {
 }
 
 impl State {
-    fn add(&mut self, counts: Counts) {
+    /// `is_new` unless a report has told of them already.
+    fn add(&mut self, counts: Counts, is_new: bool) {
         for (key, count) in counts {
             let known = self.totals.contains_key(&key);
             let key = if known || self.totals.len() < LOG_COUNT_SERIES_MAX {
@@ -96,6 +107,9 @@ impl State {
             } else {
                 (OTHER.into(), OTHER.into(), key.2)
             };
+            if is_new {
+                self.heard.insert((key.0.clone(), key.1.clone()));
+            }
             let total = self.totals.entry(key).or_insert_with_key(|key| {
                 self.fresh.push((key.clone(), None));
                 0
@@ -110,7 +124,7 @@ impl State {
     /// Adds the totals of before the start. Their series have a beginning already.
     fn restore(&mut self, totals: Counts) {
         let known: HashSet<Key> = totals.iter().map(|(key, _)| key.clone()).collect();
-        self.add(totals);
+        self.add(totals, false);
         self.fresh.retain(|(key, _)| !known.contains(key));
     }
 }
@@ -120,14 +134,14 @@ impl LogCounts {
     pub(crate) fn add(&self, seq: u64, counts: Counts) {
         let mut state = self.0.lock();
         state.seq = state.seq.max(seq);
-        state.add(counts);
+        state.add(counts, true);
     }
 
     /// Counts a request of the intake log, at a start or after a failed commit.
     pub(crate) fn replay(&self, seq: u64, counts: Counts) {
         let mut state = self.0.lock();
         state.seq = state.seq.max(seq);
-        if state.restored { state.add(counts) } else { state.replayed.push((seq, counts)) }
+        if state.restored { state.add(counts, true) } else { state.replayed.push((seq, counts)) }
     }
 
     /// The totals as samples of `at_ms`; `None` when there are none, or nothing came since the last report a short while ago.
@@ -144,7 +158,7 @@ impl LogCounts {
             state.restore(totals);
             let replayed = std::mem::take(&mut state.replayed);
             for (_, counts) in replayed.into_iter().filter(|(seq, _)| *seq > counted_to) {
-                state.add(counts);
+                state.add(counts, true);
             }
             state.seq = state.seq.max(counted_to);
         }
@@ -154,8 +168,9 @@ impl LogCounts {
         }
         state.changed = false;
         state.reported_ms = at_ms;
-        state.told = std::mem::take(&mut state.fresh);
-        for (_, zero_ms) in &mut state.told {
+        state.told = std::mem::take(&mut state.heard);
+        state.begun = std::mem::take(&mut state.fresh);
+        for (_, zero_ms) in &mut state.begun {
             zero_ms.get_or_insert(at_ms.saturating_sub(ZERO_BEFORE_MS));
         }
         Ok(Some(batch(&state, at_ms)))
@@ -166,7 +181,9 @@ impl LogCounts {
         let mut state = self.0.lock();
         state.changed = true;
         let told = std::mem::take(&mut state.told);
-        state.fresh.extend(told);
+        state.heard.extend(told);
+        let begun = std::mem::take(&mut state.begun);
+        state.fresh.extend(begun);
     }
 }
 
@@ -182,7 +199,7 @@ fn batch(state: &State, at_ms: i64) -> MetricBatch {
         }
         series.push(SeriesEntry::New { key, labels });
     };
-    let zeros: HashMap<&Key, i64> = state.told.iter().filter_map(|(key, zero_ms)| Some((key, (*zero_ms)?))).collect();
+    let zeros: HashMap<&Key, i64> = state.begun.iter().filter_map(|(key, zero_ms)| Some((key, (*zero_ms)?))).collect();
     for (key, count) in &state.totals {
         let (service, host, severity) = key;
         let labels =
@@ -193,6 +210,11 @@ fn batch(state: &State, at_ms: i64) -> MetricBatch {
             zeros.get(key).copied(),
             *count as f64,
         );
+    }
+    for (service, host) in &state.told {
+        let labels = [(METRIC_NAME, LAST_SEEN), ("service_name", service), ("host_name", host)];
+        let labels = Labels::from_pairs(labels.into_iter().filter(|(_, value)| !value.is_empty()));
+        push(labels, None, at_ms as f64 / 1_000.0);
     }
     push(Labels::from_pairs([(METRIC_NAME, COUNTED_TO)]), None, state.seq as f64);
     let meta = |family: &str, kind, help: &str| MetricMeta {
@@ -208,6 +230,7 @@ fn batch(state: &State, at_ms: i64) -> MetricBatch {
         samples,
         metadata: vec![
             meta(TOTAL, MetricKind::Counter, "Log records stored, by service, host and severity."),
+            meta(LAST_SEEN, MetricKind::Gauge, "When log records were last received, by service and host."),
             meta(COUNTED_TO, MetricKind::Gauge, "Number of the last request counted in binnacle_log_records_total."),
         ],
         ..MetricBatch::default()

@@ -24,6 +24,7 @@ mod ops;
 mod otlp;
 mod otlp_bad;
 mod pages;
+mod pages_told;
 mod payload;
 mod prometheus;
 mod raw_requests;

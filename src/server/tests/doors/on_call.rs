@@ -41,7 +41,9 @@ async fn push(house: &House, headers: &[(&str, &str)], name: &str, severity: &st
     let headers = [headers, &[JSON]].concat();
     let url = format!("http://{}/api/v2/alerts", house.http);
     assert_eq!(client::send("POST", &url, &headers, body.into_bytes()).await.status, 200);
-    let pairs = [("alertname", name), ("host", "h1"), ("severity", severity)];
+    // What a tenant pushes says whose it is.
+    let tenant = headers.iter().find(|(name, _)| *name == "x-scope-orgid").map(|(_, tenant)| ("tenant", *tenant));
+    let pairs = [("alertname", name), ("host", "h1"), ("severity", severity)].into_iter().chain(tenant);
     model::alert::label_fingerprint(&model::Labels::from_pairs(pairs))
 }
 

@@ -24,21 +24,64 @@ fn log_totals(tenant: &Tenant) -> Vec<(String, f64)> {
     totals
 }
 
+/// Services with the newest of the times when their records came, in ms after [`NOON_MS`].
+fn last_seen(tenant: &Tenant) -> Vec<(String, f64)> {
+    let snapshot = tenant.snapshot().unwrap();
+    let matchers = [Matcher::equal("__name__", "binnacle_log_records_last_seen_seconds")];
+    let series = snapshot.select(&matchers, MsRange::ALL, 100).unwrap();
+    let ids: Vec<_> = series.iter().map(|series| series.id).collect();
+    let samples = snapshot.read(&ids, MsRange::ALL, &mut NoLimit).unwrap();
+    let newest = series.iter().zip(samples).map(|(series, samples)| {
+        let seen_ms = (samples.values.last().unwrap() * 1e3).round() - NOON_MS as f64;
+        (series.labels.value("service_name").to_owned(), seen_ms)
+    });
+    let mut newest: Vec<(String, f64)> = newest.collect();
+    newest.sort_by(|one, other| one.0.cmp(&other.0));
+    newest
+}
+
+fn logs(service: &str, severities: &[i32]) -> model::LogBatch {
+    let record = |number: &i32| model::LogRecord {
+        time_ns: NOON_MS * 1_000_000,
+        severity_number: *number,
+        ..model::LogRecord::default()
+    };
+    let service = vec![("service.name".into(), model::AnyValue::Str(service.into()))];
+    model::LogBatch {
+        resources: vec![model::Resource { attributes: service, ..model::Resource::default() }],
+        scopes: vec![model::Scope::default()],
+        records: severities.iter().map(|number| (0, 0, record(number))).collect(),
+    }
+}
+
+#[test]
+fn a_sender_of_logs_that_ended_ages_though_its_totals_are_written_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let push = |tenant: &Tenant, batch| block_on(tenant.submit_logs(batch)).unwrap();
+    let report = |tenant: &Tenant, at_ms| block_on(tenant.report_log_counts(at_ms)).unwrap();
+    let seen = |pairs: &[(&str, f64)]| pairs.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect::<Vec<_>>();
+    let store = Store::open(options(dir.path()), NOON_MS).unwrap();
+    let first = tenant(&store);
+    push(&first, logs("ends", &[9]));
+    push(&first, logs("goes on", &[9]));
+    report(&first, NOON_MS + 15_000);
+    assert_eq!(last_seen(&first), seen(&[("ends", 15_000.0), ("goes on", 15_000.0)]));
+    push(&first, logs("goes on", &[9, 17]));
+    report(&first, NOON_MS + 30_000);
+    // Nobody sends, and the totals are written again.
+    report(&first, NOON_MS + 200_000);
+    assert_eq!(log_totals(&first).len(), 3);
+    assert_eq!(last_seen(&first), seen(&[("ends", 15_000.0), ("goes on", 30_000.0)]));
+    drop((first, store));
+
+    let store = Store::open(options(dir.path()), NOON_MS).unwrap();
+    let second = tenant(&store);
+    report(&second, NOON_MS + 300_000);
+    assert_eq!(last_seen(&second), seen(&[("ends", 15_000.0), ("goes on", 30_000.0)]), "a restart is no sign of life");
+}
+
 #[test]
 fn log_records_are_counted_once_over_restarts() {
-    let logs = |service: &str, severities: &[i32]| {
-        let record = |number: &i32| model::LogRecord {
-            time_ns: NOON_MS * 1_000_000,
-            severity_number: *number,
-            ..model::LogRecord::default()
-        };
-        let service = vec![("service.name".into(), model::AnyValue::Str(service.into()))];
-        model::LogBatch {
-            resources: vec![model::Resource { attributes: service, ..model::Resource::default() }],
-            scopes: vec![model::Scope::default()],
-            records: severities.iter().map(|number| (0, 0, record(number))).collect(),
-        }
-    };
     let dir = tempfile::tempdir().unwrap();
     let push = |tenant: &Tenant, batch| block_on(tenant.submit_logs(batch)).unwrap();
     let report = |tenant: &Tenant, at_ms| block_on(tenant.report_log_counts(at_ms)).unwrap();

@@ -176,6 +176,11 @@ impl Files {
         self.open.lock().retain(|(known, _)| known != path);
     }
 
+    /// Lets go of every file under a directory: of a tenant that could not be opened, and may be tried again.
+    pub(crate) fn forget_under(&self, dir: &Path) {
+        self.open.lock().retain(|(known, _)| !known.starts_with(dir));
+    }
+
     /// Opens or makes a file that is not shared: one that is being written anew, under a name of its own.
     pub(crate) fn open_apart(&self, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
         guarded(path, || open_existing(&self.options, path, cache_bytes, &Closing::default()))

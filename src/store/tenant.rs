@@ -87,6 +87,12 @@ const ROLLUPS: &str = "5m";
 impl Tenant {
     /// Opens or makes the tenant's directory and replays its intake log.
     pub(crate) fn open(id: &TenantId, dir: &Path, shared: Arc<Shared>) -> Result<Tenant, StoreError> {
+        let files = shared.files.clone();
+        // Else the next try would find the files of this one in use, and say so in place of what is wrong.
+        Tenant::try_open(id, dir, shared).inspect_err(|_| files.forget_under(dir))
+    }
+
+    fn try_open(id: &TenantId, dir: &Path, shared: Arc<Shared>) -> Result<Tenant, StoreError> {
         make_dir(dir)?;
         let files: Arc<Files> = shared.files.clone();
         let catalogue = Catalogue::default();

@@ -113,3 +113,25 @@ fn files_of_a_later_release_are_refused_and_damaged_records_are_set_aside() {
     let other = store.tenant(&TenantId::new("other").unwrap()).unwrap();
     put(&other, &[("a", 1, 1.0)]).unwrap();
 }
+
+#[test]
+fn a_tenant_that_cannot_be_opened_says_why_however_often_it_is_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path()), NOON_MS).unwrap();
+    let open = tenant(&store);
+    put(&open, &[("a", NOON_MS - 1, 0.0)]).unwrap();
+    store.close().unwrap();
+    drop((open, store));
+
+    // No file that can be opened, whoever asks.
+    let path = dir.path().join("tenants/default/logs/2026-11-21.redb");
+    std::fs::create_dir_all(&path).unwrap();
+    let store = Store::open(options(dir.path()), NOON_MS).unwrap();
+    for attempt in 0..3 {
+        let error = store.tenant(&TenantId::default()).err().expect("it cannot be opened");
+        let said = error.to_string();
+        assert!(said.contains("2026-11-21.redb"), "attempt {attempt}: {said}");
+    }
+    std::fs::remove_dir(&path).unwrap();
+    assert_eq!(read_all(&tenant(&store), MsRange::ALL).len(), 1);
+}

@@ -22,7 +22,7 @@ use crate::head::Head;
 use crate::idle::Idle;
 use crate::limits::{
     CHUNK_SAMPLES, FIND_DAYS, FIND_SERIES_MAX, HEAD_AGE_MS, HEAD_BYTES_MAX, HEAD_IDLE_MS, INTAKE_BYTES_MAX,
-    SERIES_AT_ONCE,
+    LOOSE_BYTES, SERIES_AT_ONCE,
 };
 use crate::tenant::Inner;
 use crate::view::Frozen;
@@ -51,8 +51,13 @@ impl Inner {
     pub(crate) fn maintain(&self, now_ms: i64) -> Result<(), StoreError> {
         self.retry();
         let begun = self.begin_day(now_ms);
-        let flushed = self.flush(Some(now_ms), false);
+        let mut flushed = self.flush(Some(now_ms), false);
         self.tighten();
+        if self.is_over_with_intake_log(now_ms) {
+            // What waits there is a fraction of it in day files: that may spare a day.
+            flushed = flushed.and(self.flush(Some(now_ms), true));
+            self.tighten();
+        }
         self.forget_idle(&mut self.upkeep.lock());
         // Space must come back even when nothing can be written; that may be what writing waits for.
         self.retain(now_ms)?;
@@ -277,9 +282,7 @@ impl Inner {
         self.drop_logs(logs_day, "age")?;
         let today = Day::of_ms(now_ms);
         loop {
-            let all = [self.days.sizes(), self.rollups.sizes(), self.logs.days()];
-            let bytes: u64 = all.iter().flatten().map(|(_, bytes)| bytes).sum();
-            let oldest = all.iter().filter_map(|days| days.first()).map(|(day, _)| *day).min();
+            let (bytes, oldest) = self.size_of_days();
             // The newest day stays: who is over with one day alone must hear of it instead of losing it again and again.
             let droppable = oldest.filter(|day| *day < today);
             self.full.store(bytes > options.bytes_max && droppable.is_none(), Ordering::Relaxed);
@@ -291,6 +294,22 @@ impl Inner {
         }
         drop(upkeep);
         Ok(())
+    }
+
+    /// Bytes of all days on the disk, and the oldest day.
+    fn size_of_days(&self) -> (u64, Option<Day>) {
+        let all = [self.days.sizes(), self.rollups.sizes(), self.logs.days()];
+        let bytes = all.iter().flatten().map(|(_, bytes)| bytes).sum();
+        (bytes, all.iter().filter_map(|days| days.first()).map(|(day, _)| *day).min())
+    }
+
+    /// Whether a day would have to go for the intake log's sake, and the log has something to give back.
+    fn is_over_with_intake_log(&self, now_ms: i64) -> bool {
+        let bytes_max = self.shared.options.bytes_max;
+        let log = disk_bytes(self.intake.path());
+        let (bytes, oldest) = self.size_of_days();
+        let fits_without = bytes <= bytes_max && bytes.saturating_add(log) > bytes_max;
+        fits_without && log > LOOSE_BYTES && oldest.is_some_and(|day| day < Day::of_ms(now_ms))
     }
 
     /// The oldest day before today that has files.

@@ -86,6 +86,22 @@ fn bytes_are_back_under_their_limit_with_index_and_intake_log() {
 }
 
 #[test]
+fn what_waits_in_the_intake_log_is_written_out_before_a_day_goes_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let (days, _) = on_disk(dir.path());
+    let bytes_max = days + 5 * days / 2;
+    let (store, tenant) = open_with(dir.path(), |options| Options { bytes_max, ..options });
+    (3..6).for_each(|seq| submit(&tenant, seq, 1_600));
+    let (before, log) = on_disk(dir.path());
+    assert!(before + log > bytes_max, "{before} + {log} of {bytes_max} bytes");
+    store.maintain(LAST_NOON_MS).unwrap();
+    let (after, log) = on_disk(dir.path());
+    assert_eq!(day_files(dir.path()), DAYS, "{after} + {log} of {bytes_max} bytes");
+    assert!(after + log <= bytes_max, "{after} + {log} of {bytes_max} bytes");
+}
+
+#[test]
 fn days_past_their_age_give_their_bytes_back() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());

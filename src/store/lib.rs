@@ -34,6 +34,7 @@ mod pieces;
 mod prewrite;
 mod queue;
 mod rate;
+mod retention;
 mod rolling;
 mod root;
 mod runs;

@@ -1,5 +1,5 @@
-//! Upkeep of one tenant: heads go to the day files, the intake log is trimmed, old days go, idle series leave memory. Days that
-//! are quiet are settled in `settling.rs`.
+//! Upkeep of one tenant: heads go to the day files, the intake log is trimmed, idle series leave memory. Days that are quiet are settled in
+//! `settling.rs`, old ones go in `retention.rs`.
 //!
 //! A flush covers everything up to one intake number: the head is frozen between two commits, written, and only then does the
 //! log forget. Whatever step fails, the frozen head stays readable and is written again.
@@ -17,12 +17,11 @@ use crate::columns::Columns;
 use crate::days::{DayRows, NewRun};
 use crate::error::describe;
 use crate::exemplars::Row;
-use crate::file::disk_bytes;
 use crate::head::Head;
 use crate::idle::Idle;
 use crate::limits::{
     CHUNK_SAMPLES, FIND_DAYS, FIND_SERIES_MAX, HEAD_AGE_MS, HEAD_BYTES_MAX, HEAD_IDLE_MS, INTAKE_BYTES_MAX,
-    LOOSE_BYTES, SERIES_AT_ONCE,
+    SERIES_AT_ONCE,
 };
 use crate::tenant::Inner;
 use crate::view::Frozen;
@@ -30,8 +29,6 @@ use crate::{Samples, StoreError};
 
 static FLUSH_FAILURES: Counter =
     Counter::new("binnacle_store_flush_failures_total", "Flushes of heads to day files that failed.", &[]);
-static DROPPED_DAYS: Counter =
-    Counter::new("binnacle_store_dropped_days_total", "Days dropped, by why and of what.", &["why", "data"]);
 
 /// What upkeep remembers between two rounds.
 #[derive(Default)]
@@ -268,86 +265,6 @@ impl Inner {
             upkeep.idle.leaving = due;
         }
         self.idle_series.store(upkeep.idle.len(), Ordering::Relaxed);
-    }
-
-    /// Drops what is past its age, then the oldest days while the tenant is over its bytes.
-    fn retain(&self, now_ms: i64) -> Result<(), StoreError> {
-        let upkeep = self.upkeep.lock();
-        self.days.look_aside();
-        self.rollups.look_aside();
-        let options = &self.shared.options;
-        let metrics_day = Day::of_ms(now_ms.saturating_sub(options.metrics_retention_ms));
-        let logs_day = Day::of_ms(now_ms.saturating_sub(options.logs_retention_ms));
-        self.drop_metrics(metrics_day, "age")?;
-        self.drop_logs(logs_day, "age")?;
-        let today = Day::of_ms(now_ms);
-        loop {
-            let (bytes, oldest) = self.size_of_days();
-            // The newest day stays: who is over with one day alone must hear of it instead of losing it again and again.
-            let droppable = oldest.filter(|day| *day < today);
-            self.full.store(bytes > options.bytes_max && droppable.is_none(), Ordering::Relaxed);
-            // What waits in the intake log takes room as well, but is no reason to refuse: it is written out soon.
-            let over = bytes.saturating_add(disk_bytes(self.intake.path())) > options.bytes_max;
-            let Some(day) = droppable.filter(|_| over) else { break };
-            self.drop_metrics(Day(day.0 + 1), "bytes")?;
-            self.drop_logs(Day(day.0 + 1), "bytes")?;
-        }
-        drop(upkeep);
-        Ok(())
-    }
-
-    /// Bytes of all days on the disk, and the oldest day.
-    fn size_of_days(&self) -> (u64, Option<Day>) {
-        let all = [self.days.sizes(), self.rollups.sizes(), self.logs.days()];
-        let bytes = all.iter().flatten().map(|(_, bytes)| bytes).sum();
-        (bytes, all.iter().filter_map(|days| days.first()).map(|(day, _)| *day).min())
-    }
-
-    /// Whether a day would have to go for the intake log's sake, and the log has something to give back.
-    fn is_over_with_intake_log(&self, now_ms: i64) -> bool {
-        let bytes_max = self.shared.options.bytes_max;
-        let log = disk_bytes(self.intake.path());
-        let (bytes, oldest) = self.size_of_days();
-        let fits_without = bytes <= bytes_max && bytes.saturating_add(log) > bytes_max;
-        fits_without && log > LOOSE_BYTES && oldest.is_some_and(|day| day < Day::of_ms(now_ms))
-    }
-
-    /// The oldest day before today that has files.
-    pub(crate) fn oldest_day(&self, today: Day) -> Option<Day> {
-        let logs = self.logs.days().first().map(|(day, _)| *day);
-        let rollups = self.rollups.days().first().copied();
-        self.days.days().first().copied().into_iter().chain(rollups).chain(logs).min().filter(|day| *day < today)
-    }
-
-    /// Drops one day for the sake of the disk.
-    pub(crate) fn drop_day(&self, day: Day) -> Result<(), StoreError> {
-        let upkeep = self.upkeep.lock();
-        self.drop_logs(Day(day.0 + 1), "disk")?;
-        self.drop_metrics(Day(day.0 + 1), "disk")?;
-        drop(upkeep);
-        Ok(())
-    }
-
-    fn drop_metrics(&self, before: Day, why: &'static str) -> Result<(), StoreError> {
-        let mut dropped = self.days.drop_before(before)?;
-        dropped.extend(self.rollups.drop_before(before)?);
-        dropped.sort_unstable();
-        dropped.dedup();
-        if !dropped.is_empty() {
-            DROPPED_DAYS.add(&[why, "metrics"], dropped.len() as u64);
-            tracing::info!(tenant = %self.id, days = dropped.len(), before = %before, why, "dropped old days of metrics");
-        }
-        Ok(())
-    }
-
-    fn drop_logs(&self, before: Day, why: &'static str) -> Result<(), StoreError> {
-        let old = self.logs.days().iter().filter(|(day, _)| *day < before).count();
-        if old > 0 {
-            self.logs.drop_before(before)?;
-            DROPPED_DAYS.add(&[why, "logs"], old as u64);
-            tracing::info!(tenant = %self.id, days = old, before = %before, why, "dropped old days of logs");
-        }
-        Ok(())
     }
 }
 
